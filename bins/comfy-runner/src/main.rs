@@ -1,0 +1,2 @@
+//! comfy-runner: the command line and the HTTP server.
+fn main() {}

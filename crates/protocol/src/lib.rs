@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod graph;
+pub mod history;
+pub mod message;
+pub mod object_info;
+pub mod output;
+pub mod preview;
+pub mod prompt;
+pub mod queue;
+
+pub use graph::{Graph, GraphError, Link, Node, NodeId};
+pub use history::{History, HistoryEntry, HistoryStatus};
+pub use message::{Message, MessageError, NodeProgress, NodeState};
+pub use object_info::{InputKind, InputSpec, NodeSchema, ObjectInfo, Requirement};
+pub use output::{Media, NodeOutput, OutputFile};
+pub use preview::{BinaryFrame, FrameError, ImageFormat, Preview, PreviewMetadata};
+pub use prompt::{
+    InputError, NodeErrors, NodeProblem, PromptAccepted, PromptError, PromptRefused, PromptRequest,
+};
+pub use queue::{Queue, QueueItem};

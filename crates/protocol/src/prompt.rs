@@ -1,0 +1,120 @@
+//! What `POST /prompt` is sent and what it answers.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::graph::{Graph, NodeId};
+
+/// The body of `POST /prompt`.
+#[derive(Debug, Serialize)]
+pub struct PromptRequest<'a> {
+    /// The graph to run.
+    pub prompt: &'a Graph,
+    /// The socket that is to hear this prompt's events.
+    pub client_id: &'a str,
+    /// An id of our own making, so that the job is known before any event can come. An older ComfyUI ignores it and
+    /// answers with another; then that one counts.
+    pub prompt_id: &'a str,
+}
+
+/// The answer when at least one output can run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptAccepted {
+    /// The id under which ComfyUI runs the prompt.
+    pub prompt_id: String,
+    /// The place in the order of submission.
+    #[serde(default)]
+    pub number: f64,
+    /// Outputs that were dropped because of these errors; empty when all run.
+    #[serde(default, deserialize_with = "list_as_empty_map")]
+    pub node_errors: NodeErrors,
+}
+
+/// The answer (400) when nothing can run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptRefused {
+    /// What is wrong with the prompt as a whole.
+    pub error: PromptError,
+    /// What is wrong with single nodes.
+    #[serde(default, deserialize_with = "list_as_empty_map")]
+    pub node_errors: NodeErrors,
+}
+
+/// What is wrong with a prompt as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptError {
+    /// A word for programs: `prompt_no_outputs`, `invalid_prompt`, `prompt_outputs_failed_validation`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub message: String,
+    /// What the sentence is about, often a node's id.
+    #[serde(default)]
+    pub details: String,
+    /// More for programs.
+    #[serde(default)]
+    pub extra_info: Map<String, Value>,
+}
+
+/// Errors by the node that they are about.
+pub type NodeErrors = IndexMap<NodeId, NodeProblem>;
+
+/// What is wrong with one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeProblem {
+    /// Each wrong input.
+    pub errors: Vec<InputError>,
+    /// The output nodes that cannot run because of it.
+    #[serde(default)]
+    pub dependent_outputs: Vec<NodeId>,
+    /// The node's type.
+    #[serde(default)]
+    pub class_type: String,
+}
+
+/// What is wrong with one input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputError {
+    /// A word for programs: `value_not_in_list`, `required_input_missing`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub message: String,
+    /// What the sentence is about, most often the input's name and value.
+    #[serde(default)]
+    pub details: String,
+    /// More for programs: `input_name`, `input_config`, `received_value`, ...
+    #[serde(default)]
+    pub extra_info: Map<String, Value>,
+}
+
+/// Older versions of ComfyUI answer `"node_errors": []` when there are none.
+fn list_as_empty_map<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NodeErrors, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Spelling {
+        Map(NodeErrors),
+        List(Vec<Value>),
+    }
+    match Spelling::deserialize(deserializer)? {
+        Spelling::Map(errors) => Ok(errors),
+        Spelling::List(list) if list.is_empty() => Ok(NodeErrors::new()),
+        Spelling::List(_) => Err(serde::de::Error::custom("`node_errors` is a list that is not empty")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_of_node_errors_is_no_errors() {
+        let accepted: PromptAccepted =
+            serde_json::from_str(r#"{"prompt_id": "p", "number": 3, "node_errors": []}"#).unwrap();
+        assert!(accepted.node_errors.is_empty());
+        assert!(serde_json::from_str::<PromptAccepted>(r#"{"prompt_id": "p", "node_errors": [1]}"#).is_err());
+    }
+}

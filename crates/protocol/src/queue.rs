@@ -1,0 +1,103 @@
+//! `GET /queue`: what runs and what waits.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The queue as ComfyUI reports it. Only what tells jobs apart is kept: graphs of other callers can be large.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Queue {
+    /// Prompts that run now; ComfyUI runs one at a time.
+    pub queue_running: Vec<QueueItem>,
+    /// Prompts that wait, in no particular order: sort by `number`.
+    pub queue_pending: Vec<QueueItem>,
+}
+
+/// One prompt in the queue, sent as the list `[number, prompt_id, graph, extra_data, outputs, ...]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueItem {
+    /// The order of submission; a smaller number runs first, and `front: true` makes it negative.
+    pub number: f64,
+    /// The prompt's id.
+    pub prompt_id: String,
+}
+
+impl Queue {
+    /// Whether this prompt runs now.
+    pub fn is_running(&self, prompt_id: &str) -> bool {
+        self.queue_running.iter().any(|item| item.prompt_id == prompt_id)
+    }
+
+    /// Whether this prompt waits.
+    pub fn is_pending(&self, prompt_id: &str) -> bool {
+        self.queue_pending.iter().any(|item| item.prompt_id == prompt_id)
+    }
+}
+
+impl<'de> Deserialize<'de> for QueueItem {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> serde::de::Visitor<'de> for List {
+            type Value = QueueItem;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a list of number, prompt id and more")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<QueueItem, A::Error> {
+                let missing = |at| serde::de::Error::invalid_length(at, &"number and prompt id");
+                let number = list.next_element()?.ok_or_else(|| missing(0))?;
+                let prompt_id = list.next_element()?.ok_or_else(|| missing(1))?;
+                while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(QueueItem { number, prompt_id })
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// The body of `POST /queue` that takes waiting prompts out of the queue.
+#[derive(Debug, Serialize)]
+pub struct DeleteFromQueue<'a> {
+    /// The prompts' ids.
+    pub delete: &'a [&'a str],
+}
+
+/// The body of `POST /interrupt`. ComfyUI 0.3.56 and newer stops only this prompt; older ones stop whatever runs.
+#[derive(Debug, Serialize)]
+pub struct Interrupt<'a> {
+    /// The prompt that is to stop.
+    pub prompt_id: &'a str,
+}
+
+/// `{"exec_info": {"queue_remaining": n}}`, which `GET /prompt` and `status` messages carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// See [`ExecInfo`].
+    pub exec_info: ExecInfo,
+}
+
+/// How busy ComfyUI is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecInfo {
+    /// Prompts that run or wait.
+    pub queue_remaining: u64,
+}
+
+/// The `extra_data` that ComfyUI keeps with a prompt.
+pub type ExtraData = serde_json::Map<String, Value>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_read_without_its_graphs() {
+        let queue: Queue = serde_json::from_str(
+            r#"{"queue_running": [[7, "a", {"1": {}}, {}, ["4"]]], "queue_pending": [[-8, "b", {}, {}, [], {"sensitive": 1}]]}"#,
+        )
+        .unwrap();
+        assert!(queue.is_running("a") && !queue.is_pending("a"));
+        assert!(queue.is_pending("b"));
+        assert!(serde_json::from_str::<QueueItem>("[7]").is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! Everything that a real ComfyUI sent is read: messages, previews, replies, queue, history and node schemas.
+
+use base64::Engine as _;
+use comfy_runner_protocol::{
+    BinaryFrame, History, HistoryEntry, ImageFormat, InputKind, Message, ObjectInfo, PromptAccepted,
+    PromptRefused, Queue,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+fn fixture(path: &str) -> Value {
+    let path = format!("{}/../../fixtures/{path}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
+}
+
+fn recordings() -> Vec<(String, Value)> {
+    let folder = format!("{}/../../fixtures/recordings", env!("CARGO_MANIFEST_DIR"));
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names.into_iter().map(|name| (name.clone(), fixture(&format!("recordings/{name}")))).collect()
+}
+
+fn history_of(recording: &Value) -> Vec<HistoryEntry> {
+    let replies = recording["history"].as_object().unwrap().values();
+    replies.flat_map(|reply| History::deserialize(reply).unwrap().into_values()).collect()
+}
+
+#[test]
+fn every_frame_of_every_recording_is_known() {
+    let (mut texts, mut previews) = (0, 0);
+    for (name, recording) in recordings() {
+        for frame in recording["websocket"].as_array().unwrap() {
+            if let Some(text) = frame.get("text") {
+                let message =
+                    Message::parse(&text.to_string()).unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert!(!matches!(message, Message::Unknown { .. }), "{name}: {text}");
+                texts += 1;
+            } else {
+                let bytes =
+                    base64::prelude::BASE64_STANDARD.decode(frame["binary"].as_str().unwrap()).unwrap();
+                let BinaryFrame::Preview(preview) = BinaryFrame::parse(&bytes).unwrap() else {
+                    panic!("{name}: an unknown binary frame");
+                };
+                assert_eq!(preview.format, ImageFormat::Jpeg);
+                assert!(preview.image.starts_with(b"\xff\xd8\xff"));
+                assert_eq!(
+                    preview.metadata.is_some(),
+                    name == "success_with_preview_metadata.json",
+                    "{name}"
+                );
+                previews += 1;
+            }
+        }
+    }
+    assert!(texts > 100 && previews > 10, "{texts} texts, {previews} previews");
+}
+
+#[test]
+fn every_reply_to_a_prompt_is_read_and_written_as_it_was() {
+    for (name, recording) in recordings() {
+        for prompt in recording["prompts"].as_array().unwrap() {
+            let reply = &prompt["response"];
+            let again = if prompt["status"] == 200 {
+                serde_json::to_value(PromptAccepted::deserialize(reply).unwrap()).unwrap()
+            } else {
+                serde_json::to_value(PromptRefused::deserialize(reply).unwrap()).unwrap()
+            };
+            assert_eq!(again["node_errors"], reply["node_errors"], "{name}");
+            assert_eq!(again["error"], reply["error"], "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_queue_is_read() {
+    let queue =
+        Queue::deserialize(&fixture("recordings/three_jobs_one_deleted.json")["extra"]["queue"]).unwrap();
+    assert_eq!((queue.queue_running.len(), queue.queue_pending.len()), (1, 2));
+    assert!(queue.is_pending("463333ea-fc58-4090-8a07-4df8bd3feaaf"));
+}
+
+#[test]
+fn history_tells_success_failure_and_interruption_apart() {
+    for (name, recording) in recordings() {
+        for entry in history_of(&recording) {
+            let (started, ended) = entry.times();
+            assert!(started.unwrap() <= ended.unwrap(), "{name}");
+            assert_eq!(
+                entry.succeeded(),
+                !matches!(name.as_str(), "interrupted.json" | "runtime_error.json"),
+                "{name}"
+            );
+            assert_eq!(entry.interrupted(), name == "interrupted.json");
+            assert_eq!(
+                entry.error().map(|error| error.exception_message),
+                (name == "runtime_error.json").then(|| "it broke\n".to_owned())
+            );
+            assert!(!entry.graph().unwrap().is_empty());
+        }
+    }
+    let cached = &history_of(&fixture("recordings/partly_cached.json"))[0];
+    assert_eq!(cached.cached(), ["1", "2"]);
+}
+
+#[test]
+fn node_schemas_survive_reading_and_writing() {
+    let raw = fixture("object_info/0.3.64.json");
+    let schemas = ObjectInfo::deserialize(&raw).unwrap();
+    assert_eq!(schemas.len(), 478);
+    let sampler = &schemas["KSampler"];
+    assert!(
+        matches!(&sampler.input("sampler_name").unwrap().0.kind, InputKind::Combo(names) if names.len() > 40)
+    );
+    assert_eq!(sampler.input("seed").unwrap().0.options["max"], u64::MAX);
+    assert!(
+        matches!(&schemas["SaveVideo"].input("format").unwrap().0.kind, InputKind::Combo(formats) if formats.len() == 2)
+    );
+    for (class, schema) in &schemas {
+        assert_eq!(
+            serde_json::to_value(schema).unwrap()["input"]["required"],
+            raw[class]["input"].get("required").cloned().unwrap_or_else(|| serde_json::json!({})),
+            "{class}"
+        );
+    }
+}
