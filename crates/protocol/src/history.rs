@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::graph::{Graph, NodeId};
 use crate::message::{ExecutionError, Message};
@@ -71,6 +71,11 @@ impl HistoryEntry {
         let start = self.messages().find(|(kind, _)| kind == "execution_start");
         let end = self.messages().find(|(kind, _)| Message::ends_a_prompt(kind));
         (start.and_then(|(_, data)| at(data)), end.and_then(|(_, data)| at(data)))
+    }
+
+    /// What was given as `extra_data` when the prompt was submitted, the `client_id` among it.
+    pub fn extra_data(&self) -> Option<&Map<String, Value>> {
+        self.prompt.get(3)?.as_object()
     }
 
     /// The graph that ran, when the entry holds one.

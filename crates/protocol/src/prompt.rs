@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::graph::{Graph, NodeId};
+use crate::queue::ExtraData;
 
 /// The body of `POST /prompt`.
 #[derive(Debug, Serialize)]
@@ -16,6 +17,9 @@ pub struct PromptRequest<'a> {
     /// An id of our own making, so that the job is known before any event can come. An older ComfyUI ignores it and
     /// answers with another; then that one counts.
     pub prompt_id: &'a str,
+    /// What ComfyUI is to keep with the prompt and give back in its history, beside the client id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_data: Option<&'a ExtraData>,
 }
 
 /// The answer when at least one output can run.

@@ -83,7 +83,7 @@ pub struct ExecInfo {
     pub queue_remaining: u64,
 }
 
-/// The `extra_data` that ComfyUI keeps with a prompt.
+/// What ComfyUI keeps with a prompt and gives back in its history.
 pub type ExtraData = serde_json::Map<String, Value>;
 
 #[cfg(test)]
