@@ -1,3 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+mod estimate;
+mod failure;
+mod outline;
+mod outputs;
+mod progress;
+mod running;
+mod snapshot;
+
+pub use failure::failure_text;
+pub use outputs::{NodeFiles, ReportedFile};
+pub use progress::{Picture, Progress, Status};
+pub use snapshot::{CompletedSnapshot, FailedSnapshot, PendingSnapshot, RunningSnapshot, Snapshot};

@@ -1,0 +1,187 @@
+//! What a job needs to remember of its graph: ids, titles, types and links, in a few allocations however many nodes.
+
+use comfy_runner_protocol::{Graph, NodeId};
+
+/// The place of a node in the graph's order.
+pub(crate) type Position = usize;
+
+/// Types that only the editor knows; where an export holds them, they run in no time or not at all.
+const DO_NOTHING: [&str; 4] = ["Reroute", "Note", "MarkdownNote", "PrimitiveNode"];
+
+#[derive(Debug, Clone)]
+pub(crate) struct Outline {
+    /// Ids, titles and types, one after the other.
+    text: Box<str>,
+    nodes: Box<[Facts]>,
+    /// Positions in the order of their ids, for finding a node.
+    by_id: Box<[u32]>,
+    /// The nodes that nodes link to, one node's after the other's.
+    links: Box<[u32]>,
+    /// The nodes for whose sake the prompt runs.
+    outputs: Box<[u32]>,
+}
+
+/// Where a node's texts and links end; they begin where the ones before end.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    id_start: u32,
+    title_start: u32,
+    /// Equal to `title_start` when the node's title is its type.
+    class_start: u32,
+    end: u32,
+    links_start: u32,
+    links_end: u32,
+    does_nothing: bool,
+}
+
+impl Outline {
+    /// Remembers a graph. Without known `outputs`, nodes that nobody links to are taken for them.
+    pub(crate) fn of(graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
+        let mut text = String::new();
+        let mut links = Vec::new();
+        let mut linked = vec![false; graph.len()];
+        let mut nodes = Vec::with_capacity(graph.len());
+        for (id, node) in &graph.nodes {
+            let id_start = text.len() as u32;
+            text.push_str(id);
+            let title_start = text.len() as u32;
+            if node.title() != node.class_type {
+                text.push_str(node.title());
+            }
+            let class_start = text.len() as u32;
+            text.push_str(&node.class_type);
+            let links_start = links.len() as u32;
+            for (_, link) in node.links() {
+                if let Some(position) = graph.nodes.get_index_of(link.node) {
+                    linked[position] = true;
+                    links.push(position as u32);
+                }
+            }
+            nodes.push(Facts {
+                id_start,
+                title_start,
+                class_start,
+                end: text.len() as u32,
+                links_start,
+                links_end: links.len() as u32,
+                does_nothing: DO_NOTHING.contains(&node.class_type.as_str()),
+            });
+        }
+        let outputs = match outputs {
+            Some(ids) => {
+                ids.iter().filter_map(|id| graph.nodes.get_index_of(id)).map(|at| at as u32).collect()
+            }
+            None => (0..graph.len()).filter(|&at| !linked[at]).map(|at| at as u32).collect(),
+        };
+        let mut outline = Self {
+            text: text.into(),
+            nodes: nodes.into(),
+            by_id: (0..graph.len() as u32).collect(),
+            links: links.into(),
+            outputs,
+        };
+        let mut by_id = std::mem::take(&mut outline.by_id);
+        by_id.sort_unstable_by_key(|&position| outline.id(position as usize));
+        outline.by_id = by_id;
+        outline
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn position(&self, id: &str) -> Option<Position> {
+        let found = self.by_id.binary_search_by(|&position| self.id(position as usize).cmp(id)).ok()?;
+        Some(self.by_id[found] as usize)
+    }
+
+    pub(crate) fn id(&self, at: Position) -> &str {
+        let facts = &self.nodes[at];
+        self.slice(facts.id_start, facts.title_start)
+    }
+
+    pub(crate) fn title(&self, at: Position) -> &str {
+        let facts = &self.nodes[at];
+        match self.slice(facts.title_start, facts.class_start) {
+            "" => self.class_type(at),
+            title => title,
+        }
+    }
+
+    pub(crate) fn class_type(&self, at: Position) -> &str {
+        let facts = &self.nodes[at];
+        self.slice(facts.class_start, facts.end)
+    }
+
+    pub(crate) fn does_nothing(&self, at: Position) -> bool {
+        self.nodes[at].does_nothing
+    }
+
+    /// Which nodes run when those for which `is_cached` holds need not: a cached node asks for nothing upstream.
+    pub(crate) fn will_run(&self, is_cached: impl Fn(Position) -> bool) -> Box<[bool]> {
+        let mut wanted = vec![false; self.len()];
+        let mut open: Vec<u32> = self.outputs.to_vec();
+        while let Some(position) = open.pop() {
+            let at = position as usize;
+            if is_cached(at) || std::mem::replace(&mut wanted[at], true) {
+                continue;
+            }
+            let facts = &self.nodes[at];
+            open.extend(&self.links[facts.links_start as usize..facts.links_end as usize]);
+        }
+        for (at, wanted) in wanted.iter_mut().enumerate() {
+            *wanted &= !self.does_nothing(at);
+        }
+        wanted.into()
+    }
+
+    fn slice(&self, from: u32, to: u32) -> &str {
+        &self.text[from as usize..to as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn graph() -> Graph {
+        Graph::from_value(json!({
+            "10": {"class_type": "Load", "inputs": {}, "_meta": {"title": "The lädt"}},
+            "9": {"class_type": "Reroute", "inputs": {"": ["10", 0]}},
+            "2": {"class_type": "Save", "inputs": {"x": ["9", 0], "y": ["gone", 0]}},
+            "a": {"class_type": "Unused", "inputs": {"x": ["10", 0]}},
+        }))
+        .unwrap()
+    }
+
+    fn ids(outline: &Outline, wanted: &[bool]) -> Vec<String> {
+        (0..outline.len()).filter(|&at| wanted[at]).map(|at| outline.id(at).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_node_is_found_again_with_its_title_and_type() {
+        let (graph, outline) = (graph(), Outline::of(&graph(), None));
+        for (at, (id, node)) in graph.nodes.iter().enumerate() {
+            assert_eq!(outline.position(id), Some(at));
+            assert_eq!((outline.id(at), outline.title(at)), (id.as_str(), node.title()));
+            assert_eq!(outline.class_type(at), node.class_type);
+        }
+        assert_eq!(outline.position("gone"), None);
+    }
+
+    #[test]
+    fn what_runs_are_the_ancestors_of_outputs_that_are_neither_cached_nor_idle() {
+        let sinks = Outline::of(&graph(), None);
+        assert_eq!(ids(&sinks, &sinks.will_run(|_| false)), ["10", "2", "a"]);
+        let known = Outline::of(&graph(), Some(&["2".into(), "gone".into()]));
+        assert_eq!(ids(&known, &known.will_run(|_| false)), ["10", "2"]);
+    }
+
+    #[test]
+    fn what_only_a_cached_node_needs_does_not_run() {
+        let outline = Outline::of(&graph(), Some(&["2".into()]));
+        let reroute = outline.position("9").unwrap();
+        assert_eq!(ids(&outline, &outline.will_run(|at| at == reroute)), ["2"]);
+    }
+}

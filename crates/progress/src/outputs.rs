@@ -1,0 +1,179 @@
+//! The files that nodes reported so far, by node, in the graph's order.
+
+use std::collections::BTreeMap;
+
+use comfy_runner_protocol::{Media, NodeId, NodeOutput, OutputFile};
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::outline::{Outline, Position};
+
+/// A file that a node reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportedFile {
+    /// What `/view` takes to give its bytes.
+    #[serde(flatten)]
+    pub file: OutputFile,
+    /// What kind of media it is, judged by its name.
+    pub media: Media,
+}
+
+/// The files of one node, with what people call it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeFiles<'a> {
+    /// The node's title, or its type where it has none.
+    pub node_title: &'a str,
+    /// The node's type.
+    pub node_type: &'a str,
+    /// The files in the order in which they were reported.
+    pub items: Vec<&'a ReportedFile>,
+}
+
+/// What was reported, by the place of the node that stands for it in the graph and by the node that reported it:
+/// several when a node expands. A node that the graph does not know comes last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outputs {
+    files: BTreeMap<(Position, NodeId), Vec<ReportedFile>>,
+}
+
+impl Outputs {
+    /// Takes what a node reported, in place of what it had reported before. Says whether that is any news.
+    pub(crate) fn report(&mut self, node: &str, stands_for: Option<Position>, output: &NodeOutput) -> bool {
+        let files: Vec<_> = output.files().map(|file| ReportedFile { media: file.media(), file }).collect();
+        let key = (stands_for.unwrap_or(Position::MAX), node.to_owned());
+        if files.is_empty() {
+            return self.files.remove(&key).is_some();
+        }
+        self.files.insert(key, files.clone()).as_ref() != Some(&files)
+    }
+
+    /// The files by node.
+    pub(crate) fn by_node<'a>(&'a self, outline: &'a Outline) -> IndexMap<&'a str, NodeFiles<'a>> {
+        let mut nodes: IndexMap<&str, NodeFiles> = IndexMap::new();
+        for ((position, reporter), files) in &self.files {
+            let known = *position < outline.len();
+            let id = if known { outline.id(*position) } else { reporter };
+            let node = nodes.entry(id).or_insert_with(|| NodeFiles {
+                node_title: if known { outline.title(*position) } else { reporter },
+                node_type: if known { outline.class_type(*position) } else { "" },
+                items: Vec::new(),
+            });
+            node.items.extend(files);
+        }
+        nodes
+    }
+
+    /// For each kind of media the file that is the result: of a node in `results` before any other, a kept file before
+    /// an intermediate or a temporary one, and then the first in the graph's order.
+    pub(crate) fn chosen<'a>(
+        &'a self,
+        outline: &Outline,
+        results: &[NodeId],
+    ) -> IndexMap<&'static str, &'a OutputFile> {
+        let mut best: BTreeMap<Media, (Rank, &OutputFile)> = BTreeMap::new();
+        for ((position, reporter), files) in &self.files {
+            let id = if *position < outline.len() { outline.id(*position) } else { reporter };
+            let is_result = results.iter().any(|result| result == id || result == reporter);
+            for ReportedFile { file, media } in files {
+                let rank = Rank { no_result: !is_result, kept: kept(file) };
+                let entry = best.entry(*media).or_insert((rank, file));
+                if rank < entry.0 {
+                    *entry = (rank, file);
+                }
+            }
+        }
+        best.into_iter().map(|(media, (_, file))| (media.as_str(), file)).collect()
+    }
+}
+
+/// The smaller, the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    no_result: bool,
+    kept: Kept,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    Final,
+    Intermediate,
+    Temporary,
+}
+
+/// How much a file is meant to stay: intermediate ones have a folder of that name (see the design's output folders).
+fn kept(file: &OutputFile) -> Kept {
+    if file.kind != "output" {
+        Kept::Temporary
+    } else if file.subfolder.split(['/', '\\']).any(|part| part == "intermediate") {
+        Kept::Intermediate
+    } else {
+        Kept::Final
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use comfy_runner_protocol::Graph;
+    use serde_json::json;
+
+    fn outline() -> Outline {
+        let node = |title: &str| json!({"class_type": "Save", "inputs": {}, "_meta": {"title": title}});
+        let graph = json!({"9": node("first"), "1": node("second")});
+        Outline::of(&Graph::from_value(graph).unwrap(), None)
+    }
+
+    fn images(files: &[(&str, &str, &str)]) -> NodeOutput {
+        let images: Vec<_> = files
+            .iter()
+            .map(|(filename, subfolder, kind)| json!({"filename": filename, "subfolder": subfolder, "type": kind}))
+            .collect();
+        serde_json::from_value(json!({ "images": images })).unwrap()
+    }
+
+    #[test]
+    fn nodes_come_in_the_graphs_order_however_they_reported() {
+        let outline = outline();
+        let mut outputs = Outputs::default();
+        assert!(outputs.report("1", Some(1), &images(&[("b.png", "", "output")])));
+        assert!(outputs.report("9", Some(0), &images(&[("a.png", "", "output")])));
+        assert!(outputs.report("9.0.1", Some(0), &images(&[("c.png", "", "temp")])));
+        assert!(!outputs.report("1", Some(1), &images(&[("b.png", "", "output")])), "no news");
+        assert_eq!(
+            serde_json::to_value(outputs.by_node(&outline)).unwrap(),
+            json!({
+                "9": {"node_title": "first", "node_type": "Save", "items": [
+                    {"filename": "a.png", "subfolder": "", "type": "output", "media": "image"},
+                    {"filename": "c.png", "subfolder": "", "type": "temp", "media": "image"},
+                ]},
+                "1": {"node_title": "second", "node_type": "Save", "items": [
+                    {"filename": "b.png", "subfolder": "", "type": "output", "media": "image"},
+                ]},
+            })
+        );
+    }
+
+    #[test]
+    fn final_files_win_over_intermediate_and_temporary_ones_and_named_results_over_all() {
+        let outline = outline();
+        let mut outputs = Outputs::default();
+        outputs.report(
+            "9",
+            Some(0),
+            &images(&[("t.png", "", "temp"), ("i.mp4", "j/intermediate", "output")]),
+        );
+        let chosen = |outputs: &Outputs, results: &[NodeId]| -> Vec<(String, String)> {
+            let chosen = outputs.chosen(&outline, results);
+            chosen.into_iter().map(|(media, file)| (media.to_owned(), file.filename.clone())).collect()
+        };
+        let pair = |media: &str, name: &str| (media.to_owned(), name.to_owned());
+        assert_eq!(chosen(&outputs, &[]), [pair("video", "i.mp4"), pair("image", "t.png")]);
+        outputs.report(
+            "1",
+            Some(1),
+            &images(&[("f.png", "j/final", "output"), ("f.mp4", "j/final", "output")]),
+        );
+        assert_eq!(chosen(&outputs, &[]), [pair("video", "f.mp4"), pair("image", "f.png")]);
+        assert_eq!(chosen(&outputs, &["9".into()]), [pair("video", "i.mp4"), pair("image", "t.png")]);
+    }
+}

@@ -1,0 +1,561 @@
+//! The state machine: messages and times in, a job's state out.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use comfy_runner_protocol::{
+    Graph, HistoryEntry, ImageFormat, Message, NodeId, NodeOutput, NodeProgress, NodeState, OutputFile,
+    PreviewMetadata,
+};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::estimate::{NodeTimes, time_left};
+use crate::failure::failure_text;
+use crate::outline::{Outline, Position};
+use crate::outputs::{NodeFiles, Outputs};
+use crate::running::RunningNode;
+use crate::snapshot::{CompletedSnapshot, FailedSnapshot, PendingSnapshot, RunningSnapshot, Snapshot};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It waits in the queue.
+    Pending,
+    /// It runs.
+    Running,
+    /// It ended with every output made.
+    Completed,
+    /// It failed.
+    Error,
+    /// Somebody took it out of the queue or interrupted it.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether the job is over, well or not.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Error | Self::Cancelled)
+    }
+
+    /// The word that `/status` uses: `pending`, `running`, `completed`, `error` or `cancelled`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The latest preview of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// What the bytes are.
+    pub format: ImageFormat,
+    /// The encoded picture.
+    pub image: Bytes,
+    /// The node of the graph that paints it, where that is known.
+    pub node_id: Option<NodeId>,
+}
+
+/// The progress of one job.
+///
+/// It is fed ComfyUI's messages, in whatever order, number and completeness they come, together with the time at which
+/// each came, and asked for the job's state. Percent never falls, and what is over stays over: only the history, by
+/// [`Progress::finish`], may say otherwise.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    prompt_id: Box<str>,
+    results: Vec<NodeId>,
+    outline: Outline,
+    status: Status,
+    error: Option<String>,
+    /// By position: how far each node is.
+    nodes: Box<[NodeMark]>,
+    /// By position: whether ComfyUI said that the node is cached.
+    cached: Box<[bool]>,
+    /// By position: whether the node is expected to run. See [`Outline::will_run`].
+    will_run: Box<[bool]>,
+    /// The nodes at work, the latest news last.
+    running: Vec<RunningNode>,
+    /// The node that `node_title` shows.
+    current: Option<Position>,
+    /// Nodes that nodes expanded into, and which node of the graph stands for them.
+    children: HashMap<NodeId, Position>,
+    /// Whether this ComfyUI sends `progress_state`. Older ones run one node after the other and only say which starts.
+    tells_states: bool,
+    percent: u8,
+    times: NodeTimes,
+    durations: Vec<(Position, Duration)>,
+    outputs: Outputs,
+    picture: Option<Picture>,
+    revision: u64,
+    picture_revision: u64,
+    now: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum NodeMark {
+    Waiting,
+    Running,
+    Finished,
+}
+
+/// What a watcher would see change. Equal before and after: no news.
+#[derive(PartialEq)]
+struct Visible {
+    status: Status,
+    current: Option<Position>,
+    step: u64,
+    total_steps: u64,
+    percent: u8,
+    nodes_done: usize,
+    effective_total: usize,
+    cached_count: usize,
+}
+
+impl Progress {
+    /// The progress of a prompt that waits in the queue. `outputs` are the output nodes that ComfyUI will run; where
+    /// they are not known, nodes that nobody links to are taken for them.
+    pub fn new(prompt_id: &str, graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
+        let outline = Outline::of(graph, outputs);
+        Self {
+            prompt_id: prompt_id.into(),
+            results: Vec::new(),
+            status: Status::Pending,
+            error: None,
+            nodes: vec![NodeMark::Waiting; outline.len()].into(),
+            cached: vec![false; outline.len()].into(),
+            will_run: outline.will_run(|_| false),
+            outline,
+            running: Vec::new(),
+            current: None,
+            children: HashMap::new(),
+            tells_states: false,
+            percent: 0,
+            times: NodeTimes::default(),
+            durations: Vec::new(),
+            outputs: Outputs::default(),
+            picture: None,
+            revision: 0,
+            picture_revision: 0,
+            now: Duration::ZERO,
+        }
+    }
+
+    /// Names the nodes whose files are the result (a manifest's `outputs[].node_id`), for [`Progress::results`].
+    pub fn with_result_nodes(mut self, nodes: Vec<NodeId>) -> Self {
+        self.results = nodes;
+        self
+    }
+
+    /// The prompt's id.
+    pub fn prompt_id(&self) -> &str {
+        &self.prompt_id
+    }
+
+    /// Where the job stands.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Why the job failed, in a sentence for callers. See [`failure_text`].
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// How much is done: 0 to 99, and 100 once the job completed.
+    pub fn percent(&self) -> u8 {
+        if self.status == Status::Completed { 100 } else { self.percent }
+    }
+
+    /// A number that grows with every change of what [`Progress::snapshot`] shows, so that a watcher can tell news
+    /// from none and skip what it was too slow for. Estimates alone, which drift with the clock, do not count.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// A number that grows with every new picture.
+    pub fn picture_revision(&self) -> u64 {
+        self.picture_revision
+    }
+
+    /// The latest preview.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.picture.as_ref()
+    }
+
+    /// The files reported so far, by node, in the graph's order.
+    pub fn node_outputs(&self) -> IndexMap<&str, NodeFiles<'_>> {
+        self.outputs.by_node(&self.outline)
+    }
+
+    /// The result of each kind of media (`video`, `image`, `audio`, `file`): of the result nodes, if any were named,
+    /// before all others, a final file before an intermediate or temporary one, and the first of equals.
+    pub fn results(&self) -> IndexMap<&'static str, &OutputFile> {
+        self.outputs.chosen(&self.outline, &self.results)
+    }
+
+    /// How long each node took that ran and is done: its id, its type and the time. What an estimate learns from.
+    pub fn durations(&self) -> impl Iterator<Item = (&str, &str, Duration)> {
+        self.durations.iter().map(|&(at, took)| (self.outline.id(at), self.outline.class_type(at), took))
+    }
+
+    /// Takes a message about this prompt; messages about others, and those that name no prompt, are passed over.
+    /// `now` is the time since any fixed moment. Says whether the snapshot changed.
+    pub fn apply(&mut self, message: &Message, now: Duration) -> bool {
+        message.prompt_id() == Some(&self.prompt_id) && self.take(message, now)
+    }
+
+    /// Takes a message that names no prompt, as very old versions of ComfyUI send them, for one about this prompt. It
+    /// is for the caller to know that no other prompt runs. Messages that name a prompt are passed over.
+    pub fn apply_unnamed(&mut self, message: &Message, now: Duration) -> bool {
+        message.prompt_id().is_none() && self.take(message, now)
+    }
+
+    /// Takes a preview picture in place of the one before. With metadata, one of another prompt is passed over;
+    /// without, it is for the caller to know that this prompt runs. Says whether it was taken.
+    pub fn preview(&mut self, format: ImageFormat, image: Bytes, metadata: Option<&PreviewMetadata>) -> bool {
+        if self.status.is_over() || metadata.is_some_and(|metadata| *metadata.prompt_id != *self.prompt_id) {
+            return false;
+        }
+        let painter = match metadata {
+            Some(metadata) => self.locate(&metadata.node_id, metadata.display_node_id.as_deref()),
+            None => self.current,
+        };
+        let node_id = painter.map(|at| self.outline.id(at).to_owned());
+        self.picture = Some(Picture { format, image, node_id });
+        self.picture_revision += 1;
+        true
+    }
+
+    /// Ends the job as ComfyUI's history says: status, error and files are the history's, whatever came before.
+    pub fn finish(&mut self, entry: &HistoryEntry) {
+        let error = entry.error();
+        let (status, error) = if entry.succeeded() {
+            (Status::Completed, None)
+        } else if entry.interrupted() {
+            (Status::Cancelled, None)
+        } else if let Some(error) = error {
+            (Status::Error, Some(self.failure(&error)))
+        } else {
+            (
+                Status::Error,
+                Some("ComfyUI recorded a failure without a reason; its log may hold one".to_owned()),
+            )
+        };
+        let cached = entry.cached();
+        if !cached.is_empty() {
+            self.set_cached(&cached);
+        }
+        self.outputs = Outputs::default();
+        for (node, output) in &entry.outputs {
+            let display = entry.meta.get(node).and_then(|meta| meta.get("display_node")?.as_str());
+            let at = self.locate(node, display);
+            self.outputs.report(node, at, output);
+        }
+        self.end(status, error);
+        self.revision += 1;
+    }
+
+    /// Ends the job as cancelled: a pending prompt that is deleted ends without any message or history. Says whether
+    /// it did; a job that is over stays what it is.
+    pub fn cancelled(&mut self) -> bool {
+        self.end_if_open(Status::Cancelled, None)
+    }
+
+    /// Ends the job as failed, for a reason that ComfyUI does not know: it lost the job, or never got it. Says whether
+    /// it did; a job that is over stays what it is.
+    pub fn failed(&mut self, reason: impl Into<String>) -> bool {
+        self.end_if_open(Status::Error, Some(reason.into()))
+    }
+
+    /// Says that the job runs, as the queue does when no message has said so yet. Says whether that is news.
+    pub fn started(&mut self) -> bool {
+        let news = self.status == Status::Pending;
+        if news {
+            self.status = Status::Running;
+            self.revision += 1;
+        }
+        news
+    }
+
+    /// The job's state at the time `now`, which is counted as in [`Progress::apply`].
+    pub fn snapshot(&self, now: Duration) -> Snapshot<'_> {
+        let status = self.status;
+        match status {
+            Status::Pending => Snapshot::Pending(PendingSnapshot { status, step: 0, total_steps: 0 }),
+            Status::Running => Snapshot::Running(self.running_snapshot(now.max(self.now))),
+            Status::Completed => Snapshot::Completed(CompletedSnapshot { status, outputs: self.results() }),
+            Status::Error | Status::Cancelled => {
+                Snapshot::Failed(FailedSnapshot { status, error: self.error.as_deref() })
+            }
+        }
+    }
+
+    fn running_snapshot(&self, now: Duration) -> RunningSnapshot<'_> {
+        let visible = self.visible();
+        let rate = self.current_run().and_then(|run| run.steps.rate()).unwrap_or(0.0);
+        let to_come = visible.effective_total.saturating_sub(visible.nodes_done);
+        let left = time_left(&self.running, to_come, self.times, now);
+        RunningSnapshot {
+            status: visible.status,
+            node_title: visible.current.map(|at| self.outline.title(at)),
+            node_type: visible.current.map(|at| self.outline.class_type(at)),
+            step: visible.step,
+            total_steps: visible.total_steps,
+            percent: visible.percent,
+            nodes_done: visible.nodes_done,
+            total_nodes: self.outline.len(),
+            effective_total: visible.effective_total,
+            cached_count: visible.cached_count,
+            eta_seconds: left.map(|left| left.as_secs_f64().round() as u64),
+            step_rate: (rate * 100.0).round() / 100.0,
+            node_outputs: self.node_outputs(),
+        }
+    }
+
+    fn take(&mut self, message: &Message, now: Duration) -> bool {
+        if self.status.is_over() {
+            return false;
+        }
+        self.now = self.now.max(now);
+        let before = self.visible();
+        let files_changed = self.follow(message);
+        self.percent = self.percent.max(self.percent_now());
+        let news = files_changed || self.visible() != before;
+        self.revision += u64::from(news);
+        news
+    }
+
+    /// Moves on with a message; says whether files changed.
+    fn follow(&mut self, message: &Message) -> bool {
+        match message {
+            Message::Status { .. } | Message::FeatureFlags(_) | Message::Unknown { .. } => return false,
+            Message::ExecutionStart(_) => {}
+            Message::ExecutionCached { nodes, .. } => self.set_cached(nodes),
+            Message::Executing { node: Some(node), display_node, .. } => {
+                self.node_starts(node, display_node.as_deref());
+            }
+            // It closes a prompt. Versions that do not send `execution_success` close only good ones without having
+            // sent an error before.
+            Message::Executing { node: None, .. } | Message::ExecutionSuccess(_) => {
+                self.end(Status::Completed, None);
+            }
+            Message::Progress { node, value, max, .. } => self.node_steps(node.as_deref(), *value, *max),
+            Message::ProgressState { nodes, .. } => {
+                self.tells_states = true;
+                nodes.values().for_each(|state| self.node_state(state));
+            }
+            Message::Executed { node, display_node, output, .. } => {
+                self.status = Status::Running;
+                return self.node_reports(node, display_node.as_deref(), output.as_ref());
+            }
+            Message::ExecutionError(error) => {
+                let reason = self.failure(error);
+                self.end(Status::Error, Some(reason));
+            }
+            Message::ExecutionInterrupted(_) => self.end(Status::Cancelled, None),
+        }
+        if !self.status.is_over() {
+            self.status = Status::Running;
+        }
+        false
+    }
+
+    fn set_cached(&mut self, nodes: &[NodeId]) {
+        for at in nodes.iter().filter_map(|node| self.outline.position(node)) {
+            // A node that has run is not one that was spared.
+            self.cached[at] = self.nodes[at] == NodeMark::Waiting;
+        }
+        self.will_run = self.outline.will_run(|at| self.cached[at]);
+    }
+
+    fn node_starts(&mut self, node: &str, display: Option<&str>) {
+        let Some(at) = self.locate(node, display) else { return };
+        if !self.tells_states {
+            self.finish_all_but(at);
+        }
+        self.start(at);
+        self.note_child(node, at);
+    }
+
+    fn node_steps(&mut self, node: Option<&str>, value: f64, total: f64) {
+        let at = match node {
+            Some(node) => self.locate(node, None),
+            None => self.current,
+        };
+        if let Some(at) = at {
+            self.step(at, value, total);
+        }
+    }
+
+    fn node_state(&mut self, state: &NodeProgress) {
+        let Some(at) = self.locate(&state.node_id, state.display_node_id.as_deref()) else { return };
+        let is_child = self.outline.id(at) != state.node_id;
+        match state.state {
+            NodeState::Running => {
+                self.start(at);
+                self.note_child(&state.node_id, at);
+                // Nodes that do not count say 0 of 1.
+                if state.max > 1.0 {
+                    self.step(at, state.value, state.max);
+                }
+            }
+            NodeState::Finished | NodeState::Error if is_child => {
+                self.start(at);
+                self.note_child(&state.node_id, at);
+            }
+            NodeState::Finished | NodeState::Error => {
+                if !self.cached[at] {
+                    self.finish_node(at);
+                }
+            }
+            NodeState::Pending | NodeState::Unknown => {}
+        }
+    }
+
+    fn node_reports(&mut self, node: &str, display: Option<&str>, output: Option<&NodeOutput>) -> bool {
+        let at = self.locate(node, display);
+        if let Some(at) = at
+            && self.outline.id(at) == node
+            && !self.cached[at]
+        {
+            self.finish_node(at);
+        }
+        output.is_some_and(|output| self.outputs.report(node, at, output))
+    }
+
+    /// The node of the graph that this one is, or that stands for it.
+    fn locate(&self, node: &str, display: Option<&str>) -> Option<Position> {
+        let itself = self.outline.position(node);
+        itself.or_else(|| self.outline.position(display?)).or_else(|| self.children.get(node).copied())
+    }
+
+    fn start(&mut self, at: Position) {
+        if self.nodes[at] == NodeMark::Waiting {
+            self.nodes[at] = NodeMark::Running;
+            self.running.push(RunningNode::new(at, self.now));
+            self.current = Some(at);
+        }
+        if std::mem::take(&mut self.cached[at]) {
+            self.will_run = self.outline.will_run(|at| self.cached[at]);
+        }
+    }
+
+    /// Remembers a node that the one at `at` expanded into.
+    fn note_child(&mut self, node: &str, at: Position) {
+        if self.outline.id(at) == node || self.children.contains_key(node) {
+            return;
+        }
+        self.children.insert(node.to_owned(), at);
+        if let Some(run) = self.running.iter_mut().find(|run| run.node == at) {
+            run.children += 1;
+            run.steps = Default::default();
+        }
+    }
+
+    fn step(&mut self, at: Position, value: f64, total: f64) {
+        self.start(at);
+        let now = self.now;
+        if let Some(run) = self.running.iter_mut().find(|run| run.node == at) {
+            let before = (run.steps.value, run.steps.total);
+            run.steps.reach(value, total, now);
+            if before != (run.steps.value, run.steps.total) {
+                self.current = Some(at);
+            }
+        }
+    }
+
+    fn finish_node(&mut self, at: Position) {
+        self.start(at);
+        self.nodes[at] = NodeMark::Finished;
+        if let Some(index) = self.running.iter().position(|run| run.node == at) {
+            let took = self.now.saturating_sub(self.running.remove(index).since);
+            self.times.add(took);
+            self.durations.push((at, took));
+        }
+        if self.current == Some(at)
+            && let Some(other) = self.running.last()
+        {
+            self.current = Some(other.node);
+        }
+    }
+
+    fn finish_all_but(&mut self, at: Position) {
+        let done: Vec<_> = self.running.iter().map(|run| run.node).filter(|&node| node != at).collect();
+        done.into_iter().for_each(|node| self.finish_node(node));
+    }
+
+    fn end_if_open(&mut self, status: Status, error: Option<String>) -> bool {
+        let open = !self.status.is_over();
+        if open {
+            self.end(status, error);
+            self.revision += 1;
+        }
+        open
+    }
+
+    fn end(&mut self, status: Status, error: Option<String>) {
+        self.status = status;
+        self.error = error;
+        if status == Status::Completed {
+            self.finish_all_but(Position::MAX);
+        }
+        self.running.clear();
+        self.children = HashMap::new();
+    }
+
+    fn failure(&self, error: &comfy_runner_protocol::message::ExecutionError) -> String {
+        failure_text(error, self.locate(&error.node_id, None).map(|at| self.outline.title(at)))
+    }
+
+    fn current_run(&self) -> Option<&RunningNode> {
+        self.running.iter().find(|run| Some(run.node) == self.current)
+    }
+
+    /// Nodes that count and have started.
+    fn nodes_done(&self) -> usize {
+        let counts = |at: &Position| self.nodes[*at] != NodeMark::Waiting && !self.outline.does_nothing(*at);
+        (0..self.nodes.len()).filter(counts).count()
+    }
+
+    /// Nodes that run: those expected to, and those that did although nobody expected it.
+    fn effective_total(&self) -> usize {
+        let runs = |at: &Position| {
+            self.will_run[*at] || (self.nodes[*at] != NodeMark::Waiting && !self.outline.does_nothing(*at))
+        };
+        (0..self.nodes.len()).filter(runs).count().max(1)
+    }
+
+    /// `(nodes_done - 1 + step/total_steps) / effective_total * 100`, where several nodes may be at work.
+    fn percent_now(&self) -> u8 {
+        let counts = |at: Position| !self.outline.does_nothing(at);
+        let finished =
+            (0..self.nodes.len()).filter(|&at| self.nodes[at] == NodeMark::Finished && counts(at)).count();
+        let at_work: f64 =
+            self.running.iter().filter(|run| counts(run.node)).map(RunningNode::fraction).sum();
+        // A float that is too large, too small or none becomes the nearest u8, or 0.
+        let percent = ((finished as f64 + at_work) / self.effective_total() as f64 * 100.0) as u8;
+        percent.min(99)
+    }
+
+    fn visible(&self) -> Visible {
+        let steps = self.current_run().map(|run| &run.steps);
+        Visible {
+            status: self.status,
+            current: self.current,
+            step: steps.map_or(0, |steps| steps.value as u64),
+            total_steps: steps.map_or(0, |steps| steps.total as u64),
+            percent: self.percent,
+            nodes_done: self.nodes_done(),
+            effective_total: self.effective_total(),
+            cached_count: self.cached.iter().filter(|&&cached| cached).count(),
+        }
+    }
+}
