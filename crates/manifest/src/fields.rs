@@ -1,0 +1,116 @@
+//! Reading the keys of a map with the type that each must have.
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Number, Value};
+
+use crate::problem::{ProblemKind, Report};
+
+/// A map of the manifest whose keys are read one by one; a wrong type is reported with the key's place.
+pub(crate) struct Fields<'e, 'r, 'l> {
+    pub entry: &'e Map<String, Value>,
+    /// What messages begin with: `input "steps": `, or nothing.
+    subject: String,
+    pointer: String,
+    report: &'r mut Report<'l>,
+}
+
+impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
+    pub fn new(entry: &'e Map<String, Value>, subject: String, pointer: &str, report: &'r mut Report<'l>) -> Self {
+        Self { entry, subject, pointer: pointer.to_owned(), report }
+    }
+
+    /// A map at `place` inside this one.
+    pub fn inside<'f>(&'f mut self, entry: &'f Map<String, Value>, place: &str) -> Fields<'f, 'f, 'l> {
+        let pointer = format!("{}/{place}", self.pointer);
+        Fields { entry, subject: self.subject.clone(), pointer, report: self.report }
+    }
+
+    pub fn error(&mut self, kind: ProblemKind, place: &str, message: String) {
+        self.report.error(kind, &format!("{}/{place}", self.pointer), format!("{}{message}", self.subject));
+    }
+
+    pub fn warning(&mut self, kind: ProblemKind, place: &str, message: &str) {
+        self.report.warning(kind, &format!("{}/{place}", self.pointer), format!("{}{message}", self.subject));
+    }
+
+    /// The value under this key by way of `take`. A null counts as absent, as YAML writes a key without a value.
+    fn take<T>(&mut self, key: &str, wanted: &str, take: impl Fn(&'e Value) -> Option<T>) -> Option<T> {
+        let value = self.entry.get(key).filter(|value| !value.is_null())?;
+        let taken = take(value);
+        if taken.is_none() {
+            let message = format!("`{key}` must be {wanted}, this is {}", kind_of(value));
+            self.error(ProblemKind::WrongType, key, message);
+        }
+        taken
+    }
+
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        self.take(key, "a text (in quotes if it looks like a number)", |value| Some(value.as_str()?.to_owned()))
+    }
+
+    /// A text, or a number as text: versions are often written without quotes.
+    pub fn text_or_number(&mut self, key: &str) -> Option<String> {
+        self.take(key, "a text", |value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    }
+
+    /// A node's id: a number in ComfyUI's own graphs, a text in all.
+    pub fn node_id(&mut self, key: &str) -> Option<String> {
+        self.take(key, "a node's id, that is a number or a text", |value| match value {
+            Value::String(id) if !id.is_empty() => Some(id.clone()),
+            Value::Number(id) if id.is_u64() => Some(id.to_string()),
+            _ => None,
+        })
+    }
+
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        self.take(key, "true or false", Value::as_bool)
+    }
+
+    pub fn number(&mut self, key: &str) -> Option<Number> {
+        self.take(key, "a number", |value| value.as_number().cloned())
+    }
+
+    pub fn list(&mut self, key: &str) -> Option<&'e [Value]> {
+        self.take(key, "a list", |value| Some(value.as_array()?.as_slice()))
+    }
+
+    pub fn map(&mut self, key: &str) -> Option<&'e Map<String, Value>> {
+        self.take(key, "a map", Value::as_object)
+    }
+}
+
+/// Which of two numbers is the greater: exactly for integers of any size.
+pub(crate) fn compare(a: &Number, b: &Number) -> Ordering {
+    let whole = |n: &Number| n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
+    match (whole(a), whole(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => a.as_f64().unwrap_or(f64::NAN).total_cmp(&b.as_f64().unwrap_or(f64::NAN)),
+    }
+}
+
+/// A scalar as people write it: texts without quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a value is, in the words of YAML.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// A key as a part of a JSON pointer.
+pub(crate) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

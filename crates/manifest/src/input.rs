@@ -1,0 +1,375 @@
+//! An input of a workflow: what a caller may set, and where the value goes.
+
+use std::fmt;
+
+use serde_json::{Map, Number, Value};
+
+use crate::fields::{self, Fields};
+use crate::nearest::did_you_mean;
+use crate::problem::{ProblemKind, Report};
+
+/// One input of a workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// The key under which callers give a value.
+    pub id: String,
+    /// What values it takes.
+    pub kind: InputKind,
+    /// What people call it: `label`, or `name` in older files.
+    pub label: Option<String>,
+    /// Whether there must be a value that is not empty.
+    pub required: bool,
+    /// What applies when the caller gives nothing, in the form that [`Params`](crate::Params) would give it.
+    pub default: Option<Value>,
+    /// The smallest number allowed (of a resolution: of either side; of a scene list: how many scenes).
+    pub min: Option<Number>,
+    /// The greatest number allowed, of the same things.
+    pub max: Option<Number>,
+    /// The step of a form's control. A value between two steps is not refused.
+    pub step: Option<Number>,
+    /// The values to choose from; empty when there is no list.
+    pub options: Vec<Choice>,
+    /// The fields of the graph that take the value. Empty when placeholders do, or in a dynamic workflow.
+    pub targets: Vec<Target>,
+    /// The fields of one scene of a [`InputKind::SceneList`].
+    pub per_scene: Vec<Input>,
+    /// Keys that have no meaning here (`tooltip`, `placeholder`, ...), kept as they were.
+    pub other: Map<String, Value>,
+}
+
+/// The type of an [`Input`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputKind {
+    /// A text.
+    Text,
+    /// A whole number.
+    Int,
+    /// A number.
+    Float,
+    /// True or false.
+    Boolean,
+    /// One of the options.
+    Select,
+    /// A whole number from 0, or -1 for a random one.
+    Seed,
+    /// A picture that the caller uploads.
+    Image,
+    /// A film that the caller uploads.
+    Video,
+    /// A sound that the caller uploads.
+    Audio,
+    /// A mask that the caller uploads.
+    Mask,
+    /// The file name of a checkpoint.
+    CheckpointPicker,
+    /// The file name of a VAE.
+    VaePicker,
+    /// One LoRA: a file name, `{file, strength}`, or what a dynamic workflow makes of it. Null for none.
+    LoraPicker,
+    /// A list of `{file, strength}`.
+    LoraPickerDynamic,
+    /// A width and a height: `{w, h}`.
+    ResolutionPicker,
+    /// A list of objects whose fields `per_scene` describes.
+    SceneList,
+    /// A type that we do not know, by its name: any value goes.
+    Other(String),
+}
+
+/// One entry of `options`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// What people see.
+    pub label: String,
+    /// What the graph gets.
+    pub value: Value,
+}
+
+/// A field of the graph that takes an input's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The node's id.
+    pub node: String,
+    /// The name of the node's input.
+    pub field: String,
+    /// The part of a value that has several: `w` or `h` of a resolution, `file` or `strength` of a LoRA.
+    pub part: Option<String>,
+}
+
+/// The names of all types that we know, as manifests write them.
+const KNOWN: [(&str, InputKind); 16] = [
+    ("text", InputKind::Text),
+    ("int", InputKind::Int),
+    ("float", InputKind::Float),
+    ("boolean", InputKind::Boolean),
+    ("select", InputKind::Select),
+    ("seed", InputKind::Seed),
+    ("image", InputKind::Image),
+    ("video", InputKind::Video),
+    ("audio", InputKind::Audio),
+    ("mask", InputKind::Mask),
+    ("checkpoint_picker", InputKind::CheckpointPicker),
+    ("vae_picker", InputKind::VaePicker),
+    ("lora_picker", InputKind::LoraPicker),
+    ("lora_picker_dynamic", InputKind::LoraPickerDynamic),
+    ("resolution_picker", InputKind::ResolutionPicker),
+    ("scene_list", InputKind::SceneList),
+];
+
+impl InputKind {
+    /// The type of this name.
+    pub fn of(name: &str) -> Self {
+        let known = KNOWN.iter().find(|(known, _)| *known == name);
+        known.map_or_else(|| Self::Other(name.to_owned()), |(_, kind)| kind.clone())
+    }
+
+    /// The name that manifests write.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Other(name) => name,
+            kind => KNOWN.iter().find(|(_, known)| known == kind).map_or("", |(name, _)| name),
+        }
+    }
+
+    /// Whether the value is a file that the caller uploads.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::Image | Self::Video | Self::Audio | Self::Mask)
+    }
+}
+
+impl fmt::Display for InputKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Input {
+    /// What people call it: its label, or else its id.
+    pub fn title(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Reads one input. What is wrong is reported; without an id there is nothing to return.
+    pub(crate) fn read(value: &Value, pointer: &str, report: &mut Report<'_>) -> Option<Self> {
+        let Value::Object(entry) = value else {
+            let message = format!("an input is a map with `id` and `type`, this is {}", fields::kind_of(value));
+            report.error(ProblemKind::WrongType, pointer, message);
+            return None;
+        };
+        let Some(id) = read_id(entry, pointer, report) else { return None };
+        let subject = format!("input \"{id}\": ");
+        let kind = read_kind(entry, &subject, pointer, report);
+        let mut fields = Fields::new(entry, subject, pointer, report);
+        let label = match &kind {
+            InputKind::Other(_) => entry.get("label").and_then(Value::as_str).map(str::to_owned),
+            _ => fields.text("label").or_else(|| fields.text("name")),
+        };
+        let required = fields.boolean("required").unwrap_or(false);
+        let numeric = !matches!(kind, InputKind::Other(_) | InputKind::Text);
+        let (min, max, step) = if numeric {
+            (fields.number("min"), fields.number("max"), fields.number("step"))
+        } else {
+            (None, None, None)
+        };
+        let options = if matches!(kind, InputKind::Other(_)) { Vec::new() } else { read_options(&mut fields) };
+        let targets = read_targets(&kind, &mut fields);
+        if let (Some(low), Some(high)) = (&min, &max)
+            && fields::compare(low, high).is_gt()
+        {
+            fields.error(ProblemKind::Range, "min", format!("`min` {low} is greater than `max` {high}; swap them"));
+        }
+        if kind == InputKind::Select && options.is_empty() {
+            let message = "a select without `options` takes any value; list what may be chosen";
+            fields.warning(ProblemKind::WrongType, "options", message);
+        }
+        let per_scene =
+            if kind == InputKind::SceneList { read_per_scene(entry, pointer, report) } else { Vec::new() };
+        let other = entry.iter().filter(|(key, _)| !OUR_KEYS.contains(&key.as_str()));
+        let other = other.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut input = Self {
+            id,
+            kind,
+            label,
+            required,
+            default: None,
+            min,
+            max,
+            step,
+            options,
+            targets,
+            per_scene,
+            other,
+        };
+        if let Some(default) = entry.get("default") {
+            input.take_default(default, &format!("{pointer}/default"), report);
+        }
+        Some(input)
+    }
+
+    /// Makes this the default, or reports why the input itself would not take it.
+    pub(crate) fn take_default(&mut self, default: &Value, pointer: &str, report: &mut Report<'_>) {
+        let mut wrong = Vec::new();
+        self.default = self.check(&format!("input \"{}\": the default", self.id), default, &mut wrong);
+        for message in wrong {
+            report.error(ProblemKind::Default, pointer, message);
+        }
+    }
+}
+
+/// The keys of an input that mean something here.
+const OUR_KEYS: [&str; 14] = [
+    "id", "type", "label", "name", "required", "default", "min", "max", "step", "options", "node_id", "field",
+    "targets", "per_scene",
+];
+
+fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -> Option<String> {
+    let message = match entry.get("id") {
+        Some(Value::String(id)) if id.starts_with('_') => {
+            format!("input \"{id}\": an id may not begin with `_`; such keys are the API's own")
+        }
+        Some(Value::String(id)) if !id.trim().is_empty() => return Some(id.clone()),
+        None => match entry.get("label").or(entry.get("name")).and_then(Value::as_str) {
+            Some(label) => format!("the input \"{label}\" has no `id`; callers give its value under that key"),
+            None => "an input has no `id`; callers give its value under that key".to_owned(),
+        },
+        Some(Value::String(_)) => "the `id` of an input is empty".to_owned(),
+        Some(other) => {
+            let kind = fields::kind_of(other);
+            format!("the `id` of an input must be a text, {other} is {kind}; put it in quotes")
+        }
+    };
+    report.error(ProblemKind::InputId, &format!("{pointer}/id"), message);
+    None
+}
+
+fn read_kind(entry: &Map<String, Value>, subject: &str, pointer: &str, report: &mut Report<'_>) -> InputKind {
+    let pointer = format!("{pointer}/type");
+    let kind = match entry.get("type") {
+        Some(Value::String(name)) => InputKind::of(name),
+        None => {
+            let message = format!("{subject}`type` is missing; it is treated as a plain value of any kind");
+            report.warning(ProblemKind::UnknownInputType, &pointer, message);
+            return InputKind::Other(String::new());
+        }
+        Some(other) => {
+            let message = format!("{subject}`type` must be a text, this is {}", fields::kind_of(other));
+            report.error(ProblemKind::WrongType, &pointer, message);
+            return InputKind::Other(String::new());
+        }
+    };
+    if let InputKind::Other(name) = &kind {
+        let hint = did_you_mean(name, KNOWN.iter().map(|(name, _)| *name));
+        let message = format!("{subject}the type \"{name}\" is not known; it is treated as a plain value.{hint}");
+        report.warning(ProblemKind::UnknownInputType, &pointer, message);
+    }
+    kind
+}
+
+fn read_options(fields: &mut Fields<'_, '_, '_>) -> Vec<Choice> {
+    let mut options = Vec::new();
+    for (index, option) in fields.list("options").unwrap_or_default().iter().enumerate() {
+        let place = format!("options/{index}");
+        match option {
+            Value::Object(entry) => match entry.get("value") {
+                Some(value) => {
+                    let label = entry.get("label").map_or_else(|| fields::plain(value), fields::plain);
+                    options.push(Choice { label, value: value.clone() });
+                }
+                None => fields.error(
+                    ProblemKind::WrongType,
+                    &place,
+                    "an option that is a map needs `value`, and `label` for people".to_owned(),
+                ),
+            },
+            Value::Array(_) => fields.error(
+                ProblemKind::WrongType,
+                &place,
+                "an option is a value, or a map of `label` and `value`; this is a list".to_owned(),
+            ),
+            value => options.push(Choice { label: fields::plain(value), value: value.clone() }),
+        }
+    }
+    options
+}
+
+fn read_targets(kind: &InputKind, fields: &mut Fields<'_, '_, '_>) -> Vec<Target> {
+    let mut targets = Vec::new();
+    if let Some(node) = fields.node_id("node_id") {
+        match (fields.text("field"), kind) {
+            (Some(field), _) => targets.push(Target { node, field, part: None }),
+            (None, InputKind::ResolutionPicker) => {
+                let target = |field: &str| Target { node: node.clone(), field: field.to_owned(), part: None };
+                targets.extend([target("width"), target("height")]);
+            }
+            (None, _) => {
+                let message = "`node_id` needs `field`, the name of that node's input";
+                fields.error(ProblemKind::Binding, "node_id", message.to_owned());
+            }
+        }
+    } else if fields.entry.contains_key("field") && !fields.entry.contains_key("node_id") {
+        let message = "`field` needs `node_id`, the node whose field it is";
+        fields.error(ProblemKind::Binding, "field", message.to_owned());
+    }
+    for (index, target) in fields.list("targets").unwrap_or_default().iter().enumerate() {
+        let place = format!("targets/{index}");
+        let Value::Object(entry) = target else {
+            let message = "a target is a map of `node_id` and `field`".to_owned();
+            fields.error(ProblemKind::WrongType, &place, message);
+            continue;
+        };
+        let mut fields = fields.inside(entry, &place);
+        let (node, field, part) = (fields.node_id("node_id"), fields.text("field"), fields.text("part"));
+        match (node, field) {
+            (Some(node), Some(field)) => targets.push(Target { node, field, part }),
+            _ if entry.contains_key("node_id") && entry.contains_key("field") => {}
+            _ => {
+                let message = "a target needs both `node_id` and `field`".to_owned();
+                fields.error(ProblemKind::Binding, "", message);
+            }
+        }
+    }
+    targets
+}
+
+/// The fields of a scene: a list of inputs, or a map from id to input.
+fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -> Vec<Input> {
+    let pointer = format!("{pointer}/per_scene");
+    match entry.get("per_scene") {
+        None => Vec::new(),
+        Some(Value::Array(list)) => read_all(list, &pointer, report),
+        Some(Value::Object(map)) => {
+            let inputs = map.iter().filter_map(|(id, spec)| {
+                let mut spec = spec.clone();
+                if let Value::Object(spec) = &mut spec {
+                    spec.entry("id").or_insert_with(|| id.clone().into());
+                }
+                Input::read(&spec, &format!("{pointer}/{}", fields::escape(id)), report)
+            });
+            inputs.collect()
+        }
+        Some(other) => {
+            let message = format!(
+                "`per_scene` is a list of inputs, or a map from id to input; this is {}",
+                fields::kind_of(other)
+            );
+            report.error(ProblemKind::WrongType, &pointer, message);
+            Vec::new()
+        }
+    }
+}
+
+/// Reads a list of inputs, and reports ids that come twice.
+pub(crate) fn read_all(list: &[Value], pointer: &str, report: &mut Report<'_>) -> Vec<Input> {
+    let mut inputs: Vec<Input> = Vec::with_capacity(list.len());
+    for (index, value) in list.iter().enumerate() {
+        let pointer = format!("{pointer}/{index}");
+        let Some(input) = Input::read(value, &pointer, report) else { continue };
+        if inputs.iter().any(|earlier| earlier.id == input.id) {
+            let message = format!("input \"{}\": another input has this id too; rename one", input.id);
+            report.error(ProblemKind::InputId, &format!("{pointer}/id"), message);
+        } else {
+            inputs.push(input);
+        }
+    }
+    inputs
+}

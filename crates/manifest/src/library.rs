@@ -1,0 +1,238 @@
+//! A folder of workflows, each compiled once and again when its files change.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::folder::Folder;
+use crate::manifest::{MANIFEST_FILE, Manifest, refuse_id};
+use crate::nearest::nearest;
+use crate::problem::{Problem, ProblemKind};
+
+/// What a workflow's folder compiles to.
+pub trait Compile: Sized {
+    /// Compiles a folder whose manifest is read. Other files are read through [`Folder::read`].
+    ///
+    /// # Errors
+    /// Every problem that could be found, warnings included.
+    fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>>;
+}
+
+/// A manifest alone, for programs that need no graph.
+impl Compile for Manifest {
+    fn compile(manifest: Manifest, _: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
+        Ok(Compiled { workflow: manifest, warnings: Vec::new() })
+    }
+}
+
+/// A compiled workflow, and what looks wrong with it.
+#[derive(Debug)]
+pub struct Compiled<T> {
+    /// The workflow.
+    pub workflow: T,
+    /// Problems that do not keep it from working.
+    pub warnings: Vec<Problem>,
+}
+
+/// A folder of workflows: each `<id>/manifest.yaml` with its graph or blocks.
+///
+/// Files may change at any time; the next request sees it. What did not change is not read again: a [`get`] costs one
+/// `stat` for each file of the workflow. Any number of threads may ask at once.
+///
+/// [`get`]: Library::get
+#[derive(Debug)]
+pub struct Library<T> {
+    root: PathBuf,
+    entries: RwLock<HashMap<String, Arc<Entry<T>>>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    folder: Folder,
+    workflow: Result<Arc<T>, Arc<[Problem]>>,
+    warnings: Arc<[Problem]>,
+}
+
+/// Why there is no workflow.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LibraryError {
+    /// No folder of this name has a manifest.
+    #[error("there is no workflow \"{id}\"{}", .nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean \"{near}\"?")))]
+    NotFound {
+        /// The id that was asked for.
+        id: String,
+        /// The workflow that was probably meant.
+        nearest: Option<String>,
+    },
+    /// The folder is there but cannot be used.
+    #[error("workflow \"{id}\" is broken: {}", Sentences(.problems))]
+    Broken {
+        /// The workflow's id.
+        id: String,
+        /// What is wrong, warnings included.
+        problems: Arc<[Problem]>,
+    },
+    /// The folder of workflows itself cannot be read.
+    #[error("the folder of workflows cannot be read: {0}")]
+    Io(Arc<io::Error>),
+}
+
+/// Everything in a library.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// The workflows in the order of their ids, broken ones included.
+    pub workflows: Vec<Listed<T>>,
+    /// What was passed over: folders without a manifest.
+    pub notes: Vec<Problem>,
+}
+
+/// One workflow of a [`Listing`].
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// The folder's name.
+    pub id: String,
+    /// The workflow, or what is wrong with it (warnings included).
+    pub workflow: Result<Arc<T>, Arc<[Problem]>>,
+    /// Problems that do not keep it from working.
+    pub warnings: Arc<[Problem]>,
+}
+
+impl<T: Compile> Library<T> {
+    /// Opens a folder of workflows. Nothing is compiled until it is asked for.
+    ///
+    /// # Errors
+    /// The folder does not exist or cannot be read.
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::read_dir(&root)?;
+        Ok(Self { root, entries: RwLock::default() })
+    }
+
+    /// Where the library is.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The workflow of this id, as its files are now.
+    ///
+    /// # Errors
+    /// [`LibraryError::NotFound`] and [`LibraryError::Broken`].
+    pub fn get(&self, id: &str) -> Result<Arc<T>, LibraryError> {
+        let entry = self.entry(id).ok_or_else(|| self.not_found(id))?;
+        entry.workflow.clone().map_err(|problems| LibraryError::Broken { id: id.to_owned(), problems })
+    }
+
+    /// Every workflow, as its files are now.
+    ///
+    /// # Errors
+    /// [`LibraryError::Io`] when the library's own folder cannot be read.
+    pub fn list(&self) -> Result<Listing<T>, LibraryError> {
+        let mut listing = Listing { workflows: Vec::new(), notes: Vec::new() };
+        for id in self.folders().map_err(|error| LibraryError::Io(Arc::new(error)))? {
+            match self.entry(&id) {
+                Some(entry) => listing.workflows.push(Listed {
+                    id,
+                    workflow: entry.workflow.clone(),
+                    warnings: Arc::clone(&entry.warnings),
+                }),
+                None => {
+                    let message = format!("this folder is no workflow: it has no {MANIFEST_FILE}");
+                    listing.notes.push(Problem::warning(ProblemKind::File, id, message));
+                }
+            }
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|id, _| listing.workflows.binary_search_by(|listed| listed.id.cmp(id)).is_ok());
+        drop(entries);
+        Ok(listing)
+    }
+
+    /// The entry of this id as its files are now; none when it has no manifest.
+    fn entry(&self, id: &str) -> Option<Arc<Entry<T>>> {
+        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(entry) = known.filter(|entry| entry.folder.is_unchanged()) {
+            return Some(entry);
+        }
+        // Compiling holds no lock: two requests may do it at once, and the later one stays.
+        let entry = self.is_workflow(id).then(|| Arc::new(Entry::compile(id, self.root.join(id))));
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match &entry {
+            Some(entry) => entries.insert(id.to_owned(), Arc::clone(entry)),
+            None => entries.remove(id),
+        };
+        entry
+    }
+
+    /// Whether the folder is there and has a manifest. The name comes from a request: it must be one plain part.
+    fn is_workflow(&self, id: &str) -> bool {
+        let plain = !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\\', '\0', ':']);
+        plain && self.root.join(id).join(MANIFEST_FILE).exists()
+    }
+
+    /// Names of the folders in the library, sorted; hidden ones and plain files are none.
+    fn folders(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for found in fs::read_dir(&self.root)? {
+            let found = found?;
+            let name = found.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && found.path().is_dir() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn not_found(&self, id: &str) -> LibraryError {
+        // Only a hint: a library that cannot be read has none.
+        let known = self.folders().unwrap_or_default();
+        let known = known.iter().map(String::as_str).filter(|known| self.is_workflow(known));
+        LibraryError::NotFound { id: id.to_owned(), nearest: nearest(id, known).map(str::to_owned) }
+    }
+}
+
+impl<T: Compile> Entry<T> {
+    fn compile(id: &str, path: PathBuf) -> Self {
+        let mut folder = Folder::new(id, path);
+        let compiled = Self::compile_folder(&mut folder);
+        let (workflow, warnings) = match compiled {
+            Ok(compiled) => (Ok(Arc::new(compiled.workflow)), compiled.warnings),
+            Err(problems) => (Err(problems.into()), Vec::new()),
+        };
+        Self { folder, workflow, warnings: warnings.into() }
+    }
+
+    fn compile_folder(folder: &mut Folder) -> Result<Compiled<T>, Vec<Problem>> {
+        let text = folder.read(MANIFEST_FILE).map_err(|problem| vec![problem])?;
+        if let Some(reason) = refuse_id(folder.id()) {
+            return Err(vec![Problem::error(ProblemKind::WorkflowId, MANIFEST_FILE, reason)]);
+        }
+        let (manifest, mut warnings) = Manifest::parse(&text, folder.id())?;
+        match T::compile(manifest, folder) {
+            Ok(mut compiled) => {
+                warnings.append(&mut compiled.warnings);
+                Ok(Compiled { warnings, ..compiled })
+            }
+            Err(mut problems) => {
+                warnings.append(&mut problems);
+                Err(warnings)
+            }
+        }
+    }
+}
+
+/// Problems in one line: errors only, as warnings did not break anything.
+struct Sentences<'a>(&'a [Problem]);
+
+impl fmt::Display for Sentences<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().filter(|problem| problem.is_error()).enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! `manifest.yaml`: what a workflow is called, takes and gives.
+
+use serde_json::{Map, Value};
+
+use crate::fields::{self, Fields};
+use crate::input::{self, Input, InputKind};
+use crate::lines::Lines;
+use crate::problem::{Problem, ProblemKind, Report};
+use crate::yaml;
+
+/// The name of the file in a workflow's folder.
+pub const MANIFEST_FILE: &str = "manifest.yaml";
+
+/// Names under `/api/run/` that are not workflows: no workflow can have one of them as its id.
+pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
+
+/// A manifest, checked in itself. Whether it fits its graph is for the workflow crate to say.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The id, equal to the folder's name.
+    pub id: String,
+    /// What people call it; the id where the file gives no name.
+    pub name: String,
+    /// Whether there is a graph, or blocks that are put together per request.
+    pub kind: WorkflowKind,
+    /// What it makes, for lists: `image`, `video`, ...
+    pub category: Option<String>,
+    /// A sentence for people.
+    pub description: Option<String>,
+    /// The author's version of the workflow.
+    pub version: Option<String>,
+    /// What callers may set, in order.
+    pub inputs: Vec<Input>,
+    /// What it makes.
+    pub outputs: Vec<Output>,
+    /// File names of models that must be installed.
+    pub required_models: Vec<String>,
+    /// Packages of custom nodes that must be installed.
+    pub required_nodes: Vec<String>,
+    /// The graph of a static workflow, relative to the folder.
+    pub workflow_file: String,
+    /// The folder of a dynamic workflow's blocks, relative to the manifest's.
+    pub blocks_dir: String,
+    /// The stages of a dynamic workflow, as written.
+    pub pipeline: Vec<Value>,
+    /// Values of names that are no inputs, and defaults of inputs that have none of their own.
+    pub defaults: Map<String, Value>,
+    /// Expressions of a dynamic workflow by name, in order.
+    pub computed: Map<String, Value>,
+    json: Map<String, Value>,
+    lines: Lines,
+}
+
+/// How a workflow's graph comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkflowKind {
+    /// From a graph file whose fields take the inputs' values.
+    Static,
+    /// From blocks that are put together per request.
+    Dynamic,
+}
+
+/// One entry of a manifest's `outputs`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// What it is: `video`, `image`, `audio`, ...
+    pub kind: Option<String>,
+    /// The file format: `mp4`, `png`, ...
+    pub format: Option<String>,
+    /// The node whose file is the result.
+    pub node: Option<String>,
+    /// Keys that have no meaning here, kept as they were.
+    pub other: Map<String, Value>,
+}
+
+impl WorkflowKind {
+    /// The word that manifests use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dynamic => "dynamic",
+        }
+    }
+}
+
+impl Manifest {
+    /// Parses the text of a `manifest.yaml` in the folder of this name.
+    ///
+    /// Returns the manifest with warnings, or every problem that could be found, warnings included.
+    pub fn parse(text: &str, folder: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let entry = match yaml::parse(text, MANIFEST_FILE) {
+            Ok(Value::Object(entry)) => entry,
+            Ok(other) => {
+                let is = if other.is_null() { "it is empty" } else { fields::kind_of(&other) };
+                let is = if other.is_null() { is.to_owned() } else { format!("this is {is}") };
+                let message = format!("a manifest is a map with `id`, `name`, `inputs`, ...; {is}");
+                return Err(vec![Problem::error(ProblemKind::WrongType, MANIFEST_FILE, message)]);
+            }
+            Err(problem) => return Err(vec![problem]),
+        };
+        let lines = Lines::of(text);
+        let mut report = Report::new(MANIFEST_FILE, &lines);
+        let manifest = Self::read(entry, folder, &mut report);
+        let failed = report.has_errors();
+        let problems = report.finish();
+        if failed { Err(problems) } else { Ok((Self { lines, ..manifest }, problems)) }
+    }
+
+    fn read(entry: Map<String, Value>, folder: &str, report: &mut Report<'_>) -> Self {
+        let id = read_id(&entry, folder, report);
+        let kind = read_kind(&entry, report);
+        let mut fields = Fields::new(&entry, String::new(), "", report);
+        let name = fields.text("name").unwrap_or_else(|| id.clone());
+        let (category, description) = (fields.text("category"), fields.text("description"));
+        let version = fields.text_or_number("version");
+        let inputs = fields.list("inputs").unwrap_or_default();
+        let outputs = read_outputs(&mut fields);
+        let required_models = read_names(&mut fields, "required_models");
+        let required_nodes = read_names(&mut fields, "required_nodes");
+        let workflow_file = fields.text("workflow_file").unwrap_or_else(|| "workflow.json".to_owned());
+        let blocks_dir = fields.text("blocks_dir").unwrap_or_else(|| "blocks".to_owned());
+        let pipeline = fields.list("pipeline").unwrap_or_default().to_vec();
+        let defaults = fields.map("defaults").cloned().unwrap_or_default();
+        let computed = fields.map("computed").cloned().unwrap_or_default();
+        let mut inputs = input::read_all(inputs, "/inputs", report);
+        for input in inputs.iter_mut().filter(|input| input.default.is_none()) {
+            if let Some(default) = defaults.get(&input.id) {
+                input.take_default(default, &format!("/defaults/{}", fields::escape(&input.id)), report);
+            }
+        }
+        Self {
+            id,
+            name,
+            kind,
+            category,
+            description,
+            version,
+            inputs,
+            outputs,
+            required_models,
+            required_nodes,
+            workflow_file,
+            blocks_dir,
+            pipeline,
+            defaults,
+            computed,
+            json: with_type(entry, kind),
+            lines: Lines::default(),
+        }
+    }
+
+    /// The manifest as JSON for a form page: every key of the file in its order, and `type` also where it was left out.
+    pub fn json(&self) -> &Map<String, Value> {
+        &self.json
+    }
+
+    /// The input of this id.
+    pub fn input(&self, id: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.id == id)
+    }
+
+    /// The input that takes a file sent as a part of this name: the one of that id, or for `input_image` the first
+    /// image input (where there is none, the first that takes a file at all).
+    pub fn file_input(&self, part: &str) -> Option<&Input> {
+        let files = || self.inputs.iter().filter(|input| input.kind.is_file());
+        let first = || files().find(|input| input.kind == InputKind::Image).or_else(|| files().next());
+        files().find(|input| input.id == part).or_else(|| if part == "input_image" { first() } else { None })
+    }
+
+    /// The first resolution input, which also takes `width` and `height` as keys of their own.
+    pub fn resolution_input(&self) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.kind == InputKind::ResolutionPicker)
+    }
+
+    /// An empty report on this manifest's file, for checks that need more than the manifest.
+    pub fn report(&self) -> Report<'_> {
+        Report::new(MANIFEST_FILE, &self.lines)
+    }
+}
+
+impl serde::Serialize for Manifest {
+    /// See [`Manifest::json`].
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+/// Why this cannot be a workflow's id, if so.
+pub fn refuse_id(id: &str) -> Option<String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if id.is_empty() || id == "." || id == ".." || !id.chars().all(legal) {
+        Some(format!("{id:?} cannot be a workflow's id; use letters, digits, `.`, `_` and `-`"))
+    } else if RESERVED_IDS.contains(&id) {
+        Some(format!("\"{id}\" is a path of the API itself (/api/run/{id}); choose another id"))
+    } else {
+        None
+    }
+}
+
+fn read_id(entry: &Map<String, Value>, folder: &str, report: &mut Report<'_>) -> String {
+    let message = match entry.get("id") {
+        Some(Value::String(id)) => match refuse_id(id) {
+            Some(reason) => reason,
+            None if id == folder => return id.clone(),
+            None => format!("the id \"{id}\" is not the folder's name \"{folder}\"; make them equal"),
+        },
+        None | Some(Value::Null) => format!("`id` is missing; write `id: {folder}`, the folder's name"),
+        Some(other) => {
+            format!("`id` must be a text, this is {}; write `id: \"{folder}\"`", fields::kind_of(other))
+        }
+    };
+    report.error(ProblemKind::WorkflowId, "/id", message);
+    folder.to_owned()
+}
+
+fn read_kind(entry: &Map<String, Value>, report: &mut Report<'_>) -> WorkflowKind {
+    match entry.get("type") {
+        None | Some(Value::Null) => WorkflowKind::Static,
+        Some(Value::String(kind)) if kind == "static" => WorkflowKind::Static,
+        Some(Value::String(kind)) if kind == "dynamic" => WorkflowKind::Dynamic,
+        Some(other) => {
+            let message = format!("`type` must be `static` or `dynamic`, not {other}");
+            report.error(ProblemKind::WrongType, "/type", message);
+            WorkflowKind::Static
+        }
+    }
+}
+
+fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    for (index, output) in fields.list("outputs").unwrap_or_default().iter().enumerate() {
+        let place = format!("outputs/{index}");
+        let Value::Object(entry) = output else {
+            let message = "an output is a map with `type`, and perhaps `format` and `node_id`".to_owned();
+            fields.error(ProblemKind::WrongType, &place, message);
+            continue;
+        };
+        let mut fields = fields.inside(entry, &place);
+        let (kind, format) = (fields.text("type"), fields.text("format"));
+        let node = fields.node_id("node_id");
+        let other = entry.iter().filter(|(key, _)| !matches!(key.as_str(), "type" | "format" | "node_id"));
+        let other = other.map(|(key, value)| (key.clone(), value.clone())).collect();
+        outputs.push(Output { kind, format, node, other });
+    }
+    outputs
+}
+
+/// A list of names; each is a text, or a map that says more about it and has the name under one of these keys.
+fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (index, entry) in fields.list(key).unwrap_or_default().iter().enumerate() {
+        let named = || ["name", "filename", "file"].iter().find_map(|key| entry.get(key)?.as_str());
+        match entry.as_str().or_else(named) {
+            Some(name) => names.push(name.to_owned()),
+            None => {
+                let message = format!("`{key}` lists names, or maps with `name`; this is {entry}");
+                fields.error(ProblemKind::WrongType, &format!("{key}/{index}"), message);
+            }
+        }
+    }
+    names
+}
+
+/// The manifest's keys, and `type` after `name` where it was left out.
+fn with_type(mut entry: Map<String, Value>, kind: WorkflowKind) -> Map<String, Value> {
+    if entry.get("type").is_none_or(Value::is_null) {
+        let position = |key: &str| entry.keys().position(|known| known == key).map(|position| position + 1);
+        let after = position("name").or_else(|| position("id")).unwrap_or(0);
+        entry.remove("type");
+        entry.shift_insert(after.min(entry.len()), "type".to_owned(), kind.as_str().into());
+    }
+    entry
+}

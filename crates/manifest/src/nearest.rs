@@ -1,0 +1,36 @@
+//! The name that somebody probably meant.
+
+/// The known name that is closest to `name`, when one is close enough to be a likely typo.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = fold(name);
+    let likeness = |known: &str| strsim::jaro_winkler(&folded, &fold(known));
+    known
+        .into_iter()
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+/// Case and the choice of separator are no difference between names. Long names are cut: the measure is quadratic.
+fn fold(name: &str) -> String {
+    name.chars().take(80).map(|c| if matches!(c, '-' | ' ' | '.') { '_' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// ` Did you mean "steps"?`, or nothing when no known name is near.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |near| format!(" Did you mean \"{near}\"?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_name_and_nonsense_finds_none() {
+        let known = ["prompt", "negative_prompt", "steps"];
+        assert_eq!(nearest("promt", known), Some("prompt"));
+        assert_eq!(nearest("Negative-Prompt", known), Some("negative_prompt"));
+        assert_eq!(nearest("zzz", known), None);
+    }
+}

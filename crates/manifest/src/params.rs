@@ -1,0 +1,305 @@
+//! A request's params against a manifest's inputs.
+
+use std::fmt;
+
+use indexmap::{IndexMap, IndexSet};
+use serde_json::{Map, Value};
+
+use crate::check::{is_empty, shown};
+use crate::input::{Input, InputKind};
+use crate::manifest::Manifest;
+use crate::nearest::did_you_mean;
+
+/// Random seeds are below this, 2^53: every JSON reader keeps them exactly.
+pub const SEED_LIMIT: u64 = 1 << 53;
+
+/// What the key of a file that was uploaded before begins with: `_existing_<id>`.
+const EXISTING: &str = "_existing_";
+
+/// Uploaded files: ComfyUI's name of each, by input id or by the name of the part that brought it.
+pub type Uploads = IndexMap<String, String>;
+
+/// The values of a request, checked: each as the graph takes it, defaults filled in, seeds drawn.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Params {
+    values: IndexMap<String, Value>,
+    given: IndexSet<String>,
+    seeds: IndexMap<String, u64>,
+    drawn: IndexSet<String>,
+    extra: Map<String, Value>,
+}
+
+/// What a request's params have wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ParamsError {
+    /// Each wrong key; never empty.
+    pub problems: Vec<ParamProblem>,
+}
+
+/// One key that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamProblem {
+    /// The input's id, or the key that is none.
+    pub key: String,
+    /// A sentence that names the input and says what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for ParamsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}", problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl Params {
+    /// Checks what a caller gave against a manifest.
+    ///
+    /// `uploads` are the files that came with the request. `random` is asked for seeds; any uniform source will do.
+    ///
+    /// # Errors
+    /// Every key that is unknown, and every value that is of the wrong type, out of range, not among the options, or
+    /// missing though required.
+    pub fn check(
+        manifest: &Manifest,
+        given: &Map<String, Value>,
+        uploads: &Uploads,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Self, ParamsError> {
+        let mut check = Check { manifest, given, problems: Vec::new(), existing: IndexMap::new() };
+        check.take_uploads(uploads);
+        let mut params = Self::default();
+        for (key, value) in given {
+            if let Some(name) = key.strip_prefix(EXISTING) {
+                check.take_existing(key, name, value);
+            } else if key.starts_with('_') {
+                params.extra.insert(key.clone(), value.clone());
+            } else if !check.knows(key) {
+                check.refuse_unknown(key);
+            }
+        }
+        for input in &manifest.inputs {
+            check.input(input, &mut params, random);
+        }
+        for (key, default) in &manifest.defaults {
+            if manifest.input(key).is_none() {
+                let value = given.get(key).filter(|value| !value.is_null());
+                if value.is_some() {
+                    params.given.insert(key.clone());
+                }
+                params.values.insert(key.clone(), value.unwrap_or(default).clone());
+            }
+        }
+        if check.problems.is_empty() { Ok(params) } else { Err(ParamsError { problems: check.problems }) }
+    }
+
+    /// Checks what can be checked before files have arrived, so that wrong params are refused without an upload.
+    ///
+    /// `parts` names the files that are still to come, by input id or part name.
+    ///
+    /// # Errors
+    /// As [`Params::check`], and for a part that no input takes.
+    pub fn check_before_uploads<'a>(
+        manifest: &Manifest,
+        given: &Map<String, Value>,
+        parts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), ParamsError> {
+        let uploads = parts.into_iter().map(|part| (part.to_owned(), "still to come".to_owned())).collect();
+        Self::check(manifest, given, &uploads, &mut || 0).map(|_| ())
+    }
+
+    /// The value of an input, or of a key of the manifest's `defaults`. Nothing when neither caller nor manifest
+    /// gives one.
+    pub fn get(&self, id: &str) -> Option<&Value> {
+        self.values.get(id)
+    }
+
+    /// Every value: inputs in the manifest's order, then keys of its `defaults`.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(id, value)| (id.as_str(), value))
+    }
+
+    /// Whether the caller gave this value, rather than the manifest.
+    pub fn is_given(&self, id: &str) -> bool {
+        self.given.contains(id)
+    }
+
+    /// The seeds by input, as the graph takes them.
+    pub fn seeds(&self) -> &IndexMap<String, u64> {
+        &self.seeds
+    }
+
+    /// Whether this seed was drawn rather than given.
+    pub fn is_drawn(&self, id: &str) -> bool {
+        self.drawn.contains(id)
+    }
+
+    /// Keys with a leading `_` that have no meaning here.
+    pub fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+}
+
+/// A check that is under way.
+struct Check<'a> {
+    manifest: &'a Manifest,
+    given: &'a Map<String, Value>,
+    problems: Vec<ParamProblem>,
+    /// Files by input id: from parts of this request, or uploaded before.
+    existing: IndexMap<&'a str, Value>,
+}
+
+impl<'a> Check<'a> {
+    fn refuse(&mut self, key: &str, message: String) {
+        self.problems.push(ParamProblem { key: key.to_owned(), message });
+    }
+
+    fn take_uploads(&mut self, uploads: &Uploads) {
+        for (part, file) in uploads {
+            match self.manifest.file_input(part) {
+                Some(input) => self.take_file(part, input, file.clone().into()),
+                None => self.refuse(part, format!("the file part \"{part}\" belongs to no input.{}", self.file_hint())),
+            }
+        }
+    }
+
+    fn take_existing(&mut self, key: &str, name: &str, value: &Value) {
+        if is_empty(value) {
+            return;
+        }
+        match self.manifest.file_input(name) {
+            Some(input) => self.take_file(key, input, value.clone()),
+            None => self.refuse(key, format!("\"{key}\" names no input that takes a file.{}", self.file_hint())),
+        }
+    }
+
+    fn take_file(&mut self, key: &str, input: &'a Input, file: Value) {
+        if self.existing.insert(&input.id, file).is_some() {
+            let message = format!("input \"{}\" is given two files, one of them as \"{key}\"; send one", input.id);
+            self.refuse(key, message);
+        }
+    }
+
+    fn file_hint(&self) -> String {
+        let files = self.manifest.inputs.iter().filter(|input| input.kind.is_file());
+        let files: Vec<String> = files.map(|input| format!("\"{}\"", input.id)).collect();
+        match files.as_slice() {
+            [] => " This workflow takes no files.".to_owned(),
+            [one] => format!(" The input that takes a file is {one}."),
+            many => format!(" Inputs that take files are {}.", many.join(", ")),
+        }
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        let side = || matches!(key, "width" | "height") && self.manifest.resolution_input().is_some();
+        self.manifest.input(key).is_some() || self.manifest.defaults.contains_key(key) || side()
+    }
+
+    fn refuse_unknown(&mut self, key: &str) {
+        let inputs = self.manifest.inputs.iter().map(|input| input.id.as_str());
+        let known: Vec<&str> = inputs.chain(self.manifest.defaults.keys().map(String::as_str)).collect();
+        let mut hint = did_you_mean(key, known.iter().copied());
+        if hint.is_empty() {
+            hint = match known.as_slice() {
+                [] => " This workflow has no inputs.".to_owned(),
+                known => format!(" Its inputs are {}.", known[..known.len().min(30)].join(", ")),
+            };
+        }
+        let key_shown = shown(&key.into());
+        self.refuse(key, format!("{key_shown} is no input of workflow \"{}\".{hint}", self.manifest.id));
+    }
+
+    fn input(&mut self, input: &Input, params: &mut Params, random: &mut dyn FnMut() -> u64) {
+        let subject = format!("input \"{}\"", input.id);
+        let mut wrong = Vec::new();
+        let given = self.given_value(input, &mut wrong);
+        let mut value = given.and_then(|given| input.check(&subject, &given, &mut wrong));
+        if value.is_some() {
+            params.given.insert(input.id.clone());
+        }
+        if !wrong.is_empty() {
+            wrong.into_iter().for_each(|message| self.refuse(&input.id, message));
+            return;
+        }
+        value = value.or_else(|| input.default.clone());
+        if input.kind == InputKind::Seed {
+            let seed = value.as_ref().and_then(Value::as_u64).unwrap_or_else(|| {
+                params.drawn.insert(input.id.clone());
+                draw(input, random)
+            });
+            params.seeds.insert(input.id.clone(), seed);
+            value = Some(seed.into());
+        }
+        if input.required && value.as_ref().is_none_or(is_empty) {
+            let how = if input.kind.is_file() {
+                format!("send a file as \"{0}\", or name an uploaded one as \"_existing_{0}\"", input.id)
+            } else {
+                "it must not be empty".to_owned()
+            };
+            self.refuse(&input.id, format!("{subject} is required: {how}"));
+        }
+        if let Some(value) = value {
+            params.values.insert(input.id.clone(), value);
+        }
+    }
+
+    /// What the caller gave for this input, in whichever of its spellings.
+    fn given_value(&mut self, input: &Input, wrong: &mut Vec<String>) -> Option<Value> {
+        let plain = self.given.get(&input.id).filter(|value| !value.is_null());
+        let file = self.existing.swap_remove(input.id.as_str());
+        let sides = self.given_sides(input, wrong);
+        let ambiguous = |other: &str| format!("input \"{}\" is given twice: by its id and {other}; send one", input.id);
+        match (plain, file, sides) {
+            (Some(plain), Some(file), _) if !is_empty(plain) && *plain != file => {
+                wrong.push(ambiguous("as a file"));
+                None
+            }
+            (_, Some(file), _) => Some(file),
+            (Some(plain), None, Some(_)) if !is_empty(plain) => {
+                wrong.push(ambiguous("as width and height"));
+                None
+            }
+            (_, None, Some(sides)) => Some(sides),
+            (plain, None, None) => plain.cloned(),
+        }
+    }
+
+    /// A resolution that is given as `width` and `height`. One side alone takes the other from the default.
+    fn given_sides(&self, input: &Input, wrong: &mut Vec<String>) -> Option<Value> {
+        if !self.manifest.resolution_input().is_some_and(|first| first.id == input.id) {
+            return None;
+        }
+        let side = |key: &str| {
+            let own = self.manifest.input(key).is_some() || self.manifest.defaults.contains_key(key);
+            self.given.get(key).filter(|value| !own && !is_empty(value))
+        };
+        let default = |key: &str| input.default.as_ref().and_then(|default| default.get(key));
+        let (w, h) = (side("width"), side("height"));
+        if w.is_none() && h.is_none() {
+            return None;
+        }
+        match (w.or_else(|| default("w")), h.or_else(|| default("h"))) {
+            (Some(w), Some(h)) => Some(serde_json::json!({"w": w, "h": h})),
+            _ => {
+                let id = &input.id;
+                wrong.push(format!("input \"{id}\" needs both width and height, as it has no default"));
+                None
+            }
+        }
+    }
+}
+
+/// A random seed that the input's own range allows.
+fn draw(input: &Input, random: &mut dyn FnMut() -> u64) -> u64 {
+    let bound = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_u64);
+    let low = bound(&input.min).unwrap_or(0);
+    let high = bound(&input.max).unwrap_or(u64::MAX).min(low.max(SEED_LIMIT - 1)).max(low);
+    // The bias of the remainder is at most 2^-11, far below what a picture could show.
+    match (high - low).checked_add(1) {
+        Some(span) => low + random() % span,
+        None => random(),
+    }
+}

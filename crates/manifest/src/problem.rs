@@ -1,0 +1,155 @@
+//! What is wrong with a workflow's files: the thing, its place, and the fix.
+
+use std::fmt;
+
+use crate::lines::Lines;
+
+/// One thing that is wrong, or looks wrong, in a workflow's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether the workflow can still be used.
+    pub severity: Severity,
+    /// What sort of thing is wrong, for programs.
+    pub kind: ProblemKind,
+    /// The file, relative to the workflow's folder and with `/` between its parts.
+    pub file: String,
+    /// The line, counted from 1, where it is known.
+    pub line: Option<usize>,
+    /// The column, counted from 1, where it is known.
+    pub column: Option<usize>,
+    /// A sentence for people: what is wrong, and what would be right.
+    pub message: String,
+}
+
+/// How bad a [`Problem`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The workflow works, but probably not as its author thinks.
+    Warning,
+    /// The workflow cannot be used until this is mended.
+    Error,
+}
+
+/// What sort of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A file is missing, cannot be read, or lies outside the workflow's folder.
+    File,
+    /// A file is not YAML or JSON, or uses YAML that JSON cannot express.
+    Syntax,
+    /// A file is too large, too deep, or grows too much when its aliases are expanded.
+    Limit,
+    /// A key has a value of the wrong type.
+    WrongType,
+    /// The workflow's id is missing, ill-formed, reserved, or not the folder's name.
+    WorkflowId,
+    /// An input has no id, or one that another input has too.
+    InputId,
+    /// An input's type is not one that we know.
+    UnknownInputType,
+    /// `min` is greater than `max`.
+    Range,
+    /// A default is not a value that the input itself would accept.
+    Default,
+    /// An input is bound to a node or field that the graph lacks, or in a way that cannot work.
+    Binding,
+    /// A placeholder in the graph that nothing fills.
+    Placeholder,
+    /// An input that changes nothing in the graph.
+    Unbound,
+    /// The graph file holds something that is not a graph in API format, or one with broken links.
+    Graph,
+    /// `outputs[].node_id` names no node of the graph.
+    OutputNode,
+    /// The manifest says `type: dynamic`, which is not supported yet.
+    DynamicUnsupported,
+    /// A node type that this ComfyUI does not have.
+    UnknownNodeType,
+    /// An input that a node type does not have.
+    UnknownField,
+    /// A required input that the graph leaves out.
+    MissingField,
+    /// A value that the node does not take.
+    BadValue,
+    /// A link to an output that does not exist or is of the wrong type.
+    BadLink,
+    /// A model file that this ComfyUI does not have.
+    MissingModel,
+    /// A package of custom nodes that this ComfyUI does not have.
+    MissingNodes,
+}
+
+impl fmt::Display for Problem {
+    /// `manifest.yaml:12: input "steps": ...`, as compilers write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+            if let Some(column) = self.column {
+                write!(f, ":{column}")?;
+            }
+        }
+        let mark = if self.severity == Severity::Warning { "warning: " } else { "" };
+        write!(f, ": {mark}{}", self.message)
+    }
+}
+
+impl Problem {
+    /// An error about a file as a whole.
+    pub fn error(kind: ProblemKind, file: impl Into<String>, message: impl Into<String>) -> Self {
+        let (file, message) = (file.into(), message.into());
+        Self { severity: Severity::Error, kind, file, line: None, column: None, message }
+    }
+
+    /// A warning about a file as a whole.
+    pub fn warning(kind: ProblemKind, file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(kind, file, message) }
+    }
+
+    /// The same problem with its line, counted from 1.
+    pub fn at_line(self, line: Option<usize>) -> Self {
+        Self { line, ..self }
+    }
+
+    /// Whether the workflow cannot be used because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Problems of one file as they are found, each given the line of the key that it is about.
+#[derive(Debug)]
+pub struct Report<'a> {
+    file: &'a str,
+    lines: &'a Lines,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Report<'a> {
+    /// An empty report on this file.
+    pub fn new(file: &'a str, lines: &'a Lines) -> Self {
+        Self { file, lines, problems: Vec::new() }
+    }
+
+    /// Adds an error about the value at this JSON pointer (`/inputs/3/default`).
+    pub fn error(&mut self, kind: ProblemKind, pointer: &str, message: impl Into<String>) {
+        self.problems.push(Problem::error(kind, self.file, message).at_line(self.lines.line(pointer)));
+    }
+
+    /// Adds a warning about the value at this JSON pointer.
+    pub fn warning(&mut self, kind: ProblemKind, pointer: &str, message: impl Into<String>) {
+        self.problems.push(Problem::warning(kind, self.file, message).at_line(self.lines.line(pointer)));
+    }
+
+    /// Whether an error is among the problems.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+
+    /// The problems in the order of their lines.
+    pub fn finish(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| problem.line);
+        self.problems
+    }
+}
