@@ -71,18 +71,47 @@ impl Outputs {
         results: &[NodeId],
     ) -> IndexMap<&'static str, &'a OutputFile> {
         let mut best: BTreeMap<Media, (Rank, &OutputFile)> = BTreeMap::new();
-        for ((position, reporter), files) in &self.files {
-            let id = if *position < outline.len() { outline.id(*position) } else { reporter };
-            let is_result = results.iter().any(|result| result == id || result == reporter);
-            for ReportedFile { file, media } in files {
-                let rank = Rank { no_result: !is_result, kept: kept(file) };
-                let entry = best.entry(*media).or_insert((rank, file));
-                if rank < entry.0 {
-                    *entry = (rank, file);
-                }
+        for (rank, media, file) in self.ranked(outline, results) {
+            let entry = best.entry(media).or_insert((rank, file));
+            if rank < entry.0 {
+                *entry = (rank, file);
             }
         }
         best.into_iter().map(|(media, (_, file))| (media.as_str(), file)).collect()
+    }
+
+    /// The one file that is the result: as in [`Outputs::chosen`], and among equals of the kind `preferred`, then a
+    /// video before an image before a sound.
+    pub(crate) fn result<'a>(
+        &'a self,
+        outline: &Outline,
+        results: &[NodeId],
+        preferred: Media,
+    ) -> Option<&'a OutputFile> {
+        let ranked = self.ranked(outline, results);
+        let best = ranked.min_by_key(|&(rank, media, _)| (rank, media != preferred, media));
+        best.map(|(_, _, file)| file)
+    }
+
+    /// Every file that is meant to stay; where there is none, the intermediate ones, or else the temporary ones.
+    pub(crate) fn finals(&self) -> Vec<&OutputFile> {
+        let files = || self.files.values().flatten().map(|reported| &reported.file);
+        let best = files().map(kept).min();
+        files().filter(|file| Some(kept(file)) == best).collect()
+    }
+
+    fn ranked<'a>(
+        &'a self,
+        outline: &Outline,
+        results: &[NodeId],
+    ) -> impl Iterator<Item = (Rank, Media, &'a OutputFile)> {
+        self.files.iter().flat_map(move |((position, reporter), files)| {
+            let id = if *position < outline.len() { outline.id(*position) } else { reporter };
+            let no_result = !results.iter().any(|result| result == id || result == reporter);
+            files
+                .iter()
+                .map(move |ReportedFile { file, media }| (Rank { no_result, kept: kept(file) }, *media, file))
+        })
     }
 }
 
@@ -175,5 +204,23 @@ mod tests {
         );
         assert_eq!(chosen(&outputs, &[]), [pair("video", "f.mp4"), pair("image", "f.png")]);
         assert_eq!(chosen(&outputs, &["9".into()]), [pair("video", "i.mp4"), pair("image", "t.png")]);
+    }
+
+    #[test]
+    fn the_one_result_is_of_the_preferred_kind_but_never_an_intermediate_file_beside_a_final_one() {
+        let outline = outline();
+        let mut outputs = Outputs::default();
+        let final_files = [("f.png", "j/final", "output"), ("f.flac", "j/final", "output")];
+        outputs.report("9", Some(0), &images(&[("i.mp4", "j/intermediate", "output")]));
+        outputs.report("1", Some(1), &images(&final_files));
+        let result = |outputs: &Outputs, results: &[NodeId], preferred| {
+            outputs.result(&outline, results, preferred).map(|file| file.filename.clone())
+        };
+        assert_eq!(result(&outputs, &[], Media::Video).as_deref(), Some("f.png"));
+        assert_eq!(result(&outputs, &[], Media::Audio).as_deref(), Some("f.flac"));
+        assert_eq!(result(&outputs, &["9".into()], Media::Image).as_deref(), Some("i.mp4"));
+        assert_eq!(result(&Outputs::default(), &[], Media::Video), None);
+        let names: Vec<_> = outputs.finals().into_iter().map(|file| file.filename.as_str()).collect();
+        assert_eq!(names, ["f.png", "f.flac"]);
     }
 }

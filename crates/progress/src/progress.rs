@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comfy_runner_protocol::{
-    Graph, HistoryEntry, ImageFormat, Message, NodeId, NodeOutput, NodeProgress, NodeState, OutputFile,
-    PreviewMetadata,
+    Graph, HistoryEntry, ImageFormat, Media, Message, NodeId, NodeOutput, NodeProgress, NodeState,
+    OutputFile, PreviewMetadata,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -199,6 +199,23 @@ impl Progress {
     /// before all others, a final file before an intermediate or temporary one, and the first of equals.
     pub fn results(&self) -> IndexMap<&'static str, &OutputFile> {
         self.outputs.chosen(&self.outline, &self.results)
+    }
+
+    /// The one file that is the result: of the result nodes before all others, a final file before an intermediate or
+    /// temporary one, and among equals one of the kind `preferred`.
+    pub fn result(&self, preferred: Media) -> Option<&OutputFile> {
+        self.outputs.result(&self.outline, &self.results, preferred)
+    }
+
+    /// Every file that is meant to stay, in the graph's order; where nodes made no such file, the intermediate ones,
+    /// or else the temporary ones.
+    pub fn final_files(&self) -> Vec<&OutputFile> {
+        self.outputs.finals()
+    }
+
+    /// See [`Progress::with_result_nodes`].
+    pub fn result_nodes(&self) -> &[NodeId] {
+        &self.results
     }
 
     /// How long each node took that ran and is done: its id, its type and the time. What an estimate learns from.
