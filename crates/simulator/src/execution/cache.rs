@@ -1,0 +1,77 @@
+//! What the nodes of the last prompt made, for the next one.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use crate::files::Files;
+use crate::nodes::Made;
+use crate::prompt::{self, Nodes, Signature, Unlike};
+
+/// As ComfyUI's classic cache: it holds what the nodes of the current prompt made, whenever that was, and drops what
+/// the prompt has no node for.
+#[derive(Default)]
+pub struct Cache {
+    made: HashMap<Signature, Made>,
+    signatures: HashMap<String, Signature>,
+}
+
+impl Cache {
+    /// Turns to a new prompt and drops what it has no node for.
+    pub fn turn_to(&mut self, nodes: &Nodes, files: &Files) {
+        let mut taken = HashMap::new();
+        let mut fingerprint = |id: &str| {
+            let print = taken.entry(id.to_owned()).or_insert_with(|| fingerprint(nodes.get(id), files));
+            print.clone().ok_or(Unlike)
+        };
+        self.signatures = nodes
+            .keys()
+            .filter_map(|id| Some((id.clone(), prompt::signature(nodes, id, &mut fingerprint)?)))
+            .collect();
+        let wanted: HashSet<&Signature> = self.signatures.values().collect();
+        self.made.retain(|signature, _| wanted.contains(signature));
+    }
+
+    /// What this node, or one like it, made.
+    pub fn made(&self, id: &str) -> Option<&Made> {
+        self.made.get(self.signatures.get(id)?)
+    }
+
+    /// Keeps what a node made.
+    pub fn keep(&mut self, id: &str, made: Made) {
+        // A node that is like no other is still there for those behind it in the same prompt.
+        let signature = self.signatures.entry(id.to_owned()).or_insert_with(|| {
+            let random = [*uuid::Uuid::new_v4().as_bytes(), *uuid::Uuid::new_v4().as_bytes()];
+            let mut signature = [0; 32];
+            signature.copy_from_slice(random.as_flattened());
+            signature
+        });
+        self.made.insert(*signature, made);
+    }
+
+    /// What the nodes of the prompt reported, now or when they were cached.
+    pub fn reports<'a>(
+        &'a self,
+        nodes: &'a Nodes,
+    ) -> impl Iterator<Item = (&'a String, &'a Map<String, Json>)> {
+        let made = nodes.keys().filter_map(|id| Some((id, &self.made(id)?.report)));
+        made.filter(|(_, report)| !report.is_empty())
+    }
+}
+
+/// What a node depends on besides its values: for a loader, the file's content. `None` if it cannot be read.
+fn fingerprint(node: Option<&Json>, files: &Files) -> Option<Json> {
+    let Some(node) = node else { return Some(Json::Bool(false)) };
+    if !matches!(prompt::class_type(node), "LoadImage" | "LoadImageMask") {
+        return Some(Json::Bool(false));
+    }
+    if let Some(given) = node.get("is_changed") {
+        return Some(given.clone());
+    }
+    let name = node.get("inputs")?.get("image")?.as_str()?;
+    let mut digest = Sha256::new();
+    std::io::copy(&mut File::open(files.annotated(name)?).ok()?, &mut digest).ok()?;
+    Some(json!(digest.finalize().as_slice()))
+}

@@ -1,0 +1,210 @@
+//! Runs prompts, one at a time, on a thread of its own.
+
+mod cache;
+mod reporter;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json, json};
+
+use self::cache::Cache;
+use self::reporter::Reporter;
+use crate::nodes::{self, Call, Failure, Made};
+use crate::prompt::{self, Cycle, Order};
+use crate::queue::{Ending, Prompt};
+use crate::state::State;
+use crate::value::Value;
+use comfy_runner_protocol::Link;
+
+/// Runs what is in the queue until the simulator stops.
+pub fn work(state: &State) {
+    let mut cache = Cache::default();
+    while let Some(prompt) = state.next_prompt() {
+        let ending = Run::new(state, &prompt).finish(&mut cache);
+        if state.signals().forgotten {
+            cache = Cache::default();
+        }
+        if state.finish(&prompt, ending)
+            && let Some(client_id) = prompt.client_id()
+        {
+            let data = json!({"node": null, "prompt_id": prompt.id});
+            state.sockets.send(Some(client_id), "executing", &data);
+        }
+    }
+}
+
+/// One prompt on its way.
+struct Run<'a> {
+    state: &'a State,
+    prompt: &'a Prompt,
+    /// What the history will say happened.
+    messages: Vec<(&'static str, Json)>,
+    /// Nodes that ran, in their order.
+    executed: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    fn new(state: &'a State, prompt: &'a Arc<Prompt>) -> Self {
+        state.set_current_client(prompt.client_id());
+        Self { state, prompt, messages: Vec::new(), executed: Vec::new() }
+    }
+
+    fn finish(mut self, cache: &mut Cache) -> Ending {
+        let (prompt, state) = (self.prompt, self.state);
+        self.tell("execution_start", json!({"prompt_id": prompt.id}), false);
+        cache.turn_to(&prompt.nodes, &state.files);
+        let cached: Vec<&String> = prompt.nodes.keys().filter(|id| cache.made(id).is_some()).collect();
+        self.tell("execution_cached", json!({"nodes": cached, "prompt_id": prompt.id}), false);
+        let mut reporter = Reporter::new(state, prompt);
+        let success = self.all_nodes(cache, &mut reporter);
+        if success {
+            self.tell("execution_success", json!({"prompt_id": prompt.id}), false);
+        }
+        state.set_current_node(None);
+        let mut outputs = Map::new();
+        let mut meta = Map::new();
+        for (id, report) in cache.reports(&prompt.nodes) {
+            outputs.insert(id.clone(), Json::Object(report.clone()));
+            let place = json!({"node_id": id, "display_node": id, "parent_node": null, "real_node_id": id});
+            meta.insert(id.clone(), place);
+        }
+        Ending { outputs, meta, success, messages: self.messages }
+    }
+
+    /// Runs every node that is needed. Says whether all went well.
+    fn all_nodes(&mut self, cache: &mut Cache, reporter: &mut Reporter<'_>) -> bool {
+        let prompt = self.prompt;
+        let mut order =
+            Order::new(&prompt.nodes, &self.state.catalog, &prompt.outputs, |id| cache.made(id).is_some());
+        loop {
+            let id = match order.next() {
+                Ok(Some(id)) => id,
+                Ok(None) => return true,
+                Err(Cycle(id)) => {
+                    let failure = Failure::Raised {
+                        kind: "graph.DependencyCycleError".to_owned(),
+                        message: "Dependency cycle detected".to_owned(),
+                    };
+                    self.tell_failure(&id, &failure, &IndexMap::new());
+                    return false;
+                }
+            };
+            if let Some(made) = cache.made(id) {
+                let output = if made.report.is_empty() { Json::Null } else { json!(made.report) };
+                self.tell_executed(id, &output);
+                reporter.finish(id);
+            } else if !self.node(id, cache, reporter) {
+                return false;
+            }
+            if self.state.signals().forgotten {
+                return false;
+            }
+            order.done(id);
+        }
+    }
+
+    /// Runs one node. Says whether it went well.
+    fn node(&mut self, id: &str, cache: &mut Cache, reporter: &mut Reporter<'_>) -> bool {
+        let (prompt, state) = (self.prompt, self.state);
+        let class = prompt.nodes.get(id).map(prompt::class_type).unwrap_or_default();
+        reporter.start(id);
+        state.set_current_node(Some(id));
+        if let Some(client_id) = prompt.client_id() {
+            let data = json!({"node": id, "display_node": id, "prompt_id": prompt.id});
+            state.sockets.send(Some(client_id), "executing", &data);
+        }
+        let inputs = self.inputs(id, class, cache);
+        let mut call = Call {
+            class,
+            inputs: &inputs,
+            prompt: &prompt.nodes,
+            extra_pnginfo: prompt.extra_data.get("extra_pnginfo").and_then(Json::as_object),
+            files: &state.files,
+            steps: reporter,
+        };
+        let made = call.steps.check().and_then(|()| nodes::run(&mut call));
+        match made {
+            Ok(made) => {
+                if !made.report.is_empty() {
+                    self.tell_executed(id, &json!(made.report));
+                }
+                self.keep(id, made, cache);
+                reporter.finish(id);
+                true
+            }
+            Err(failure) => {
+                self.tell_failure(id, &failure, &inputs);
+                false
+            }
+        }
+    }
+
+    fn keep(&mut self, id: &str, made: Made, cache: &mut Cache) {
+        cache.keep(id, made);
+        self.executed.push(id.to_owned());
+    }
+
+    /// A node's inputs with links resolved. What the node's schema does not know is left out.
+    fn inputs(&self, id: &str, class: &str, cache: &Cache) -> IndexMap<String, Value> {
+        let Some(node) = self.prompt.nodes.get(id) else { return IndexMap::new() };
+        let schema = self.state.catalog.schema(class);
+        let known = |name: &str| schema.is_some_and(|schema| schema.input(name).is_some());
+        let inputs = prompt::inputs(node).filter(|(name, _)| known(name));
+        let resolved = inputs.map(|(name, value)| {
+            let value = match Link::of(value) {
+                Some(link) => cache.made(link.node).and_then(|made| made.outputs.get(link.output)).cloned(),
+                None => Some(Value::Plain(value.clone())),
+            };
+            (name.clone(), value.unwrap_or(Value::Plain(Json::Null)))
+        });
+        resolved.collect()
+    }
+
+    /// Tells the client of an event and notes it for the history. With `everybody`, all hear it if there is no client.
+    fn tell(&mut self, kind: &'static str, mut data: Json, everybody: bool) {
+        data["timestamp"] = json!(now());
+        let client_id = self.prompt.client_id();
+        if (client_id.is_some() || everybody) && !self.state.signals().forgotten {
+            self.state.sockets.send(client_id, kind, &data);
+        }
+        self.messages.push((kind, data));
+    }
+
+    fn tell_executed(&self, id: &str, output: &Json) {
+        if let Some(client_id) = self.prompt.client_id() {
+            let data = json!({"node": id, "display_node": id, "output": output, "prompt_id": self.prompt.id});
+            self.state.sockets.send(Some(client_id), "executed", &data);
+        }
+    }
+
+    fn tell_failure(&mut self, id: &str, failure: &Failure, inputs: &IndexMap<String, Value>) {
+        let class = self.prompt.nodes.get(id).map(prompt::class_type).unwrap_or_default();
+        let mut data = json!({
+            "prompt_id": self.prompt.id,
+            "node_id": id,
+            "node_type": class,
+            "executed": self.executed,
+        });
+        match failure {
+            Failure::Interrupted => self.tell("execution_interrupted", data, true),
+            Failure::Raised { kind, message } => {
+                let inputs: Map<String, Json> =
+                    inputs.iter().map(|(name, value)| (name.clone(), json!([value.describe()]))).collect();
+                data["exception_message"] = json!(format!("{message}\n"));
+                data["exception_type"] = json!(kind);
+                data["traceback"] = json!(["no traceback: this is a simulator\n"]);
+                data["current_inputs"] = Json::Object(inputs);
+                data["current_outputs"] = json!(self.prompt.nodes.keys().collect::<Vec<_>>());
+                self.tell("execution_error", data, false);
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,84 @@
+//! What this ComfyUI is and has: `/system_stats`, `/features`, `/object_info`, `/models` and the like.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::state::State;
+
+/// The version of ComfyUI that is imitated.
+const COMFYUI: &str = "0.3.64";
+
+pub async fn root() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(
+        "This is comfy-runner's simulator: it speaks ComfyUI's API and paints pictures of its own. There is no editor \
+         here.\n",
+    )
+}
+
+/// ComfyUI's keys, with values that say what really answers.
+pub async fn system_stats() -> HttpResponse {
+    let simulator = concat!("comfy-runner simulator ", env!("CARGO_PKG_VERSION"));
+    HttpResponse::Ok().json(json!({
+        "system": {
+            "os": std::env::consts::OS,
+            "ram_total": 0,
+            "ram_free": 0,
+            "comfyui_version": COMFYUI,
+            "required_frontend_version": "none",
+            "installed_templates_version": "none",
+            "required_templates_version": "none",
+            "python_version": format!("none ({simulator})"),
+            "pytorch_version": format!("none ({simulator})"),
+            "embedded_python": false,
+            "argv": ["comfy-runner", "simulate"],
+            "simulator": simulator,
+        },
+        "devices": [{
+            "name": "simulator",
+            "type": "cpu",
+            "index": null,
+            "vram_total": 0,
+            "vram_free": 0,
+            "torch_vram_total": 0,
+            "torch_vram_free": 0,
+        }],
+    }))
+}
+
+/// What the server can do, as `/features` and the WebSocket say.
+pub fn feature_flags(state: &State) -> Value {
+    json!({"supports_preview_metadata": true, "max_upload_size": state.max_upload_size})
+}
+
+pub async fn features(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(feature_flags(&state))
+}
+
+pub async fn object_info(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(state.catalog.object_info(None, &state.files.input_pictures()))
+}
+
+pub async fn object_info_of(state: web::Data<State>, class: web::Path<String>) -> HttpResponse {
+    HttpResponse::Ok().json(state.catalog.object_info(Some(&class), &state.files.input_pictures()))
+}
+
+/// None.
+pub async fn embeddings() -> HttpResponse {
+    HttpResponse::Ok().json(json!([]))
+}
+
+pub async fn model_folders(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(state.catalog.model_folders().collect::<Vec<_>>())
+}
+
+pub async fn models(state: web::Data<State>, folder: web::Path<String>) -> HttpResponse {
+    match state.catalog.models(&folder) {
+        Some(models) => HttpResponse::Ok().json(models),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+/// There are no models in memory to free.
+pub async fn free() -> HttpResponse {
+    HttpResponse::Ok().finish()
+}

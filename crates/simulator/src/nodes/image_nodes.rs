@@ -1,0 +1,168 @@
+//! Nodes that work on pixels.
+
+use std::sync::Arc;
+
+use image::imageops::{self, FilterType};
+use image::{GrayImage, Rgb, RgbImage};
+
+use super::{Call, Failure, Made, bounded};
+use crate::value::Value;
+
+pub fn empty(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let (width, height, count) =
+        (call.size("width")?, call.size("height")?, call.size("batch_size")? as usize);
+    bounded(width, height, count)?;
+    let [_, red, green, blue] = call.size("color")?.to_be_bytes();
+    Ok(Made::images(vec![RgbImage::from_pixel(width, height, Rgb([red, green, blue])); count]))
+}
+
+pub fn scale(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let (width, height) = images[0].dimensions();
+    let (to_width, to_height) = keep_ratio((width, height), (call.size("width")?, call.size("height")?));
+    bounded(to_width, to_height, images.len())?;
+    let filter = filter(call.text("upscale_method")?);
+    let crop = call.text("crop")? == "center";
+    let mut scaled = Vec::with_capacity(images.len());
+    for image in images.iter() {
+        call.steps.check()?;
+        scaled.push(fit(image, to_width, to_height, filter, crop));
+    }
+    Ok(Made::images(scaled))
+}
+
+pub fn scale_by(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let by = call.float("scale_by")?;
+    let (width, height) = images[0].dimensions();
+    let scaled = |side: u32| ((f64::from(side) * by).round() as u32).max(1);
+    bounded(scaled(width), scaled(height), images.len())?;
+    let filter = filter(call.text("upscale_method")?);
+    let resize = |image| fit(image, scaled(width), scaled(height), filter, false);
+    Ok(Made::images(images.iter().map(resize).collect()))
+}
+
+pub fn invert(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let inverted = images.iter().map(|image| {
+        let mut image = image.clone();
+        imageops::invert(&mut image);
+        image
+    });
+    Ok(Made::images(inverted.collect()))
+}
+
+pub fn batch(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let (first, second) = (call.images("image1")?, call.images("image2")?);
+    let (width, height) = first[0].dimensions();
+    bounded(width, height, first.len() + second.len())?;
+    let fitted = second.iter().map(|image| fit(image, width, height, FilterType::Triangle, true));
+    Ok(Made::images(first.iter().cloned().chain(fitted).collect()))
+}
+
+pub fn from_batch(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let first = (call.size("batch_index")? as usize).min(images.len() - 1);
+    let length = (call.size("length")? as usize).min(images.len() - first);
+    Ok(Made::images(images[first..first + length].to_vec()))
+}
+
+pub fn repeat(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let amount = call.size("amount")? as usize;
+    let (width, height) = images[0].dimensions();
+    bounded(width, height, images.len().saturating_mul(amount))?;
+    Ok(Made::images(images.iter().cycle().take(images.len() * amount).cloned().collect()))
+}
+
+pub fn crop(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let (width, height) = images[0].dimensions();
+    let (x, y) = (call.size("x")?.min(width - 1), call.size("y")?.min(height - 1));
+    let (to_width, to_height) = (call.size("width")?.min(width - x), call.size("height")?.min(height - y));
+    let cropped = images.iter().map(|image| imageops::crop_imm(image, x, y, to_width, to_height).to_image());
+    Ok(Made::images(cropped.collect()))
+}
+
+pub fn mask_to_image(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let masks = call.masks("mask")?;
+    let image = |mask: &GrayImage| {
+        RgbImage::from_fn(mask.width(), mask.height(), |x, y| Rgb([mask.get_pixel(x, y)[0]; 3]))
+    };
+    Ok(Made::images(masks.iter().map(image).collect()))
+}
+
+pub fn invert_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let masks = call.masks("mask")?;
+    let inverted = masks.iter().map(|mask| {
+        let mut mask = mask.clone();
+        imageops::invert(&mut mask);
+        mask
+    });
+    Ok(Made::one(Value::Masks(Arc::new(inverted.collect()))))
+}
+
+/// A side of 0 follows the other one; two of them leave the size alone.
+pub fn keep_ratio((width, height): (u32, u32), wanted: (u32, u32)) -> (u32, u32) {
+    let follow = |side: u32, by: u32, of: u32| {
+        ((f64::from(side) * f64::from(by) / f64::from(of.max(1))).round() as u32).max(1)
+    };
+    match wanted {
+        (0, 0) => (width, height),
+        (0, to_height) => (follow(width, to_height, height), to_height),
+        (to_width, 0) => (to_width, follow(height, to_width, width)),
+        wanted => wanted,
+    }
+}
+
+fn filter(method: &str) -> FilterType {
+    match method {
+        "nearest-exact" => FilterType::Nearest,
+        "bicubic" | "bislerp" => FilterType::CatmullRom,
+        "lanczos" => FilterType::Lanczos3,
+        _ => FilterType::Triangle,
+    }
+}
+
+/// The picture at this size; with `crop`, what sticks out at the sides is cut rather than squeezed in.
+fn fit(image: &RgbImage, width: u32, height: u32, filter: FilterType, crop: bool) -> RgbImage {
+    if image.dimensions() == (width, height) {
+        return image.clone();
+    }
+    if !crop {
+        return imageops::resize(image, width, height, filter);
+    }
+    let (from_width, from_height) = (f64::from(image.width()), f64::from(image.height()));
+    let ratio = f64::from(width) / f64::from(height);
+    let (part_width, part_height) = if from_width / from_height > ratio {
+        (from_height * ratio, from_height)
+    } else {
+        (from_width, from_width / ratio)
+    };
+    let side = |part: f64, of: u32| (part.round() as u32).clamp(1, of);
+    let (part_width, part_height) = (side(part_width, image.width()), side(part_height, image.height()));
+    let left = (image.width() - part_width) / 2;
+    let top = (image.height() - part_height) / 2;
+    let part = imageops::crop_imm(image, left, top, part_width, part_height).to_image();
+    imageops::resize(&part, width, height, filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_of_nought_follows_the_other() {
+        assert_eq!(keep_ratio((100, 50), (0, 0)), (100, 50));
+        assert_eq!(keep_ratio((100, 50), (0, 25)), (50, 25));
+        assert_eq!(keep_ratio((100, 50), (10, 0)), (10, 5));
+        assert_eq!(keep_ratio((100, 50), (7, 9)), (7, 9));
+    }
+
+    #[test]
+    fn cropping_keeps_the_middle_unsqueezed() {
+        let image = RgbImage::from_fn(9, 3, |x, _| Rgb([if (3..6).contains(&x) { 255 } else { 0 }; 3]));
+        let fitted = fit(&image, 3, 3, FilterType::Nearest, true);
+        assert!(fitted.pixels().all(|pixel| pixel[0] == 255));
+    }
+}

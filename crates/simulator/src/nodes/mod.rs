@@ -1,0 +1,257 @@
+//! What each node type does.
+
+mod encode;
+mod image_nodes;
+mod load;
+mod model;
+mod sampling;
+mod save;
+mod test_nodes;
+
+use std::sync::Arc;
+
+use image::{GrayImage, RgbImage};
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use crate::files::Files;
+use crate::paint::Latent;
+use crate::prompt::Nodes;
+use crate::value::Value;
+
+/// More pixels than these in one batch are refused: 384 MB of memory.
+const MOST_PIXELS: u64 = 128 << 20;
+
+/// One run of one node.
+pub struct Call<'a> {
+    /// The node's type.
+    pub class: &'a str,
+    /// Its inputs, links resolved.
+    pub inputs: &'a IndexMap<String, Value>,
+    /// The whole prompt: it goes into the files that are saved.
+    pub prompt: &'a Nodes,
+    /// What else the caller wants in these files.
+    pub extra_pnginfo: Option<&'a Map<String, Json>>,
+    /// The folders.
+    pub files: &'a Files,
+    /// Who is told of the steps, and who may end them.
+    pub steps: &'a mut dyn Steps,
+}
+
+/// Where a node tells how far it is.
+pub trait Steps {
+    /// A step is done. `preview` is painted only if somebody sees it. Fails when the work is to end.
+    fn done(&mut self, value: u64, max: u64, preview: Option<&dyn Fn() -> RgbImage>) -> Result<(), Failure>;
+
+    /// Takes the time that this many steps of a model take, unless the work is to end.
+    fn take_model_time(&mut self, steps: u32);
+
+    /// Takes this many milliseconds, unless the work is to end.
+    fn take_time(&mut self, milliseconds: u64);
+
+    /// Fails when the work is to end.
+    fn check(&mut self) -> Result<(), Failure>;
+}
+
+/// What a node made.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    /// Its outputs.
+    pub outputs: Vec<Value>,
+    /// What it reports for people to see.
+    pub report: Map<String, Json>,
+}
+
+/// Why a node made nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The work was to end.
+    Interrupted,
+    /// An exception, by the name and with the words that ComfyUI would use.
+    Raised {
+        /// The exception's class.
+        kind: String,
+        /// Its message.
+        message: String,
+    },
+}
+
+impl Failure {
+    fn raised(kind: &str, message: impl Into<String>) -> Self {
+        Self::Raised { kind: kind.to_owned(), message: message.into() }
+    }
+}
+
+/// Runs a node.
+pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
+    match call.class {
+        "EmptyImage" => image_nodes::empty(call),
+        "ImageScale" => image_nodes::scale(call),
+        "ImageScaleBy" => image_nodes::scale_by(call),
+        "ImageInvert" => image_nodes::invert(call),
+        "ImageBatch" => image_nodes::batch(call),
+        "ImageFromBatch" => image_nodes::from_batch(call),
+        "RepeatImageBatch" => image_nodes::repeat(call),
+        "ImageCrop" => image_nodes::crop(call),
+        "MaskToImage" => image_nodes::mask_to_image(call),
+        "InvertMask" => image_nodes::invert_mask(call),
+        "LoadImage" => load::image(call),
+        "LoadImageMask" => load::mask(call),
+        "SaveImage" => save::image(call),
+        "PreviewImage" => save::preview(call),
+        "SaveAnimatedPNG" => save::animated_png(call),
+        "SaveAnimatedWEBP" => save::animated_webp(call),
+        "VHS_VideoCombine" => save::video_combine(call),
+        "CheckpointLoaderSimple" => model::checkpoint(call),
+        "UNETLoader" => model::file(call, "unet_name"),
+        "CLIPLoader" | "CLIPVisionLoader" => model::file(call, "clip_name"),
+        "DualCLIPLoader" => model::dual_clip(call),
+        "VAELoader" => model::file(call, "vae_name"),
+        "LoraLoader" => model::lora(call),
+        "LoraLoaderModelOnly" => model::lora_model_only(call),
+        "CLIPSetLastLayer" => model::pass(call, "clip"),
+        "ModelSamplingSD3" | "ModelSamplingFlux" => model::pass(call, "model"),
+        "CLIPTextEncode" => model::encode_text(call),
+        "CLIPVisionEncode" => model::encode_vision(call),
+        "ConditioningZeroOut" => Ok(Made::one(Value::Conditioning(Arc::from("")))),
+        "FluxGuidance" => model::pass(call, "conditioning"),
+        "EmptyLatentImage" | "EmptySD3LatentImage" => sampling::empty(call),
+        "WanImageToVideo" => sampling::image_to_video(call),
+        "KSampler" => sampling::sample(call),
+        "KSamplerAdvanced" => sampling::sample_advanced(call),
+        "LatentUpscale" => sampling::upscale(call),
+        "LatentUpscaleBy" => sampling::upscale_by(call),
+        "RepeatLatentBatch" => sampling::repeat(call),
+        "SetLatentNoiseMask" => sampling::set_mask(call),
+        "VAEDecode" => sampling::decode(call),
+        "VAEEncode" => sampling::encode(call),
+        "VAEEncodeForInpaint" => sampling::encode_for_inpaint(call),
+        "PrimitiveInt" | "PrimitiveFloat" | "PrimitiveString" | "PrimitiveStringMultiline" => {
+            model::pass(call, "value")
+        }
+        "RunnerTestProgress" => test_nodes::progress(call),
+        "RunnerTestFail" => test_nodes::fail(call),
+        "RunnerTestText" => test_nodes::text(call),
+        other => Err(Failure::raised("NotImplementedError", format!("the simulator cannot run {other}"))),
+    }
+}
+
+impl Made {
+    fn one(output: Value) -> Self {
+        Self { outputs: vec![output], ..Self::default() }
+    }
+
+    fn images(images: Vec<RgbImage>) -> Self {
+        Self::one(Value::Images(Arc::new(images)))
+    }
+
+    fn latent(latent: Latent) -> Self {
+        Self::one(Value::Latent(Arc::new(latent)))
+    }
+
+    fn reported(report: Map<String, Json>) -> Self {
+        Self { report, ..Self::default() }
+    }
+}
+
+/// Inputs in the type that a node needs. ComfyUI checks values but not what stands where a link should be, and fails
+/// when it runs; so do these.
+impl Call<'_> {
+    fn input(&self, name: &str) -> Result<&Value, Failure> {
+        let missing =
+            || Failure::raised("TypeError", format!("missing 1 required positional argument: '{name}'"));
+        self.inputs.get(name).ok_or_else(missing)
+    }
+
+    fn wrong<T>(&self, name: &str, wanted: &str) -> Result<T, Failure> {
+        let message = format!("{}: the input '{name}' is not {wanted}", self.class);
+        Err(Failure::raised("AttributeError", message))
+    }
+
+    fn images(&self, name: &str) -> Result<Arc<Vec<RgbImage>>, Failure> {
+        match self.input(name)? {
+            Value::Images(images) if !images.is_empty() => Ok(images.clone()),
+            _ => self.wrong(name, "an image"),
+        }
+    }
+
+    fn masks(&self, name: &str) -> Result<Arc<Vec<GrayImage>>, Failure> {
+        match self.input(name)? {
+            Value::Masks(masks) if !masks.is_empty() => Ok(masks.clone()),
+            _ => self.wrong(name, "a mask"),
+        }
+    }
+
+    fn latent(&self, name: &str) -> Result<Arc<Latent>, Failure> {
+        match self.input(name)? {
+            Value::Latent(latent) => Ok(latent.clone()),
+            _ => self.wrong(name, "a latent"),
+        }
+    }
+
+    fn conditioning(&self, name: &str) -> Result<Arc<str>, Failure> {
+        match self.input(name)? {
+            Value::Conditioning(text) => Ok(text.clone()),
+            _ => self.wrong(name, "a conditioning"),
+        }
+    }
+
+    fn model(&self, name: &str) -> Result<Arc<str>, Failure> {
+        match self.input(name)? {
+            Value::Model(model) => Ok(model.clone()),
+            _ => self.wrong(name, "a model"),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<&str, Failure> {
+        match self.input(name)? {
+            Value::Plain(Json::String(text)) => Ok(text),
+            _ => self.wrong(name, "a text"),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.input(name)? {
+            Value::Plain(Json::Bool(flag)) => Ok(*flag),
+            _ => self.wrong(name, "true or false"),
+        }
+    }
+
+    fn whole(&self, name: &str) -> Result<u64, Failure> {
+        match self.input(name)? {
+            Value::Plain(Json::Number(number)) => match number.as_u64().or(number.as_f64().map(|n| n as u64))
+            {
+                Some(number) => Ok(number),
+                None => self.wrong(name, "a number"),
+            },
+            _ => self.wrong(name, "a number"),
+        }
+    }
+
+    /// A number for a size or a count; the schemas keep these small.
+    fn size(&self, name: &str) -> Result<u32, Failure> {
+        let whole = self.whole(name)?;
+        u32::try_from(whole).or_else(|_| self.wrong(name, "a number of reasonable size"))
+    }
+
+    fn float(&self, name: &str) -> Result<f64, Failure> {
+        match self.input(name)? {
+            Value::Plain(Json::Number(number)) => Ok(number.as_f64().unwrap_or_default()),
+            _ => self.wrong(name, "a number"),
+        }
+    }
+}
+
+/// Refuses what would not fit into memory.
+fn bounded(width: u32, height: u32, count: usize) -> Result<(), Failure> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels.saturating_mul(count as u64) <= MOST_PIXELS {
+        return Ok(());
+    }
+    let message = format!(
+        "the simulator holds at most {} megapixels in one batch, and {count} x {width}x{height} are more; ask for \
+         smaller or fewer pictures",
+        MOST_PIXELS >> 20
+    );
+    Err(Failure::raised("MemoryError", message))
+}

@@ -1,0 +1,166 @@
+//! Latents, and the sampler that paints them.
+
+use std::sync::Arc;
+
+use super::image_nodes::keep_ratio;
+use super::{Call, Failure, Made, bounded};
+use crate::paint::{Ground, Latent, Layer, Painting};
+use crate::value::Value;
+
+/// The longer side of a preview in pixels.
+const PREVIEW: u32 = 256;
+
+pub fn empty(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let (width, height, count) = (call.size("width")?, call.size("height")?, call.size("batch_size")?);
+    bounded(width, height, count as usize)?;
+    Ok(Made::latent(Latent::empty(grid(width), grid(height), count)))
+}
+
+pub fn image_to_video(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let (positive, negative) = (call.conditioning("positive")?, call.conditioning("negative")?);
+    let (width, height, length) = (call.size("width")?, call.size("height")?, call.size("length")?);
+    if call.size("batch_size")? != 1 {
+        let message = "the simulator makes one film at a time: set batch_size to 1";
+        return Err(Failure::raised("ValueError", message));
+    }
+    // The model packs four frames into one and keeps the first for itself.
+    let frames = (length.max(1) - 1) / 4 * 4 + 1;
+    bounded(width, height, frames as usize)?;
+    let ground = match call.inputs.get("start_image") {
+        Some(_) => Ground::Pictures(Arc::new(vec![call.images("start_image")?[0].clone()])),
+        None => Ground::Empty,
+    };
+    let latent = Latent { film: true, ground, ..Latent::empty(grid(width), grid(height), frames) };
+    let outputs =
+        vec![Value::Conditioning(positive), Value::Conditioning(negative), Value::Latent(Arc::new(latent))];
+    Ok(Made { outputs, ..Made::default() })
+}
+
+pub fn sample(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let work = Sampling {
+        seed: call.whole("seed")?,
+        steps: call.size("steps")?,
+        strength: call.float("denoise")? as f32,
+        leftover: 0.0,
+    };
+    work.run(call)
+}
+
+pub fn sample_advanced(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let steps = call.size("steps")?;
+    let start = call.size("start_at_step")?.min(steps);
+    let end = call.size("end_at_step")?.min(steps);
+    if start >= end {
+        return Ok(Made::one(Value::Latent(call.latent("latent_image")?)));
+    }
+    let part = |step: u32| step as f32 / steps.max(1) as f32;
+    let keeps_noise = call.text("return_with_leftover_noise")? == "enable";
+    let work = Sampling {
+        seed: call.whole("noise_seed")?,
+        steps: end - start,
+        strength: 1.0 - part(start),
+        leftover: if keeps_noise { 1.0 - part(end) } else { 0.0 },
+    };
+    work.run(call)
+}
+
+/// One run of a sampler.
+struct Sampling {
+    seed: u64,
+    steps: u32,
+    /// How much of what was there is painted over, from 0 to 1.
+    strength: f32,
+    /// How much noise is left at the end, from 0 to 1.
+    leftover: f32,
+}
+
+impl Sampling {
+    /// Goes from noise to a picture, step by step.
+    fn run(&self, call: &mut Call<'_>) -> Result<Made, Failure> {
+        let mut latent = Latent::clone(&*call.latent("latent_image")?);
+        let (text, unwanted) = (call.conditioning("positive")?, call.conditioning("negative")?);
+        let model = call.model("model")?;
+        let paintings = if latent.film { 1 } else { latent.frames };
+        // Each picture of a batch has noise of its own.
+        let seed_of = |picture: u32| self.seed.wrapping_add(u64::from(picture) << 32);
+        let paintings =
+            (0..paintings).map(|picture| Painting::new(&text, &unwanted, &model, seed_of(picture)));
+        let paintings = Arc::new(paintings.collect::<Vec<_>>());
+        latent.layers.push(Layer { paintings, strength: self.strength.clamp(0.0, 1.0) });
+        for step in 1..=self.steps {
+            call.steps.check()?;
+            call.steps.take_model_time(1);
+            let left = 1.0 - step as f32 / self.steps as f32;
+            latent.noise = self.leftover + (self.strength - self.leftover).max(0.0) * left.powf(1.4);
+            let preview = || latent.preview(0, PREVIEW);
+            call.steps.done(u64::from(step), u64::from(self.steps), Some(&preview))?;
+        }
+        Ok(Made::latent(latent))
+    }
+}
+
+pub fn upscale(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let latent = call.latent("samples")?;
+    let wanted = (call.size("width")?, call.size("height")?);
+    let (width, height) = keep_ratio((latent.width, latent.height), wanted);
+    resized(&latent, width, height)
+}
+
+pub fn upscale_by(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let latent = call.latent("samples")?;
+    let by = call.float("scale_by")?;
+    let scaled = |side: u32| (f64::from(side) * by).round() as u32;
+    resized(&latent, scaled(latent.width), scaled(latent.height))
+}
+
+pub fn repeat(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let latent = call.latent("samples")?;
+    let frames = latent.frames.saturating_mul(call.size("amount")?);
+    bounded(latent.width, latent.height, frames as usize)?;
+    Ok(Made::latent(Latent { frames, ..Latent::clone(&latent) }))
+}
+
+pub fn set_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let mask = Arc::new(call.masks("mask")?[0].clone());
+    let latent = call.latent("samples")?;
+    Ok(Made::latent(Latent { mask: Some(mask), ..Latent::clone(&latent) }))
+}
+
+pub fn decode(call: &mut Call<'_>) -> Result<Made, Failure> {
+    call.model("vae")?;
+    let latent = call.latent("samples")?;
+    bounded(latent.width, latent.height, latent.frames as usize)?;
+    let mut images = Vec::with_capacity(latent.frames as usize);
+    for frame in 0..latent.frames {
+        call.steps.check()?;
+        images.push(latent.decode(frame));
+    }
+    Ok(Made::images(images))
+}
+
+pub fn encode(call: &mut Call<'_>) -> Result<Made, Failure> {
+    encoded(call).map(Made::latent)
+}
+
+pub fn encode_for_inpaint(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let mask = Arc::new(call.masks("mask")?[0].clone());
+    Ok(Made::latent(Latent { mask: Some(mask), ..encoded(call)? }))
+}
+
+fn encoded(call: &Call<'_>) -> Result<Latent, Failure> {
+    call.model("vae")?;
+    let pictures = call.images("pixels")?;
+    let (width, height) = pictures[0].dimensions();
+    let frames = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
+    Ok(Latent { ground: Ground::Pictures(pictures), ..Latent::empty(grid(width), grid(height), frames) })
+}
+
+fn resized(latent: &Latent, width: u32, height: u32) -> Result<Made, Failure> {
+    bounded(width, height, latent.frames as usize)?;
+    Ok(Made::latent(Latent { width: grid(width), height: grid(height), ..latent.clone() }))
+}
+
+/// One latent pixel is eight of the picture.
+fn grid(side: u32) -> u32 {
+    (side / 8 * 8).max(8)
+}

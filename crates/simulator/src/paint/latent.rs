@@ -1,0 +1,168 @@
+//! What a sampler works on: not pixels yet, but what is needed to paint them at any size.
+
+use std::sync::Arc;
+
+use image::imageops::{self, FilterType};
+use image::{GrayImage, Rgb, RgbImage};
+
+use super::noise::{lerp, white};
+use super::painting::{Colour, Painting, mix};
+
+/// A batch of pictures, or the frames of a film, before they are painted.
+#[derive(Debug, Clone)]
+pub struct Latent {
+    /// The width in pixels that it decodes to.
+    pub width: u32,
+    /// The height in pixels that it decodes to.
+    pub height: u32,
+    /// How many pictures it decodes to.
+    pub frames: u32,
+    /// Whether the pictures are the frames of a film.
+    pub film: bool,
+    /// What lies under the paint.
+    pub ground: Ground,
+    /// What was painted, the latest last.
+    pub layers: Vec<Layer>,
+    /// Where paint goes, white for where it does; everywhere if there is none.
+    pub mask: Option<Arc<GrayImage>>,
+    /// How much noise is left, from 0 to 1.
+    pub noise: f32,
+}
+
+/// What lies under the paint.
+#[derive(Debug, Clone)]
+pub enum Ground {
+    /// Nothing: grey.
+    Empty,
+    /// Pictures that were encoded. In a film, the one it starts from.
+    Pictures(Arc<Vec<RgbImage>>),
+}
+
+/// What a sampler painted: one painting for each picture of a batch, one for a whole film.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// The paintings.
+    pub paintings: Arc<Vec<Painting>>,
+    /// How much of what was there it covers, from 0 to 1.
+    pub strength: f32,
+}
+
+/// In a film that starts from a picture, no paint covers more than this: the picture is to be seen.
+const FILM_STRENGTH: f32 = 0.28;
+/// A picture wider or higher than this is painted at half its size and enlarged: paint is smooth.
+const FULL_DETAIL: u32 = 640;
+
+impl Latent {
+    /// Nothing yet.
+    pub fn empty(width: u32, height: u32, frames: u32) -> Self {
+        Self {
+            width,
+            height,
+            frames,
+            film: false,
+            ground: Ground::Empty,
+            layers: Vec::new(),
+            mask: None,
+            noise: 0.0,
+        }
+    }
+
+    /// Paints one picture at its full size, with the simulator's mark in the corner.
+    pub fn decode(&self, frame: u32) -> RgbImage {
+        let mut picture = if self.width.max(self.height) > FULL_DETAIL {
+            let half = self.paint(frame, self.width.div_ceil(2), self.height.div_ceil(2));
+            imageops::resize(&half, self.width, self.height, FilterType::Triangle)
+        } else {
+            self.paint(frame, self.width, self.height)
+        };
+        if !self.layers.is_empty() {
+            sign(&mut picture);
+        }
+        picture
+    }
+
+    /// Paints one picture no larger than `longest` on its longer side, for a preview.
+    pub fn preview(&self, frame: u32, longest: u32) -> RgbImage {
+        let scale = (f64::from(longest) / f64::from(self.width.max(self.height))).min(1.0);
+        let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+        self.paint(frame, scaled(self.width), scaled(self.height))
+    }
+
+    fn paint(&self, frame: u32, width: u32, height: u32) -> RgbImage {
+        let time = if self.film && self.frames > 1 { frame as f32 / (self.frames - 1) as f32 } else { 0.0 };
+        let ground = self.ground_at(frame, time, width, height);
+        let mask =
+            self.mask.as_deref().map(|mask| imageops::resize(mask, width, height, FilterType::Triangle));
+        let longer = width.max(height) as f32;
+        RgbImage::from_fn(width, height, |x, y| {
+            let mut colour = ground.as_ref().map_or([0.5; 3], |ground| from_rgb(*ground.get_pixel(x, y)));
+            let (u, v) = ((x as f32 + 0.5) / longer, (y as f32 + 0.5) / height as f32);
+            let here = mask.as_ref().map_or(1.0, |mask| f32::from(mask.get_pixel(x, y)[0]) / 255.0);
+            for layer in &self.layers {
+                let count = layer.paintings.len();
+                let Some(painting) = layer.paintings.get(frame as usize % count.max(1)) else { continue };
+                let strength = if self.film && ground.is_some() {
+                    layer.strength * FILM_STRENGTH * time.min(0.5) * 2.0
+                } else {
+                    layer.strength
+                };
+                colour = mix(colour, painting.at(u, v, time), strength * here);
+            }
+            if self.noise > 0.0 {
+                colour = noisy(colour, x, y, frame, self.noise * here);
+            }
+            to_rgb(colour)
+        })
+    }
+
+    /// The ground at this size. In a film it slowly comes nearer.
+    fn ground_at(&self, frame: u32, time: f32, width: u32, height: u32) -> Option<RgbImage> {
+        let Ground::Pictures(pictures) = &self.ground else { return None };
+        let picture = pictures.get(frame as usize % pictures.len().max(1))?;
+        if !self.film {
+            return Some(imageops::resize(picture, width, height, FilterType::Triangle));
+        }
+        let zoom = 1.0 - 0.12 * time;
+        let (full_width, full_height) = picture.dimensions();
+        let part = |side: u32| ((side as f32 * zoom).round() as u32).clamp(1, side);
+        let (part_width, part_height) = (part(full_width), part(full_height));
+        let left = (full_width - part_width) / 2;
+        let top = (full_height - part_height) / 2;
+        let view = imageops::crop_imm(picture, left, top, part_width, part_height).to_image();
+        Some(imageops::resize(&view, width, height, FilterType::Triangle))
+    }
+}
+
+/// The blocky coloured noise of a latent that is not finished.
+fn noisy(colour: Colour, x: u32, y: u32, frame: u32, amount: f32) -> Colour {
+    let (x, y) = ((x / 4) as i32, (y / 4) as i32);
+    let salts = [1, 2, 3].map(|part: u64| part << 32 | u64::from(frame));
+    let noise = salts.map(|salt| white(x, y, salt));
+    [0, 1, 2].map(|part| lerp(colour[part], noise[part], amount.clamp(0.0, 1.0)))
+}
+
+/// A small checkered mark: whoever looks closely sees that no model painted this.
+fn sign(picture: &mut RgbImage) {
+    let (width, height) = picture.dimensions();
+    let square = (width.min(height) / 128).clamp(1, 6);
+    let side = square * 4;
+    if width < side * 3 || height < side * 3 {
+        return;
+    }
+    let (left, top) = (width - side - square * 2, height - side - square * 2);
+    for y in 0..side {
+        for x in 0..side {
+            let pixel = picture.get_pixel_mut(left + x, top + y);
+            let light = (x / square + y / square) % 2 == 0;
+            *pixel = Rgb(pixel.0.map(|part| if light { part / 2 + 127 } else { part / 2 }));
+        }
+    }
+}
+
+fn from_rgb(pixel: Rgb<u8>) -> Colour {
+    pixel.0.map(|part| f32::from(part) / 255.0)
+}
+
+fn to_rgb(colour: Colour) -> Rgb<u8> {
+    Rgb(colour.map(|part| (part * 255.0).round().clamp(0.0, 255.0) as u8))
+}

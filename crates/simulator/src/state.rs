@@ -1,0 +1,210 @@
+//! What the HTTP handlers and the executor share.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::catalog::Catalog;
+use crate::files::Files;
+use crate::queue::{Ending, Prompt, Queue};
+use crate::sockets::Sockets;
+
+/// One simulated ComfyUI.
+pub struct State {
+    /// Its node types.
+    pub catalog: Catalog,
+    /// Its folders.
+    pub files: Files,
+    /// Its WebSockets.
+    pub sockets: Sockets,
+    /// The size in bytes that an upload, or a prompt, may have.
+    pub max_upload_size: usize,
+    /// How long the stand-ins of models take for a step.
+    pub step_delay: Duration,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    signals: Mutex<Signals>,
+    signalled: Condvar,
+    current: Mutex<Current>,
+    executed_prompts: AtomicUsize,
+}
+
+/// What may stop a prompt in its course.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Signals {
+    /// Somebody asked for it.
+    pub interrupted: bool,
+    /// The simulator was told to forget what it does.
+    pub forgotten: bool,
+    /// The simulator stops.
+    pub stopping: bool,
+}
+
+impl Signals {
+    /// Whether work is to end.
+    pub fn any(self) -> bool {
+        self.interrupted || self.forgotten || self.stopping
+    }
+}
+
+/// Whose prompt runs, or ran last, and the node it is at. A socket that reconnects is told.
+#[derive(Debug, Default, Clone)]
+pub struct Current {
+    /// The client that submitted it.
+    pub client_id: Option<String>,
+    /// The node that runs.
+    pub node: Option<String>,
+}
+
+impl State {
+    /// A state with an empty queue.
+    pub fn new(catalog: Catalog, files: Files, max_upload_size: usize, step_delay: Duration) -> Self {
+        Self {
+            catalog,
+            files,
+            max_upload_size,
+            step_delay,
+            sockets: Sockets::default(),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            signals: Mutex::default(),
+            signalled: Condvar::new(),
+            current: Mutex::default(),
+            executed_prompts: AtomicUsize::new(0),
+        }
+    }
+
+    /// Looks into the queue.
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    /// Adds a prompt and tells the sockets.
+    pub fn submit(&self, prompt: Prompt) {
+        let mut queue = self.queue();
+        queue.push(prompt);
+        self.sockets.broadcast_status(queue.remaining());
+        self.wake.notify_all();
+    }
+
+    /// Takes waiting prompts out of the queue. ComfyUI tells once of each, and once more when it empties the queue.
+    pub fn delete(&self, ids: &[String]) {
+        let mut queue = self.queue();
+        for id in ids {
+            let was_last = queue.pending() == 1;
+            if queue.delete(id) {
+                for _ in 0..=usize::from(was_last) {
+                    self.sockets.broadcast_status(queue.remaining());
+                }
+            }
+        }
+    }
+
+    /// Empties the queue.
+    pub fn clear(&self) {
+        let mut queue = self.queue();
+        queue.clear();
+        self.sockets.broadcast_status(queue.remaining());
+    }
+
+    /// Waits for a prompt to run; `None` when the simulator stops.
+    pub fn next_prompt(&self) -> Option<Arc<Prompt>> {
+        let mut queue = self.queue();
+        loop {
+            if self.signals().stopping {
+                return None;
+            }
+            if let Some(prompt) = queue.start() {
+                let mut signals = lock(&self.signals);
+                (signals.interrupted, signals.forgotten) = (false, false);
+                self.sockets.broadcast_status(queue.remaining());
+                return Some(prompt);
+            }
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Puts an ended prompt into the history; `false` when it was forgotten meanwhile.
+    pub fn finish(&self, prompt: &Arc<Prompt>, ending: Ending) -> bool {
+        let mut queue = self.queue();
+        let kept = queue.finish(prompt, ending);
+        if kept {
+            self.sockets.broadcast_status(queue.remaining());
+        }
+        self.executed_prompts.fetch_add(1, Ordering::Relaxed);
+        kept
+    }
+
+    /// How many prompts have run to their end, however they ended.
+    pub fn executed_prompts(&self) -> usize {
+        self.executed_prompts.load(Ordering::Relaxed)
+    }
+
+    /// What may stop the prompt that runs.
+    pub fn signals(&self) -> Signals {
+        *lock(&self.signals)
+    }
+
+    /// Stops the prompt that runs: this one, or any. One that does not run is left alone.
+    pub fn interrupt(&self, id: Option<&str>) {
+        let queue = self.queue();
+        if id.is_none_or(|id| queue.is_running(id)) {
+            self.signal(|signals| signals.interrupted = true);
+        }
+    }
+
+    /// Forgets queue, history and what runs, as a restart does. The sockets stay.
+    pub fn forget(&self) {
+        let mut queue = self.queue();
+        queue.forget();
+        self.signal(|signals| signals.forgotten = true);
+        *lock(&self.current) = Current::default();
+    }
+
+    /// Ends the executor.
+    pub fn stop(&self) {
+        let _queue = self.queue();
+        self.signal(|signals| signals.stopping = true);
+        self.wake.notify_all();
+    }
+
+    /// Sleeps, or less if the work is to end.
+    pub fn pause(&self, duration: Duration) {
+        let deadline = Instant::now() + duration;
+        let mut signals = lock(&self.signals);
+        while !signals.any() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            signals = self
+                .signalled
+                .wait_timeout(signals, left)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(signals, _)| signals);
+        }
+    }
+
+    /// Whose prompt runs, and where it is.
+    pub fn current(&self) -> Current {
+        lock(&self.current).clone()
+    }
+
+    /// Notes whose prompt runs.
+    pub fn set_current_client(&self, client_id: Option<&str>) {
+        lock(&self.current).client_id = client_id.map(str::to_owned);
+    }
+
+    /// Notes the node that runs.
+    pub fn set_current_node(&self, node: Option<&str>) {
+        lock(&self.current).node = node.map(str::to_owned);
+    }
+
+    fn signal(&self, change: impl FnOnce(&mut Signals)) {
+        change(&mut lock(&self.signals));
+        self.signalled.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

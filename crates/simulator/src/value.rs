@@ -1,0 +1,46 @@
+//! What goes along the links between nodes.
+
+use std::sync::Arc;
+
+use image::{GrayImage, RgbImage};
+use serde_json::Value as Json;
+
+use crate::paint::Latent;
+
+/// One output of a node. Pixels are shared, never copied from link to link.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// `IMAGE`: pictures of one size.
+    Images(Arc<Vec<RgbImage>>),
+    /// `MASK`: white where a mask applies.
+    Masks(Arc<Vec<GrayImage>>),
+    /// `LATENT`
+    Latent(Arc<Latent>),
+    /// `CONDITIONING`: the text that it came from.
+    Conditioning(Arc<str>),
+    /// `MODEL`, `CLIP`, `VAE`, `CLIP_VISION` and what comes of them: a description of what it would be, such as the
+    /// names of files. It goes into the picture, so that another model paints another.
+    Model(Arc<str>),
+    /// A plain value.
+    Plain(Json),
+}
+
+impl Value {
+    /// What an error message says of a value: plain ones are shown, others described.
+    pub fn describe(&self) -> Json {
+        match self {
+            Self::Plain(value) if value.is_object() || value.is_array() => Json::String(value.to_string()),
+            Self::Plain(value) => value.clone(),
+            Self::Images(images) => {
+                let (width, height) = images.first().map_or((0, 0), RgbImage::dimensions);
+                Json::String(format!("simulated tensor, {} images of {width}x{height}", images.len()))
+            }
+            Self::Masks(masks) => Json::String(format!("simulated tensor, {} masks", masks.len())),
+            Self::Latent(latent) => {
+                Json::String(format!("simulated latent of {}x{}", latent.width, latent.height))
+            }
+            Self::Conditioning(_) => Json::String("simulated conditioning".to_owned()),
+            Self::Model(name) => Json::String(format!("simulated model {name}")),
+        }
+    }
+}
