@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -156,13 +155,10 @@ impl<'de> Visitor<'de> for Json<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Value, A::Error> {
-        let (tag, _) = data.variant::<Tag>()?;
-        Err(A::Error::custom(format!("the tag `!{}` has no meaning here; remove it", tag.0.trim_start_matches('!'))))
+        let (tag, _) = data.variant::<String>()?;
+        Err(A::Error::custom(format!("the tag `!{tag}` has no meaning here; remove it")))
     }
 }
-
-#[derive(Deserialize)]
-struct Tag(String);
 
 /// YAML's merge key: what it holds is added where the map itself says nothing.
 fn merge(map: &mut Map<String, Value>, value: Value) -> Result<(), &'static str> {

@@ -1,0 +1,288 @@
+//! From a workflow and a request's values to a graph that ComfyUI can run.
+
+use std::borrow::Cow;
+
+use comfy_runner_manifest::{InputKind, Params};
+use comfy_runner_protocol::{Graph, Link, NodeId};
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use crate::compile::{called, canonical};
+use crate::output_folder::OutputFolder;
+use crate::placeholder::{Name, Part, Template};
+use crate::workflow::{LoraSwitch, Place, Slot, Workflow};
+
+/// A graph that is ready for `POST /prompt`, and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assembled {
+    /// The graph.
+    pub graph: Graph,
+    /// The seeds that were used, by input.
+    pub seeds: IndexMap<String, u64>,
+    /// The folder that takes the job's files.
+    pub output_folder: OutputFolder,
+    /// The nodes whose files are the result; empty when the manifest names none.
+    pub result_nodes: Vec<NodeId>,
+    /// File names of the models that must be installed.
+    pub required_models: Vec<String>,
+}
+
+/// Why values do not fit the graph.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AssembleError {
+    /// ComfyUI reads a list of a text and a number as a link to another node. A caller may not draw links.
+    #[error("`{field}` of node {node} cannot take a list of a text and a number: ComfyUI reads that as a link to a node")]
+    LooksLikeLink {
+        /// The node, with its title.
+        node: String,
+        /// Its field.
+        field: String,
+    },
+    /// Several LoRAs for a graph that loads one.
+    #[error("input \"{input}\": this workflow loads one LoRA, {count} are given")]
+    OneLora {
+        /// The input's id.
+        input: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// A LoRA without a file of its own: a pair for a dynamic workflow.
+    #[error("input \"{input}\": this workflow takes a LoRA as a file name or as {{file, strength}}")]
+    LoraFile {
+        /// The input's id.
+        input: String,
+    },
+    /// No LoRA is wanted, but the loader's own `model` or `clip` is not linked, so that it cannot be left out.
+    #[error("node {node} cannot be left out although input \"{input}\" is \"none\": its output {output} has no input to replace it")]
+    LoraCannotGo {
+        /// The input's id.
+        input: String,
+        /// The node, with its title.
+        node: String,
+        /// The index of the output that others use.
+        output: usize,
+    },
+}
+
+impl Workflow {
+    /// Puts the values into the graph and gives the job its output folder.
+    ///
+    /// # Errors
+    /// Values that a graph cannot take although their inputs allow them; see [`AssembleError`].
+    pub fn assemble(&self, params: &Params, folder: &OutputFolder) -> Result<Assembled, AssembleError> {
+        let values = Values { workflow: self, params, folder };
+        let mut graph = self.graph.clone();
+        for slot in &self.slots {
+            fill(&mut graph, slot, &values)?;
+        }
+        for binding in &self.bindings {
+            let input = &self.manifest.inputs[binding.input];
+            let Some(value) = values.get(&input.id, binding.part.as_deref())? else { continue };
+            set(&mut graph, binding.node, &binding.field, value.into_owned())?;
+        }
+        // After the values: nodes are addressed by position until here.
+        let unused = self.loras.iter().filter(|lora| params.get(&lora.input).is_some_and(Value::is_null));
+        let unused = unused.map(|lora| bypass(&mut graph, lora)).collect::<Result<Vec<NodeId>, _>>()?;
+        for id in unused {
+            graph.nodes.shift_remove(&id);
+        }
+        direct_outputs(&mut graph, folder);
+        Ok(Assembled {
+            graph,
+            seeds: params.seeds().clone(),
+            output_folder: folder.clone(),
+            result_nodes: self.result_nodes().cloned().collect(),
+            required_models: self.manifest.required_models.clone(),
+        })
+    }
+}
+
+/// The values of one request by name.
+struct Values<'a> {
+    workflow: &'a Workflow,
+    params: &'a Params,
+    folder: &'a OutputFolder,
+}
+
+impl<'a> Values<'a> {
+    /// The value of this name, or a part of it. Nothing when neither caller nor manifest gives one.
+    fn get(&self, id: &str, part: Option<&str>) -> Result<Option<Cow<'a, Value>>, AssembleError> {
+        let manifest = &self.workflow.manifest;
+        let Some(value) = self.params.get(id) else { return Ok(self.own(id)) };
+        let Some(input) = manifest.input(id) else {
+            return Ok(match part {
+                Some(part) => value.get(part).map(Cow::Borrowed),
+                None => Some(Cow::Borrowed(value)),
+            });
+        };
+        match (&input.kind, part) {
+            (InputKind::LoraPicker, part) => lora(id, value, part),
+            (_, None) => Ok(Some(Cow::Borrowed(value))),
+            (kind, Some(part)) => Ok(value.get(canonical(kind, part)).map(Cow::Borrowed)),
+        }
+    }
+
+    /// Names that are no inputs: the sides of the resolution, the picture, the output folder.
+    fn own(&self, id: &str) -> Option<Cow<'a, Value>> {
+        let manifest = &self.workflow.manifest;
+        let side = |side: &str| {
+            let input = manifest.resolution_input()?;
+            Some(Cow::Borrowed(self.params.get(&input.id)?.get(side)?))
+        };
+        let picture = || self.params.get(&manifest.file_input("input_image")?.id);
+        if manifest.input(id).is_some() {
+            return None;
+        }
+        match id {
+            "width" => side("w"),
+            "height" => side("h"),
+            "input_image" => picture().map(Cow::Borrowed),
+            "has_input_image" => Some(Cow::Owned(picture().is_some().into())),
+            "output_dir" => Some(Cow::Owned(self.folder.as_str().into())),
+            "output_prefix" => Some(Cow::Owned(self.folder.final_prefix().into())),
+            _ => None,
+        }
+    }
+
+    fn of(&self, name: &Name) -> Result<Option<Cow<'a, Value>>, AssembleError> {
+        self.get(&name.id, name.part.as_deref())
+    }
+
+    /// The text of placeholders within a longer text. What has no value is rendered as nothing.
+    fn render(&self, parts: &[Part]) -> Result<String, AssembleError> {
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                Part::Text(own) => text.push_str(own),
+                Part::Name(name) => {
+                    if let Some(value) = self.of(name)? {
+                        push(&mut text, &value);
+                    }
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Appends a value as people write it: a resolution as `832x1216`, anything that is no scalar as JSON.
+fn push(text: &mut String, value: &Value) {
+    match value {
+        Value::String(own) => text.push_str(own),
+        Value::Null => {}
+        Value::Object(map) if map.len() == 2 && map.contains_key("w") && map.contains_key("h") => {
+            text.push_str(&format!("{}x{}", map["w"], map["h"]));
+        }
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+/// The file or the strength of the one LoRA that a static graph loads. Null, no LoRA, is what loaders call `None`.
+fn lora<'v>(id: &str, value: &'v Value, part: Option<&str>) -> Result<Option<Cow<'v, Value>>, AssembleError> {
+    let value = match value {
+        Value::Array(list) => match list.as_slice() {
+            [] => &Value::Null,
+            [one] => one,
+            many => return Err(AssembleError::OneLora { input: id.to_owned(), count: many.len() }),
+        },
+        value => value,
+    };
+    match (value, part.unwrap_or("file")) {
+        (Value::Null, "file") => Ok(Some(Cow::Owned("None".into()))),
+        (Value::String(_), "file") => Ok(Some(Cow::Borrowed(value))),
+        (Value::Object(entry), "file") => {
+            let file = entry.get("file").ok_or_else(|| AssembleError::LoraFile { input: id.to_owned() })?;
+            Ok(Some(Cow::Borrowed(file)))
+        }
+        (value, part) => Ok(value.get(part).map(Cow::Borrowed)),
+    }
+}
+
+/// Fills one text of the graph.
+fn fill(graph: &mut Graph, slot: &Slot, values: &Values<'_>) -> Result<(), AssembleError> {
+    let value = match &slot.template {
+        Template::Whole(name) => values.of(name)?.map(Cow::into_owned),
+        Template::Parts(parts) => Some(values.render(parts)?.into()),
+    };
+    let Some((_, node)) = graph.nodes.get_index_mut(slot.node) else { return Ok(()) };
+    match (&slot.place, value) {
+        (Place::Input(field), Some(value)) => set(graph, slot.node, field, value),
+        (Place::Input(field), None) => {
+            node.inputs.shift_remove(field);
+            Ok(())
+        }
+        (Place::Inside(field, pointer), value) => {
+            let outer = node.inputs.get_mut(field);
+            if let Some(text) = outer.and_then(|outer| outer.pointer_mut(pointer)) {
+                *text = value.unwrap_or(Value::Null);
+            }
+            let outer = node.inputs.get(field);
+            if outer.is_some_and(|outer| Link::of(outer).is_some()) {
+                return Err(looks_like_link(graph, slot.node, field));
+            }
+            Ok(())
+        }
+        (Place::Title, value) => {
+            let mut title = String::new();
+            push(&mut title, &value.unwrap_or(Value::Null));
+            if let Some(meta) = &mut node.meta {
+                meta.insert("title".to_owned(), title.into());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Gives a field its value. A list is wrapped, as ComfyUI takes a bare one for a link.
+fn set(graph: &mut Graph, node: usize, field: &str, value: Value) -> Result<(), AssembleError> {
+    let bare = value.get("__value__").unwrap_or(&value);
+    if Link::of(bare).is_some() {
+        return Err(looks_like_link(graph, node, field));
+    }
+    let value = if value.is_array() { json!({"__value__": value}) } else { value };
+    let Some((_, node)) = graph.nodes.get_index_mut(node) else { return Ok(()) };
+    match node.inputs.get_mut(field) {
+        Some(old) => *old = value,
+        None => {
+            node.inputs.insert(field.to_owned(), value);
+        }
+    }
+    Ok(())
+}
+
+fn looks_like_link(graph: &Graph, node: usize, field: &str) -> AssembleError {
+    let node = graph.nodes.get_index(node).map_or_else(String::new, |(id, _)| called(graph, id));
+    AssembleError::LooksLikeLink { node, field: field.to_owned() }
+}
+
+/// Links everything that uses a LoRA loader to what the loader itself uses. Returns the loader's id.
+fn bypass(graph: &mut Graph, lora: &LoraSwitch) -> Result<NodeId, AssembleError> {
+    let Some((id, loader)) = graph.nodes.get_index(lora.node) else { return Ok(NodeId::new()) };
+    let id = id.clone();
+    let own = ["model", "clip"].map(|name| loader.inputs.get(name).filter(|own| Link::of(own).is_some()).cloned());
+    let name = called(graph, &id);
+    for value in graph.nodes.values_mut().flat_map(|node| node.inputs.values_mut()) {
+        let Some(output) = Link::of(value).filter(|link| link.node == id).map(|link| link.output) else { continue };
+        *value = own.get(output).cloned().flatten().ok_or_else(|| AssembleError::LoraCannotGo {
+            input: lora.input.clone(),
+            node: name.clone(),
+            output,
+        })?;
+    }
+    Ok(id)
+}
+
+/// Makes every node that saves write to the job's folder.
+fn direct_outputs(graph: &mut Graph, folder: &OutputFolder) {
+    for node in graph.nodes.values_mut() {
+        if !node.inputs.get("filename_prefix").is_some_and(Value::is_string) {
+            continue;
+        }
+        let unsaved = node.class_type == "VHS_VideoCombine" && node.inputs.get("save_output") == Some(&json!(false));
+        let prefix = if unsaved { folder.intermediate_prefix() } else { folder.final_prefix() };
+        node.inputs.insert("filename_prefix".to_owned(), prefix.into());
+        if unsaved {
+            node.inputs.insert("save_output".to_owned(), true.into());
+        }
+    }
+}

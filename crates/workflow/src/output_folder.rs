@@ -1,0 +1,61 @@
+//! The folder in ComfyUI's output directory that takes one job's files.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+/// A job's own folder, `<UTC yyyymmdd_hhmmss>_<6 hex>`, below ComfyUI's output directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OutputFolder(String);
+
+/// The part of an output folder that takes files which are no results.
+pub const INTERMEDIATE: &str = "intermediate";
+
+impl OutputFolder {
+    /// The folder of a job that starts at this time. The low 24 bits of `random` keep apart jobs of one second.
+    pub fn new(at: OffsetDateTime, random: u32) -> Self {
+        let at = at.checked_to_offset(UtcOffset::UTC).unwrap_or(at);
+        let time = at.format(format_description!("[year][month][day]_[hour][minute][second]"));
+        // Formatting into a string fails for no date whose parts exist, and these do.
+        let time = time.unwrap_or_else(|_| "00000000_000000".to_owned());
+        Self(format!("{time}_{:06x}", random & 0x00ff_ffff))
+    }
+
+    /// The folder's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The `filename_prefix` of nodes that save results.
+    pub fn final_prefix(&self) -> String {
+        format!("{}/final/final", self.0)
+    }
+
+    /// The `filename_prefix` of nodes that would not save at all.
+    pub fn intermediate_prefix(&self) -> String {
+        format!("{0}/{INTERMEDIATE}/{INTERMEDIATE}", self.0)
+    }
+}
+
+impl fmt::Display for OutputFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_folder_is_named_by_the_utc_second_and_six_hex_digits() {
+        let folder = OutputFolder::new(datetime!(2026-03-24 15:30:52 +1), 0xffa1_b2c3);
+        assert_eq!(folder.as_str(), "20260324_143052_a1b2c3");
+        assert_eq!(folder.final_prefix(), "20260324_143052_a1b2c3/final/final");
+        assert_eq!(folder.intermediate_prefix(), "20260324_143052_a1b2c3/intermediate/intermediate");
+    }
+}

@@ -1,0 +1,106 @@
+//! `{{name}}` in a graph's texts.
+
+/// A text of the graph that holds placeholders, taken apart once when the workflow is compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Template {
+    /// The text is one placeholder: its value is taken with its type.
+    Whole(Name),
+    /// Placeholders within a longer text: their values are rendered.
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Part {
+    Text(String),
+    Name(Name),
+}
+
+/// What stands between the braces: `prompt`, or `size.w` for a part of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub id: String,
+    pub part: Option<String>,
+}
+
+impl Template {
+    /// Takes a text apart; none when it holds no placeholder. The error is what stands between braces and is no name.
+    pub fn parse(text: &str) -> Result<Option<Self>, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            let Some((inside, after)) = after.split_once("}}") else { break };
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::Name(Name::parse(inside).ok_or_else(|| inside.trim().to_owned())?));
+            rest = after;
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Some(match <[Part; 1]>::try_from(parts) {
+            Ok([Part::Name(name)]) => Self::Whole(name),
+            Ok([text]) => Self::Parts(vec![text]),
+            Err(parts) => Self::Parts(parts),
+        }))
+    }
+
+    /// The names of the placeholders.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        let (whole, parts) = match self {
+            Self::Whole(name) => (Some(name), [].as_slice()),
+            Self::Parts(parts) => (None, parts.as_slice()),
+        };
+        whole.into_iter().chain(parts.iter().filter_map(|part| match part {
+            Part::Name(name) => Some(name),
+            Part::Text(_) => None,
+        }))
+    }
+}
+
+impl Name {
+    fn parse(text: &str) -> Option<Self> {
+        let word = |text: &str| {
+            let plain = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            (plain && !text.is_empty()).then(|| text.to_owned())
+        };
+        let text = text.trim();
+        match text.split_once('.') {
+            Some((id, part)) => Some(Self { id: word(id)?, part: Some(word(part)?) }),
+            None => Some(Self { id: word(text)?, part: None }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(id: &str, part: Option<&str>) -> Name {
+        Name { id: id.to_owned(), part: part.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_whole_placeholder_is_told_from_one_in_a_text() {
+        assert_eq!(Template::parse("{{ steps }}"), Ok(Some(Template::Whole(name("steps", None)))));
+        assert_eq!(Template::parse("{{size.w}}"), Ok(Some(Template::Whole(name("size", Some("w"))))));
+        let parts = vec![Part::Text("a ".into()), Part::Name(name("b", None)), Part::Name(name("c", None))];
+        assert_eq!(Template::parse("a {{b}}{{ c }}"), Ok(Some(Template::Parts(parts))));
+    }
+
+    #[test]
+    fn text_without_a_pair_of_braces_is_just_text() {
+        for text in ["", "{a|b}", "{{", "}}", "a {{ b", "}} {{"] {
+            assert_eq!(Template::parse(text), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        assert_eq!(Template::parse("{{ a * 2 }}"), Err("a * 2".to_owned()));
+        assert_eq!(Template::parse("{{}}"), Err(String::new()));
+    }
+}

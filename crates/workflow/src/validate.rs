@@ -1,0 +1,336 @@
+//! A workflow against the node schemas of a ComfyUI: what would be refused there, or go wrong.
+
+use comfy_runner_manifest::nearest::did_you_mean;
+use comfy_runner_manifest::{Input, Problem, ProblemKind, Report, Severity};
+use comfy_runner_protocol::{InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
+use serde_json::Value;
+
+use crate::compile::{called, canonical, pointer};
+use crate::workflow::{Source, Workflow};
+
+/// Types that only links carry: a plain value can never be one.
+const LINKED_TYPES: [&str; 10] =
+    ["MODEL", "CLIP", "VAE", "IMAGE", "LATENT", "CONDITIONING", "MASK", "AUDIO", "VIDEO", "CONTROL_NET"];
+
+/// Endings of model files.
+const MODEL_FILES: [&str; 9] =
+    [".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".engine"];
+
+/// Everything that this ComfyUI would refuse of the workflow, or that it lacks.
+pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Vec<Problem> {
+    let mut graph = Report::new(&workflow.manifest.workflow_file, &workflow.lines);
+    let mut manifest = workflow.manifest.report();
+    let mut check = Validation { workflow, info, graph: &mut graph, manifest: &mut manifest, unknown_nodes: false };
+    check.nodes();
+    check.output_nodes();
+    check.required_nodes();
+    check.required_models();
+    let mut problems = manifest.finish();
+    problems.append(&mut graph.finish());
+    problems
+}
+
+struct Validation<'v, 'l> {
+    workflow: &'v Workflow,
+    info: &'v ObjectInfo,
+    graph: &'v mut Report<'l>,
+    manifest: &'v mut Report<'l>,
+    unknown_nodes: bool,
+}
+
+/// What is wrong with one value.
+struct Wrong {
+    severity: Severity,
+    kind: ProblemKind,
+    reason: String,
+}
+
+impl<'v> Validation<'v, '_> {
+    fn nodes(&mut self) {
+        for (index, (id, node)) in self.workflow.graph.nodes.iter().enumerate() {
+            let Some(schema) = self.info.get(&node.class_type) else {
+                self.unknown_nodes = true;
+                let hint = did_you_mean(&node.class_type, self.info.keys().map(String::as_str));
+                let message = format!(
+                    "node {}: this ComfyUI has no node type \"{}\"; install the custom nodes that bring it.{hint}",
+                    self.called(id),
+                    node.class_type
+                );
+                self.graph.error(ProblemKind::UnknownNodeType, &pointer(&[id, "class_type"]), message);
+                continue;
+            };
+            for (field, spec, requirement) in schema.inputs() {
+                if requirement == Requirement::Required && !node.inputs.contains_key(field) {
+                    let kind = type_name(spec);
+                    let message = format!("node {}: the required input `{field}` ({kind}) is missing", self.called(id));
+                    self.graph.error(ProblemKind::MissingField, &pointer(&[id, "inputs"]), message);
+                }
+            }
+            for (field, value) in &node.inputs {
+                match schema.input(field) {
+                    Some((spec, _)) => self.field(index, id, field, value, spec),
+                    None if schema.input.hidden.contains_key(field) => {}
+                    None => self.unknown_field(index, id, node, field, schema),
+                }
+            }
+        }
+    }
+
+    /// ComfyUI passes over inputs that a node does not have, and some nodes take any: an error only when an input of
+    /// the manifest depends on it.
+    fn unknown_field(&mut self, index: usize, id: &str, node: &Node, field: &str, schema: &NodeSchema) {
+        let known = schema.inputs().map(|(name, _, _)| name);
+        let hint = did_you_mean(field, known);
+        let message = format!("node {}: {} has no input `{field}`.{hint}", self.called(id), node.class_type);
+        let at = pointer(&[id, "inputs", field]);
+        match self.workflow.source(index, field) {
+            Source::Graph => self.graph.warning(ProblemKind::UnknownField, &at, message),
+            _ => self.graph.error(ProblemKind::UnknownField, &at, message),
+        }
+    }
+
+    fn field(&mut self, index: usize, id: &str, field: &str, value: &Value, spec: &InputSpec) {
+        let subject = format!("node {} (`{field}`)", self.called(id));
+        let workflow = self.workflow;
+        let at = pointer(&[id, "inputs", field]);
+        match workflow.source(index, field) {
+            Source::Request => {}
+            Source::Graph => {
+                let wrong = match Link::of(value) {
+                    Some(link) => self.link(link, spec),
+                    None => check_value(value, spec),
+                };
+                if let Some(wrong) = wrong {
+                    let wrong = if is_upload(spec) { wrong.as_warning() } else { wrong };
+                    wrong.report(self.graph, &at, &subject);
+                }
+            }
+            Source::Default(value) => {
+                if let Some(wrong) = check_value(value, spec) {
+                    wrong.report(self.manifest, "/defaults", &subject);
+                }
+            }
+            Source::Input(position, input, part) => {
+                if is_upload(spec) || input.kind.is_file() {
+                    return;
+                }
+                self.input(position, input, part, spec, &subject);
+                // The graph's own value stays where neither caller nor manifest gives one.
+                let stays = input.default.is_none() && !input.required && Link::of(value).is_none();
+                let own = !value.as_str().is_some_and(|text| text.contains("{{"));
+                if let Some(wrong) = check_value(value, spec).filter(|_| stays && own) {
+                    wrong.report(self.graph, &at, &subject);
+                }
+            }
+        }
+    }
+
+    /// What an input allows, against what the node takes.
+    fn input(&mut self, position: usize, input: &Input, part: Option<&str>, spec: &InputSpec, node: &str) {
+        let subject = format!("input \"{}\" for {node}", input.id);
+        let of_part = |value: &'_ Value| match part {
+            Some("file") if value.is_string() => Some(value.clone()),
+            Some(part) => value.get(canonical(&input.kind, part)).cloned(),
+            None => Some(value.clone()),
+        };
+        let default = input.default.as_ref().and_then(of_part).filter(|value| !value.is_null());
+        // -1 is not what the node gets: a random seed is.
+        let random = |value: &Value| input.kind == comfy_runner_manifest::InputKind::Seed && *value == -1;
+        if let Some(wrong) = default.filter(|value| !random(value)).and_then(|value| check_value(&value, spec)) {
+            wrong.report(self.manifest, &format!("/inputs/{position}/default"), &format!("{subject}, default"));
+        }
+        for (index, choice) in input.options.iter().enumerate() {
+            if let Some(wrong) = of_part(&choice.value).and_then(|value| check_value(&value, spec)) {
+                wrong.report(self.manifest, &format!("/inputs/{position}/options/{index}"), &subject);
+            }
+        }
+        if !matches!(spec.kind, InputKind::Int | InputKind::Float) {
+            return;
+        }
+        let bounds = [("min", &input.min, spec.number("min"), true), ("max", &input.max, spec.number("max"), false)];
+        for (key, ours, theirs, below) in bounds {
+            let (Some(ours), Some(theirs)) = (ours.as_ref().and_then(serde_json::Number::as_f64), theirs) else {
+                continue;
+            };
+            if if below { ours < theirs } else { ours > theirs } {
+                let message = format!("{subject}: `{key}` is {ours}, but the node takes {theirs} at the utmost");
+                self.manifest.warning(ProblemKind::Range, &format!("/inputs/{position}/{key}"), message);
+            }
+        }
+    }
+
+    fn link(&self, link: Link<'_>, spec: &InputSpec) -> Option<Wrong> {
+        let source = self.workflow.graph.node(link.node)?;
+        let schema = self.info.get(&source.class_type)?;
+        let from = self.called(link.node);
+        let bad = |reason| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadLink, reason });
+        let Some(given) = schema.output.get(link.output) else {
+            let count = schema.output.len();
+            return bad(format!("links to output {} of node {from}, which has {count}", link.output));
+        };
+        let wanted = type_name(spec);
+        if types_meet(given, &wanted) {
+            return None;
+        }
+        bad(format!("takes {wanted}, but output {} of node {from} gives {given}", link.output))
+    }
+
+    fn output_nodes(&mut self) {
+        let saves = |node: &Node| self.info.get(&node.class_type).is_none_or(|schema| schema.output_node);
+        if !self.workflow.graph.nodes.values().any(saves) {
+            let message = "no node of the graph saves or shows anything; ComfyUI refuses such a prompt";
+            self.graph.error(ProblemKind::Graph, "", message);
+        }
+    }
+
+    /// Packages are told by the folder that a node's module names. A folder may be called otherwise than the package,
+    /// so that a missing one is only an error when nodes are missing too.
+    fn required_nodes(&mut self) {
+        for (index, package) in self.workflow.manifest.required_nodes.iter().enumerate() {
+            let wanted = folded(package);
+            let module = |schema: &NodeSchema| {
+                let module = schema.other.get("python_module").and_then(Value::as_str).unwrap_or_default();
+                module.rsplit('.').next().map(folded).unwrap_or_default()
+            };
+            let found = self.info.iter().any(|(name, schema)| folded(name) == wanted || module(schema) == wanted);
+            if found {
+                continue;
+            }
+            let at = format!("/required_nodes/{index}");
+            let message = format!("this ComfyUI does not seem to have the custom nodes \"{package}\"");
+            if self.unknown_nodes {
+                self.manifest.error(ProblemKind::MissingNodes, &at, message);
+            } else {
+                let message = format!("{message}; every node type of the graph is there, though");
+                self.manifest.warning(ProblemKind::MissingNodes, &at, message);
+            }
+        }
+    }
+
+    fn required_models(&mut self) {
+        for (index, model) in self.workflow.manifest.required_models.iter().enumerate() {
+            let specs = self.info.values().flat_map(NodeSchema::inputs).map(|(_, spec, _)| spec);
+            let mut choices = specs.filter_map(|spec| match &spec.kind {
+                InputKind::Combo(choices) => Some(choices),
+                _ => None,
+            });
+            let is_it = |choice: &Value| choice.as_str().is_some_and(|name| base_name(name) == base_name(model));
+            if !choices.any(|choices| choices.iter().any(is_it)) {
+                let message = format!("the model \"{model}\" is not installed in this ComfyUI");
+                self.manifest.error(ProblemKind::MissingModel, &format!("/required_models/{index}"), message);
+            }
+        }
+    }
+
+    fn called(&self, id: &str) -> String {
+        called(&self.workflow.graph, id)
+    }
+}
+
+impl Wrong {
+    fn as_warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    fn report(self, report: &mut Report<'_>, at: &str, subject: &str) {
+        let message = format!("{subject} {}", self.reason);
+        match self.severity {
+            Severity::Error => report.error(self.kind, at, message),
+            Severity::Warning => report.warning(self.kind, at, message),
+        }
+    }
+}
+
+/// What ComfyUI would say of a plain value for this input.
+fn check_value(value: &Value, spec: &InputSpec) -> Option<Wrong> {
+    let value = value.get("__value__").unwrap_or(value);
+    let bad = |reason: String| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadValue, reason });
+    match &spec.kind {
+        InputKind::Int | InputKind::Float => {
+            let Some(number) = number(value) else {
+                return bad(format!("takes {}, not {}", type_name(spec), value));
+            };
+            let (min, max) = (spec.number("min"), spec.number("max"));
+            if let Some(min) = min.filter(|min| number < *min) {
+                return bad(format!("takes at least {min}, not {value}"));
+            }
+            // Seeds end at 2^64 - 1, which as a float is one more: equal is not beyond.
+            let max = max.filter(|max| number > *max)?;
+            bad(format!("takes at most {max}, not {value}"))
+        }
+        InputKind::String => match value {
+            Value::Array(_) | Value::Object(_) => bad(format!("takes a text, not {value}")),
+            _ => None,
+        },
+        InputKind::Boolean => None,
+        InputKind::Combo(choices) => choice(value, choices),
+        InputKind::Other(kind) if LINKED_TYPES.contains(&kind.as_str()) => {
+            bad(format!("takes a link to a node that gives {kind}, not the value {value}"))
+        }
+        InputKind::Other(_) => None,
+    }
+}
+
+fn choice(value: &Value, choices: &[Value]) -> Option<Wrong> {
+    let same = |choice: &Value| choice == value || (choice.is_number() && choice.as_f64() == value.as_f64());
+    if choices.iter().any(same) {
+        return None;
+    }
+    let names = || choices.iter().filter_map(Value::as_str);
+    let shown: Vec<String> = choices.iter().take(10).map(Value::to_string).collect();
+    let more = if choices.len() > 10 { format!(" and {} more", choices.len() - 10) } else { String::new() };
+    let offered = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") + &more };
+    let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
+    let is_model = value.as_str().is_some_and(|name| {
+        let name = name.to_ascii_lowercase();
+        MODEL_FILES.iter().any(|ending| name.ends_with(ending))
+    });
+    let (kind, reason) = if is_model {
+        let reason = format!("needs the model {value}, which is not installed; there is {offered}.{hint}");
+        (ProblemKind::MissingModel, reason)
+    } else {
+        (ProblemKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
+    };
+    Some(Wrong { severity: Severity::Error, kind, reason })
+}
+
+/// A number as ComfyUI reads it: texts and booleans are converted.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
+        _ => None,
+    }
+}
+
+/// Whether the choices are uploaded files, which come and go.
+fn is_upload(spec: &InputSpec) -> bool {
+    spec.options.iter().any(|(key, value)| key.ends_with("_upload") && *value == true)
+}
+
+/// ComfyUI's rule: both are lists separated by commas that share a type; `*` is any.
+fn types_meet(given: &str, wanted: &str) -> bool {
+    let types = |list: &str| list.split(',').map(|kind| kind.trim().to_owned()).collect::<Vec<_>>();
+    let (given, wanted) = (types(given), types(wanted));
+    given.iter().any(|kind| kind == "*" || wanted.contains(kind)) || wanted.iter().any(|kind| kind == "*")
+}
+
+fn type_name(spec: &InputSpec) -> String {
+    match &spec.kind {
+        InputKind::Int => "INT".to_owned(),
+        InputKind::Float => "FLOAT".to_owned(),
+        InputKind::String => "STRING".to_owned(),
+        InputKind::Boolean => "BOOLEAN".to_owned(),
+        InputKind::Combo(_) => "COMBO".to_owned(),
+        InputKind::Other(kind) => kind.clone(),
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
+}
