@@ -1,3 +1,27 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+mod backoff;
+mod body;
+
+mod client;
+mod config;
+mod endpoint;
+mod error;
+mod exchange;
+mod frames;
+pub mod handle;
+mod socket;
+mod tls;
+mod upload;
+mod view;
+
+pub use client::{Client, SystemStats};
+pub use config::{Config, ConfigError, SocketConfig, Timeouts};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{ClientError, SubmitError, Unreachable};
+pub use handle::Handle;
+pub use socket::{Event, Events};
+pub use upload::{Upload, Uploaded};
+pub use view::{FileBody, FileQuery, FileReply};

@@ -1,0 +1,160 @@
+//! One request and its reply: sent with the configured headers, read within limits, and named in every error.
+
+use std::time::Duration;
+
+use awc::ClientRequest;
+use awc::error::{PayloadError, SendRequestError};
+use awc::http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use awc::http::{Method, StatusCode, Uri};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
+
+use crate::config::Config;
+use crate::error::ClientError;
+
+/// How error messages name one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange {
+    address: String,
+    /// Method and path; the query may hold names that are nobody's business.
+    request: String,
+    connect_timeout: Duration,
+}
+
+/// A reply that was read as a whole.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Exchange {
+    pub(crate) fn new(config: &Config, method: &Method, path_and_query: &str) -> Self {
+        let path = path_and_query.split('?').next().unwrap_or_default();
+        Self {
+            address: config.endpoint.address().to_owned(),
+            request: format!("{method} {path}"),
+            connect_timeout: config.timeouts.connect,
+        }
+    }
+
+    pub(crate) fn failed_to_send(&self, error: SendRequestError) -> ClientError {
+        ClientError::of_send(error, &self.address, &self.request, self.connect_timeout)
+    }
+
+    pub(crate) fn timed_out(&self, after: Duration) -> ClientError {
+        ClientError::TimedOut { address: self.address.clone(), request: self.request.clone(), after }
+    }
+
+    pub(crate) fn broken_off(&self, reason: impl Into<String>) -> ClientError {
+        ClientError::BrokenOff {
+            address: self.address.clone(),
+            request: self.request.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn broken_body(&self, error: PayloadError) -> ClientError {
+        match error {
+            PayloadError::Incomplete(_) => self.broken_off("its answer ended too soon"),
+            other => self.broken_off(other.to_string()),
+        }
+    }
+
+    pub(crate) fn unreadable(&self, reason: impl Into<String>) -> ClientError {
+        ClientError::Unreadable {
+            address: self.address.clone(),
+            request: self.request.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn too_large(&self, limit: usize) -> ClientError {
+        ClientError::TooLarge { address: self.address.clone(), request: self.request.clone(), limit }
+    }
+
+    /// The error for a status that is no success, with a guess at the cause.
+    pub(crate) fn refused(&self, status: StatusCode, headers: &HeaderMap) -> ClientError {
+        ClientError::Status {
+            address: self.address.clone(),
+            request: self.request.clone(),
+            status: status.as_u16(),
+            hint: hint(status, headers),
+        }
+    }
+
+    /// Reads a body, but not more than `limit` bytes of it.
+    pub(crate) async fn read<S>(
+        &self,
+        headers: &HeaderMap,
+        mut body: S,
+        limit: usize,
+    ) -> Result<Bytes, ClientError>
+    where
+        S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        let announced = content_length(headers).unwrap_or(0);
+        if announced > limit as u64 {
+            return Err(self.too_large(limit));
+        }
+        let mut whole = BytesMut::with_capacity(announced as usize);
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| self.broken_body(error))?;
+            if whole.len() + chunk.len() > limit {
+                return Err(self.too_large(limit));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        if (whole.len() as u64) < announced {
+            return Err(self.broken_off("its answer ended too soon"));
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Reads JSON; what is no JSON is described, not shown.
+    pub(crate) fn json<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, ClientError> {
+        serde_json::from_slice(&reply.body).map_err(|error| {
+            if is_html(&reply.headers) {
+                self.unreadable("it is an HTML page where JSON should be; is this URL really ComfyUI's?")
+            } else {
+                self.unreadable(error.to_string())
+            }
+        })
+    }
+}
+
+/// Puts the configured headers on a request.
+pub(crate) fn with_headers(mut request: ClientRequest, config: &Config) -> ClientRequest {
+    for (name, value) in config.headers() {
+        request = request.insert_header((name.clone(), value.clone()));
+    }
+    request
+}
+
+/// What the `Content-Length` header says, where there is one.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(awc::http::header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().starts_with("text/html"))
+}
+
+fn hint(status: StatusCode, headers: &HeaderMap) -> String {
+    match status.as_u16() {
+        401 | 403 => ": a header that it asks for is missing or wrong".to_owned(),
+        413 => ": the file is larger than it takes (its option --max-upload-size)".to_owned(),
+        301 | 302 | 303 | 307 | 308 => {
+            let target = headers.get(LOCATION).and_then(|target| target.to_str().ok()?.parse::<Uri>().ok());
+            match target.as_ref().and_then(|target| Some((target.scheme_str()?, target.host()?))) {
+                Some((scheme, host)) => format!(": it redirects to {scheme}://{host}; write the final URL"),
+                None => ": it redirects; write the final URL".to_owned(),
+            }
+        }
+        _ if is_html(headers) => " (an HTML page; a proxy's, it seems)".to_owned(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,24 @@
+//! TLS for the client: rustls on ring, the public roots, and those that were added.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::{Config, ConfigError};
+
+/// The TLS side of a configuration. HTTP/1.1 only: a WebSocket needs it, and ComfyUI speaks nothing else.
+pub(crate) fn client_config(config: &Config) -> Result<Arc<ClientConfig>, ConfigError> {
+    let unusable = |error: rustls::Error| ConfigError::Certificate(error.to_string());
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in config.root_certificates() {
+        roots.add(certificate.clone()).map_err(unusable)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(tls))
+}

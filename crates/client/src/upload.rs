@@ -1,0 +1,220 @@
+//! `POST /upload/image`: a file of any kind into ComfyUI's input directory, streamed.
+
+use std::cell::Cell;
+use std::fmt::Display;
+use std::rc::Rc;
+
+use awc::body::{BodyStream, BoxBody, SizedStream};
+use awc::http::Method;
+use bytes::Bytes;
+use comfy_runner_protocol::OutputFile;
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::exchange::Reply;
+
+/// The most that a reply to an upload may hold.
+const MAX_REPLY: usize = 1024 * 1024;
+
+/// What is uploaded, and where to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload<'a> {
+    /// The file's name. ComfyUI puts a number behind it when another file has the name.
+    pub name: &'a str,
+    /// The folder below the directory; empty for the directory itself.
+    pub subfolder: &'a str,
+    /// The directory: `input`, `output` or `temp`.
+    pub kind: &'a str,
+    /// Whether to replace a file of the same name.
+    pub overwrite: bool,
+    /// The media type, for example `image/png`.
+    pub content_type: &'a str,
+    /// How many bytes will come, where that is known: less or more than these are an error.
+    pub length: Option<u64>,
+}
+
+/// Under which name ComfyUI keeps an uploaded file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Uploaded {
+    /// Name, subfolder and directory.
+    file: UploadedFile,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct UploadedFile {
+    name: String,
+    #[serde(default)]
+    subfolder: String,
+    #[serde(rename = "type", default = "input_directory")]
+    kind: String,
+}
+
+fn input_directory() -> String {
+    "input".to_owned()
+}
+
+/// The error that ends a body whose source failed; awc hands it back to us.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct SourceFailed(String);
+
+impl<'a> Upload<'a> {
+    /// A file for the input directory, of a length that is not known.
+    pub fn new(name: &'a str, content_type: &'a str) -> Self {
+        Self { name, subfolder: "", kind: "input", overwrite: false, content_type, length: None }
+    }
+
+    /// The part of the body before the file's bytes.
+    fn head(&self, boundary: &str) -> Result<String, ClientError> {
+        let unfit = |what: &str, why: &str| Err(ClientError::Upload(format!("its {what} {why}")));
+        if self.name.is_empty() || matches!(self.name, "." | "..") {
+            return unfit("name", "is no file name");
+        }
+        for (what, value) in
+            [("name", self.name), ("folder", self.subfolder), ("content type", self.content_type)]
+        {
+            // A quote or line break would end the header early; a backslash means an escape to one reader and a
+            // folder to another.
+            if value.contains(['"', '\\']) || value.contains(char::is_control) {
+                return unfit(what, "must not hold quotes, backslashes or control characters");
+            }
+        }
+        if self.name.contains('/') {
+            return unfit("name", "must not hold a slash; folders go into `subfolder`");
+        }
+        let mut head = String::new();
+        for (field, value) in [
+            ("type", self.kind),
+            ("subfolder", self.subfolder),
+            ("overwrite", if self.overwrite { "true" } else { "false" }),
+        ] {
+            head.push_str(&format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"
+            ));
+        }
+        head.push_str(&format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
+            self.name, self.content_type
+        ));
+        Ok(head)
+    }
+}
+
+impl Uploaded {
+    /// What a `LoadImage` node takes: the name, with its subfolder before it.
+    pub fn reference(&self) -> String {
+        let UploadedFile { name, subfolder, .. } = &self.file;
+        if subfolder.is_empty() { name.clone() } else { format!("{subfolder}/{name}") }
+    }
+
+    /// What `/view` takes.
+    pub fn into_file(self) -> OutputFile {
+        OutputFile { filename: self.file.name, subfolder: self.file.subfolder, kind: self.file.kind }
+    }
+}
+
+impl Client {
+    /// Uploads a file while it is read. When the source fails, the connection is cut before the request is whole, so
+    /// that ComfyUI does not keep half a file.
+    pub async fn upload<S, E>(&self, upload: &Upload<'_>, source: S) -> Result<Uploaded, ClientError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + 'static,
+        E: Display + 'static,
+    {
+        let boundary = format!("comfy-runner-{:032x}", rand::random::<u128>());
+        let head = Bytes::from(upload.head(&boundary)?);
+        let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+        let length = upload.length.map(|length| length + (head.len() + tail.len()) as u64);
+
+        let moved = Rc::new(Cell::new(Instant::now()));
+        let file = exactly(upload.length, source).inspect({
+            let moved = Rc::clone(&moved);
+            move |_| moved.set(Instant::now())
+        });
+        let body = stream::once(async { Ok(head) }).chain(file).chain(stream::once(async { Ok(tail) }));
+        // The streams are boxed as pinned ones because awc wants to move them.
+        let body = match length {
+            Some(length) => BoxBody::new(SizedStream::new(length, Box::pin(body))),
+            None => BoxBody::new(BodyStream::new(Box::pin(body))),
+        };
+
+        let (exchange, request) = self.streaming(Method::POST, "/upload/image");
+        let content_type = format!("multipart/form-data; boundary={boundary}");
+        let answer = async {
+            let sent = request.insert_header(("content-type", content_type)).send_body(body).await;
+            let response = sent.map_err(|error| exchange.failed_to_send(error))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            if !status.is_success() {
+                return Err(exchange.refused(status, &headers));
+            }
+            let body = exchange.read(&headers, response, MAX_REPLY).await?;
+            exchange.json(&Reply { status, headers, body })
+        };
+        let idle = self.config().timeouts.idle;
+        let standstill = async {
+            while moved.get().elapsed() < idle {
+                tokio::time::sleep_until(moved.get() + idle).await;
+            }
+        };
+        tokio::select! {
+            answer = answer => answer,
+            () = standstill => Err(exchange.timed_out(idle)),
+        }
+    }
+}
+
+/// The source's bytes, with an error in place of an end that comes too soon or too late.
+fn exactly<S, E>(length: Option<u64>, source: S) -> impl Stream<Item = Result<Bytes, SourceFailed>>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Display,
+{
+    let short = move |so_far: u64| match length {
+        Some(length) if so_far != length => {
+            Some(Err(SourceFailed(format!("{so_far} bytes came where {length} were announced"))))
+        }
+        _ => None,
+    };
+    let mut so_far = 0;
+    let chunks = source.map(Some).chain(stream::once(async { None }));
+    chunks.filter_map(move |chunk| {
+        let item = match chunk {
+            Some(Ok(chunk)) => {
+                so_far += chunk.len() as u64;
+                if length.is_some_and(|length| so_far > length) { short(so_far) } else { Some(Ok(chunk)) }
+            }
+            Some(Err(error)) => Some(Err(SourceFailed(error.to_string()))),
+            None => short(so_far),
+        };
+        futures::future::ready(item)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_header() {
+        for name in ["", "..", "a\"b.png", "a\r\nX: y.png", "a\\b.png", "a/b.png"] {
+            let refused = Upload::new(name, "image/png").head("B");
+            assert!(matches!(refused, Err(ClientError::Upload(_))), "{name:?}");
+        }
+        let head = Upload { subfolder: "job", ..Upload::new("käse 1.png", "image/png") }.head("B").unwrap();
+        assert!(
+            head.contains("name=\"subfolder\"\r\n\r\njob\r\n") && head.contains("filename=\"käse 1.png\"")
+        );
+    }
+
+    #[test]
+    fn the_name_in_the_reply_is_what_counts() {
+        let reply = r#"{"name": "a (1).png", "subfolder": "x", "type": "input"}"#;
+        let uploaded: Uploaded = serde_json::from_str(reply).unwrap();
+        assert_eq!(uploaded.reference(), "x/a (1).png");
+        assert_eq!(uploaded.into_file().kind, "input");
+    }
+}
