@@ -93,10 +93,10 @@ impl Latent {
         let ground = self.ground_at(frame, time, width, height);
         let mask =
             self.mask.as_deref().map(|mask| imageops::resize(mask, width, height, FilterType::Triangle));
-        let longer = width.max(height) as f32;
+        let aspect = width as f32 / height as f32;
         RgbImage::from_fn(width, height, |x, y| {
             let mut colour = ground.as_ref().map_or([0.5; 3], |ground| from_rgb(*ground.get_pixel(x, y)));
-            let (u, v) = ((x as f32 + 0.5) / longer, (y as f32 + 0.5) / height as f32);
+            let (u, v) = ((x as f32 + 0.5) / height as f32, (y as f32 + 0.5) / height as f32);
             let here = mask.as_ref().map_or(1.0, |mask| f32::from(mask.get_pixel(x, y)[0]) / 255.0);
             for layer in &self.layers {
                 let count = layer.paintings.len();
@@ -106,7 +106,7 @@ impl Latent {
                 } else {
                     layer.strength
                 };
-                colour = mix(colour, painting.at(u, v, time), strength * here);
+                colour = mix(colour, painting.at(u, v, aspect, time), strength * here);
             }
             if self.noise > 0.0 {
                 colour = noisy(colour, x, y, frame, self.noise * here);

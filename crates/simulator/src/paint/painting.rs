@@ -50,7 +50,7 @@ impl Painting {
         };
         let base = named.first().copied().unwrap_or([hue, 0.55, 0.5]);
         let second = named.get(1).copied().unwrap_or([base[0] + 0.09, base[1] * 0.9, base[2] + 0.05]);
-        let third = named.get(2).copied().unwrap_or([base[0] + 0.45, 0.5, 0.6]);
+        let third = named.get(2).copied().unwrap_or([base[0] - 0.07, 0.6, 0.55]);
         let palette = [
             near(&mut random, base, -0.02, -0.28),
             near(&mut random, base, 0.0, 0.0),
@@ -69,20 +69,21 @@ impl Painting {
         }
     }
 
-    /// The colour at a place: `u` along the longer measure, `v` down, both about 0 to 1, at a time from 0 to 1.
-    pub fn at(&self, u: f32, v: f32, time: f32) -> Colour {
+    /// The colour at a place, at a time from 0 to 1: `v` goes from 0 to 1 down the picture, `u` across it in the same
+    /// measure up to `aspect`, its width over its height.
+    pub fn at(&self, u: f32, v: f32, aspect: f32, time: f32) -> Colour {
         let (x, y) = (u * self.scale + time * self.drift[0], v * self.scale + time * self.drift[1]);
         let warp = fractal(x * 1.3 + 4.1, y * 1.3 + time * 0.6, 3, self.salt);
         let veil = fractal(x * 0.9 + warp * 1.6, y * 2.1 + warp + time * 0.3, 4, self.salt ^ 0x51);
         // The sky: three colours from top to horizon, stirred by the veil.
-        let height = (v / self.horizon + (veil - 0.5) * 0.7 + self.tilt * (u - 0.5)).clamp(0.0, 1.0);
+        let height = (v / self.horizon + (veil - 0.5) * 0.7 + self.tilt * (u / aspect - 0.5)).clamp(0.0, 1.0);
         let mut colour = if height < 0.5 {
             mix(self.palette[1], self.palette[2], height * 2.0)
         } else {
             mix(self.palette[2], self.palette[4], height * 2.0 - 1.0)
         };
         // The sun, with a soft edge and a glow.
-        let sun = [self.sun[0] + time * self.drift[0] * 0.25, self.sun[1] - time * 0.05];
+        let sun = [self.sun[0] * aspect + time * self.drift[0] * 0.25, self.sun[1] - time * 0.05];
         let distance = ((u - sun[0]).powi(2) + (v - sun[1]).powi(2)).sqrt();
         let disc = 1.0 - step(self.sun[2] * 0.86, self.sun[2], distance);
         let glow = (-(distance / (self.sun[2] * 3.2)).powi(2)).exp();
@@ -101,13 +102,13 @@ impl Painting {
                 let body = mix(self.palette[3], self.palette[0], lerp(0.25, 1.0, depth));
                 let grain = smooth(u * 9.0 + f32::from(ridge), v * 22.0, salt) - 0.5;
                 let body = lighten(body, grain * 0.08);
-                let lit = mix(body, self.palette[4], 0.42 * (1.0 - haze) * (1.0 - 0.5 * depth));
+                let lit = mix(body, self.palette[4], 0.34 * (1.0 - haze) * (1.0 - 0.6 * depth));
                 colour = mix(colour, lit, inside);
             }
         }
         // A vignette, as lenses have.
-        let corner = ((u - 0.5).powi(2) + (v - 0.5).powi(2)) * 0.5;
-        colour.map(|part| (part * (1.0 - corner)).clamp(0.0, 1.0))
+        let corner = ((u / aspect - 0.5).powi(2) + (v - 0.5).powi(2)) * 0.4;
+        vivid(colour).map(|part| (part * (1.0 - corner)).clamp(0.0, 1.0))
     }
 }
 
@@ -126,6 +127,12 @@ pub fn mix(a: Colour, b: Colour, t: f32) -> Colour {
 
 fn lighten(colour: Colour, by: f32) -> Colour {
     colour.map(|part| (part + by).clamp(0.0, 1.0))
+}
+
+/// A little further from grey: mixing dulls.
+fn vivid(colour: Colour) -> Colour {
+    let grey = colour.iter().sum::<f32>() / 3.0;
+    colour.map(|part| grey + (part - grey) * 1.22)
 }
 
 /// 0 below `low`, 1 above `high`, smooth between.
@@ -147,7 +154,7 @@ mod tests {
     use super::*;
 
     fn swatch(painting: &Painting) -> Vec<Colour> {
-        (0..9u8).map(|i| painting.at(f32::from(i % 3) / 3.0, f32::from(i / 3) / 3.0, 0.0)).collect()
+        (0..9u8).map(|i| painting.at(f32::from(i % 3) / 3.0, f32::from(i / 3) / 3.0, 1.0, 0.0)).collect()
     }
 
     #[test]
