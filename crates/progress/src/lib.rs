@@ -4,13 +4,16 @@
 
 mod estimate;
 mod failure;
+mod follow;
 mod outline;
 mod outputs;
 mod progress;
 mod running;
 mod snapshot;
+mod status;
 
 pub use failure::failure_text;
 pub use outputs::{NodeFiles, ReportedFile};
-pub use progress::{Picture, Progress, Status};
+pub use progress::{Picture, Progress};
 pub use snapshot::{CompletedSnapshot, FailedSnapshot, PendingSnapshot, RunningSnapshot, Snapshot};
+pub use status::Status;

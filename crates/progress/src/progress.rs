@@ -1,4 +1,4 @@
-//! The state machine: messages and times in, a job's state out.
+//! A job's progress: what it is told, what it is asked, and how it counts. How messages move it stands in `follow`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use comfy_runner_protocol::{
     OutputFile, PreviewMetadata,
 };
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 
 use crate::estimate::{NodeTimes, time_left};
 use crate::failure::failure_text;
@@ -17,40 +16,7 @@ use crate::outline::{Outline, Position};
 use crate::outputs::{NodeFiles, Outputs};
 use crate::running::RunningNode;
 use crate::snapshot::{CompletedSnapshot, FailedSnapshot, PendingSnapshot, RunningSnapshot, Snapshot};
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It waits in the queue.
-    Pending,
-    /// It runs.
-    Running,
-    /// It ended with every output made.
-    Completed,
-    /// It failed.
-    Error,
-    /// Somebody took it out of the queue or interrupted it.
-    Cancelled,
-}
-
-impl Status {
-    /// Whether the job is over, well or not.
-    pub fn is_over(self) -> bool {
-        matches!(self, Self::Completed | Self::Error | Self::Cancelled)
-    }
-
-    /// The word that `/status` uses: `pending`, `running`, `completed`, `error` or `cancelled`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Error => "error",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
+use crate::status::Status;
 
 /// The latest preview of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,37 +36,39 @@ pub struct Picture {
 /// [`Progress::finish`], may say otherwise.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    prompt_id: Box<str>,
-    results: Vec<NodeId>,
-    outline: Outline,
-    status: Status,
-    error: Option<String>,
+    pub(crate) prompt_id: Box<str>,
+    pub(crate) results: Vec<NodeId>,
+    pub(crate) outline: Outline,
+    pub(crate) status: Status,
+    pub(crate) error: Option<String>,
     /// By position: how far each node is.
-    nodes: Box<[NodeMark]>,
+    pub(crate) nodes: Box<[NodeMark]>,
     /// By position: whether ComfyUI said that the node is cached.
-    cached: Box<[bool]>,
+    pub(crate) cached: Box<[bool]>,
     /// By position: whether the node is expected to run. See [`Outline::will_run`].
-    will_run: Box<[bool]>,
+    pub(crate) will_run: Box<[bool]>,
     /// The nodes at work, the latest news last.
-    running: Vec<RunningNode>,
+    pub(crate) running: Vec<RunningNode>,
+    /// The node that finished last, while none is at work: its steps are shown until the next one starts.
+    pub(crate) resting: Option<RunningNode>,
     /// The node that `node_title` shows.
-    current: Option<Position>,
+    pub(crate) current: Option<Position>,
     /// Nodes that nodes expanded into, and which node of the graph stands for them.
-    children: HashMap<NodeId, Position>,
+    pub(crate) children: HashMap<NodeId, Position>,
     /// Whether this ComfyUI sends `progress_state`. Older ones run one node after the other and only say which starts.
-    tells_states: bool,
-    percent: u8,
-    times: NodeTimes,
-    durations: Vec<(Position, Duration)>,
-    outputs: Outputs,
-    picture: Option<Picture>,
-    revision: u64,
-    picture_revision: u64,
-    now: Duration,
+    pub(crate) tells_states: bool,
+    pub(crate) percent: u8,
+    pub(crate) times: NodeTimes,
+    pub(crate) durations: Vec<(Position, Duration)>,
+    pub(crate) outputs: Outputs,
+    pub(crate) picture: Option<Picture>,
+    pub(crate) revision: u64,
+    pub(crate) picture_revision: u64,
+    pub(crate) now: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum NodeMark {
+pub(crate) enum NodeMark {
     Waiting,
     Running,
     Finished,
@@ -108,7 +76,7 @@ enum NodeMark {
 
 /// What a watcher would see change. Equal before and after: no news.
 #[derive(PartialEq)]
-struct Visible {
+pub(crate) struct Visible {
     status: Status,
     current: Option<Position>,
     step: u64,
@@ -134,6 +102,7 @@ impl Progress {
             will_run: outline.will_run(|_| false),
             outline,
             running: Vec::new(),
+            resting: None,
             current: None,
             children: HashMap::new(),
             tells_states: false,
@@ -337,178 +306,6 @@ impl Progress {
         }
     }
 
-    fn take(&mut self, message: &Message, now: Duration) -> bool {
-        if self.status.is_over() {
-            return false;
-        }
-        self.now = self.now.max(now);
-        let before = self.visible();
-        let files_changed = self.follow(message);
-        self.percent = self.percent.max(self.percent_now());
-        let news = files_changed || self.visible() != before;
-        self.revision += u64::from(news);
-        news
-    }
-
-    /// Moves on with a message; says whether files changed.
-    fn follow(&mut self, message: &Message) -> bool {
-        match message {
-            Message::Status { .. } | Message::FeatureFlags(_) | Message::Unknown { .. } => return false,
-            Message::ExecutionStart(_) => {}
-            Message::ExecutionCached { nodes, .. } => self.set_cached(nodes),
-            Message::Executing { node: Some(node), display_node, .. } => {
-                self.node_starts(node, display_node.as_deref());
-            }
-            // It closes a prompt. Versions that do not send `execution_success` close only good ones without having
-            // sent an error before.
-            Message::Executing { node: None, .. } | Message::ExecutionSuccess(_) => {
-                self.end(Status::Completed, None);
-            }
-            Message::Progress { node, value, max, .. } => self.node_steps(node.as_deref(), *value, *max),
-            Message::ProgressState { nodes, .. } => {
-                self.tells_states = true;
-                nodes.values().for_each(|state| self.node_state(state));
-            }
-            Message::Executed { node, display_node, output, .. } => {
-                self.status = Status::Running;
-                return self.node_reports(node, display_node.as_deref(), output.as_ref());
-            }
-            Message::ExecutionError(error) => {
-                let reason = self.failure(error);
-                self.end(Status::Error, Some(reason));
-            }
-            Message::ExecutionInterrupted(_) => self.end(Status::Cancelled, None),
-        }
-        if !self.status.is_over() {
-            self.status = Status::Running;
-        }
-        false
-    }
-
-    fn set_cached(&mut self, nodes: &[NodeId]) {
-        for at in nodes.iter().filter_map(|node| self.outline.position(node)) {
-            // A node that has run is not one that was spared.
-            self.cached[at] = self.nodes[at] == NodeMark::Waiting;
-        }
-        self.will_run = self.outline.will_run(|at| self.cached[at]);
-    }
-
-    fn node_starts(&mut self, node: &str, display: Option<&str>) {
-        let Some(at) = self.locate(node, display) else { return };
-        if !self.tells_states {
-            self.finish_all_but(at);
-        }
-        self.start(at);
-        self.note_child(node, at);
-    }
-
-    fn node_steps(&mut self, node: Option<&str>, value: f64, total: f64) {
-        let at = match node {
-            Some(node) => self.locate(node, None),
-            None => self.current,
-        };
-        if let Some(at) = at {
-            self.step(at, value, total);
-        }
-    }
-
-    fn node_state(&mut self, state: &NodeProgress) {
-        let Some(at) = self.locate(&state.node_id, state.display_node_id.as_deref()) else { return };
-        let is_child = self.outline.id(at) != state.node_id;
-        match state.state {
-            NodeState::Running => {
-                self.start(at);
-                self.note_child(&state.node_id, at);
-                // Nodes that do not count say 0 of 1.
-                if state.max > 1.0 {
-                    self.step(at, state.value, state.max);
-                }
-            }
-            NodeState::Finished | NodeState::Error if is_child => {
-                self.start(at);
-                self.note_child(&state.node_id, at);
-            }
-            NodeState::Finished | NodeState::Error => {
-                if !self.cached[at] {
-                    self.finish_node(at);
-                }
-            }
-            NodeState::Pending | NodeState::Unknown => {}
-        }
-    }
-
-    fn node_reports(&mut self, node: &str, display: Option<&str>, output: Option<&NodeOutput>) -> bool {
-        let at = self.locate(node, display);
-        if let Some(at) = at
-            && self.outline.id(at) == node
-            && !self.cached[at]
-        {
-            self.finish_node(at);
-        }
-        output.is_some_and(|output| self.outputs.report(node, at, output))
-    }
-
-    /// The node of the graph that this one is, or that stands for it.
-    fn locate(&self, node: &str, display: Option<&str>) -> Option<Position> {
-        let itself = self.outline.position(node);
-        itself.or_else(|| self.outline.position(display?)).or_else(|| self.children.get(node).copied())
-    }
-
-    fn start(&mut self, at: Position) {
-        if self.nodes[at] == NodeMark::Waiting {
-            self.nodes[at] = NodeMark::Running;
-            self.running.push(RunningNode::new(at, self.now));
-            self.current = Some(at);
-        }
-        if std::mem::take(&mut self.cached[at]) {
-            self.will_run = self.outline.will_run(|at| self.cached[at]);
-        }
-    }
-
-    /// Remembers a node that the one at `at` expanded into.
-    fn note_child(&mut self, node: &str, at: Position) {
-        if self.outline.id(at) == node || self.children.contains_key(node) {
-            return;
-        }
-        self.children.insert(node.to_owned(), at);
-        if let Some(run) = self.running.iter_mut().find(|run| run.node == at) {
-            run.children += 1;
-            run.steps = Default::default();
-        }
-    }
-
-    fn step(&mut self, at: Position, value: f64, total: f64) {
-        self.start(at);
-        let now = self.now;
-        if let Some(run) = self.running.iter_mut().find(|run| run.node == at) {
-            let before = (run.steps.value, run.steps.total);
-            run.steps.reach(value, total, now);
-            if before != (run.steps.value, run.steps.total) {
-                self.current = Some(at);
-            }
-        }
-    }
-
-    fn finish_node(&mut self, at: Position) {
-        self.start(at);
-        self.nodes[at] = NodeMark::Finished;
-        if let Some(index) = self.running.iter().position(|run| run.node == at) {
-            let took = self.now.saturating_sub(self.running.remove(index).since);
-            self.times.add(took);
-            self.durations.push((at, took));
-        }
-        if self.current == Some(at)
-            && let Some(other) = self.running.last()
-        {
-            self.current = Some(other.node);
-        }
-    }
-
-    fn finish_all_but(&mut self, at: Position) {
-        let done: Vec<_> = self.running.iter().map(|run| run.node).filter(|&node| node != at).collect();
-        done.into_iter().for_each(|node| self.finish_node(node));
-    }
-
     fn end_if_open(&mut self, status: Status, error: Option<String>) -> bool {
         let open = !self.status.is_over();
         if open {
@@ -518,22 +315,23 @@ impl Progress {
         open
     }
 
-    fn end(&mut self, status: Status, error: Option<String>) {
+    pub(crate) fn end(&mut self, status: Status, error: Option<String>) {
         self.status = status;
         self.error = error;
         if status == Status::Completed {
             self.finish_all_but(Position::MAX);
         }
-        self.running.clear();
+        self.running = Vec::new();
+        self.resting = None;
         self.children = HashMap::new();
     }
 
-    fn failure(&self, error: &comfy_runner_protocol::message::ExecutionError) -> String {
+    pub(crate) fn failure(&self, error: &ExecutionError) -> String {
         failure_text(error, self.locate(&error.node_id, None).map(|at| self.outline.title(at)))
     }
 
     fn current_run(&self) -> Option<&RunningNode> {
-        self.running.iter().find(|run| Some(run.node) == self.current)
+        self.running.iter().chain(&self.resting).find(|run| Some(run.node) == self.current)
     }
 
     /// Nodes that count and have started.
@@ -551,7 +349,7 @@ impl Progress {
     }
 
     /// `(nodes_done - 1 + step/total_steps) / effective_total * 100`, where several nodes may be at work.
-    fn percent_now(&self) -> u8 {
+    pub(crate) fn percent_now(&self) -> u8 {
         let counts = |at: Position| !self.outline.does_nothing(at);
         let finished =
             (0..self.nodes.len()).filter(|&at| self.nodes[at] == NodeMark::Finished && counts(at)).count();
@@ -562,7 +360,7 @@ impl Progress {
         percent.min(99)
     }
 
-    fn visible(&self) -> Visible {
+    pub(crate) fn visible(&self) -> Visible {
         let steps = self.current_run().map(|run| &run.steps);
         Visible {
             status: self.status,

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::outputs::NodeFiles;
-use crate::progress::Status;
+use crate::status::Status;
 
 /// A job's state at one moment. It borrows from the [`Progress`](crate::Progress) that gave it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
