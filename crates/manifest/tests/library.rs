@@ -1,0 +1,138 @@
+//! A folder of workflows whose files come, change and go.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use comfy_runner_manifest::{Compile, Compiled, Folder, Library, LibraryError, Manifest, Problem, ProblemKind};
+
+/// The manifest's name and the text of its graph file.
+#[derive(Debug)]
+struct Plain {
+    name: String,
+    graph: String,
+}
+
+impl Compile for Plain {
+    fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
+        let graph = folder.read(&manifest.workflow_file).map_err(|problem| vec![problem])?;
+        Ok(Compiled { workflow: Self { name: manifest.name, graph }, warnings: Vec::new() })
+    }
+}
+
+/// Writes a file as if it had lain there for an hour: one that is new is read again at every request.
+fn write(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(hour_ago).unwrap();
+}
+
+fn root() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "plain/manifest.yaml", "id: plain\nname: First\n");
+    write(root.path(), "plain/workflow.json", "{}");
+    root
+}
+
+fn broken(error: LibraryError) -> Arc<[Problem]> {
+    match error {
+        LibraryError::Broken { problems, .. } => problems,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_did_not_change_is_not_compiled_again() {
+    let root = root();
+    let library = Library::<Plain>::open(root.path()).unwrap();
+    let first = library.get("plain").unwrap();
+    assert!(Arc::ptr_eq(&first, &library.get("plain").unwrap()));
+    assert_eq!((first.name.as_str(), first.graph.as_str()), ("First", "{}"));
+}
+
+#[test]
+fn an_edit_of_any_file_is_seen_by_the_next_request() {
+    let root = root();
+    let library = Library::<Plain>::open(root.path()).unwrap();
+    library.get("plain").unwrap();
+    write(root.path(), "plain/workflow.json", "{ }");
+    assert_eq!(library.get("plain").unwrap().graph, "{ }");
+    // Same length, just now: the time alone must do.
+    fs::write(root.path().join("plain/workflow.json"), "[ ]").unwrap();
+    assert_eq!(library.get("plain").unwrap().graph, "[ ]");
+    fs::write(root.path().join("plain/workflow.json"), "[!]").unwrap();
+    assert_eq!(library.get("plain").unwrap().graph, "[!]");
+    fs::remove_file(root.path().join("plain/workflow.json")).unwrap();
+    assert_eq!(broken(library.get("plain").unwrap_err())[0].to_string(), "workflow.json: the file does not exist");
+    write(root.path(), "plain/workflow.json", "{}");
+    assert_eq!(library.get("plain").unwrap().graph, "{}");
+}
+
+#[test]
+fn folders_come_and_go() {
+    let root = root();
+    let library = Library::<Plain>::open(root.path()).unwrap();
+    let error = library.get("plian").unwrap_err();
+    assert_eq!(error.to_string(), "there is no workflow \"plian\"; did you mean \"plain\"?");
+    write(root.path(), "plian/manifest.yaml", "id: plian\n");
+    write(root.path(), "plian/workflow.json", "{}");
+    assert!(library.get("plian").is_ok());
+    fs::remove_dir_all(root.path().join("plian")).unwrap();
+    assert!(matches!(library.get("plian").unwrap_err(), LibraryError::NotFound { .. }));
+}
+
+#[test]
+fn broken_folders_do_not_stop_the_others() {
+    let root = root();
+    write(root.path(), "bad/manifest.yaml", "id: bad\ninputs: 3\n");
+    write(root.path(), "status/manifest.yaml", "id: status\n");
+    write(root.path(), "with space/manifest.yaml", "id: with space\n");
+    write(root.path(), "empty/notes.txt", "");
+    write(root.path(), ".git/manifest.yaml", "id: x\n");
+    write(root.path(), "README.md", "");
+    let library = Library::<Plain>::open(root.path()).unwrap();
+    let listing = library.list().unwrap();
+    let ids: Vec<_> = listing.workflows.iter().map(|listed| (listed.id.as_str(), listed.workflow.is_ok())).collect();
+    assert_eq!(ids, [("bad", false), ("plain", true), ("status", false), ("with space", false)]);
+    assert_eq!(listing.notes.len(), 1);
+    assert_eq!(listing.notes[0].file, "empty");
+    let message = library.get("bad").unwrap_err().to_string();
+    assert_eq!(message, "workflow \"bad\" is broken: manifest.yaml:2: `inputs` must be a list, this is a number");
+}
+
+#[test]
+fn no_id_leads_out_of_the_library() {
+    let root = root();
+    let library = Library::<Plain>::open(root.path().join("plain")).unwrap();
+    write(root.path(), "manifest.yaml", "id: x\n");
+    for id in ["..", ".", "", "../plain", "/etc", "a\0b", "..\\plain"] {
+        assert!(matches!(library.get(id).unwrap_err(), LibraryError::NotFound { .. }), "{id}");
+    }
+}
+
+#[test]
+fn a_graph_file_must_stay_in_its_folder() {
+    let root = root();
+    write(root.path(), "secret.json", "{}");
+    for file in ["../secret.json", "/etc/passwd", "a/../../secret.json", "''"] {
+        write(root.path(), "plain/manifest.yaml", &format!("id: plain\nworkflow_file: {file}\n# {file}\n"));
+        let problems = broken(Library::<Plain>::open(root.path()).unwrap().get("plain").unwrap_err());
+        assert!(problems[0].message.contains("must be a plain path inside"), "{file}: {problems:?}");
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(root.path().join("secret.json"), root.path().join("plain/link.json")).unwrap();
+        write(root.path(), "plain/manifest.yaml", "id: plain\nworkflow_file: link.json\n");
+        let problems = broken(Library::<Plain>::open(root.path()).unwrap().get("plain").unwrap_err());
+        assert_eq!(problems[0].kind, ProblemKind::File);
+        assert!(problems[0].message.contains("leads out"), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_library_that_does_not_exist_is_told_at_once() {
+    assert!(Library::<Manifest>::open("/nonexistent/workflows").is_err());
+}

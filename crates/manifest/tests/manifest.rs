@@ -1,0 +1,116 @@
+//! What a manifest may say, and how each mistake is told.
+
+use comfy_runner_manifest::{InputKind, Manifest, Problem, ProblemKind, Severity, WorkflowKind};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn problems(text: &str) -> Vec<Problem> {
+    Manifest::parse(text, "w").expect_err("must be refused")
+}
+
+fn warnings(text: &str) -> Vec<Problem> {
+    Manifest::parse(text, "w").unwrap_or_else(|problems| panic!("{problems:?}")).1
+}
+
+/// The one problem of a manifest with these inputs.
+fn input_problem(inputs: &str) -> Problem {
+    let problems = problems(&format!("id: w\ninputs:\n{inputs}"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.into_iter().next().unwrap()
+}
+
+#[test]
+fn unknown_keys_are_kept_in_their_order_and_the_type_is_added() {
+    let text = "id: w\nname: W\nicon: star\ninputs:\n- {id: a, tooltip: t, type: int, presets: [1, 2]}\noutputs: [{type: image, thumb: true}]\n";
+    let (manifest, warnings) = Manifest::parse(text, "w").unwrap();
+    assert!(warnings.is_empty());
+    assert_eq!(
+        serde_json::to_string(&manifest).unwrap(),
+        r#"{"id":"w","name":"W","type":"static","icon":"star","inputs":[{"id":"a","tooltip":"t","type":"int","presets":[1,2]}],"outputs":[{"type":"image","thumb":true}]}"#
+    );
+    assert_eq!(manifest.inputs[0].other["tooltip"], "t");
+    assert_eq!(manifest.outputs[0].other["thumb"], true);
+}
+
+#[test]
+fn older_and_looser_spellings_are_read() {
+    let text = "id: w\ntype: dynamic\nversion: 1.5\nrequired_models: [a.safetensors, {name: b.safetensors, url: x}]\ndefaults: {steps: 7, other: 1}\ninputs:\n- {id: steps, name: Steps, type: int}\n- {id: size, type: resolution_picker, node_id: 4, default: 832x1216}\n- {id: scenes, type: scene_list, per_scene: {text: {type: text}}}\n";
+    let (manifest, _) = Manifest::parse(text, "w").unwrap();
+    assert_eq!(manifest.kind, WorkflowKind::Dynamic);
+    assert_eq!(manifest.version.as_deref(), Some("1.5"));
+    assert_eq!(manifest.required_models, ["a.safetensors", "b.safetensors"]);
+    assert_eq!(manifest.inputs[0].title(), "Steps");
+    assert_eq!(manifest.inputs[0].default, Some(json!(7)));
+    assert_eq!(manifest.inputs[1].default, Some(json!({"w": 832, "h": 1216})));
+    assert_eq!(manifest.inputs[1].targets.len(), 2);
+    assert_eq!(manifest.inputs[2].per_scene[0].kind, InputKind::Text);
+}
+
+#[test]
+fn every_mistake_is_its_own_error_with_its_line() {
+    let cases = [
+        ("- type: int\n  label: Steps\n", ProblemKind::InputId, 3, "the input \"Steps\" has no `id`"),
+        ("- {id: a, type: int}\n- {id: a, type: int}\n", ProblemKind::InputId, 4, "another input has this id"),
+        ("- id: a\n  type: int\n  min: 9\n  max: 1\n", ProblemKind::Range, 5, "`min` 9 is greater than `max` 1"),
+        ("- id: a\n  type: int\n  max: 10\n  default: 30\n", ProblemKind::Default, 6, "at most 10, not 30"),
+        ("- id: a\n  type: select\n  options: [x, y]\n  default: z\n", ProblemKind::Default, 6, "one of \"x\", \"y\""),
+        ("- id: a\n  type: int\n  min: low\n", ProblemKind::WrongType, 5, "`min` must be a number"),
+        ("- id: a\n  type: int\n  node_id: 3\n", ProblemKind::Binding, 5, "`node_id` needs `field`"),
+        ("- id: a\n  type: int\n  field: x\n", ProblemKind::Binding, 5, "`field` needs `node_id`"),
+        ("- id: a\n  type: int\n  targets: [{node_id: 3}]\n", ProblemKind::Binding, 5, "both `node_id` and `field`"),
+        ("- id: a\n  type: [int]\n", ProblemKind::WrongType, 4, "`type` must be a text"),
+        ("- steps\n", ProblemKind::WrongType, 3, "an input is a map"),
+        ("- id: _a\n  type: int\n", ProblemKind::InputId, 3, "may not begin with `_`"),
+    ];
+    for (inputs, kind, line, told) in cases {
+        let problem = input_problem(inputs);
+        assert_eq!((problem.kind, problem.line), (kind, Some(line)), "{problem}");
+        assert!(problem.message.contains(told), "{problem}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_lines() {
+    let found = problems("id: other\ntype: odd\ninputs:\n- {id: a, type: int, min: 2, max: 1}\n- {type: int}\noutputs: 3\n");
+    let lines: Vec<_> = found.iter().map(|problem| problem.line.unwrap()).collect();
+    assert_eq!(lines, [1, 2, 4, 5, 6], "{found:?}");
+    assert_eq!(
+        found[2].to_string(),
+        "manifest.yaml:4: input \"a\": `min` 2 is greater than `max` 1; swap them"
+    );
+}
+
+#[test]
+fn what_is_no_manifest_at_all_is_told_for_what_it_is() {
+    assert!(problems("").first().unwrap().message.contains("it is empty"));
+    assert!(problems("- a").first().unwrap().message.contains("this is a list"));
+    assert_eq!(problems("id: [").first().unwrap().kind, ProblemKind::Syntax);
+    assert!(problems("name: x").first().unwrap().message.contains("write `id: w`"));
+    assert!(problems("id: 12").first().unwrap().message.contains("must be a text"));
+    let reserved = Manifest::parse("id: status", "status").unwrap_err();
+    assert!(reserved[0].message.contains("a path of the API itself"), "{reserved:?}");
+}
+
+#[test]
+fn an_unknown_type_is_a_plain_value_with_a_warning() {
+    let found = warnings("id: w\ninputs:\n- {id: a, type: txet, default: {x: 1}, options: 3}\n");
+    assert_eq!((found[0].kind, found[0].severity), (ProblemKind::UnknownInputType, Severity::Warning));
+    assert!(found[0].to_string().starts_with("manifest.yaml:3: warning: input \"a\""), "{}", found[0]);
+    assert!(found[0].message.contains("Did you mean \"text\"?"), "{}", found[0]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(id: w\n)?[ -~\n]{0,200}") {
+        let _ = Manifest::parse(&text, "w");
+    }
+
+    #[test]
+    fn no_odd_input_makes_the_parser_panic(
+        key in "(id|type|min|max|options|targets|node_id|per_scene|default|required)",
+        value in "(null|-1|1e400|x|\\[\\]|\\[1, \\[2\\]\\]|\\{a: b\\}|[0-9]{1,25}|'[^'\n]{0,10}')",
+        kind in "(int|select|seed|scene_list|resolution_picker|lora_picker|odd)",
+    ) {
+        let _ = Manifest::parse(&format!("id: w\ninputs:\n- id: a\n  type: {kind}\n  {key}: {value}\n"), "w");
+    }
+}
