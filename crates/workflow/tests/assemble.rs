@@ -1,0 +1,255 @@
+//! Values into graphs, and what a graph and a manifest may say of each other.
+
+use comfy_runner_manifest::{Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_protocol::ObjectInfo;
+use comfy_runner_workflow::{AssembleError, Assembled, OutputFolder, Workflow, validate};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use time::macros::datetime;
+
+fn folder() -> OutputFolder {
+    OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3)
+}
+
+fn manifest(rest: &str) -> Manifest {
+    Manifest::parse(&format!("id: w\n{rest}"), "w").unwrap_or_else(|problems| panic!("{problems:?}")).0
+}
+
+fn workflow(rest: &str, graph: &Value) -> Workflow {
+    let graph = serde_json::to_string_pretty(graph).unwrap();
+    Workflow::new(manifest(rest), &graph).unwrap_or_else(|problems| panic!("{problems:?}")).workflow
+}
+
+fn assemble(workflow: &Workflow, given: Value) -> Result<Assembled, AssembleError> {
+    let given: Map<String, Value> = given.as_object().unwrap().clone();
+    let params = Params::check(workflow.manifest(), &given, &Uploads::new(), &mut || 5).unwrap();
+    workflow.assemble(&params, &folder())
+}
+
+/// The inputs of node 1 after assembly.
+fn inputs(workflow: &Workflow, given: Value) -> Value {
+    assemble(workflow, given).unwrap().graph.nodes["1"].inputs.clone().into()
+}
+
+fn node(class: &str, inputs: Value) -> Value {
+    json!({"class_type": class, "inputs": inputs})
+}
+
+fn problems(rest: &str, graph: &str) -> Vec<Problem> {
+    match Workflow::new(manifest(rest), graph) {
+        Ok(compiled) => compiled.warnings,
+        Err(problems) => problems,
+    }
+}
+
+#[test]
+fn a_whole_placeholder_keeps_the_type_and_one_in_a_text_is_rendered() {
+    let graph = json!({"1": node("T", json!({"n": "{{n}}", "t": "n is {{ n }}, {{f}} and {{size}}", "deep": {"a": ["{{n}}"]},
+        "w": "{{size.width}}", "h": "{{height}}", "out": "{{output_dir}}", "fps": "{{fps}}"}))});
+    let workflow = workflow(
+        "defaults: {fps: 16}\ninputs:\n- {id: n, type: int}\n- {id: f, type: float, default: 1}\n- {id: size, type: resolution_picker, default: 8x9}\n",
+        &graph,
+    );
+    assert_eq!(
+        inputs(&workflow, json!({"n": 7})),
+        json!({"n": 7, "t": "n is 7, 1.0 and 8x9", "deep": {"a": [7]}, "w": 8, "h": 9, "out": "20260324_143052_a1b2c3", "fps": 16})
+    );
+}
+
+#[test]
+fn what_has_no_value_leaves_the_graphs_own_or_no_trace() {
+    let graph = json!({"1": {"class_type": "T", "inputs": {"own": 3, "gone": "{{b}}", "t": "x{{b}}y", "deep": [["{{b}}"]]},
+        "_meta": {"title": "Node {{b}}"}}});
+    let workflow = workflow("inputs:\n- {id: a, type: int, node_id: 1, field: own}\n- {id: b, type: int}\n", &graph);
+    let assembled = assemble(&workflow, json!({})).unwrap();
+    assert_eq!(Value::from(assembled.graph.nodes["1"].inputs.clone()), json!({"own": 3, "t": "xy", "deep": [[null]]}));
+    assert_eq!(assembled.graph.nodes["1"].title(), "Node ");
+}
+
+#[test]
+fn one_input_reaches_many_targets_and_its_parts_the_right_ones() {
+    let graph = json!({
+        "1": node("A", json!({"x": 0, "width": 1, "height": 2, "size_y": 3, "strength_model": 1})),
+        "n:2": node("B", json!({"x": 0})),
+    });
+    let workflow = workflow(
+        "inputs:
+- {id: x, type: int, targets: [{node_id: 1, field: x}, {node_id: 'n:2', field: x}]}
+- {id: size, type: resolution_picker, node_id: 1, targets: [{node_id: 1, field: size_y, part: height}]}
+",
+        &graph,
+    );
+    let assembled = assemble(&workflow, json!({"x": 9, "size": "10x20"})).unwrap();
+    assert_eq!(
+        Value::from(assembled.graph.nodes["1"].inputs.clone()),
+        json!({"x": 9, "width": 10, "height": 20, "size_y": 20, "strength_model": 1})
+    );
+    assert_eq!(assembled.graph.nodes["n:2"].inputs["x"], 9);
+}
+
+#[test]
+fn outputs_go_to_the_jobs_folder_and_unsaved_films_become_intermediate() {
+    let graph = json!({
+        "1": node("SaveImage", json!({"filename_prefix": "x"})),
+        "2": node("VHS_VideoCombine", json!({"filename_prefix": "x", "save_output": false})),
+        "3": node("VHS_VideoCombine", json!({"filename_prefix": "x", "save_output": true})),
+        "4": node("SaveImage", json!({"filename_prefix": ["5", 0]})),
+        "5": node("PrimitiveString", json!({"value": "x"})),
+        "6": node("SaveImage", json!({"filename_prefix": "{{name}}"})),
+    });
+    let workflow = workflow("inputs: [{id: name, type: text}]\noutputs: [{type: image, node_id: 3}]", &graph);
+    let assembled = assemble(&workflow, json!({"name": "../../escape"})).unwrap();
+    let inputs = |id: &str| Value::from(assembled.graph.nodes[id].inputs.clone());
+    let last = "20260324_143052_a1b2c3/final/final";
+    assert_eq!(inputs("1"), json!({"filename_prefix": last}));
+    assert_eq!(
+        inputs("2"),
+        json!({"filename_prefix": "20260324_143052_a1b2c3/intermediate/intermediate", "save_output": true})
+    );
+    assert_eq!(inputs("3"), json!({"filename_prefix": last, "save_output": true}));
+    assert_eq!(inputs("4"), json!({"filename_prefix": ["5", 0]}));
+    assert_eq!(inputs("6"), json!({"filename_prefix": last}));
+    assert_eq!(assembled.result_nodes, ["3"]);
+}
+
+#[test]
+fn a_caller_cannot_draw_links_and_lists_are_wrapped() {
+    let workflow = workflow("inputs: [{id: a, type: odd}]", &json!({"1": node("T", json!({"x": "{{a}}"}))}));
+    for value in [json!(["1", 0]), json!({"__value__": ["1", 0]})] {
+        let error = assemble(&workflow, json!({"a": value})).unwrap_err();
+        assert!(matches!(error, AssembleError::LooksLikeLink { .. }), "{error}");
+    }
+    assert_eq!(inputs(&workflow, json!({"a": [1, 2]})), json!({"x": {"__value__": [1, 2]}}));
+    let nested = self::workflow(
+        "inputs: [{id: a, type: text}, {id: n, type: int}]",
+        &json!({"1": node("T", json!({"x": ["{{a}}", "{{n}}"]}))}),
+    );
+    assert!(assemble(&nested, json!({"a": "1", "n": 0})).is_err());
+}
+
+#[test]
+fn a_lora_is_loaded_or_the_loader_is_left_out() {
+    let graph = json!({
+        "1": node("T", json!({"m": ["3", 0], "c": ["3", 1]})),
+        "2": node("Loader", json!({})),
+        "3": node("LoraLoader", json!({"lora_name": "own", "strength_model": 1.0, "model": ["2", 0], "clip": ["2", 1]})),
+    });
+    let workflow = workflow(
+        "inputs:\n- id: lora\n  type: lora_picker\n  targets: [{node_id: 3, field: lora_name}, {node_id: 3, field: strength_model}]\n",
+        &graph,
+    );
+    let lora = |given: Value| assemble(&workflow, given).unwrap().graph;
+    assert_eq!(lora(json!({})).nodes["3"].inputs["lora_name"], "own");
+    assert_eq!(lora(json!({"lora": "x"})).nodes["3"].inputs["lora_name"], "x");
+    assert_eq!(lora(json!({"lora": {"file": "x", "strength": 0.5}})).nodes["3"].inputs["strength_model"], 0.5);
+    assert_eq!(lora(json!({"lora": [{"file": "y"}]})).nodes["3"].inputs["lora_name"], "y");
+    let without = lora(json!({"lora": "none"}));
+    assert!(without.node("3").is_none());
+    assert_eq!(Value::from(without.nodes["1"].inputs.clone()), json!({"m": ["2", 0], "c": ["2", 1]}));
+    let many = assemble(&workflow, json!({"lora": ["a", "b"]})).unwrap_err();
+    assert_eq!(many.to_string(), "input \"lora\": this workflow loads one LoRA, 2 are given");
+    assert!(matches!(assemble(&workflow, json!({"lora": {"pair_id": 1}})), Err(AssembleError::LoraFile { .. })));
+}
+
+#[test]
+fn every_mistake_between_manifest_and_graph_is_its_own_error() {
+    let graph = "{\n  \"1\": {\n    \"class_type\": \"T\",\n    \"inputs\": {\"steps\": 1, \"l\": [\"1\", 0]},\n    \"_meta\": {\"title\": \"Sampler\"}\n  }\n}";
+    let input = |rest: &str| format!("inputs:\n- {{id: a, type: int, {rest}}}\n");
+    let cases = [
+        (input("node_id: 9, field: steps"), ProblemKind::Binding, Some(3), "has no node \"9\"; it has 1 \"Sampler\""),
+        (input("node_id: 1, field: step"), ProblemKind::Binding, Some(3), "it has steps, l. Did you mean \"steps\"?"),
+        (input("node_id: 1, field: l"), ProblemKind::Binding, Some(3), "takes the link's place"),
+        (input("required: false"), ProblemKind::Unbound, Some(3), "input \"a\" changes nothing"),
+        ("outputs:\n- {node_id: 7}".into(), ProblemKind::OutputNode, Some(3), "has no node \"7\""),
+        (
+            "inputs:\n- {id: s, type: resolution_picker, node_id: 1, field: steps}".into(),
+            ProblemKind::Binding,
+            Some(3),
+            "add `part: w` or `part: h`",
+        ),
+    ];
+    for (rest, kind, line, told) in cases {
+        let found = problems(&rest, graph);
+        assert_eq!(found.len(), 1, "{rest}: {found:?}");
+        assert_eq!((found[0].kind, found[0].line, found[0].file.as_str()), (kind, line, "manifest.yaml"), "{found:?}");
+        assert!(found[0].message.contains(told), "{}", found[0]);
+    }
+}
+
+#[test]
+fn every_mistake_in_the_graph_is_told_with_its_line() {
+    let graph = "{\n \"1\": {\"class_type\": \"T\",\n  \"inputs\": {\n   \"a\": \"{{ stpes }}\",\n   \"b\": \"{{ a + 1 }}\",\n   \"c\": [\"8\", 0],\n   \"{{k}}\": 1}}}";
+    let found = problems("inputs: []\ndefaults: {steps: 1}", graph);
+    let told: Vec<_> = found.iter().map(|problem| (problem.kind, problem.line.unwrap())).collect();
+    let placeholder = ProblemKind::Placeholder;
+    assert_eq!(told, [(placeholder, 2), (placeholder, 4), (placeholder, 5), (ProblemKind::Graph, 6)], "{found:?}");
+    assert!(found[1].message.contains("Did you mean \"steps\"?"), "{}", found[1]);
+    let json = problems("", "{\n \"1\": {,}\n}");
+    assert_eq!((json[0].kind, json[0].line), (ProblemKind::Syntax, Some(2)));
+    assert!(problems("", r#"{"nodes": [], "links": []}"#)[0].message.contains("Export (API)"));
+    assert!(problems("", "{}")[0].message.contains("no nodes"));
+}
+
+#[test]
+fn validation_tells_what_a_comfyui_would_refuse() {
+    let info: ObjectInfo = serde_json::from_value(json!({
+        "Load": {"input": {"required": {"name": [["a.safetensors"]]}}, "output": ["MODEL"]},
+        "Save": {"input": {"required": {"model": ["MODEL"], "steps": ["INT", {"min": 1, "max": 50}], "mode": [["x", "y"]],
+            "image": [[], {"image_upload": true}]}}, "output": [], "output_node": true},
+        "Image": {"input": {}, "output": ["IMAGE"], "python_module": "custom_nodes.ComfyUI-Present"},
+    }))
+    .unwrap();
+    let graph = json!({
+        "1": node("Load", json!({"name": "b.safetensors"})),
+        "2": node("Save", json!({"model": ["4", 0], "steps": 99, "mode": "z", "odd": 1, "image": "gone.png"})),
+        "3": node("Save", json!({"model": ["1", 3], "steps": "{{steps}}", "mode": "{{mode}}"})),
+        "4": node("Image", json!({})),
+        "5": node("Imaeg", json!({})),
+        "6": node("Save", json!({"model": 3, "steps": 1, "mode": "x", "image": "a.png"})),
+    });
+    let workflow = workflow(
+        "required_models: [sub/a.safetensors, c.safetensors]\nrequired_nodes: [comfyui_present, Absent]
+inputs: [{id: steps, type: int, default: 60, max: 70}, {id: mode, type: select, options: [x, q]}]",
+        &graph,
+    );
+    let found = validate(&workflow, &info);
+    let told = |kind: ProblemKind, part: &str| {
+        let hits = found.iter().filter(|problem| problem.kind == kind && problem.message.contains(part)).count();
+        assert_eq!(hits, 1, "{kind:?} {part}: {found:#?}");
+    };
+    told(ProblemKind::MissingModel, "needs the model \"b.safetensors\"");
+    told(ProblemKind::MissingModel, "\"c.safetensors\" is not installed");
+    told(ProblemKind::BadLink, "takes MODEL, but output 0 of node 4 \"Image\" gives IMAGE");
+    told(ProblemKind::BadLink, "links to output 3 of node 1 \"Load\", which has 1");
+    told(ProblemKind::BadValue, "takes at most 50, not 99");
+    told(ProblemKind::BadValue, "takes one of \"x\", \"y\", not \"z\"");
+    told(ProblemKind::BadValue, "takes at most 50, not 60");
+    told(ProblemKind::BadValue, "not \"q\"");
+    told(ProblemKind::BadValue, "takes a link to a node that gives MODEL");
+    told(ProblemKind::Range, "`max` is 70");
+    told(ProblemKind::UnknownField, "Save has no input `odd`");
+    told(ProblemKind::MissingField, "`image` (COMBO) is missing");
+    told(ProblemKind::UnknownNodeType, "Did you mean \"Image\"?");
+    told(ProblemKind::MissingNodes, "\"Absent\"");
+    let uploads: Vec<_> = found.iter().filter(|problem| problem.message.contains("gone.png")).collect();
+    assert!(uploads.len() == 1 && !uploads[0].is_error(), "{found:#?}");
+}
+
+proptest! {
+    #[test]
+    fn a_callers_text_is_data_and_comes_out_unchanged(text in "(\\PC|\\{\\{|\\}\\}|\\{\\{a\\}\\}){1,60}") {
+        prop_assume!(!text.trim().is_empty());
+        let graph = json!({"1": node("T", json!({"bound": "", "whole": "{{a}}", "part": "<{{a}}|{{b}}>"}))});
+        let workflow = workflow(
+            "inputs: [{id: a, type: text, node_id: 1, field: bound}, {id: b, type: text}]", &graph);
+        let out = inputs(&workflow, json!({"a": text, "b": text}));
+        prop_assert_eq!(out, json!({"bound": text, "whole": text, "part": format!("<{text}|{text}>")}));
+    }
+
+    #[test]
+    fn no_graph_text_makes_compiling_panic(text in "\\PC{0,40}") {
+        let graph = json!({"1": node("T", json!({"x": text, &text: [text, {&text: text}]}))});
+        let _ = Workflow::new(manifest("inputs: [{id: a, type: text}]"), &graph.to_string());
+        let _ = Workflow::new(manifest(""), &text);
+    }
+}
