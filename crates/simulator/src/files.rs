@@ -235,6 +235,17 @@ mod tests {
         assert!(path.ends_with("output/a/x"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_names_a_path_stays_inside(subfolder in "[./a\\\\]{0,12}", name in "[./a\\\\]{0,12}") {
+            let files = Files { root: PathBuf::from("/root") };
+            if let Some(path) = files.inside(Folder::Output, &subfolder, &name) {
+                proptest::prop_assert!(path.starts_with("/root/output"));
+                proptest::prop_assert!(path.components().all(|part| part != Component::ParentDir));
+            }
+        }
+    }
+
     #[test]
     fn numbers_count_up_per_folder_and_stem() {
         let (_folder, files) = files();

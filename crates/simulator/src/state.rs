@@ -27,6 +27,7 @@ pub struct State {
     signalled: Condvar,
     current: Mutex<Current>,
     executed_prompts: AtomicUsize,
+    forgotten_times: AtomicUsize,
 }
 
 /// What may stop a prompt in its course.
@@ -71,6 +72,7 @@ impl State {
             signalled: Condvar::new(),
             current: Mutex::default(),
             executed_prompts: AtomicUsize::new(0),
+            forgotten_times: AtomicUsize::new(0),
         }
     }
 
@@ -140,6 +142,11 @@ impl State {
         self.executed_prompts.load(Ordering::Relaxed)
     }
 
+    /// How often everything was to be forgotten: whoever keeps something compares.
+    pub fn forgotten_times(&self) -> usize {
+        self.forgotten_times.load(Ordering::Relaxed)
+    }
+
     /// What may stop the prompt that runs.
     pub fn signals(&self) -> Signals {
         *lock(&self.signals)
@@ -157,6 +164,7 @@ impl State {
     pub fn forget(&self) {
         let mut queue = self.queue();
         queue.forget();
+        self.forgotten_times.fetch_add(1, Ordering::Relaxed);
         self.signal(|signals| signals.forgotten = true);
         *lock(&self.current) = Current::default();
     }

@@ -26,6 +26,15 @@ pub enum Value {
 }
 
 impl Value {
+    /// The memory that its pixels take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Images(images) => images.iter().map(|image| image.as_raw().len()).sum(),
+            Self::Masks(masks) => masks.iter().map(|mask| mask.as_raw().len()).sum(),
+            _ => 0,
+        }
+    }
+
     /// What an error message says of a value: plain ones are shown, others described.
     pub fn describe(&self) -> Json {
         match self {

@@ -216,6 +216,13 @@ async fn a_film_is_made_frame_by_frame_and_moves() {
     assert_eq!(frames.len(), 9);
     assert_ne!(frames[0].buffer(), frames[8].buffer());
 
+    let again = json!({
+        "1": {"class_type": "LoadImage", "inputs": {"image": "film_00001.gif [output]"}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    });
+    let ended = comfy.run(&again).await;
+    assert_eq!(ended["outputs"]["2"]["images"].as_array().unwrap().len(), 9);
+
     graph["13"]["inputs"]["format"] = json!("video/h264-mp4");
     let refused = comfy.post("/prompt", &json!({"prompt": graph})).await;
     assert_eq!(refused.status, 400);

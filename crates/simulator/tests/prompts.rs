@@ -170,6 +170,9 @@ async fn a_simulator_that_forgets_is_as_good_as_new() {
     let ended = comfy.run(&steps(1, 0, 1)).await;
     assert_eq!(ended["prompt"][0], 0, "it counts from the start");
     assert_eq!(ended["status"]["messages"][1][1]["nodes"], json!([]), "nothing is cached");
+    simulator.forget();
+    let ended = comfy.run(&steps(1, 0, 1)).await;
+    assert_eq!(ended["status"]["messages"][1][1]["nodes"], json!([]), "nor when it was idle");
     for forgotten in [running, waiting] {
         assert_eq!(comfy.get(&format!("/history/{forgotten}")).await.json(), json!({}));
     }

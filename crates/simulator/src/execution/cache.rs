@@ -7,8 +7,12 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::files::Files;
-use crate::nodes::Made;
+use crate::nodes::{Failure, Made};
 use crate::prompt::{self, Nodes, Signature, Unlike};
+use crate::value::Value;
+
+/// What the outputs of all nodes together may take.
+const MOST_BYTES: usize = 2 << 30;
 
 /// As ComfyUI's classic cache: it holds what the nodes of the current prompt made, whenever that was, and drops what
 /// the prompt has no node for.
@@ -39,8 +43,16 @@ impl Cache {
         self.made.get(self.signatures.get(id)?)
     }
 
-    /// Keeps what a node made.
-    pub fn keep(&mut self, id: &str, made: Made) {
+    /// Keeps what a node made, unless that is more than fits.
+    pub fn keep(&mut self, id: &str, made: Made) -> Result<&Made, Failure> {
+        let bytes = |made: &Made| made.outputs.iter().map(Value::bytes).sum::<usize>();
+        if bytes(&made) + self.made.values().map(bytes).sum::<usize>() > MOST_BYTES {
+            let message = format!(
+                "the simulator holds at most {} MiB of pictures between nodes; ask for smaller or fewer ones",
+                MOST_BYTES >> 20
+            );
+            return Err(Failure::Raised { kind: "MemoryError".to_owned(), message });
+        }
         // A node that is like no other is still there for those behind it in the same prompt.
         let signature = self.signatures.entry(id.to_owned()).or_insert_with(|| {
             let random = [*uuid::Uuid::new_v4().as_bytes(), *uuid::Uuid::new_v4().as_bytes()];
@@ -48,7 +60,7 @@ impl Cache {
             signature.copy_from_slice(random.as_flattened());
             signature
         });
-        self.made.insert(*signature, made);
+        Ok(self.made.entry(*signature).insert_entry(made).into_mut())
     }
 
     /// What the nodes of the prompt reported, now or when they were cached.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use self::cache::Cache;
 use self::reporter::Reporter;
-use crate::nodes::{self, Call, Failure, Made};
+use crate::nodes::{self, Call, Failure};
 use crate::prompt::{self, Cycle, Order};
 use crate::queue::{Ending, Prompt};
 use crate::state::State;
@@ -21,11 +21,13 @@ use comfy_runner_protocol::Link;
 /// Runs what is in the queue until the simulator stops.
 pub fn work(state: &State) {
     let mut cache = Cache::default();
+    let mut forgotten_times = 0;
     while let Some(prompt) = state.next_prompt() {
-        let ending = Run::new(state, &prompt).finish(&mut cache);
-        if state.signals().forgotten {
+        if forgotten_times != state.forgotten_times() {
+            forgotten_times = state.forgotten_times();
             cache = Cache::default();
         }
+        let ending = Run::new(state, &prompt).finish(&mut cache);
         if state.finish(&prompt, ending)
             && let Some(client_id) = prompt.client_id()
         {
@@ -111,10 +113,7 @@ impl<'a> Run<'a> {
         let class = prompt.nodes.get(id).map(prompt::class_type).unwrap_or_default();
         reporter.start(id);
         state.set_current_node(Some(id));
-        if let Some(client_id) = prompt.client_id() {
-            let data = json!({"node": id, "display_node": id, "prompt_id": prompt.id});
-            state.sockets.send(Some(client_id), "executing", &data);
-        }
+        self.send("executing", &json!({"node": id, "display_node": id, "prompt_id": prompt.id}));
         let inputs = self.inputs(id, class, cache);
         let mut call = Call {
             class,
@@ -125,12 +124,12 @@ impl<'a> Run<'a> {
             steps: reporter,
         };
         let made = call.steps.check().and_then(|()| nodes::run(&mut call));
-        match made {
+        match made.and_then(|made| cache.keep(id, made)) {
             Ok(made) => {
                 if !made.report.is_empty() {
                     self.tell_executed(id, &json!(made.report));
                 }
-                self.keep(id, made, cache);
+                self.executed.push(id.to_owned());
                 reporter.finish(id);
                 true
             }
@@ -139,11 +138,6 @@ impl<'a> Run<'a> {
                 false
             }
         }
-    }
-
-    fn keep(&mut self, id: &str, made: Made, cache: &mut Cache) {
-        cache.keep(id, made);
-        self.executed.push(id.to_owned());
     }
 
     /// A node's inputs with links resolved. What the node's schema does not know is left out.
@@ -173,9 +167,16 @@ impl<'a> Run<'a> {
     }
 
     fn tell_executed(&self, id: &str, output: &Json) {
-        if let Some(client_id) = self.prompt.client_id() {
-            let data = json!({"node": id, "display_node": id, "output": output, "prompt_id": self.prompt.id});
-            self.state.sockets.send(Some(client_id), "executed", &data);
+        let data = json!({"node": id, "display_node": id, "output": output, "prompt_id": self.prompt.id});
+        self.send("executed", &data);
+    }
+
+    /// To the client, if there is one.
+    fn send(&self, kind: &str, data: &Json) {
+        if let Some(client_id) = self.prompt.client_id()
+            && !self.state.signals().forgotten
+        {
+            self.state.sockets.send(Some(client_id), kind, data);
         }
     }
 

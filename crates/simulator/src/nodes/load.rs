@@ -64,8 +64,17 @@ fn decode(path: &Path) -> image::ImageResult<Vec<DynamicImage>> {
     if reader.format() == Some(ImageFormat::Gif) {
         let mut file: BufReader<_> = reader.into_inner();
         file.rewind()?;
-        let frames = GifDecoder::new(file)?.into_frames().collect_frames()?;
-        return Ok(frames.into_iter().map(|frame| frame.into_buffer().into()).collect());
+        let decoder = GifDecoder::new(file)?;
+        let (width, height) = decoder.dimensions();
+        let mut frames = Vec::new();
+        for frame in decoder.into_frames() {
+            frames.push(DynamicImage::from(frame?.into_buffer()));
+            // What is too much is refused by the caller; here it is only not read to its end.
+            if bounded(width, height, frames.len()).is_err() {
+                break;
+            }
+        }
+        return Ok(frames);
     }
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(16_384);
