@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use comfy_runner_protocol::message::ExecutionError;
 use comfy_runner_protocol::{
-    Graph, HistoryEntry, ImageFormat, Media, Message, NodeId, NodeOutput, NodeProgress, NodeState,
-    OutputFile, PreviewMetadata,
+    Graph, HistoryEntry, ImageFormat, Media, Message, NodeId, OutputFile, PreviewMetadata,
 };
 use indexmap::IndexMap;
 
