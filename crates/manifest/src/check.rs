@@ -33,7 +33,9 @@ impl Input {
             InputKind::Select => self.one_of(value.clone()),
             InputKind::Seed => self.seed(value),
             InputKind::Image | InputKind::Video | InputKind::Audio | InputKind::Mask => file_name(value),
-            InputKind::CheckpointPicker | InputKind::VaePicker => model(value).and_then(|value| self.one_of(value)),
+            InputKind::CheckpointPicker | InputKind::VaePicker => {
+                model(value).and_then(|value| self.one_of(value))
+            }
             InputKind::LoraPicker => self.lora(value),
             InputKind::LoraPickerDynamic => self.loras(value),
             InputKind::ResolutionPicker => self.resolution(value),
@@ -103,7 +105,8 @@ impl Input {
             return Ok(value);
         }
         let values = || self.options.iter().map(|choice| &choice.value);
-        let means = |option: &&Value| **option == value || scalar(option).is_some_and(|o| Some(o) == scalar(&value));
+        let means =
+            |option: &&Value| **option == value || scalar(option).is_some_and(|o| Some(o) == scalar(&value));
         if let Some(option) = values().find(|option| **option == value).or_else(|| values().find(means)) {
             return Ok(option.clone());
         }
@@ -122,7 +125,9 @@ impl Input {
     fn lora(&self, value: &Value) -> Result<Value, String> {
         const WHAT: &str = "must be a LoRA's file name, `{file, strength}`, a list of LoRAs, or \"none\"";
         match &*parsed(value) {
-            Value::String(text) if text.trim().is_empty() || text.eq_ignore_ascii_case("none") => Ok(Value::Null),
+            Value::String(text) if text.trim().is_empty() || text.eq_ignore_ascii_case("none") => {
+                Ok(Value::Null)
+            }
             value @ Value::String(_) => model(value).and_then(|value| self.one_of(value)),
             Value::Object(entry) => self.lora_entry(entry).map(Value::Object),
             Value::Array(list) => {
@@ -175,7 +180,10 @@ impl Input {
 
     fn resolution(&self, value: &Value) -> Result<Value, String> {
         let wrong = |value: &Value| {
-            format!("must be a size such as \"832x1216\" or {{\"w\": 832, \"h\": 1216}}, not {}", shown(value))
+            format!(
+                "must be a size such as \"832x1216\" or {{\"w\": 832, \"h\": 1216}}, not {}",
+                shown(value)
+            )
         };
         let (w, h) = sides(value).ok_or_else(|| wrong(value))?;
         for side in [&w, &h] {
@@ -186,7 +194,9 @@ impl Input {
             self.in_range(side.clone(), "a number of pixels", &side.clone().into())
                 .map_err(|reason| format!("has a {name} that {reason}"))?;
         }
-        let offered = |choice: &crate::Choice| sides(&choice.value).is_some_and(|sides| sides == (w.clone(), h.clone()));
+        let offered = |choice: &crate::Choice| {
+            sides(&choice.value).is_some_and(|sides| sides == (w.clone(), h.clone()))
+        };
         if !self.options.is_empty() && !self.options.iter().any(offered) {
             let options = listed(self.options.iter().map(|choice| &choice.value));
             return Err(format!("must be one of {options}, not {}", shown(value)));
@@ -259,7 +269,8 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 ///
 /// A file may lie in a subfolder (`a/b.png`) and may name ComfyUI's directory at its end (`b.png [output]`).
 pub fn refuse_file_name(name: &str) -> Option<&'static str> {
-    let bare = [" [input]", " [output]", " [temp]"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let bare =
+        [" [input]", " [output]", " [temp]"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
     if bare.is_empty() {
         Some("it is empty")
     } else if bare.len() > 1024 {
@@ -314,7 +325,9 @@ fn file_name(value: &Value) -> Result<Value, String> {
 
 fn model(value: &Value) -> Result<Value, String> {
     match value {
-        Value::String(name) if !name.trim().is_empty() && !name.chars().any(char::is_control) => Ok(value.clone()),
+        Value::String(name) if !name.trim().is_empty() && !name.chars().any(char::is_control) => {
+            Ok(value.clone())
+        }
         _ => Err(format!("must be the file name of a model, not {}", shown(value))),
     }
 }
@@ -326,7 +339,8 @@ fn whole(value: &Value) -> Option<Number> {
         Value::Number(number) => Some(number.clone()),
         Value::String(text) => {
             let text = text.trim();
-            let int = text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from));
+            let int =
+                text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from));
             int.ok().or_else(|| whole_float(text.parse().ok()?))
         }
         _ => None,

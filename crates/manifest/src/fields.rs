@@ -16,7 +16,12 @@ pub(crate) struct Fields<'e, 'r, 'l> {
 }
 
 impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
-    pub fn new(entry: &'e Map<String, Value>, subject: String, pointer: &str, report: &'r mut Report<'l>) -> Self {
+    pub fn new(
+        entry: &'e Map<String, Value>,
+        subject: String,
+        pointer: &str,
+        report: &'r mut Report<'l>,
+    ) -> Self {
         Self { entry, subject, pointer: pointer.to_owned(), report }
     }
 
@@ -46,7 +51,9 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
     }
 
     pub fn text(&mut self, key: &str) -> Option<String> {
-        self.take(key, "a text (in quotes if it looks like a number)", |value| Some(value.as_str()?.to_owned()))
+        self.take(key, "a text (in quotes if it looks like a number)", |value| {
+            Some(value.as_str()?.to_owned())
+        })
     }
 
     /// A text, or a number as text: versions are often written without quotes.

@@ -82,7 +82,8 @@ impl Folder {
             let message = format!("the file has more than {LARGEST_FILE} bytes, which is the limit");
             return Err(Problem::error(ProblemKind::Limit, file, message));
         }
-        let mut text = String::from_utf8(bytes).map_err(|_| refuse("the file is not UTF-8 text".to_owned()))?;
+        let mut text =
+            String::from_utf8(bytes).map_err(|_| refuse("the file is not UTF-8 text".to_owned()))?;
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }

@@ -152,11 +152,12 @@ impl Input {
     /// Reads one input. What is wrong is reported; without an id there is nothing to return.
     pub(crate) fn read(value: &Value, pointer: &str, report: &mut Report<'_>) -> Option<Self> {
         let Value::Object(entry) = value else {
-            let message = format!("an input is a map with `id` and `type`, this is {}", fields::kind_of(value));
+            let message =
+                format!("an input is a map with `id` and `type`, this is {}", fields::kind_of(value));
             report.error(ProblemKind::WrongType, pointer, message);
             return None;
         };
-        let Some(id) = read_id(entry, pointer, report) else { return None };
+        let id = read_id(entry, pointer, report)?;
         let subject = format!("input \"{id}\": ");
         let kind = read_kind(entry, &subject, pointer, report);
         let mut fields = Fields::new(entry, subject, pointer, report);
@@ -171,12 +172,17 @@ impl Input {
         } else {
             (None, None, None)
         };
-        let options = if matches!(kind, InputKind::Other(_)) { Vec::new() } else { read_options(&mut fields) };
+        let options =
+            if matches!(kind, InputKind::Other(_)) { Vec::new() } else { read_options(&mut fields) };
         let targets = read_targets(&kind, &mut fields);
         if let (Some(low), Some(high)) = (&min, &max)
             && fields::compare(low, high).is_gt()
         {
-            fields.error(ProblemKind::Range, "min", format!("`min` {low} is greater than `max` {high}; swap them"));
+            fields.error(
+                ProblemKind::Range,
+                "min",
+                format!("`min` {low} is greater than `max` {high}; swap them"),
+            );
         }
         if kind == InputKind::Select && options.is_empty() {
             let message = "a select without `options` takes any value; list what may be chosen";
@@ -218,8 +224,20 @@ impl Input {
 
 /// The keys of an input that mean something here.
 const OUR_KEYS: [&str; 14] = [
-    "id", "type", "label", "name", "required", "default", "min", "max", "step", "options", "node_id", "field",
-    "targets", "per_scene",
+    "id",
+    "type",
+    "label",
+    "name",
+    "required",
+    "default",
+    "min",
+    "max",
+    "step",
+    "options",
+    "node_id",
+    "field",
+    "targets",
+    "per_scene",
 ];
 
 fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -> Option<String> {
@@ -229,7 +247,9 @@ fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -
         }
         Some(Value::String(id)) if !id.trim().is_empty() => return Some(id.clone()),
         None => match entry.get("label").or(entry.get("name")).and_then(Value::as_str) {
-            Some(label) => format!("the input \"{label}\" has no `id`; callers give its value under that key"),
+            Some(label) => {
+                format!("the input \"{label}\" has no `id`; callers give its value under that key")
+            }
             None => "an input has no `id`; callers give its value under that key".to_owned(),
         },
         Some(Value::String(_)) => "the `id` of an input is empty".to_owned(),
@@ -259,7 +279,8 @@ fn read_kind(entry: &Map<String, Value>, subject: &str, pointer: &str, report: &
     };
     if let InputKind::Other(name) = &kind {
         let hint = did_you_mean(name, KNOWN.iter().map(|(name, _)| *name));
-        let message = format!("{subject}the type \"{name}\" is not known; it is treated as a plain value.{hint}");
+        let message =
+            format!("{subject}the type \"{name}\" is not known; it is treated as a plain value.{hint}");
         report.warning(ProblemKind::UnknownInputType, &pointer, message);
     }
     kind

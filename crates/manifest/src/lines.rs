@@ -91,7 +91,7 @@ fn open_enough(pointer: &str) -> bool {
 /// Notes a value that begins on this line and returns its pointer.
 fn place(open: &mut [Open], line: usize, by_pointer: &mut HashMap<String, usize>) -> String {
     let Some(parent) = open.last_mut() else { return String::new() };
-    let pointer = match &mut parent.at {
+    match &mut parent.at {
         Position::Index(index) => {
             let pointer = format!("{}/{index}", parent.pointer);
             *index += 1;
@@ -108,14 +108,13 @@ fn place(open: &mut [Open], line: usize, by_pointer: &mut HashMap<String, usize>
         }
         Position::Nameless => {
             parent.at = Position::Key;
-            return parent.pointer.clone();
+            parent.pointer.clone()
         }
         Position::Key => {
             parent.at = Position::Nameless;
-            return parent.pointer.clone();
+            parent.pointer.clone()
         }
-    };
-    pointer
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +140,8 @@ mod tests {
 
     #[test]
     fn json_is_read_too_tabs_and_all() {
-        let lines = Lines::of("{\n\t\"3\": {\n\t\t\"inputs\": {\"a/b\": 1,\n\t\t\t\"c\": [\"4\", 0]}\n\t}\n}");
+        let lines =
+            Lines::of("{\n\t\"3\": {\n\t\t\"inputs\": {\"a/b\": 1,\n\t\t\t\"c\": [\"4\", 0]}\n\t}\n}");
         assert_eq!(lines.line("/3/inputs/a~1b"), Some(3));
         assert_eq!(lines.line("/3/inputs/c"), Some(4));
     }

@@ -14,7 +14,10 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// Case and the choice of separator are no difference between names. Long names are cut: the measure is quadratic.
 fn fold(name: &str) -> String {
-    name.chars().take(80).map(|c| if matches!(c, '-' | ' ' | '.') { '_' } else { c.to_ascii_lowercase() }).collect()
+    name.chars()
+        .take(80)
+        .map(|c| if matches!(c, '-' | ' ' | '.') { '_' } else { c.to_ascii_lowercase() })
+        .collect()
 }
 
 /// ` Did you mean "steps"?`, or nothing when no known name is near.

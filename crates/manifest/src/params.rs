@@ -161,7 +161,10 @@ impl<'a> Check<'a> {
         for (part, file) in uploads {
             match self.manifest.file_input(part) {
                 Some(input) => self.take_file(part, input, file.clone().into()),
-                None => self.refuse(part, format!("the file part \"{part}\" belongs to no input.{}", self.file_hint())),
+                None => self.refuse(
+                    part,
+                    format!("the file part \"{part}\" belongs to no input.{}", self.file_hint()),
+                ),
             }
         }
     }
@@ -172,13 +175,16 @@ impl<'a> Check<'a> {
         }
         match self.manifest.file_input(name) {
             Some(input) => self.take_file(key, input, value.clone()),
-            None => self.refuse(key, format!("\"{key}\" names no input that takes a file.{}", self.file_hint())),
+            None => {
+                self.refuse(key, format!("\"{key}\" names no input that takes a file.{}", self.file_hint()))
+            }
         }
     }
 
     fn take_file(&mut self, key: &str, input: &'a Input, file: Value) {
         if self.existing.insert(&input.id, file).is_some() {
-            let message = format!("input \"{}\" is given two files, one of them as \"{key}\"; send one", input.id);
+            let message =
+                format!("input \"{}\" is given two files, one of them as \"{key}\"; send one", input.id);
             self.refuse(key, message);
         }
     }
@@ -251,7 +257,8 @@ impl<'a> Check<'a> {
         let plain = self.given.get(&input.id).filter(|value| !value.is_null());
         let file = self.existing.swap_remove(input.id.as_str());
         let sides = self.given_sides(input, wrong);
-        let ambiguous = |other: &str| format!("input \"{}\" is given twice: by its id and {other}; send one", input.id);
+        let ambiguous =
+            |other: &str| format!("input \"{}\" is given twice: by its id and {other}; send one", input.id);
         match (plain, file, sides) {
             (Some(plain), Some(file), _) if !is_empty(plain) && *plain != file => {
                 wrong.push(ambiguous("as a file"));
@@ -269,7 +276,7 @@ impl<'a> Check<'a> {
 
     /// A resolution that is given as `width` and `height`. One side alone takes the other from the default.
     fn given_sides(&self, input: &Input, wrong: &mut Vec<String>) -> Option<Value> {
-        if !self.manifest.resolution_input().is_some_and(|first| first.id == input.id) {
+        if self.manifest.resolution_input().is_none_or(|first| first.id != input.id) {
             return None;
         }
         let side = |key: &str| {

@@ -20,7 +20,8 @@ const MOST_VALUES: usize = 100_000;
 /// How many bytes of text those values may hold together.
 const MOST_BYTES: usize = 8 << 20;
 
-const TOO_MUCH: &str = "the file grows too large when its aliases (`*name`) are expanded; write less by alias";
+const TOO_MUCH: &str =
+    "the file grows too large when its aliases (`*name`) are expanded; write less by alias";
 
 /// Reads a YAML text as JSON. `file` is the name that a problem gives.
 pub fn parse(text: &str, file: &str) -> Result<Value, Problem> {
@@ -185,8 +186,12 @@ mod tests {
 
     #[test]
     fn numbers_keep_every_digit() {
-        let value = parse("[18446744073709551615, -9223372036854775808, 8.000000000000002, 1e3, 0x10]", "m").unwrap();
-        assert_eq!(value.to_string(), "[18446744073709551615,-9223372036854775808,8.000000000000002,1000.0,16]");
+        let value =
+            parse("[18446744073709551615, -9223372036854775808, 8.000000000000002, 1e3, 0x10]", "m").unwrap();
+        assert_eq!(
+            value.to_string(),
+            "[18446744073709551615,-9223372036854775808,8.000000000000002,1000.0,16]"
+        );
     }
 
     #[test]

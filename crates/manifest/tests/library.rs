@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use comfy_runner_manifest::{Compile, Compiled, Folder, Library, LibraryError, Manifest, Problem, ProblemKind};
+use comfy_runner_manifest::{
+    Compile, Compiled, Folder, Library, LibraryError, Manifest, Problem, ProblemKind,
+};
 
 /// The manifest's name and the text of its graph file.
 #[derive(Debug)]
@@ -66,7 +68,10 @@ fn an_edit_of_any_file_is_seen_by_the_next_request() {
     fs::write(root.path().join("plain/workflow.json"), "[!]").unwrap();
     assert_eq!(library.get("plain").unwrap().graph, "[!]");
     fs::remove_file(root.path().join("plain/workflow.json")).unwrap();
-    assert_eq!(broken(library.get("plain").unwrap_err())[0].to_string(), "workflow.json: the file does not exist");
+    assert_eq!(
+        broken(library.get("plain").unwrap_err())[0].to_string(),
+        "workflow.json: the file does not exist"
+    );
     write(root.path(), "plain/workflow.json", "{}");
     assert_eq!(library.get("plain").unwrap().graph, "{}");
 }
@@ -95,12 +100,16 @@ fn broken_folders_do_not_stop_the_others() {
     write(root.path(), "README.md", "");
     let library = Library::<Plain>::open(root.path()).unwrap();
     let listing = library.list().unwrap();
-    let ids: Vec<_> = listing.workflows.iter().map(|listed| (listed.id.as_str(), listed.workflow.is_ok())).collect();
+    let ids: Vec<_> =
+        listing.workflows.iter().map(|listed| (listed.id.as_str(), listed.workflow.is_ok())).collect();
     assert_eq!(ids, [("bad", false), ("plain", true), ("status", false), ("with space", false)]);
     assert_eq!(listing.notes.len(), 1);
     assert_eq!(listing.notes[0].file, "empty");
     let message = library.get("bad").unwrap_err().to_string();
-    assert_eq!(message, "workflow \"bad\" is broken: manifest.yaml:2: `inputs` must be a list, this is a number");
+    assert_eq!(
+        message,
+        "workflow \"bad\" is broken: manifest.yaml:2: `inputs` must be a list, this is a number"
+    );
 }
 
 #[test]
@@ -124,7 +133,8 @@ fn a_graph_file_must_stay_in_its_folder() {
     }
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(root.path().join("secret.json"), root.path().join("plain/link.json")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("secret.json"), root.path().join("plain/link.json"))
+            .unwrap();
         write(root.path(), "plain/manifest.yaml", "id: plain\nworkflow_file: link.json\n");
         let problems = broken(Library::<Plain>::open(root.path()).unwrap().get("plain").unwrap_err());
         assert_eq!(problems[0].kind, ProblemKind::File);

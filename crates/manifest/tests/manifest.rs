@@ -50,14 +50,34 @@ fn older_and_looser_spellings_are_read() {
 fn every_mistake_is_its_own_error_with_its_line() {
     let cases = [
         ("- type: int\n  label: Steps\n", ProblemKind::InputId, 3, "the input \"Steps\" has no `id`"),
-        ("- {id: a, type: int}\n- {id: a, type: int}\n", ProblemKind::InputId, 4, "another input has this id"),
-        ("- id: a\n  type: int\n  min: 9\n  max: 1\n", ProblemKind::Range, 5, "`min` 9 is greater than `max` 1"),
+        (
+            "- {id: a, type: int}\n- {id: a, type: int}\n",
+            ProblemKind::InputId,
+            4,
+            "another input has this id",
+        ),
+        (
+            "- id: a\n  type: int\n  min: 9\n  max: 1\n",
+            ProblemKind::Range,
+            5,
+            "`min` 9 is greater than `max` 1",
+        ),
         ("- id: a\n  type: int\n  max: 10\n  default: 30\n", ProblemKind::Default, 6, "at most 10, not 30"),
-        ("- id: a\n  type: select\n  options: [x, y]\n  default: z\n", ProblemKind::Default, 6, "one of \"x\", \"y\""),
+        (
+            "- id: a\n  type: select\n  options: [x, y]\n  default: z\n",
+            ProblemKind::Default,
+            6,
+            "one of \"x\", \"y\"",
+        ),
         ("- id: a\n  type: int\n  min: low\n", ProblemKind::WrongType, 5, "`min` must be a number"),
         ("- id: a\n  type: int\n  node_id: 3\n", ProblemKind::Binding, 5, "`node_id` needs `field`"),
         ("- id: a\n  type: int\n  field: x\n", ProblemKind::Binding, 5, "`field` needs `node_id`"),
-        ("- id: a\n  type: int\n  targets: [{node_id: 3}]\n", ProblemKind::Binding, 5, "both `node_id` and `field`"),
+        (
+            "- id: a\n  type: int\n  targets: [{node_id: 3}]\n",
+            ProblemKind::Binding,
+            5,
+            "both `node_id` and `field`",
+        ),
         ("- id: a\n  type: [int]\n", ProblemKind::WrongType, 4, "`type` must be a text"),
         ("- steps\n", ProblemKind::WrongType, 3, "an input is a map"),
         ("- id: _a\n  type: int\n", ProblemKind::InputId, 3, "may not begin with `_`"),
@@ -71,7 +91,9 @@ fn every_mistake_is_its_own_error_with_its_line() {
 
 #[test]
 fn all_mistakes_are_told_at_once_in_the_order_of_lines() {
-    let found = problems("id: other\ntype: odd\ninputs:\n- {id: a, type: int, min: 2, max: 1}\n- {type: int}\noutputs: 3\n");
+    let found = problems(
+        "id: other\ntype: odd\ninputs:\n- {id: a, type: int, min: 2, max: 1}\n- {type: int}\noutputs: 3\n",
+    );
     let lines: Vec<_> = found.iter().map(|problem| problem.line.unwrap()).collect();
     assert_eq!(lines, [1, 2, 4, 5, 6], "{found:?}");
     assert_eq!(

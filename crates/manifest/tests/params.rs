@@ -40,11 +40,14 @@ fn uploads(files: &[(&str, &str)]) -> Uploads {
 }
 
 fn check(given: Value) -> Params {
-    Params::check(&manifest(), &object(given), &Uploads::new(), &mut || u64::MAX).unwrap_or_else(|e| panic!("{e}"))
+    Params::check(&manifest(), &object(given), &Uploads::new(), &mut || u64::MAX)
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn refused(given: Value) -> String {
-    Params::check(&manifest(), &object(given), &Uploads::new(), &mut || 0).expect_err("must be refused").to_string()
+    Params::check(&manifest(), &object(given), &Uploads::new(), &mut || 0)
+        .expect_err("must be refused")
+        .to_string()
 }
 
 #[test]
@@ -105,13 +108,22 @@ fn a_refusal_names_the_input_and_says_what_is_allowed() {
         (json!({"prompt": "  "}), r#"input "prompt" is required: it must not be empty"#),
         (json!({"size": "big"}), "must be a size such as"),
         (json!({"size": "0x64"}), "must be a size such as"),
-        (json!({"size": "32x64"}), r#"input "size" has a width that must be a number of pixels from 64 to 2048, not 32"#),
+        (
+            json!({"size": "32x64"}),
+            r#"input "size" has a width that must be a number of pixels from 64 to 2048, not 32"#,
+        ),
         (json!({"lora": 3}), "must be a LoRA's file name"),
         (json!({"loras": [{"strength": 1}]}), r#"input "loras" must be a list of `{file, strength}`"#),
-        (json!({"scenes": [{"duration": 0}]}), r#"input "scenes", scene 1: "duration" must be a whole number of at least 1"#),
+        (
+            json!({"scenes": [{"duration": 0}]}),
+            r#"input "scenes", scene 1: "duration" must be a whole number of at least 1"#,
+        ),
         (json!({"scenes": [{"duration": 1}]}), r#"scene 1: "text" is required"#),
         (json!({"scenes": [{"text": "a", "duratoin": 1}]}), r#"Did you mean "duration"?"#),
-        (json!({"scenes": [{"text": "a"}, {"text": "a"}, {"text": "a"}]}), "must have a number of scenes of at most 2, not 3"),
+        (
+            json!({"scenes": [{"text": "a"}, {"text": "a"}, {"text": "a"}]}),
+            "must have a number of scenes of at most 2, not 3",
+        ),
         (json!({"promt": "x"}), r#""promt" is no input of workflow "w". Did you mean "prompt"?"#),
         (json!({"width": 10, "height": 512}), "has a width that must be"),
         (json!({"width": 512, "size": "512x512"}), "is given twice"),
@@ -163,12 +175,30 @@ fn a_file_comes_under_any_of_its_names() {
 
 #[test]
 fn a_file_that_is_doubtful_is_refused() {
-    for name in ["../a.png", "/etc/passwd", "a\\b.png", "a/../b.png", "a\n.png", "C:/x.png", "a//b", "./a", " [output]"] {
+    for name in [
+        "../a.png",
+        "/etc/passwd",
+        "a\\b.png",
+        "a/../b.png",
+        "a\n.png",
+        "C:/x.png",
+        "a//b",
+        "./a",
+        " [output]",
+    ] {
         let message = refused(json!({"_existing_image": name}));
-        assert!(message.contains("input \"image\" must be the name of an uploaded file"), "{name}: {message}");
+        assert!(
+            message.contains("input \"image\" must be the name of an uploaded file"),
+            "{name}: {message}"
+        );
     }
-    assert!(refused(json!({"_existing_imge": "a.png"})).contains("Inputs that take files are \"image\", \"face\""));
-    assert!(refused(json!({"_existing_image": "a", "_existing_input_image": "b"})).contains("given two files"));
+    assert!(
+        refused(json!({"_existing_imge": "a.png"}))
+            .contains("Inputs that take files are \"image\", \"face\"")
+    );
+    assert!(
+        refused(json!({"_existing_image": "a", "_existing_input_image": "b"})).contains("given two files")
+    );
     let parts = Params::check_before_uploads(&manifest(), &Map::new(), ["imag"]).unwrap_err();
     assert!(parts.to_string().contains("belongs to no input"), "{parts}");
 }

@@ -54,11 +54,14 @@ fn assemble(c: &mut Criterion) {
     let given = json!({"prompt": "a lighthouse on a cliff at dusk", "steps": "30", "size": "832x1216"});
     let given = given.as_object().expect("an object").clone();
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0xa1b2c3);
-    let check = || Params::check(workflow.manifest(), &given, &Uploads::new(), &mut || 4711).expect("sound params");
+    let check =
+        || Params::check(workflow.manifest(), &given, &Uploads::new(), &mut || 4711).expect("sound params");
     let params = check();
     c.bench_function("check params", |b| b.iter(|| black_box(check())));
     c.bench_function("assemble 30 nodes", |b| b.iter(|| black_box(workflow.assemble(&params, &folder))));
-    c.bench_function("check and assemble 30 nodes", |b| b.iter(|| black_box(workflow.assemble(&check(), &folder))));
+    c.bench_function("check and assemble 30 nodes", |b| {
+        b.iter(|| black_box(workflow.assemble(&check(), &folder)))
+    });
 }
 
 criterion_group!(benches, assemble);

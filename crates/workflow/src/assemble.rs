@@ -31,7 +31,9 @@ pub struct Assembled {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssembleError {
     /// ComfyUI reads a list of a text and a number as a link to another node. A caller may not draw links.
-    #[error("`{field}` of node {node} cannot take a list of a text and a number: ComfyUI reads that as a link to a node")]
+    #[error(
+        "`{field}` of node {node} cannot take a list of a text and a number: ComfyUI reads that as a link to a node"
+    )]
     LooksLikeLink {
         /// The node, with its title.
         node: String,
@@ -53,7 +55,9 @@ pub enum AssembleError {
         input: String,
     },
     /// No LoRA is wanted, but the loader's own `model` or `clip` is not linked, so that it cannot be left out.
-    #[error("node {node} cannot be left out although input \"{input}\" is \"none\": its output {output} has no input to replace it")]
+    #[error(
+        "node {node} cannot be left out although input \"{input}\" is \"none\": its output {output} has no input to replace it"
+    )]
     LoraCannotGo {
         /// The input's id.
         input: String,
@@ -259,10 +263,13 @@ fn looks_like_link(graph: &Graph, node: usize, field: &str) -> AssembleError {
 fn bypass(graph: &mut Graph, lora: &LoraSwitch) -> Result<NodeId, AssembleError> {
     let Some((id, loader)) = graph.nodes.get_index(lora.node) else { return Ok(NodeId::new()) };
     let id = id.clone();
-    let own = ["model", "clip"].map(|name| loader.inputs.get(name).filter(|own| Link::of(own).is_some()).cloned());
+    let own =
+        ["model", "clip"].map(|name| loader.inputs.get(name).filter(|own| Link::of(own).is_some()).cloned());
     let name = called(graph, &id);
     for value in graph.nodes.values_mut().flat_map(|node| node.inputs.values_mut()) {
-        let Some(output) = Link::of(value).filter(|link| link.node == id).map(|link| link.output) else { continue };
+        let Some(output) = Link::of(value).filter(|link| link.node == id).map(|link| link.output) else {
+            continue;
+        };
         *value = own.get(output).cloned().flatten().ok_or_else(|| AssembleError::LoraCannotGo {
             input: lora.input.clone(),
             node: name.clone(),
@@ -278,7 +285,8 @@ fn direct_outputs(graph: &mut Graph, folder: &OutputFolder) {
         if !node.inputs.get("filename_prefix").is_some_and(Value::is_string) {
             continue;
         }
-        let unsaved = node.class_type == "VHS_VideoCombine" && node.inputs.get("save_output") == Some(&json!(false));
+        let unsaved =
+            node.class_type == "VHS_VideoCombine" && node.inputs.get("save_output") == Some(&json!(false));
         let prefix = if unsaved { folder.intermediate_prefix() } else { folder.final_prefix() };
         node.inputs.insert("filename_prefix".to_owned(), prefix.into());
         if unsaved {

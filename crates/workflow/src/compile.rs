@@ -2,8 +2,8 @@
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
-    Compile, Compiled, Folder, Input, InputKind, Lines, MANIFEST_FILE, Manifest, Problem, ProblemKind, Report, Target,
-    WorkflowKind,
+    Compile, Compiled, Folder, Input, InputKind, Lines, MANIFEST_FILE, Manifest, Problem, ProblemKind,
+    Report, Target, WorkflowKind,
 };
 use comfy_runner_protocol::{Graph, GraphError, Node};
 use serde_json::Value;
@@ -80,12 +80,17 @@ fn check_graph(graph: &Graph, report: &mut Report<'_>) {
         report.error(ProblemKind::Graph, "", "the graph has no nodes");
     }
     for (node, input, missing) in graph.dangling_links() {
-        let message = format!("node {} (`{input}`) links to node \"{missing}\", which is not there", called(graph, node));
+        let message = format!(
+            "node {} (`{input}`) links to node \"{missing}\", which is not there",
+            called(graph, node)
+        );
         report.error(ProblemKind::Graph, &pointer(&[node, "inputs", input]), message);
     }
     for (id, node) in &graph.nodes {
         let keys = node.inputs.keys().map(String::as_str);
-        for text in keys.chain([node.class_type.as_str()]).filter(|text| !matches!(Template::parse(text), Ok(None))) {
+        for text in
+            keys.chain([node.class_type.as_str()]).filter(|text| !matches!(Template::parse(text), Ok(None)))
+        {
             let message = format!(
                 "node {}: a placeholder may stand in a value or a title, not in a name such as \"{text}\"",
                 called(graph, id)
@@ -133,7 +138,9 @@ fn each_text(value: &Value, at: &str, take: &mut dyn FnMut(&str, &str)) {
     match value {
         Value::String(text) => take(text, at),
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(index, value)| each_text(value, &format!("{at}/{index}"), take));
+            list.iter()
+                .enumerate()
+                .for_each(|(index, value)| each_text(value, &format!("{at}/{index}"), take));
         }
         Value::Object(map) => {
             map.iter().for_each(|(key, value)| each_text(value, &format!("{at}{}", pointer(&[key])), take));
@@ -198,8 +205,10 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>)
             if let Some(other) = bindings.iter().find(|b| b.node == node && b.field == target.field) {
                 let other = &manifest.inputs[other.input].id;
                 let (field, node) = (&target.field, called(graph, node_id));
-                let message =
-                    format!("input \"{}\": `{field}` of node {node} is bound to input \"{other}\" too", input.id);
+                let message = format!(
+                    "input \"{}\": `{field}` of node {node} is bound to input \"{other}\" too",
+                    input.id
+                );
                 report.error(ProblemKind::Binding, &at, message);
             }
             match part_of(input, target) {
@@ -207,7 +216,8 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>)
                 Err(message) => report.error(ProblemKind::Binding, &at, message),
             }
         }
-        let sides = bindings.iter().filter(|binding| binding.input == index).map(|binding| binding.part.as_deref());
+        let sides =
+            bindings.iter().filter(|binding| binding.input == index).map(|binding| binding.part.as_deref());
         if input.kind == InputKind::ResolutionPicker && !input.targets.is_empty() {
             let sides: Vec<_> = sides.collect();
             if sides.contains(&Some("w")) != sides.contains(&Some("h")) {
@@ -267,7 +277,8 @@ fn check_unbound(manifest: &Manifest, slots: &[Slot], report: &mut Report<'_>) {
     for (index, input) in manifest.inputs.iter().enumerate().filter(|(_, input)| input.targets.is_empty()) {
         let same = |other: Option<&Input>| other.is_some_and(|other| other.id == input.id);
         let by_side = same(manifest.resolution_input()) && (named("width") || named("height"));
-        let by_file = same(manifest.file_input("input_image")) && (named("input_image") || named("has_input_image"));
+        let by_file =
+            same(manifest.file_input("input_image")) && (named("input_image") || named("has_input_image"));
         if !named(&input.id) && !by_side && !by_file {
             let message = format!(
                 "input \"{0}\" changes nothing: give it `node_id` and `field`, or write \"{{{{{0}}}}}\" in the graph",
@@ -279,7 +290,12 @@ fn check_unbound(manifest: &Manifest, slots: &[Slot], report: &mut Report<'_>) {
 }
 
 /// The LoRA loaders whose file an input chooses.
-fn lora_switches(manifest: &Manifest, graph: &Graph, bindings: &[Binding], slots: &[Slot]) -> Vec<LoraSwitch> {
+fn lora_switches(
+    manifest: &Manifest,
+    graph: &Graph,
+    bindings: &[Binding],
+    slots: &[Slot],
+) -> Vec<LoraSwitch> {
     let bound = bindings.iter().filter(|binding| binding.field == "lora_name");
     let bound = bound.map(|binding| (&manifest.inputs[binding.input].id, binding.node));
     let filled = slots.iter().filter_map(|slot| match (&slot.template, &slot.place) {

@@ -20,7 +20,8 @@ const MODEL_FILES: [&str; 9] =
 pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Vec<Problem> {
     let mut graph = Report::new(&workflow.manifest.workflow_file, &workflow.lines);
     let mut manifest = workflow.manifest.report();
-    let mut check = Validation { workflow, info, graph: &mut graph, manifest: &mut manifest, unknown_nodes: false };
+    let mut check =
+        Validation { workflow, info, graph: &mut graph, manifest: &mut manifest, unknown_nodes: false };
     check.nodes();
     check.output_nodes();
     check.required_nodes();
@@ -62,7 +63,8 @@ impl<'v> Validation<'v, '_> {
             for (field, spec, requirement) in schema.inputs() {
                 if requirement == Requirement::Required && !node.inputs.contains_key(field) {
                     let kind = type_name(spec);
-                    let message = format!("node {}: the required input `{field}` ({kind}) is missing", self.called(id));
+                    let message =
+                        format!("node {}: the required input `{field}` ({kind}) is missing", self.called(id));
                     self.graph.error(ProblemKind::MissingField, &pointer(&[id, "inputs"]), message);
                 }
             }
@@ -101,7 +103,7 @@ impl<'v> Validation<'v, '_> {
                     None => check_value(value, spec),
                 };
                 if let Some(wrong) = wrong {
-                    let wrong = if is_upload(spec) { wrong.as_warning() } else { wrong };
+                    let wrong = if is_upload(spec) { wrong.into_warning() } else { wrong };
                     wrong.report(self.graph, &at, &subject);
                 }
             }
@@ -136,8 +138,14 @@ impl<'v> Validation<'v, '_> {
         let default = input.default.as_ref().and_then(of_part).filter(|value| !value.is_null());
         // -1 is not what the node gets: a random seed is.
         let random = |value: &Value| input.kind == comfy_runner_manifest::InputKind::Seed && *value == -1;
-        if let Some(wrong) = default.filter(|value| !random(value)).and_then(|value| check_value(&value, spec)) {
-            wrong.report(self.manifest, &format!("/inputs/{position}/default"), &format!("{subject}, default"));
+        if let Some(wrong) =
+            default.filter(|value| !random(value)).and_then(|value| check_value(&value, spec))
+        {
+            wrong.report(
+                self.manifest,
+                &format!("/inputs/{position}/default"),
+                &format!("{subject}, default"),
+            );
         }
         for (index, choice) in input.options.iter().enumerate() {
             if let Some(wrong) = of_part(&choice.value).and_then(|value| check_value(&value, spec)) {
@@ -147,13 +155,16 @@ impl<'v> Validation<'v, '_> {
         if !matches!(spec.kind, InputKind::Int | InputKind::Float) {
             return;
         }
-        let bounds = [("min", &input.min, spec.number("min"), true), ("max", &input.max, spec.number("max"), false)];
+        let bounds =
+            [("min", &input.min, spec.number("min"), true), ("max", &input.max, spec.number("max"), false)];
         for (key, ours, theirs, below) in bounds {
-            let (Some(ours), Some(theirs)) = (ours.as_ref().and_then(serde_json::Number::as_f64), theirs) else {
+            let (Some(ours), Some(theirs)) = (ours.as_ref().and_then(serde_json::Number::as_f64), theirs)
+            else {
                 continue;
             };
             if if below { ours < theirs } else { ours > theirs } {
-                let message = format!("{subject}: `{key}` is {ours}, but the node takes {theirs} at the utmost");
+                let message =
+                    format!("{subject}: `{key}` is {ours}, but the node takes {theirs} at the utmost");
                 self.manifest.warning(ProblemKind::Range, &format!("/inputs/{position}/{key}"), message);
             }
         }
@@ -192,7 +203,8 @@ impl<'v> Validation<'v, '_> {
                 let module = schema.other.get("python_module").and_then(Value::as_str).unwrap_or_default();
                 module.rsplit('.').next().map(folded).unwrap_or_default()
             };
-            let found = self.info.iter().any(|(name, schema)| folded(name) == wanted || module(schema) == wanted);
+            let found =
+                self.info.iter().any(|(name, schema)| folded(name) == wanted || module(schema) == wanted);
             if found {
                 continue;
             }
@@ -214,7 +226,8 @@ impl<'v> Validation<'v, '_> {
                 InputKind::Combo(choices) => Some(choices),
                 _ => None,
             });
-            let is_it = |choice: &Value| choice.as_str().is_some_and(|name| base_name(name) == base_name(model));
+            let is_it =
+                |choice: &Value| choice.as_str().is_some_and(|name| base_name(name) == base_name(model));
             if !choices.any(|choices| choices.iter().any(is_it)) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
                 self.manifest.error(ProblemKind::MissingModel, &format!("/required_models/{index}"), message);
@@ -228,7 +241,7 @@ impl<'v> Validation<'v, '_> {
 }
 
 impl Wrong {
-    fn as_warning(self) -> Self {
+    fn into_warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }
     }
 

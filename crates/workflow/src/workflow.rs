@@ -105,14 +105,20 @@ impl Workflow {
     pub(crate) fn source(&self, node: usize, field: &str) -> Source<'_> {
         let bound = self.bindings.iter().rev().find(|binding| binding.node == node && binding.field == field);
         if let Some(binding) = bound {
-            return Source::Input(binding.input, &self.manifest.inputs[binding.input], binding.part.as_deref());
+            return Source::Input(
+                binding.input,
+                &self.manifest.inputs[binding.input],
+                binding.part.as_deref(),
+            );
         }
         let slot = self.slots.iter().find(|slot| {
             let here = matches!(&slot.place, Place::Input(name) | Place::Inside(name, _) if name == field);
             slot.node == node && here
         });
         let Some(slot) = slot else { return Source::Graph };
-        let (Template::Whole(name), Place::Input(_)) = (&slot.template, &slot.place) else { return Source::Request };
+        let (Template::Whole(name), Place::Input(_)) = (&slot.template, &slot.place) else {
+            return Source::Request;
+        };
         let position = self.manifest.inputs.iter().position(|input| input.id == name.id);
         match (position, self.manifest.defaults.get(&name.id)) {
             (Some(input), _) => Source::Input(input, &self.manifest.inputs[input], name.part.as_deref()),

@@ -60,9 +60,13 @@ fn a_whole_placeholder_keeps_the_type_and_one_in_a_text_is_rendered() {
 fn what_has_no_value_leaves_the_graphs_own_or_no_trace() {
     let graph = json!({"1": {"class_type": "T", "inputs": {"own": 3, "gone": "{{b}}", "t": "x{{b}}y", "deep": [["{{b}}"]]},
         "_meta": {"title": "Node {{b}}"}}});
-    let workflow = workflow("inputs:\n- {id: a, type: int, node_id: 1, field: own}\n- {id: b, type: int}\n", &graph);
+    let workflow =
+        workflow("inputs:\n- {id: a, type: int, node_id: 1, field: own}\n- {id: b, type: int}\n", &graph);
     let assembled = assemble(&workflow, json!({})).unwrap();
-    assert_eq!(Value::from(assembled.graph.nodes["1"].inputs.clone()), json!({"own": 3, "t": "xy", "deep": [[null]]}));
+    assert_eq!(
+        Value::from(assembled.graph.nodes["1"].inputs.clone()),
+        json!({"own": 3, "t": "xy", "deep": [[null]]})
+    );
     assert_eq!(assembled.graph.nodes["1"].title(), "Node ");
 }
 
@@ -141,14 +145,20 @@ fn a_lora_is_loaded_or_the_loader_is_left_out() {
     let lora = |given: Value| assemble(&workflow, given).unwrap().graph;
     assert_eq!(lora(json!({})).nodes["3"].inputs["lora_name"], "own");
     assert_eq!(lora(json!({"lora": "x"})).nodes["3"].inputs["lora_name"], "x");
-    assert_eq!(lora(json!({"lora": {"file": "x", "strength": 0.5}})).nodes["3"].inputs["strength_model"], 0.5);
+    assert_eq!(
+        lora(json!({"lora": {"file": "x", "strength": 0.5}})).nodes["3"].inputs["strength_model"],
+        0.5
+    );
     assert_eq!(lora(json!({"lora": [{"file": "y"}]})).nodes["3"].inputs["lora_name"], "y");
     let without = lora(json!({"lora": "none"}));
     assert!(without.node("3").is_none());
     assert_eq!(Value::from(without.nodes["1"].inputs.clone()), json!({"m": ["2", 0], "c": ["2", 1]}));
     let many = assemble(&workflow, json!({"lora": ["a", "b"]})).unwrap_err();
     assert_eq!(many.to_string(), "input \"lora\": this workflow loads one LoRA, 2 are given");
-    assert!(matches!(assemble(&workflow, json!({"lora": {"pair_id": 1}})), Err(AssembleError::LoraFile { .. })));
+    assert!(matches!(
+        assemble(&workflow, json!({"lora": {"pair_id": 1}})),
+        Err(AssembleError::LoraFile { .. })
+    ));
 }
 
 #[test]
@@ -156,8 +166,18 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
     let graph = "{\n  \"1\": {\n    \"class_type\": \"T\",\n    \"inputs\": {\"steps\": 1, \"l\": [\"1\", 0]},\n    \"_meta\": {\"title\": \"Sampler\"}\n  }\n}";
     let input = |rest: &str| format!("inputs:\n- {{id: a, type: int, {rest}}}\n");
     let cases = [
-        (input("node_id: 9, field: steps"), ProblemKind::Binding, Some(3), "has no node \"9\"; it has 1 \"Sampler\""),
-        (input("node_id: 1, field: step"), ProblemKind::Binding, Some(3), "it has steps, l. Did you mean \"steps\"?"),
+        (
+            input("node_id: 9, field: steps"),
+            ProblemKind::Binding,
+            Some(3),
+            "has no node \"9\"; it has 1 \"Sampler\"",
+        ),
+        (
+            input("node_id: 1, field: step"),
+            ProblemKind::Binding,
+            Some(3),
+            "it has steps, l. Did you mean \"steps\"?",
+        ),
         (input("node_id: 1, field: l"), ProblemKind::Binding, Some(3), "takes the link's place"),
         (input("required: false"), ProblemKind::Unbound, Some(3), "input \"a\" changes nothing"),
         ("outputs:\n- {node_id: 7}".into(), ProblemKind::OutputNode, Some(3), "has no node \"7\""),
@@ -171,7 +191,11 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
     for (rest, kind, line, told) in cases {
         let found = problems(&rest, graph);
         assert_eq!(found.len(), 1, "{rest}: {found:?}");
-        assert_eq!((found[0].kind, found[0].line, found[0].file.as_str()), (kind, line, "manifest.yaml"), "{found:?}");
+        assert_eq!(
+            (found[0].kind, found[0].line, found[0].file.as_str()),
+            (kind, line, "manifest.yaml"),
+            "{found:?}"
+        );
         assert!(found[0].message.contains(told), "{}", found[0]);
     }
 }
@@ -182,7 +206,11 @@ fn every_mistake_in_the_graph_is_told_with_its_line() {
     let found = problems("inputs: []\ndefaults: {steps: 1}", graph);
     let told: Vec<_> = found.iter().map(|problem| (problem.kind, problem.line.unwrap())).collect();
     let placeholder = ProblemKind::Placeholder;
-    assert_eq!(told, [(placeholder, 2), (placeholder, 4), (placeholder, 5), (ProblemKind::Graph, 6)], "{found:?}");
+    assert_eq!(
+        told,
+        [(placeholder, 2), (placeholder, 4), (placeholder, 5), (ProblemKind::Graph, 6)],
+        "{found:?}"
+    );
     assert!(found[1].message.contains("Did you mean \"steps\"?"), "{}", found[1]);
     let json = problems("", "{\n \"1\": {,}\n}");
     assert_eq!((json[0].kind, json[0].line), (ProblemKind::Syntax, Some(2)));
@@ -214,7 +242,8 @@ inputs: [{id: steps, type: int, default: 60, max: 70}, {id: mode, type: select, 
     );
     let found = validate(&workflow, &info);
     let told = |kind: ProblemKind, part: &str| {
-        let hits = found.iter().filter(|problem| problem.kind == kind && problem.message.contains(part)).count();
+        let hits =
+            found.iter().filter(|problem| problem.kind == kind && problem.message.contains(part)).count();
         assert_eq!(hits, 1, "{kind:?} {part}: {found:#?}");
     };
     told(ProblemKind::MissingModel, "needs the model \"b.safetensors\"");

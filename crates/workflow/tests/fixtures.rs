@@ -60,7 +60,8 @@ fn every_sample_compiles_without_a_warning_and_assembles_without_a_brace_left() 
 fn every_sample_fits_the_schemas_of_a_real_comfyui_but_for_models_and_custom_nodes() {
     let schemas = std::fs::read_to_string(fixtures().join("object_info/0.3.64.json")).unwrap();
     let info: ObjectInfo = serde_json::from_str(&schemas).unwrap();
-    let custom = |problem: &Problem| problem.message.contains("VHS_") || problem.message.contains("RunnerTest");
+    let custom =
+        |problem: &Problem| problem.message.contains("VHS_") || problem.message.contains("RunnerTest");
     for (id, workflow) in every_workflow() {
         let problems = validate(&workflow, &info).into_iter().filter(|problem| match problem.kind {
             ProblemKind::MissingModel | ProblemKind::MissingNodes => false,
@@ -93,7 +94,8 @@ fn the_contracts_example_is_served_and_assembled_as_the_contract_shows_it() {
     // As text, so that the order of keys counts too.
     assert_eq!(serde_json::to_string(workflow.manifest()).unwrap(), contract.to_string());
 
-    let given = json!({"prompt": "a cat {{steps}}", "steps": "12", "_existing_input_image": "20260324_x.png"});
+    let given =
+        json!({"prompt": "a cat {{steps}}", "steps": "12", "_existing_input_image": "20260324_x.png"});
     let assembled = workflow.assemble(&params(&workflow, given, &no_files()), &folder()).unwrap();
     let input = |node: &str, field: &str| assembled.graph.node(node).unwrap().inputs[field].clone();
     assert_eq!(input("1", "image"), "20260324_x.png");
