@@ -1,3 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+mod cancel;
+mod follow;
+mod reconcile;
+mod refusal;
+mod status;
+mod submit;
+mod table;
+mod upload;
+
+pub use follow::follow;
+pub use refusal::Refusal;
+pub use status::{ResultError, StatusError};
+pub use submit::{Submission, SubmitError, Submitted};
+pub use table::{Jobs, JobsConfig};
+pub use upload::{UploadError, upload};

@@ -1,0 +1,254 @@
+//! The command line: what can be typed, and what it means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns a folder of ComfyUI workflows into a typed, tracked HTTP API.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  \
+        comfy-runner demo\n  \
+        comfy-runner serve --workflows ./workflows --comfyui http://127.0.0.1:8188\n  \
+        comfy-runner run text-to-image --workflows ./workflows -p prompt=\"a red fox\" -o out"
+)]
+pub struct Cli {
+    /// What is logged to stderr: a level, or tracing directives such as `info,comfy_runner_client=debug`
+    #[arg(long, global = true, env = "COMFY_RUNNER_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// How log lines are written
+    #[arg(long, global = true, env = "COMFY_RUNNER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line that a person reads.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a folder of workflows as an HTTP API
+    Serve(Serve),
+    /// Try everything without a ComfyUI: a simulator and a server in one process, and a first picture
+    Demo(Demo),
+    /// Run one workflow on a ComfyUI and save what it makes
+    Run(Run),
+    /// Print the graph that a request makes, without running it
+    Build(Build),
+    /// Check every workflow of a folder
+    Validate(Validate),
+    /// Serve a ComfyUI stand-in that needs no models and no GPU
+    Simulate(Simulate),
+}
+
+/// Where workflows are.
+#[derive(Debug, Args)]
+pub struct WorkflowFolder {
+    /// The folder of workflows: a folder each, with a manifest.yaml in it
+    #[arg(long = "workflows", env = "COMFY_RUNNER_WORKFLOWS", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// Which ComfyUI, and how to reach it.
+#[derive(Debug, Args)]
+pub struct ComfyUi {
+    /// Where ComfyUI listens; http or https, a path prefix is fine
+    #[arg(
+        long = "comfyui",
+        env = "COMFYUI_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8188"
+    )]
+    pub url: String,
+    /// A header for every request to ComfyUI, such as `Authorization: Bearer ...`; may be given more than once (in the
+    /// environment: one a line)
+    #[arg(
+        long = "comfyui-header",
+        env = "COMFYUI_HEADERS",
+        value_name = "NAME: VALUE",
+        value_delimiter = '\n',
+        hide_env_values = true
+    )]
+    pub headers: Vec<String>,
+}
+
+/// `comfy-runner serve`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner serve --workflows ./workflows\n  \
+    comfy-runner serve --workflows ./workflows --comfyui https://pod.example/comfy --listen 0.0.0.0:8080 --api-key SECRET\n\n\
+    Without an API key the server listens on loopback only.")]
+pub struct Serve {
+    #[command(flatten)]
+    pub workflows: WorkflowFolder,
+    #[command(flatten)]
+    pub comfyui: ComfyUi,
+    /// Where to listen
+    #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// A key that callers send as `X-API-Key`; may be given more than once, or separated by commas. Others of this
+    /// machine can see a command line: the environment is the better place
+    #[arg(
+        long = "api-key",
+        env = "COMFY_RUNNER_API_KEY",
+        value_name = "KEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub api_keys: Vec<String>,
+    /// The largest file that may be uploaded: bytes, or with a unit such as 100MiB
+    #[arg(long, env = "COMFY_RUNNER_MAX_UPLOAD", value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
+    pub max_upload: u64,
+    /// Threads that answer requests
+    #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+}
+
+/// `comfy-runner demo`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  comfy-runner demo\n  comfy-runner demo --once --output pictures")]
+pub struct Demo {
+    /// Where the API listens (a loopback address; port 0 takes a free one)
+    #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Exit when the picture is made, rather than staying up
+    #[arg(long, env = "COMFY_RUNNER_DEMO_ONCE")]
+    pub once: bool,
+    /// The folder for the picture
+    #[arg(long, short, env = "COMFY_RUNNER_OUTPUT", value_name = "DIR", default_value = "comfy-runner-demo")]
+    pub output: PathBuf,
+}
+
+/// `comfy-runner run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner run text-to-image --workflows ./workflows -p prompt=\"a red fox\" -p steps=30\n  \
+    comfy-runner run image-to-image --workflows ./workflows --image photo.png -p denoise=0.6 -o out\n  \
+    comfy-runner run text-to-image --workflows ./workflows --params @params.json")]
+pub struct Run {
+    #[command(flatten)]
+    pub request: Request,
+    #[command(flatten)]
+    pub comfyui: ComfyUi,
+    /// A file for an image, video, audio or mask input: the input's id and the file, or only the file for the first
+    /// such input
+    #[arg(long = "image", value_name = "[ID=]FILE")]
+    pub images: Vec<String>,
+    /// The folder for what the workflow makes
+    #[arg(long, short, env = "COMFY_RUNNER_OUTPUT", value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+}
+
+/// `comfy-runner build`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  comfy-runner build text-to-image --workflows ./workflows -p prompt=\"a red fox\" > graph.json"
+)]
+pub struct Build {
+    #[command(flatten)]
+    pub request: Request,
+}
+
+/// A workflow and the values for its inputs.
+#[derive(Debug, Args)]
+pub struct Request {
+    /// The workflow's id: the name of its folder
+    pub id: String,
+    #[command(flatten)]
+    pub workflows: WorkflowFolder,
+    /// A value for an input. What reads as JSON is taken as such (30, true, {"w": 832}), anything else as text
+    #[arg(short, long = "param", value_name = "KEY=VALUE")]
+    pub param: Vec<String>,
+    /// The values as a JSON object, or @ and a file that holds it; -p goes over it
+    #[arg(long, value_name = "JSON|@FILE", env = "COMFY_RUNNER_PARAMS")]
+    pub params: Option<String>,
+}
+
+/// `comfy-runner validate`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner validate ./workflows\n  \
+    comfy-runner validate ./workflows --comfyui http://127.0.0.1:8188\n  \
+    curl -s 127.0.0.1:8188/object_info > nodes.json && comfy-runner validate ./workflows --object-info nodes.json")]
+pub struct Validate {
+    /// The folder of workflows
+    #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS")]
+    pub dir: PathBuf,
+    /// Node schemas to check against: what ComfyUI's /object_info returned
+    #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE", conflicts_with = "comfyui")]
+    pub object_info: Option<PathBuf>,
+    /// A ComfyUI whose node schemas, models and nodes to check against
+    // No COMFYUI_URL here: checking offline must not depend on what is set for `serve`.
+    #[arg(long, env = "COMFY_RUNNER_VALIDATE_COMFYUI", value_name = "URL")]
+    pub comfyui: Option<String>,
+}
+
+/// `comfy-runner simulate`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comfy-runner simulate --listen 127.0.0.1:8188")]
+pub struct Simulate {
+    /// Where to listen
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8188")]
+    pub listen: SocketAddr,
+    /// The folder for inputs and outputs; without it a temporary one, gone at the end
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Milliseconds that a step of a model stand-in takes
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_STEP_MS", value_name = "MS", default_value_t = 60)]
+    pub step_ms: u64,
+}
+
+/// Reads `100MiB`, `1.5GB` or a plain number of bytes.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
+    let unit = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+    let factor: f64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("\"{unit}\" is no unit; use B, KB, MB, GB, KiB, MiB or GiB")),
+    };
+    match digits.parse::<f64>() {
+        Ok(number) if number * factor >= 1.0 && number * factor <= 2f64.powi(53) => {
+            Ok((number * factor) as u64)
+        }
+        _ => Err(format!("\"{text}\" is no size; write bytes, or a number with a unit such as 100MiB")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        assert_eq!(parse_size("512"), Ok(512));
+        assert_eq!(parse_size("100MiB"), Ok(100 << 20));
+        assert_eq!(parse_size("1.5 GB"), Ok(1_500_000_000));
+        for bad in ["", "MiB", "-1", "0", "1 parsec", "nan"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `comfy-runner build`
+
+use std::process::ExitCode;
+
+use super::request;
+use crate::assembly::assemble;
+use crate::cli::Build;
+
+pub fn build(options: Build) -> anyhow::Result<ExitCode> {
+    let (workflow, params) = request::read(&options.request)?;
+    let assembled = assemble(&workflow, &params, &Default::default())?;
+    println!("{}", assembled.graph);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,182 @@
+//! `comfy-runner demo`: a simulator and a server in one process, and one workflow run through the server's own HTTP API.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use comfy_runner_client::{Config, Endpoint};
+use comfy_runner_simulator::Simulator;
+use comfy_runner_workflow::Workflows;
+use serde_json::{Value, json};
+
+use super::block_on;
+use super::progress_bar::{Display, Report};
+use crate::cli::Demo;
+use crate::server::{Server, Settings};
+
+const WORKFLOW: &str = "text-to-image";
+const PROMPT: &str = "a lighthouse above a calm sea at dusk, warm light";
+const POLL: Duration = Duration::from_millis(50);
+
+macro_rules! sample {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../../fixtures/workflows/", $path)))
+    };
+}
+/// The sample library, so that an installed binary has it too.
+const SAMPLES: [(&str, &str); 8] = [
+    sample!("text-to-image/manifest.yaml"),
+    sample!("text-to-image/workflow.json"),
+    sample!("image-to-image/manifest.yaml"),
+    sample!("image-to-image/workflow.json"),
+    sample!("wan-i2v-14b/manifest.yaml"),
+    sample!("wan-i2v-14b/workflow.json"),
+    sample!("no-model/manifest.yaml"),
+    sample!("no-model/workflow.json"),
+];
+
+pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
+    let workflows = tempfile::tempdir().context("cannot make a temporary folder")?;
+    write_samples(workflows.path())?;
+    let simulator =
+        Simulator::builder().listen("127.0.0.1:0").step_delay(Duration::from_millis(60)).start()?;
+    let settings = Settings {
+        listen: options.listen,
+        api_keys: Vec::new(),
+        max_upload: 100 << 20,
+        workers: Some(2),
+        comfyui: Config::new(simulator.url().parse::<Endpoint>()?),
+    };
+    block_on(async {
+        let workflows = Arc::new(Workflows::open(workflows.path())?);
+        let server = Server::bind(&settings, workflows)
+            .context("cannot start the demo's server; --listen 127.0.0.1:0 takes a free port")?;
+        let (address, handle) = (server.address(), server.handle());
+        let serving = actix_rt::spawn(server.run());
+        eprintln!("ComfyUI simulator: {} (no models: it paints pictures of its own)", simulator.url());
+        eprintln!("comfy-runner API:  http://{address}");
+        let picture = Api::new(address).make_picture(&options.output).await;
+        if let Err(error) = &picture {
+            handle.stop(true).await;
+            bail!("{error:#}");
+        }
+        println!("{}", picture?.display());
+        if options.once {
+            handle.stop(true).await;
+        } else {
+            eprint!("{}", what_next(address));
+        }
+        serving.await??;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn write_samples(folder: &Path) -> anyhow::Result<()> {
+    for (path, text) in SAMPLES {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn what_next(address: SocketAddr) -> String {
+    format!(
+        "\nIt stays up. In another terminal:\n  \
+        curl http://{address}/api/workflows\n  \
+        curl http://{address}/api/run/{WORKFLOW}\n  \
+        curl -X POST http://{address}/api/run/{WORKFLOW}/execute -F 'params={{\"prompt\": \"a red fox in the snow\", \"steps\": 30}}'\n  \
+        curl http://{address}/api/run/status/PROMPT_ID\n  \
+        curl http://{address}/api/run/result/PROMPT_ID -o result.png\n\n\
+        With your own ComfyUI and workflows:\n  \
+        comfy-runner serve --workflows ./workflows --comfyui http://127.0.0.1:8188\n\n\
+        Ctrl-C ends the demo.\n"
+    )
+}
+
+/// The server's own HTTP API, as a caller sees it.
+struct Api {
+    base: String,
+    http: awc::Client,
+}
+
+impl Api {
+    fn new(address: SocketAddr) -> Self {
+        Self { base: format!("http://{address}/api/run"), http: awc::Client::default() }
+    }
+
+    /// Runs the sample workflow and saves its picture.
+    async fn make_picture(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        eprintln!("running \"{WORKFLOW}\": {PROMPT}");
+        let prompt_id = self.execute(&json!({"prompt": PROMPT})).await?;
+        self.wait(&prompt_id).await?;
+        let mut result =
+            self.http.get(format!("{}/result/{prompt_id}", self.base)).send().await.map_err(http_error)?;
+        ensure!(result.status().is_success(), "the result is not there: {}", result.status());
+        let picture = result.body().limit(64 << 20).await?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let path = folder.join(format!("{WORKFLOW}_{}.png", &prompt_id[..8.min(prompt_id.len())]));
+        std::fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    async fn execute(&self, params: &Value) -> anyhow::Result<String> {
+        let boundary = "comfy-runner-demo";
+        let form = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"params\"\r\n\r\n{params}\r\n--{boundary}--\r\n"
+        );
+        let mut reply = self
+            .http
+            .post(format!("{}/{WORKFLOW}/execute", self.base))
+            .content_type(format!("multipart/form-data; boundary={boundary}"))
+            .send_body(form)
+            .await
+            .map_err(http_error)?;
+        let body: Value = reply.json().await?;
+        match body["prompt_id"].as_str() {
+            Some(prompt_id) => Ok(prompt_id.to_owned()),
+            None => bail!("the workflow was not taken: {body}"),
+        }
+    }
+
+    async fn wait(&self, prompt_id: &str) -> anyhow::Result<()> {
+        let mut display = Display::new();
+        loop {
+            let url = format!("{}/status/{prompt_id}", self.base);
+            let status: Value = self.http.get(url).send().await.map_err(http_error)?.json().await?;
+            match status["status"].as_str() {
+                Some("pending") => {}
+                Some("running") => display.show(report(&status)),
+                Some("completed") => {
+                    display.end();
+                    return Ok(());
+                }
+                _ => {
+                    display.end();
+                    bail!("the workflow did not end well: {status}");
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+fn report(status: &Value) -> Report {
+    let number = |key: &str| status[key].as_u64();
+    let steps = number("step").zip(number("total_steps")).filter(|&(_, total)| total > 1);
+    Report {
+        percent: number("percent").unwrap_or_default(),
+        doing: status["node_title"].as_str().unwrap_or("starting").to_owned(),
+        steps,
+        eta_seconds: number("eta_seconds"),
+    }
+}
+
+/// awc's error is not `Send`, which anyhow asks for.
+fn http_error(error: awc::error::SendRequestError) -> anyhow::Error {
+    anyhow::anyhow!("the demo's own server does not answer: {error}")
+}

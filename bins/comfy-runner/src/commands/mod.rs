@@ -1,0 +1,55 @@
+//! One module per command.
+
+mod build;
+mod demo;
+mod progress_bar;
+mod request;
+mod run;
+mod serve;
+mod simulate;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_runner_client::{Config, Endpoint};
+
+use crate::cli::{Cli, ComfyUi, Command};
+use crate::logging;
+
+/// Runs what the command line says. An error goes to stderr, and the exit code is 1.
+pub fn main(cli: Cli) -> ExitCode {
+    let result = logging::start(&cli.log, cli.log_format).and_then(|()| match cli.command {
+        Command::Serve(serve) => self::serve::serve(serve),
+        Command::Demo(demo) => self::demo::demo(demo),
+        Command::Run(run) => self::run::run(run),
+        Command::Build(build) => self::build::build(build),
+        Command::Validate(validate) => self::validate::validate(validate),
+        Command::Simulate(simulate) => self::simulate::simulate(simulate),
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a future on this thread, in the actix system that awc needs.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    actix_rt::System::new().block_on(future)
+}
+
+/// How to reach the ComfyUI that the command line names.
+fn client_config(comfyui: &ComfyUi) -> anyhow::Result<Config> {
+    let endpoint: Endpoint = comfyui.url.parse().context("--comfyui (COMFYUI_URL)")?;
+    let mut config = Config::new(endpoint);
+    for header in comfyui.headers.iter().filter(|header| !header.trim().is_empty()) {
+        let (name, value) = header
+            .split_once(':')
+            .context("--comfyui-header (COMFYUI_HEADERS) must be a name, a colon and a value")?;
+        config = config.with_header(name, value).context("--comfyui-header (COMFYUI_HEADERS)")?;
+    }
+    Ok(config)
+}

@@ -1,0 +1,81 @@
+//! A job's progress for a person: a bar on a terminal, a line for each piece of news elsewhere.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How far a job is.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Report {
+    /// 0 to 100.
+    pub percent: u64,
+    /// What the job is at.
+    pub doing: String,
+    /// Steps of that and steps in all, where it counts any.
+    pub steps: Option<(u64, u64)>,
+    /// Seconds that it will still take, where that is known.
+    pub eta_seconds: Option<u64>,
+}
+
+/// Shows reports on stderr.
+pub struct Display {
+    bar: Option<ProgressBar>,
+    shown: Option<Report>,
+}
+
+impl Display {
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:32.cyan/blue} {pos:>3}%  {msg}");
+            ProgressBar::new(100).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, shown: None }
+    }
+
+    pub fn show(&mut self, report: Report) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(report.percent);
+                bar.set_message(describe(&report));
+            }
+            None if self.is_worth_a_line(&report) => {
+                eprintln!("{:>3}%  {}", report.percent, describe(&report));
+                self.shown = Some(report);
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the bar away, so that what is printed next stands alone.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A log wants the change of node and every tenth of the way, not each step.
+    fn is_worth_a_line(&self, report: &Report) -> bool {
+        self.shown
+            .as_ref()
+            .is_none_or(|shown| shown.doing != report.doing || report.percent >= shown.percent + 10)
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let mut text = report.doing.clone();
+    if let Some((step, total)) = report.steps {
+        text += &format!(" {step}/{total}");
+    }
+    if let Some(seconds) = report.eta_seconds {
+        text += &format!(", {} left", duration(seconds));
+    }
+    text
+}
+
+fn duration(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m {s:02}s"),
+        (h, m, _) => format!("{h}h {m:02}m"),
+    }
+}

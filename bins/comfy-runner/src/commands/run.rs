@@ -1,0 +1,166 @@
+//! `comfy-runner run`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::http::header::HeaderMap;
+use anyhow::{Context as _, bail};
+use comfy_runner_client::Client;
+use comfy_runner_jobs::{Jobs, JobsConfig, Submission, follow, upload};
+use comfy_runner_manifest::Manifest;
+use comfy_runner_progress::{Progress, Snapshot, Status};
+use comfy_runner_protocol::OutputFile;
+use futures::StreamExt as _;
+use indexmap::IndexMap;
+
+use super::progress_bar::{Display, Report};
+use super::{block_on, client_config, request};
+use crate::assembly::{assemble, check_before_files};
+use crate::cli::Run;
+
+const POLL: Duration = Duration::from_millis(100);
+
+pub fn run(options: Run) -> anyhow::Result<ExitCode> {
+    let (workflow, params) = request::read(&options.request)?;
+    let config = client_config(&options.comfyui)?;
+    let images = files_for_inputs(workflow.manifest(), &options.images)?;
+    check_before_files(workflow.manifest(), &params)?;
+    std::fs::create_dir_all(&options.output)
+        .with_context(|| format!("cannot make the folder {}", options.output.display()))?;
+    block_on(async {
+        let client = Client::new(config)?;
+        let mut uploads = IndexMap::new();
+        for (id, file) in images {
+            let stored = upload_file(&client, &file).await?;
+            uploads.insert(id, stored);
+        }
+        let assembled = assemble(&workflow, &params, &uploads)?;
+        let jobs = Jobs::new(JobsConfig::default());
+        let following = actix_rt::spawn(follow(jobs.clone(), client.clone()));
+        let submission = Submission {
+            workflow_id: &workflow.manifest().id,
+            graph: &assembled.graph,
+            result_nodes: &assembled.result_nodes,
+            seeds: &assembled.seeds,
+        };
+        let submitted = jobs.submit(&client, submission).await?;
+        for warning in &submitted.warnings {
+            eprintln!("warning: {warning}");
+        }
+        for (input, seed) in &submitted.seeds {
+            eprintln!("{input}: {seed}");
+        }
+        let files = wait(&jobs, &client, &submitted.prompt_id).await;
+        following.abort();
+        for file in files? {
+            println!("{}", save(&client, &file, &options.output).await?.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Which file is for which input.
+fn files_for_inputs(manifest: &Manifest, images: &[String]) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    images
+        .iter()
+        .map(|image| {
+            // A file may have an `=` in its name; what stands before it counts only if it is an input.
+            let named = image.split_once('=').and_then(|(id, file)| Some((manifest.file_input(id)?, file)));
+            let first = || manifest.file_input("input_image").map(|input| (input, image.as_str()));
+            let (input, file) =
+                named.or_else(first).context("this workflow takes no files, so --image is of no use")?;
+            let file = PathBuf::from(file);
+            if !file.is_file() {
+                bail!("--image: there is no file {}", file.display());
+            }
+            Ok((input.id.clone(), file))
+        })
+        .collect()
+}
+
+async fn upload_file(client: &Client, file: &Path) -> anyhow::Result<String> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let opened =
+        tokio::fs::File::open(file).await.with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = tokio_util::io::ReaderStream::new(opened);
+    Ok(upload(client, &name, bytes, u64::MAX).await?)
+}
+
+/// Waits for the job's end, showing how far it is, and returns its final files. Ctrl-C cancels the job.
+async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<Vec<OutputFile>> {
+    let mut display = Display::new();
+    let mut cancelled = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            _ = tokio::time::sleep(POLL) => {}
+            _ = &mut cancelled => {
+                display.end();
+                jobs.cancel(client, prompt_id).await.context("cannot cancel the job on ComfyUI; it may still run")?;
+                bail!("cancelled");
+            }
+        }
+        let seen = jobs.with_progress(prompt_id, |progress, now| match progress.status() {
+            Status::Completed => Seen::Ended(Ok(progress.final_files().into_iter().cloned().collect())),
+            Status::Error => Seen::Ended(Err(progress.error().unwrap_or("the job failed").to_owned())),
+            Status::Cancelled => Seen::Ended(Err("the job was cancelled on ComfyUI".to_owned())),
+            Status::Pending | Status::Running => Seen::Open(report(progress, now)),
+        });
+        match seen.context("the job is not known any more")? {
+            Seen::Open(report) => display.show(report),
+            Seen::Ended(result) => {
+                display.end();
+                return result.map_err(anyhow::Error::msg);
+            }
+        }
+    }
+}
+
+enum Seen {
+    Open(Report),
+    Ended(Result<Vec<OutputFile>, String>),
+}
+
+fn report(progress: &Progress, now: Duration) -> Report {
+    match progress.snapshot(now) {
+        Snapshot::Running(running) => Report {
+            percent: running.percent.into(),
+            doing: running.node_title.unwrap_or("starting").to_owned(),
+            steps: (running.total_steps > 1).then_some((running.step, running.total_steps)),
+            eta_seconds: running.eta_seconds,
+        },
+        _ => Report { doing: "waiting in ComfyUI's queue".to_owned(), ..Report::default() },
+    }
+}
+
+/// Streams a file of ComfyUI's into a folder, under a name that is not taken.
+async fn save(client: &Client, file: &OutputFile, folder: &Path) -> anyhow::Result<PathBuf> {
+    use tokio::io::AsyncWriteExt as _;
+    let mut reply = client.view(file.into(), Method::GET, &HeaderMap::new()).await?;
+    anyhow::ensure!(reply.status.is_success(), "ComfyUI has no file \"{}\" any more", file.filename);
+    let path = free_path(folder, &file.filename);
+    // Under another name until it is whole: a broken download must not look like a result.
+    let partial = path.with_extension("part");
+    let mut written = tokio::fs::File::create(&partial)
+        .await
+        .with_context(|| format!("cannot write {}", partial.display()))?;
+    while let Some(bytes) = reply.body.next().await {
+        written.write_all(&bytes?).await.with_context(|| format!("cannot write {}", partial.display()))?;
+    }
+    written.sync_all().await?;
+    tokio::fs::rename(&partial, &path).await?;
+    Ok(path)
+}
+
+/// A path in `folder` for a file of this name that overwrites nothing.
+fn free_path(folder: &Path, name: &str) -> PathBuf {
+    let name = Path::new(name).file_name().unwrap_or_default();
+    let (stem, extension) = (Path::new(name).file_stem(), Path::new(name).extension());
+    let stem = stem.unwrap_or_default().to_string_lossy();
+    let extension =
+        extension.map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    let numbered = (2..).map(|n| folder.join(format!("{stem}_{n}{extension}")));
+    let mut candidates = std::iter::once(folder.join(name)).chain(numbered);
+    candidates.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+}

@@ -1,0 +1,20 @@
+//! `comfy-runner simulate`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_runner_simulator::Simulator;
+
+use crate::cli::Simulate;
+
+pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
+    let simulator = Simulator::builder()
+        .listen(options.listen.to_string())
+        .step_delay(Duration::from_millis(options.step_ms))
+        .data_dir(options.data)
+        .stop_on_signals(true)
+        .start()?;
+    println!("ComfyUI simulator (no models, no GPU: painted pictures) listening on {}", simulator.url());
+    simulator.run_until_stopped()?;
+    Ok(ExitCode::SUCCESS)
+}

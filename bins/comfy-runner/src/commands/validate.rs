@@ -1,0 +1,78 @@
+//! `comfy-runner validate`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_runner_client::{Client, Config, Endpoint};
+use comfy_runner_manifest::{Problem, Severity};
+use comfy_runner_protocol::ObjectInfo;
+use comfy_runner_workflow::validate as against;
+
+use super::{block_on, request};
+use crate::cli::Validate;
+
+pub fn validate(options: Validate) -> anyhow::Result<ExitCode> {
+    let schemas = schemas(&options)?;
+    let listing = request::open(&options.dir)?.list()?;
+    let mut tally = Tally::default();
+    for listed in &listing.workflows {
+        let folder = options.dir.join(&listed.id);
+        match &listed.workflow {
+            Ok(workflow) => {
+                tally.print(&folder, &listed.warnings);
+                let schemas = schemas.iter();
+                tally.print(
+                    &folder,
+                    &schemas.flat_map(|schemas| against(workflow, schemas)).collect::<Vec<_>>(),
+                );
+            }
+            Err(problems) => tally.print(&folder, problems),
+        }
+    }
+    tally.print(&options.dir, &listing.notes);
+    tally.print_summary(listing.workflows.len(), schemas.is_some());
+    Ok(if tally.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn schemas(options: &Validate) -> anyhow::Result<Option<ObjectInfo>> {
+    if let Some(file) = &options.object_info {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let schemas = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not what ComfyUI's /object_info returns", file.display()))?;
+        return Ok(Some(schemas));
+    }
+    let Some(url) = &options.comfyui else { return Ok(None) };
+    let endpoint: Endpoint = url.parse().context("--comfyui")?;
+    let schemas = block_on(async {
+        Client::new(Config::new(endpoint))?.object_info().await.map_err(anyhow::Error::from)
+    })?;
+    Ok(Some(schemas))
+}
+
+#[derive(Default)]
+struct Tally {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Tally {
+    fn print(&mut self, folder: &Path, problems: &[Problem]) {
+        for problem in problems {
+            match problem.severity {
+                Severity::Error => self.errors += 1,
+                Severity::Warning => self.warnings += 1,
+            }
+            println!("{}/{problem}", folder.display());
+        }
+    }
+
+    fn print_summary(&self, workflows: usize, with_schemas: bool) {
+        let plural = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+        let (errors, warnings) = (plural(self.errors, "error"), plural(self.warnings, "warning"));
+        let how =
+            if with_schemas { "" } else { " (without node schemas: --object-info or --comfyui checks more)" };
+        println!("{}: {errors}, {warnings}{how}", plural(workflows, "workflow"));
+    }
+}

@@ -1,0 +1,12 @@
+//! The comfy-runner command: its command line and its HTTP server. What they do is done by the crates of the workspace;
+//! here requests are parsed, a crate is called, and the answer is written.
+
+#![forbid(unsafe_code)]
+// The documentation of the command line's options is what `--help` prints.
+#![allow(missing_docs)]
+
+mod assembly;
+pub mod cli;
+pub mod commands;
+mod logging;
+pub mod server;

@@ -1,0 +1,150 @@
+//! Who may call: the `X-API-Key` header.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::ResponseError as _;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::middleware::Next;
+use actix_web::web;
+use subtle::ConstantTimeEq as _;
+
+use super::error::ApiError;
+
+/// The keys that open the API. Without any, whoever reaches the server is let in, and it must listen on loopback.
+#[derive(Clone, Default)]
+pub struct ApiKeys(Arc<[Box<str>]>);
+
+/// Why a set of keys and an address do not go together.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AuthConfigError {
+    /// Everybody could use the server.
+    #[error(
+        "refusing to listen on {0} without an API key: whoever reaches that address could run workflows. Set \
+         COMFY_RUNNER_API_KEY (or --api-key), or listen on 127.0.0.1"
+    )]
+    OpenToTheWorld(SocketAddr),
+    /// A key that is nothing, or that no header can carry.
+    #[error("an API key is {0}")]
+    BadKey(&'static str),
+}
+
+impl ApiKeys {
+    /// Takes the keys for a server that listens on `listen`.
+    pub fn new(keys: &[String], listen: SocketAddr) -> Result<Self, AuthConfigError> {
+        if keys.iter().any(|key| key.trim().is_empty()) {
+            return Err(AuthConfigError::BadKey(
+                "empty; leave the option out to serve without one on loopback",
+            ));
+        }
+        if keys.iter().any(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(AuthConfigError::BadKey(
+                "not made of printable ASCII without spaces, so no header can carry it",
+            ));
+        }
+        if keys.is_empty() && !listen.ip().is_loopback() {
+            return Err(AuthConfigError::OpenToTheWorld(listen));
+        }
+        Ok(Self(keys.iter().map(|key| key.as_str().into()).collect()))
+    }
+
+    /// Whether a caller with these headers may come in.
+    fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            return check_same_site(headers);
+        }
+        let Some(given) = headers.get("X-API-Key") else {
+            return Err(ApiError::Unauthorized("send your API key in the header X-API-Key"));
+        };
+        // Every key is compared to its end, so that the time taken says nothing about any of them.
+        let known =
+            self.0.iter().fold(0, |known, key| known | key.as_bytes().ct_eq(given.as_bytes()).unwrap_u8());
+        if known == 1 {
+            Ok(())
+        } else {
+            Err(ApiError::Unauthorized("the API key in X-API-Key is not known here"))
+        }
+    }
+}
+
+/// Without keys, the browser of somebody who runs us on loopback must not be a way in for the pages that they visit.
+fn check_same_site(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let origin_host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    match (origin_host, host) {
+        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(ApiError::Forbidden(
+            "requests from other sites' pages are refused while the server has no API key",
+        )),
+    }
+}
+
+/// Middleware that lets callers with a key through.
+pub async fn require_key<B: MessageBody>(
+    keys: web::Data<ApiKeys>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    match keys.check(request.headers()) {
+        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
+        Err(error) => Ok(request.into_response(error.error_response()).map_into_right_body()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    const LOOPBACK: &str = "127.0.0.1:8080";
+
+    fn keys(keys: &[&str], listen: &str) -> Result<ApiKeys, AuthConfigError> {
+        let keys: Vec<_> = keys.iter().map(|&key| key.to_owned()).collect();
+        ApiKeys::new(&keys, listen.parse().unwrap())
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn without_a_key_only_loopback_is_listened_on() {
+        assert!(keys(&[], LOOPBACK).is_ok());
+        assert!(keys(&[], "[::1]:8080").is_ok());
+        assert!(matches!(keys(&[], "0.0.0.0:8080"), Err(AuthConfigError::OpenToTheWorld(_))));
+        assert!(keys(&["k"], "0.0.0.0:8080").is_ok());
+    }
+
+    #[test]
+    fn a_key_that_no_header_can_carry_is_refused() {
+        assert!(keys(&[""], LOOPBACK).is_err());
+        assert!(keys(&["good", " "], LOOPBACK).is_err());
+        assert!(keys(&["schlüssel"], LOOPBACK).is_err());
+    }
+
+    #[test]
+    fn any_of_several_keys_opens_and_nothing_else_does() {
+        let keys = keys(&["first", "second"], "0.0.0.0:80").unwrap();
+        assert!(keys.check(&headers(&[("x-api-key", "first")])).is_ok());
+        assert!(keys.check(&headers(&[("x-api-key", "second")])).is_ok());
+        for wrong in ["", "firs", "first2", "First"] {
+            assert!(keys.check(&headers(&[("x-api-key", wrong)])).is_err(), "{wrong}");
+        }
+        assert!(keys.check(&headers(&[])).is_err());
+    }
+
+    #[test]
+    fn without_a_key_a_page_of_another_site_is_kept_out() {
+        let keys = keys(&[], LOOPBACK).unwrap();
+        assert!(keys.check(&headers(&[("host", LOOPBACK)])).is_ok());
+        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "http://127.0.0.1:8080")])).is_ok());
+        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "https://evil.example")])).is_err());
+        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "null")])).is_err());
+    }
+}

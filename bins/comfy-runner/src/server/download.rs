@@ -1,0 +1,195 @@
+//! Files from ComfyUI, streamed on to the caller.
+
+use actix_web::http::header::{
+    self, CONTENT_LENGTH, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderName,
+    HeaderValue,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use comfy_runner_client::FileReply;
+use comfy_runner_protocol::{Media, OutputFile};
+use serde::Deserialize;
+
+use super::State;
+use super::error::ApiError;
+
+/// What of ComfyUI's answer is the caller's business. Not its type and disposition: those are ours to say.
+const PASSED_BACK: [HeaderName; 5] = [
+    header::CONTENT_RANGE,
+    header::ACCEPT_RANGES,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::CACHE_CONTROL,
+];
+
+/// The query string of `view`.
+#[derive(Debug, Deserialize)]
+pub struct ViewQuery {
+    filename: String,
+    #[serde(rename = "type", default = "input_directory")]
+    kind: String,
+    #[serde(default)]
+    subfolder: String,
+}
+
+/// The query string of `result`.
+#[derive(Debug, Deserialize)]
+pub struct ResultQuery {
+    #[serde(default = "video")]
+    output_type: Media,
+}
+
+fn input_directory() -> String {
+    "input".to_owned()
+}
+
+fn video() -> Media {
+    Media::Video
+}
+
+/// `GET /api/comfyui/view`
+pub async fn view(
+    state: web::Data<State>,
+    query: web::Query<ViewQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let ViewQuery { filename, kind, subfolder } = query.into_inner();
+    let file = OutputFile { filename, subfolder, kind };
+    check_place(&file)?;
+    deliver(&state, &file, &request).await
+}
+
+/// `GET /api/run/result/{prompt_id}`
+pub async fn result(
+    state: web::Data<State>,
+    prompt_id: web::Path<String>,
+    query: web::Query<ResultQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let file = state.jobs.result(&state.client, &prompt_id, query.output_type).await?;
+    deliver(&state, &file, &request).await
+}
+
+/// Sees to it that a file's place stays inside ComfyUI's folders, whatever ComfyUI itself would make of it.
+fn check_place(file: &OutputFile) -> Result<(), ApiError> {
+    let bad = |what: &str| Err(ApiError::BadRequest(what.to_owned()));
+    let climbs = |part: &str| matches!(part, "." | "..");
+    let odd = |text: &str| text.contains(['\\', ':']) || text.chars().any(char::is_control);
+    if file.filename.is_empty()
+        || file.filename.contains('/')
+        || climbs(&file.filename)
+        || odd(&file.filename)
+    {
+        return bad("`filename` must be the plain name of a file; its folder goes into `subfolder`");
+    }
+    if file.subfolder.starts_with('/') || odd(&file.subfolder) || file.subfolder.split('/').any(climbs) {
+        return bad("`subfolder` must be a path below ComfyUI's folder, without `..`");
+    }
+    if !matches!(file.kind.as_str(), "input" | "output" | "temp") {
+        return bad("`type` is `input`, `output` or `temp`");
+    }
+    Ok(())
+}
+
+async fn deliver(state: &State, file: &OutputFile, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    let reply = state.client.view(file.into(), request.method().clone(), request.headers()).await.map_err(
+        |error| ApiError::NotFound(format!("cannot get \"{}\" from ComfyUI: {error}", file.filename)),
+    )?;
+    answer(reply, file, request.method() == Method::HEAD)
+}
+
+fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpResponse, ApiError> {
+    let status = reply.status;
+    if !status.is_success()
+        && status != StatusCode::NOT_MODIFIED
+        && status != StatusCode::RANGE_NOT_SATISFIABLE
+    {
+        return Err(ApiError::NotFound(format!("ComfyUI has no file \"{}\"", file.filename)));
+    }
+    let mut response = HttpResponse::build(status);
+    for name in PASSED_BACK {
+        if let Some(value) = reply.headers.get(&name) {
+            response.insert_header((name, value.clone()));
+        }
+    }
+    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    let length = reply.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if status == StatusCode::NOT_MODIFIED {
+        return Ok(response.finish());
+    }
+    let media_type = inline_media_type(&file.filename);
+    response.content_type(media_type.as_deref().unwrap_or("application/octet-stream"));
+    let disposition =
+        if media_type.is_some() { DispositionType::Inline } else { DispositionType::Attachment };
+    response.insert_header(content_disposition(disposition, &file.filename));
+    if let Some(length) = length {
+        response.no_chunking(length);
+    }
+    Ok(if head { response.body(()) } else { response.streaming(reply.body) })
+}
+
+/// The type under which a browser may show a file of this name. `None` for everything that could run in our name:
+/// HTML, SVG, scripts, and whatever is no picture, film or sound.
+fn inline_media_type(name: &str) -> Option<String> {
+    let guess = mime_guess::from_path(name).first()?;
+    let shown = matches!(guess.type_().as_str(), "image" | "video" | "audio") && guess.subtype() != "svg";
+    shown.then(|| guess.essence_str().to_owned())
+}
+
+/// RFC 6266: a plain name as it is; any other in ASCII for old readers and in UTF-8 for the rest.
+fn content_disposition(disposition: DispositionType, name: &str) -> ContentDisposition {
+    let plain = |c: char| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\' | '%');
+    let ascii: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    let mut parameters = vec![];
+    if ascii != name {
+        let value = name.chars().filter(|c| !c.is_control()).collect::<String>().into_bytes();
+        let charset = header::Charset::Ext("UTF-8".to_owned());
+        parameters.push(DispositionParam::FilenameExt(ExtendedValue { charset, language_tag: None, value }));
+    }
+    parameters.insert(0, DispositionParam::Filename(ascii));
+    ContentDisposition { disposition, parameters }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(filename: &str, subfolder: &str) -> OutputFile {
+        OutputFile { filename: filename.into(), subfolder: subfolder.into(), kind: "output".into() }
+    }
+
+    #[test]
+    fn no_name_or_subfolder_climbs_out() {
+        assert!(check_place(&place("a b.png", "20260324_143052_a1b2c3/final")).is_ok());
+        for name in ["", "..", "a/b.png", "..\\b.png", "/etc/passwd", "C:b.png", "a\r\nb.png", "a\0.png"] {
+            assert!(check_place(&place(name, "")).is_err(), "{name:?}");
+        }
+        for subfolder in ["..", "a/../..", "/etc", "a\\..\\b", "a/./b", "C:/x", "a\nb"] {
+            assert!(check_place(&place("a.png", subfolder)).is_err(), "{subfolder:?}");
+        }
+        let elsewhere = OutputFile { kind: "models".into(), ..place("a.png", "") };
+        assert!(check_place(&elsewhere).is_err());
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_the_header() {
+        let header = |name| content_disposition(DispositionType::Inline, name).to_string();
+        assert_eq!(header("final_00001.mp4"), r#"inline; filename="final_00001.mp4""#);
+        assert_eq!(header(r#"a"b.png"#), r#"inline; filename="a_b.png"; filename*=UTF-8''a%22b.png"#);
+        assert_eq!(header("ü.png"), r#"inline; filename="_.png"; filename*=UTF-8''%C3%BC.png"#);
+        assert!(!header("a\r\nSet-Cookie: x.png").contains(['\r', '\n']));
+    }
+
+    #[test]
+    fn only_pictures_films_and_sound_are_shown_in_place() {
+        assert_eq!(inline_media_type("a.mp4").as_deref(), Some("video/mp4"));
+        assert_eq!(inline_media_type("a.WEBM").as_deref(), Some("video/webm"));
+        assert_eq!(inline_media_type("a.png").as_deref(), Some("image/png"));
+        assert_eq!(inline_media_type("a.jpg").as_deref(), Some("image/jpeg"));
+        for name in
+            ["a.html", "a.svg", "a.svgz", "a.js", "a.json", "a.txt", "a.xhtml", "a", "a.png.html", "a.pdf"]
+        {
+            assert_eq!(inline_media_type(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Every error of the API: `{"detail": "..."}` with the status of the contract.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use comfy_runner_jobs::{ResultError, StatusError, SubmitError, UploadError};
+use comfy_runner_manifest::{LibraryError, ParamsError};
+use comfy_runner_protocol::NodeErrors;
+use serde::Serialize;
+
+use crate::assembly::RequestError;
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// 401: no key, or none that we know.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// 403: a page of another site.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// 400: the request is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 404: what it asks for is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// 405: not with this method.
+    #[error("{0}")]
+    WrongMethod(String),
+    /// 413: a part of the request is too large.
+    #[error("{0}")]
+    TooLarge(String),
+    /// 500: the folder of this workflow is broken.
+    #[error("{0}")]
+    BrokenWorkflow(String),
+    /// 501: nobody has written that yet.
+    #[error("{0}")]
+    NotImplemented(&'static str),
+    /// 503: not ready.
+    #[error("{0}")]
+    Unavailable(String),
+    /// 500: ComfyUI does not answer as it should.
+    #[error("{0}")]
+    ComfyUi(String),
+    /// 400: ComfyUI refuses the graph.
+    #[error("{detail}")]
+    Refused {
+        /// What is wrong, naming nodes by title.
+        detail: String,
+        /// ComfyUI's own words, for programs.
+        node_errors: NodeErrors,
+    },
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_errors: Option<&'a NodeErrors>,
+}
+
+impl ApiError {
+    /// The contract's answer to an upload that ComfyUI did not take.
+    pub fn for_upload(self) -> Self {
+        match self {
+            Self::ComfyUi(detail) => Self::ComfyUi(format!("Upload failed: {detail}")),
+            other => other,
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BrokenWorkflow(_) | Self::ComfyUi(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let node_errors = match self {
+            Self::Refused { node_errors, .. } => Some(node_errors),
+            _ => None,
+        };
+        HttpResponse::build(self.status_code()).json(Body { detail: self.to_string(), node_errors })
+    }
+}
+
+impl From<actix_web::error::QueryPayloadError> for ApiError {
+    fn from(error: actix_web::error::QueryPayloadError) -> Self {
+        Self::BadRequest(format!("the query string cannot be read: {error}"))
+    }
+}
+
+impl From<LibraryError> for ApiError {
+    fn from(error: LibraryError) -> Self {
+        match &error {
+            LibraryError::NotFound { .. } => Self::NotFound(error.to_string()),
+            LibraryError::Broken { .. } | LibraryError::Io(_) => {
+                tracing::error!("{error}");
+                Self::BrokenWorkflow(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ParamsError> for ApiError {
+    fn from(error: ParamsError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Params(error) => error.into(),
+            RequestError::Assemble(error) => Self::BadRequest(error.to_string()),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        match &error {
+            UploadError::Empty(_) | UploadError::NotMedia { .. } | UploadError::Source { .. } => {
+                Self::BadRequest(error.to_string())
+            }
+            UploadError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            UploadError::Client(_) => Self::ComfyUi(error.to_string()),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => {
+                Self::Refused { detail: refusal.detail, node_errors: refusal.node_errors }
+            }
+            SubmitError::Client(error) => Self::ComfyUi(error.to_string()),
+        }
+    }
+}
+
+impl From<StatusError> for ApiError {
+    fn from(error: StatusError) -> Self {
+        match &error {
+            StatusError::Unknown(_) => Self::NotFound(error.to_string()),
+            StatusError::Client(_) => Self::ComfyUi(error.to_string()),
+        }
+    }
+}
+
+impl From<ResultError> for ApiError {
+    fn from(error: ResultError) -> Self {
+        match error {
+            ResultError::Status(error) => error.into(),
+            other => Self::NotFound(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The multipart form of `build` and `execute`: `params`, and files on their way to ComfyUI.
+
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{self, Bytes};
+use comfy_runner_jobs::upload;
+use comfy_runner_manifest::Manifest;
+use futures::{StreamExt as _, TryStreamExt as _};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::State;
+use super::error::ApiError;
+use crate::assembly::check_before_files;
+
+/// The most that `params` may have: prompts are long, but not longer than this.
+const LARGEST_PARAMS: usize = 1 << 20;
+
+/// What a caller sent: values as they came, and the names under which ComfyUI stored the files.
+#[derive(Debug, Default)]
+pub struct Form {
+    /// The object in `params`.
+    pub params: Map<String, Value>,
+    /// Stored files by the input that they are for.
+    pub uploads: IndexMap<String, String>,
+}
+
+impl Form {
+    /// Reads the form, streaming each file to ComfyUI as it comes. Params that come before a file are checked before
+    /// it is passed on. No body at all is a form without parts.
+    pub async fn read(
+        request: &HttpRequest,
+        body: web::Payload,
+        manifest: &Manifest,
+        state: &State,
+    ) -> Result<Self, ApiError> {
+        let mut form = Self::default();
+        if has_no_body(request) {
+            return Ok(form);
+        }
+        let mut parts = multipart(request, body, state)?;
+        while let Some(part) = parts.try_next().await? {
+            let name = part.name().unwrap_or_default().to_owned();
+            if name == "params" {
+                form.params = read_params(part).await?;
+                continue;
+            }
+            let input = manifest.file_input(&name).ok_or_else(|| unknown_part(&name, manifest))?;
+            if form.uploads.contains_key(&input.id) {
+                return Err(ApiError::BadRequest(format!(
+                    "there are two files for the input \"{}\"",
+                    input.id
+                )));
+            }
+            check_before_files(manifest, &form.params)?;
+            let stored = store(part, state).await?;
+            form.uploads.insert(input.id.clone(), stored);
+        }
+        Ok(form)
+    }
+}
+
+/// Reads a form whose one part is a `file`, and streams it to ComfyUI.
+pub async fn read_upload(
+    request: &HttpRequest,
+    body: web::Payload,
+    state: &State,
+) -> Result<String, ApiError> {
+    let mut parts = multipart(request, body, state)?;
+    while let Some(part) = parts.try_next().await? {
+        if part.name() == Some("file") {
+            return store(part, state).await;
+        }
+    }
+    Err(ApiError::BadRequest("the form has no part `file`: send it as multipart/form-data".to_owned()))
+}
+
+/// The form's parts, unless the request already says that it is too large.
+fn multipart(request: &HttpRequest, body: web::Payload, state: &State) -> Result<Multipart, ApiError> {
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    // Beside a file there are the params and what holds the parts together.
+    if length.is_some_and(|length| length > state.max_upload.saturating_add(2 * LARGEST_PARAMS as u64)) {
+        return Err(ApiError::TooLarge(format!(
+            "the request is larger than the limit of {} bytes",
+            state.max_upload
+        )));
+    }
+    Ok(Multipart::new(request.headers(), body))
+}
+
+fn has_no_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    !headers.contains_key(CONTENT_TYPE) && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
+}
+
+/// Streams the file of a part to ComfyUI, and returns the name under which it is stored.
+async fn store(part: Field, state: &State) -> Result<String, ApiError> {
+    let name =
+        part.content_disposition().and_then(|header| header.get_filename()).unwrap_or("upload").to_owned();
+    Ok(upload(&state.client, &name, part.boxed_local(), state.max_upload).await?)
+}
+
+async fn read_params(mut part: Field) -> Result<Map<String, Value>, ApiError> {
+    let text = part
+        .bytes(LARGEST_PARAMS)
+        .await
+        .map_err(|_| ApiError::TooLarge(format!("`params` is larger than {LARGEST_PARAMS} bytes")))??;
+    parse_params(&text)
+}
+
+/// The object that `params` must be. Nothing at all is no values.
+fn parse_params(text: &Bytes) -> Result<Map<String, Value>, ApiError> {
+    if text.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(params)) => Ok(params),
+        Ok(_) => {
+            Err(ApiError::BadRequest("`params` must be a JSON object, from input ids to values".to_owned()))
+        }
+        Err(error) => Err(ApiError::BadRequest(format!("`params` is not valid JSON: {error}"))),
+    }
+}
+
+fn unknown_part(name: &str, manifest: &Manifest) -> ApiError {
+    let inputs = manifest.inputs.iter().filter(|input| input.kind.is_file());
+    let inputs: Vec<_> = inputs.map(|input| format!("`{}`", input.id)).collect();
+    ApiError::BadRequest(match inputs.as_slice() {
+        [] => format!(
+            "the form has a part \"{name}\", but this workflow takes no files; values go into `params`"
+        ),
+        inputs => format!(
+            "the form has a part \"{name}\", which this workflow does not take; values go into `params`, files into \
+             `input_image` or {}",
+            inputs.join(", ")
+        ),
+    })
+}
+
+impl From<MultipartError> for ApiError {
+    fn from(error: MultipartError) -> Self {
+        Self::BadRequest(format!("the body is not a multipart form that can be read: {error}"))
+    }
+}

@@ -1,0 +1,58 @@
+//! A line in the log for each request, and an id that ties it to what else was logged meanwhile.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use tracing::Instrument as _;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Middleware that logs each request. The path is logged, the query string, headers and body are not.
+///
+/// A caller's own `X-Request-Id` is taken when it is harmless, and the answer carries the id either way. Polls of a
+/// status are logged at debug level: they come by the thousand.
+pub async fn log_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let id = given_id(&request).unwrap_or_else(new_id);
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    let started = Instant::now();
+    let result = next.call(request).instrument(span.clone()).await;
+    let status = match &result {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    let (status, ms) = (status.as_u16(), started.elapsed().as_millis() as u64);
+    span.in_scope(|| match (status, is_poll(&path)) {
+        (500.., _) => tracing::warn!(%method, path, status, ms, "answered"),
+        (_, true) => tracing::debug!(%method, path, status, ms, "answered"),
+        (_, false) => tracing::info!(%method, path, status, ms, "answered"),
+    });
+    match result {
+        Ok(mut response) => {
+            response.headers_mut().insert(REQUEST_ID, id);
+            Ok(response)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn given_id(request: &ServiceRequest) -> Option<HeaderValue> {
+    let id = request.headers().get(REQUEST_ID)?;
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    (!id.is_empty() && id.len() <= 64 && id.as_bytes().iter().all(harmless)).then(|| id.clone())
+}
+
+fn new_id() -> HeaderValue {
+    let id = format!("{:016x}", rand::random::<u64>());
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+fn is_poll(path: &str) -> bool {
+    path.starts_with("/api/run/status/") || path == "/health" || path == "/ready"
+}

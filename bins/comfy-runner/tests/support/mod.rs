@@ -1,0 +1,216 @@
+//! A server with the sample library and a simulator behind it, and a caller that speaks its API.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use awc::body::MessageBody;
+use comfy_runner::server::{Server, Settings};
+use comfy_runner_client::Config;
+use comfy_runner_simulator::Simulator;
+use comfy_runner_workflow::Workflows;
+use serde_json::Value;
+
+/// Far more than anything here takes; a test that waits so long is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+/// A picture that is one.
+pub fn picture() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let image = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 128]));
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+pub fn settings(comfyui: &str) -> Settings {
+    Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        api_keys: Vec::new(),
+        max_upload: 1 << 20,
+        workers: Some(1),
+        comfyui: Config::new(comfyui.parse().unwrap()),
+    }
+}
+
+pub fn simulator() -> Simulator {
+    Simulator::builder().step_delay(Duration::ZERO).start().unwrap()
+}
+
+/// A caller of a server's API.
+pub struct Api {
+    pub base: String,
+    pub http: awc::Client,
+    handle: ServerHandle,
+}
+
+impl Api {
+    /// A server with the sample library.
+    pub fn start(comfyui: &str) -> Self {
+        Self::start_with(&settings(comfyui), &fixtures().join("workflows"))
+    }
+
+    pub fn start_with(settings: &Settings, workflows: &Path) -> Self {
+        let workflows = Arc::new(Workflows::open(workflows).unwrap());
+        let server = Server::bind(settings, workflows).unwrap();
+        let base = format!("http://{}", server.address());
+        let handle = server.handle();
+        actix_rt::spawn(server.run());
+        let http = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
+        Self { base, http, handle }
+    }
+
+    pub async fn stop(&self) {
+        self.handle.stop(false).await;
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.get_with(path, &[]).await
+    }
+
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let mut request = self.http.get(format!("{}{path}", self.base)).no_decompress();
+        for &(name, value) in headers {
+            request = request.insert_header((name, value));
+        }
+        Reply::of(request.send().await.unwrap()).await
+    }
+
+    pub async fn head(&self, path: &str) -> Reply {
+        Reply::of(self.http.head(format!("{}{path}", self.base)).send().await.unwrap()).await
+    }
+
+    /// Posts a multipart form.
+    pub async fn post(&self, path: &str, form: Form) -> Reply {
+        self.post_body(path, form.content_type(), form.body()).await
+    }
+
+    pub async fn post_body(
+        &self,
+        path: &str,
+        content_type: String,
+        body: impl MessageBody + 'static,
+    ) -> Reply {
+        let request = self.http.post(format!("{}{path}", self.base)).content_type(content_type);
+        Reply::of(request.send_body(body).await.unwrap()).await
+    }
+
+    /// Runs a workflow and returns the answer to `execute`.
+    pub async fn execute(&self, workflow: &str, params: Value) -> Value {
+        let reply = self.post(&format!("/api/run/{workflow}/execute"), Form::new().params(params)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()
+    }
+
+    /// Waits until a job is over, and returns its last status.
+    pub async fn wait(&self, prompt_id: &str) -> Value {
+        self.wait_until(prompt_id, |status| !matches!(status["status"].as_str(), Some("pending" | "running")))
+            .await
+    }
+
+    pub async fn wait_until(&self, prompt_id: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let reply = self.get(&format!("/api/run/status/{prompt_id}")).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            let status = reply.json();
+            if done(&status) {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "stuck at {status}");
+            actix_rt::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// An answer, with its body.
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
+    where
+        S: futures::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>> + Unpin,
+    {
+        let body = response.body().limit(512 << 20).await.unwrap_or_default().to_vec();
+        let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self { status: response.status(), headers, body }
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The `detail` of an error, which must be all that it says unless ComfyUI's node errors come along.
+    pub fn detail(&self) -> String {
+        let body = self.json();
+        let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(matches!(keys[..], ["detail"] | ["detail", "node_errors"]), "{body}");
+        body["detail"].as_str().unwrap().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// A multipart form.
+#[derive(Default)]
+pub struct Form {
+    parts: Vec<u8>,
+}
+
+const BOUNDARY: &str = "----comfy-runner-test";
+
+impl Form {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn params(self, params: Value) -> Self {
+        self.text("params", &params.to_string())
+    }
+
+    pub fn text(mut self, name: &str, text: &str) -> Self {
+        let head =
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
+        self.parts.extend(head.into_bytes());
+        self
+    }
+
+    pub fn file(mut self, name: &str, filename: &str, bytes: &[u8]) -> Self {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{filename}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        self.parts.extend(head.into_bytes());
+        self.parts.extend(bytes);
+        self.parts.extend(b"\r\n");
+        self
+    }
+
+    pub fn content_type(&self) -> String {
+        format!("multipart/form-data; boundary={BOUNDARY}")
+    }
+
+    pub fn body(self) -> Vec<u8> {
+        let mut body = self.parts;
+        body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
+        body
+    }
+}

@@ -1,0 +1,261 @@
+//! Files on their way to ComfyUI's input folder: what they may be, what they are called, how large they may get.
+//!
+//! A file is judged by its first bytes, not by what the caller calls it, and passes through without being held.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use comfy_runner_client::{Client, ClientError, Upload};
+use futures::stream::{self, Stream, StreamExt};
+use rand::RngExt;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// As many first bytes as it takes to know a kind of media: some containers name themselves late.
+const HEAD: usize = 4096;
+
+/// The longest stem that a name keeps, in bytes. With our prefix and an extension it stays far below the 255 bytes that
+/// file systems allow.
+const LONGEST_STEM: usize = 120;
+
+/// Why a file was not taken. Nothing of it remains on ComfyUI.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The file has no bytes.
+    #[error("the file \"{0}\" is empty")]
+    Empty(String),
+    /// The file is not what may be uploaded.
+    #[error("the file \"{name}\" is {found}; upload an image, a video or an audio file")]
+    NotMedia {
+        /// What the caller calls it.
+        name: String,
+        /// What its bytes are.
+        found: &'static str,
+    },
+    /// The file is larger than the limit.
+    #[error("the file \"{name}\" is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// What the caller calls it.
+        name: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The caller stopped in the middle, or sent what cannot be read.
+    #[error("the upload of \"{name}\" broke off: {reason}")]
+    Source {
+        /// What the caller calls it.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
+    /// ComfyUI did not take it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Streams a file to ComfyUI's input folder under a unique name, and returns that name.
+///
+/// `limit` is in bytes. The body is read no faster than ComfyUI takes it.
+pub async fn upload<S, E>(client: &Client, name: &str, body: S, limit: u64) -> Result<String, UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
+    let shown = shown_name(name);
+    let mut body = body.fuse();
+    let head = read_head(&shown, &mut body).await?;
+    let kind = recognise(&head).map_err(|found| match found {
+        None => UploadError::Empty(shown.clone()),
+        Some(found) => UploadError::NotMedia { name: shown.clone(), found },
+    })?;
+    let unique = unique_name(name, kind, OffsetDateTime::now_utc(), rand::rng().random());
+    let whole = stream::once(async move { Ok(head) }).chain(body);
+    // The limit and the caller's failures travel to us beside the stream: through the client they would come back
+    // as a request that broke.
+    let outcome = Outcome::default();
+    let limited = limited(Box::pin(whole), shown, limit, outcome.clone());
+    let stored = client.upload(&Upload::new(&unique, kind.media_type), limited).await;
+    match outcome.0.take() {
+        Some(error) => Err(error),
+        None => Ok(stored?.reference()),
+    }
+}
+
+/// A kind of media, as the first bytes of a file show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    media_type: &'static str,
+    extension: &'static str,
+}
+
+/// Knows media by its first bytes; otherwise says what stands there, or nothing for an empty file.
+fn recognise(head: &[u8]) -> Result<Kind, Option<&'static str>> {
+    if head.is_empty() {
+        return Err(None);
+    }
+    let Some(found) = infer::get(head) else {
+        return Err(Some("of no kind that is known"));
+    };
+    match found.matcher_type() {
+        infer::MatcherType::Image | infer::MatcherType::Video | infer::MatcherType::Audio => {
+            Ok(Kind { media_type: found.mime_type(), extension: found.extension() })
+        }
+        _ => Err(Some(found.mime_type())),
+    }
+}
+
+/// `20260324_143052_a1b2c3_myimage.png`: a name that nobody else has, made of the caller's own.
+///
+/// Only letters, digits, `.`, `_` and `-` remain of it, and an extension that belongs to another kind of file (a
+/// picture called `page.html`) is followed by the true one.
+fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> String {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let (stem, extension) = base.rsplit_once('.').unwrap_or((base, ""));
+    let fits = mime_guess::from_ext(extension).iter().any(|guess| {
+        kind.media_type.split_once('/').is_some_and(|(top, _)| guess.type_() == top)
+            && guess.subtype() != "svg+xml"
+    });
+    let (stem, extension) =
+        if fits { (stem, extension.to_ascii_lowercase()) } else { (base, kind.extension.to_owned()) };
+    let mut stem: String =
+        stem.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    while stem.len() > LONGEST_STEM {
+        stem.pop();
+    }
+    let stem = stem.trim_matches(['.', '_']);
+    let stem = if stem.is_empty() { "file" } else { stem };
+    let time = now
+        .format(format_description!("[year][month][day]_[hour][minute][second]"))
+        .unwrap_or_else(|_| now.unix_timestamp().to_string());
+    format!("{time}_{:06x}_{stem}.{extension}", random & 0xff_ffff)
+}
+
+/// The caller's name as an error may repeat it: one line, not too long.
+fn shown_name(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+async fn read_head<S, E>(shown: &str, body: &mut S) -> Result<Bytes, UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    let mut head = Vec::new();
+    while head.len() < HEAD {
+        match body.next().await {
+            None => break,
+            Some(Ok(bytes)) => head.extend_from_slice(&bytes),
+            Some(Err(error)) => {
+                return Err(UploadError::Source { name: shown.to_owned(), reason: error.to_string() });
+            }
+        }
+    }
+    Ok(head.into())
+}
+
+/// Why a stream ended early, for whoever drives it.
+#[derive(Clone, Default)]
+struct Outcome(Rc<RefCell<Option<UploadError>>>);
+
+/// Ends a stream with an error when the caller's does, or when it has had more than `limit` bytes.
+fn limited<S, E>(
+    body: S,
+    shown: String,
+    limit: u64,
+    outcome: Outcome,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + 'static
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
+    let mut passed = 0u64;
+    body.map(move |item| {
+        let error = match item {
+            Ok(bytes) => {
+                passed = passed.saturating_add(bytes.len() as u64);
+                if passed <= limit {
+                    return Ok(bytes);
+                }
+                UploadError::TooLarge { name: shown.clone(), limit }
+            }
+            Err(error) => UploadError::Source { name: shown.clone(), reason: error.to_string() },
+        };
+        let text = error.to_string();
+        *outcome.0.borrow_mut() = Some(error);
+        Err(std::io::Error::other(text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const PNG: Kind = Kind { media_type: "image/png", extension: "png" };
+
+    fn name(of: &str) -> String {
+        unique_name(of, PNG, datetime!(2026-03-24 14:30:52 UTC), 0xffa1_b2c3)
+    }
+
+    #[test]
+    fn a_name_is_unique_and_keeps_what_is_harmless_of_the_callers() {
+        assert_eq!(name("myimage.png"), "20260324_143052_a1b2c3_myimage.png");
+        assert_eq!(name("My Photo (1).PNG"), "20260324_143052_a1b2c3_My_Photo__1.png");
+        assert_eq!(name("füchse.png"), "20260324_143052_a1b2c3_füchse.png");
+    }
+
+    #[test]
+    fn no_name_climbs_out_of_the_folder_or_hides() {
+        for nasty in
+            ["../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "..", "", ".", ".hidden", "a\0b\r\n"]
+        {
+            let name = name(nasty);
+            assert!(
+                name.starts_with("20260324_143052_a1b2c3_") && name.ends_with(".png"),
+                "{nasty:?}: {name}"
+            );
+            assert!(
+                !name.contains(['/', '\\', '\0', '\r', '\n']) && !name.contains(".."),
+                "{nasty:?}: {name}"
+            );
+        }
+        assert!(name(&"long".repeat(1000)).len() < 200);
+    }
+
+    #[test]
+    fn a_picture_that_calls_itself_a_page_gets_its_true_extension() {
+        assert_eq!(name("page.html"), "20260324_143052_a1b2c3_page.html.png");
+        assert_eq!(name("drawing.svg"), "20260324_143052_a1b2c3_drawing.svg.png");
+        assert_eq!(name("film.mp4"), "20260324_143052_a1b2c3_film.mp4.png");
+        assert_eq!(name("photo.jpeg"), "20260324_143052_a1b2c3_photo.jpeg");
+        assert_eq!(name("no_extension"), "20260324_143052_a1b2c3_no_extension.png");
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_first_bytes() {
+        assert_eq!(recognise(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Ok(PNG));
+        assert_eq!(recognise(b"\xff\xd8\xff\xe0..").map(|kind| kind.media_type), Ok("image/jpeg"));
+        assert_eq!(
+            recognise(b"\0\0\0\x18ftypisom\0\0\0\0isommp41").map(|kind| kind.media_type),
+            Ok("video/mp4")
+        );
+        assert_eq!(recognise(b"ID3\x03\0\0\0").map(|kind| kind.media_type), Ok("audio/mpeg"));
+        assert_eq!(recognise(b""), Err(None));
+        for text in
+            [&b"<svg xmlns='x'></svg>"[..], b"<!DOCTYPE html><html>", b"#!/bin/sh\n", b"%PDF-1.7", b"hello"]
+        {
+            assert!(matches!(recognise(text), Err(Some(_))), "{text:?}");
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_stream_over_the_limit_ends_with_an_error_and_says_so_beside_it() {
+        let chunks = [Ok::<_, std::io::Error>(Bytes::from_static(b"12345")), Ok(Bytes::from_static(b"6"))];
+        let outcome = Outcome::default();
+        let passed: Vec<_> =
+            limited(stream::iter(chunks), "a.png".into(), 5, outcome.clone()).collect().await;
+        assert!(passed[0].is_ok() && passed[1].is_err());
+        assert!(matches!(*outcome.0.borrow(), Some(UploadError::TooLarge { limit: 5, .. })));
+    }
+}
