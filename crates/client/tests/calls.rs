@@ -1,0 +1,299 @@
+//! Calls that are answered as a whole, and every way in which an answer can be wrong.
+
+mod support;
+
+use std::time::Duration;
+
+use comfy_runner_client::{Client, ClientError, SubmitError, Unreachable};
+use comfy_runner_protocol::{Graph, PromptRequest};
+use mockito::{Matcher, Server, ServerGuard};
+use serde_json::{Value, json};
+use support::{client, config, raw, read_head};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+async fn answering(method: &str, path: &str, status: usize, body: &str) -> (ServerGuard, Client) {
+    let mut server = Server::new_async().await;
+    let mock = server.mock(method, path).with_status(status).with_header("content-type", "application/json");
+    mock.with_body(body).create_async().await;
+    let client = client(&server.url());
+    (server, client)
+}
+
+fn graph() -> Graph {
+    Graph::from_value(json!({"1": {"class_type": "EmptyImage", "inputs": {}}})).unwrap()
+}
+
+async fn submit(client: &Client) -> Result<comfy_runner_protocol::PromptAccepted, SubmitError> {
+    let graph = graph();
+    let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: "p", extra_data: None };
+    client.prompt(&request).await
+}
+
+#[actix_rt::test]
+async fn a_prompt_is_sent_with_our_ids_and_configured_headers_below_the_prefix() {
+    let mut server = Server::new_async().await;
+    let mock = server
+        .mock("POST", "/pod/7/prompt")
+        .match_header("authorization", "Bearer hush")
+        .match_header("content-type", Matcher::Regex("^application/json".into()))
+        .match_body(Matcher::Json(json!({
+            "prompt": {"1": {"class_type": "EmptyImage", "inputs": {}}}, "client_id": "c", "prompt_id": "p",
+        })))
+        .with_body(r#"{"prompt_id": "p", "number": 3, "node_errors": {}}"#)
+        .create_async()
+        .await;
+    let url = format!("{}/pod/7/", server.url());
+    let client = Client::new(config(&url).with_bearer("hush").unwrap()).unwrap();
+    assert_eq!(submit(&client).await.unwrap().number, 3.0);
+    mock.assert_async().await;
+}
+
+#[actix_rt::test]
+async fn a_refused_prompt_comes_with_its_node_errors() {
+    let refusal = json!({
+        "error": {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation"},
+        "node_errors": {"3": {"errors": [{"type": "value_not_in_list", "message": "no"}], "class_type": "K"}},
+    });
+    let (_server, client) = answering("POST", "/prompt", 400, &refusal.to_string()).await;
+    let Err(SubmitError::Refused(refused)) = submit(&client).await else { panic!("a refusal") };
+    assert_eq!(refused.node_errors["3"].errors[0].kind, "value_not_in_list");
+}
+
+#[actix_rt::test]
+async fn a_prompt_accepted_in_part_is_accepted_with_its_node_errors() {
+    let reply =
+        json!({"prompt_id": "p", "number": 1, "node_errors": {"5": {"errors": [], "class_type": "K"}}});
+    let (_server, client) = answering("POST", "/prompt", 200, &reply.to_string()).await;
+    assert_eq!(submit(&client).await.unwrap().node_errors.keys().collect::<Vec<_>>(), ["5"]);
+}
+
+#[actix_rt::test]
+async fn a_400_that_is_not_comfyuis_is_no_refusal() {
+    let (_server, client) = answering("POST", "/prompt", 400, "<html>bad gateway says no</html>").await;
+    let Err(SubmitError::Client(error)) = submit(&client).await else { panic!("an error") };
+    assert_eq!(error.status(), Some(400));
+}
+
+#[actix_rt::test]
+async fn a_server_error_is_told_by_status_and_never_by_its_body() {
+    let mut server = Server::new_async().await;
+    server
+        .mock("GET", "/queue")
+        .with_status(502)
+        .with_header("content-type", "text/html; charset=utf-8")
+        .with_body("<html>secret-hostname nginx</html>")
+        .create_async()
+        .await;
+    let error = client(&server.url()).queue().await.unwrap_err();
+    assert_eq!(error.status(), Some(502));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "ComfyUI at {} answered GET /queue with 502 (an HTML page; a proxy's, it seems)",
+            server.host_with_port()
+        )
+    );
+}
+
+#[actix_rt::test]
+async fn a_page_where_json_should_be_is_said_to_be_one() {
+    let mut server = Server::new_async().await;
+    server
+        .mock("GET", "/queue")
+        .with_header("content-type", "text/html")
+        .with_body("<html>")
+        .create_async()
+        .await;
+    let error = client(&server.url()).queue().await.unwrap_err().to_string();
+    assert!(error.contains("is this URL really ComfyUI's?") && !error.contains("<html>"), "{error}");
+}
+
+#[actix_rt::test]
+async fn json_of_another_shape_says_what_does_not_fit() {
+    let (_server, client) =
+        answering("GET", "/queue", 200, r#"{"queue_running": 3, "queue_pending": []}"#).await;
+    let error = client.queue().await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreadable { .. }));
+    assert!(error.to_string().contains("expected a sequence"), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_port_where_nobody_listens_is_refused_at_once() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = client(&format!("http://{address}")).system_stats().await.unwrap_err();
+    assert_eq!(
+        error,
+        ClientError::Unreachable { address: address.to_string(), reason: Unreachable::Refused }
+    );
+    assert!(error.is_unreachable() && error.to_string().contains("connection refused"));
+}
+
+#[actix_rt::test]
+async fn a_host_that_does_not_exist_is_said_not_to() {
+    let error = client("http://no-such-host.invalid:8188").queue().await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { reason: Unreachable::UnknownHost, .. }), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let error = client(&url).with_reply_timeout(Duration::from_millis(50)).queue().await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }));
+    assert!(error.to_string().ends_with("did not answer GET /queue within 0.05 s"), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_server_that_stops_in_the_middle_of_its_answer_is_given_up() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"queue").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let error = client(&url).with_reply_timeout(Duration::from_millis(50)).queue().await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+}
+
+#[actix_rt::test]
+async fn an_answer_that_is_cut_short_is_no_answer() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        // What came would be good JSON.
+        let cut =
+            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"queue_running\": [], \"queue_pending\": []}";
+        socket.write_all(cut).await.unwrap();
+    })
+    .await;
+    let error = client(&url).queue().await.unwrap_err();
+    assert!(matches!(error, ClientError::BrokenOff { .. }), "{error}");
+}
+
+#[actix_rt::test]
+async fn what_speaks_no_http_is_told_so() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        socket.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let error = client(&url).queue().await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::BrokenOff { .. }) && error.to_string().contains("no HTTP"),
+        "{error}"
+    );
+}
+
+#[actix_rt::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n{").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let error = client(&url).object_info().await.unwrap_err();
+    assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_kept_connection_that_was_closed_meanwhile_is_no_error_for_a_question() {
+    let answer = r#"{"queue_running": [], "queue_pending": []}"#;
+    let url = raw(move |number, mut socket| async move {
+        // The second question on the first connection is answered by closing it.
+        read_head(&mut socket).await;
+        let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+        socket.write_all(reply.as_bytes()).await.unwrap();
+        if number == 0 {
+            read_head(&mut socket).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let client = client(&url);
+    client.queue().await.unwrap();
+    client.queue().await.unwrap();
+}
+
+#[actix_rt::test]
+async fn a_prompt_is_never_sent_twice() {
+    let url = raw(move |number, mut socket| async move {
+        read_head(&mut socket).await;
+        if number > 0 {
+            let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{\"prompt_id\": \"p\"}";
+            socket.write_all(reply).await.unwrap();
+        }
+    })
+    .await;
+    let Err(SubmitError::Client(error)) = submit(&client(&url)).await else { panic!("an error") };
+    assert!(matches!(error, ClientError::BrokenOff { .. }) && !error.is_unreachable(), "{error}");
+}
+
+#[actix_rt::test]
+async fn redirects_are_not_followed_but_told_without_their_query() {
+    let mut server = Server::new_async().await;
+    let login = "https://login.example.org/in?token=secret";
+    server.mock("GET", "/queue").with_status(302).with_header("location", login).create_async().await;
+    let error = client(&server.url()).queue().await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("with 302: it redirects to https://login.example.org; write the final URL"),
+        "{error}"
+    );
+}
+
+#[actix_rt::test]
+async fn an_unknown_prompt_has_no_history_and_no_id_can_leave_its_place() {
+    let mut server = Server::new_async().await;
+    let empty = server.mock("GET", Matcher::Any).with_body("{}").expect(2).create_async().await;
+    let client = client(&server.url());
+    for id in ["gone", "..", ".", "", "../queue?x=1"] {
+        assert_eq!(client.history(id).await.unwrap(), None);
+    }
+    empty.assert_async().await;
+    let inside = Matcher::Regex("^/history/(gone|..%2Fqueue%3Fx%3D1)$".into());
+    server.mock("GET", inside).with_body("{}").create_async().await;
+    assert_eq!(client.history("../queue?x=1").await.unwrap(), None);
+}
+
+#[actix_rt::test]
+async fn the_history_of_a_prompt_is_its_entry() {
+    let entry =
+        json!({"p": {"prompt": [], "outputs": {}, "status": {"status_str": "success", "completed": true}}});
+    let (_server, client) = answering("GET", "/history/p", 200, &entry.to_string()).await;
+    assert!(client.history("p").await.unwrap().unwrap().succeeded());
+}
+
+#[actix_rt::test]
+async fn interrupting_and_deleting_name_the_one_prompt() {
+    let mut server = Server::new_async().await;
+    let interrupt = server.mock("POST", "/interrupt").match_body(Matcher::Json(json!({"prompt_id": "p"})));
+    let interrupt = interrupt.create_async().await;
+    let delete = server.mock("POST", "/queue").match_body(Matcher::Json(json!({"delete": ["q"]})));
+    let delete = delete.create_async().await;
+    let client = client(&server.url());
+    client.interrupt("p").await.unwrap();
+    client.delete_pending("q").await.unwrap();
+    interrupt.assert_async().await;
+    delete.assert_async().await;
+}
+
+#[actix_rt::test]
+async fn node_schemas_of_a_real_comfyui_are_read() {
+    let path = format!("{}/../../fixtures/object_info/0.3.64.json", env!("CARGO_MANIFEST_DIR"));
+    let (_server, client) =
+        answering("GET", "/object_info", 200, &std::fs::read_to_string(path).unwrap()).await;
+    assert_eq!(client.object_info().await.unwrap().len(), 478);
+}
+
+#[actix_rt::test]
+async fn system_stats_tell_the_version() {
+    let stats = json!({"system": {"comfyui_version": "0.3.64", "argv": []}, "devices": [{"name": "cpu"}]});
+    let (_server, client) = answering("GET", "/system_stats", 200, &stats.to_string()).await;
+    assert_eq!(client.system_stats().await.unwrap().comfyui_version(), Some("0.3.64"));
+    let raw: Value = serde_json::from_slice(&client.get_raw("/system_stats").await.unwrap()).unwrap();
+    assert_eq!(raw, stats);
+}

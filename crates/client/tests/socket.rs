@@ -1,0 +1,296 @@
+//! The WebSocket, against a server that does to it what networks and ComfyUIs do.
+
+mod support;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_http::ws::Item;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_ws::{AggregatedMessage, Session};
+use bytes::Bytes;
+use comfy_runner_client::{Client, Event, Events};
+use comfy_runner_protocol::{ImageFormat, Message, Preview, PreviewMetadata};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
+use support::{client, config, raw, read_head};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+/// What the server does with each connection, after the client has said its first message.
+type Script = fn(usize, Session, Incoming) -> LocalBoxFuture<'static, ()>;
+type Incoming = actix_ws::AggregatedMessageStream;
+
+/// A ComfyUI of which there is nothing but `/ws`. It checks the client id and the feature flags.
+async fn comfyui(script: Script) -> String {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let server = HttpServer::new(move || {
+        let connections = Arc::clone(&connections);
+        let ws = move |request: HttpRequest, stream: web::Payload| {
+            let number = connections.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert_eq!(request.query_string(), "clientId=our%20id");
+                let (response, session, incoming) = actix_ws::handle(&request, stream)?;
+                let mut incoming = incoming.aggregate_continuations();
+                actix_web::rt::spawn(async move {
+                    let first = incoming.next().await.unwrap().unwrap();
+                    let AggregatedMessage::Text(flags) = first else { panic!("no feature flags") };
+                    assert!(flags.contains(r#""supports_preview_metadata": true"#), "{flags}");
+                    script(number, session, incoming).await;
+                });
+                Ok::<HttpResponse, actix_web::Error>(response)
+            }
+        };
+        App::new().route("/ws", web::get().to(ws))
+    });
+    let server = server.workers(1).bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.addrs()[0]);
+    actix_rt::spawn(server.run());
+    url
+}
+
+async fn next(events: &mut Events) -> Event {
+    tokio::time::timeout(Duration::from_secs(20), events.next())
+        .await
+        .expect("an event in time")
+        .expect("an event")
+}
+
+async fn lost(events: &mut Events) -> String {
+    match next(events).await {
+        Event::Disconnected { reason } => reason,
+        other => panic!("it should be lost, but: {other:?}"),
+    }
+}
+
+fn executing(prompt: &str, node: &str) -> String {
+    format!(r#"{{"type": "executing", "data": {{"node": "{node}", "prompt_id": "{prompt}"}}}}"#)
+}
+
+fn is_executing(event: &Event, prompt: &str, node: &str) -> bool {
+    matches!(event, Event::Message(Message::Executing { prompt_id: Some(p), node: Some(n), .. }) if p == prompt && n == node)
+}
+
+#[actix_rt::test]
+async fn messages_of_all_prompts_and_both_kinds_of_preview_come_in_order() {
+    let url = comfyui(|_, mut session, mut incoming| {
+        async move {
+            session.text(executing("a", "1")).await.unwrap();
+            session.text(executing("b", "2")).await.unwrap();
+            let metadata = PreviewMetadata {
+                node_id: "2".into(),
+                prompt_id: "b".into(),
+                display_node_id: None,
+                parent_node_id: None,
+                real_node_id: None,
+                image_type: "image/png".into(),
+            };
+            for metadata in [None, Some(metadata)] {
+                let preview = Preview { format: ImageFormat::Png, image: b"picture", metadata };
+                session.binary(preview.to_frame().unwrap()).await.unwrap();
+            }
+            incoming.next().await;
+        }
+        .boxed_local()
+    })
+    .await;
+    let mut events = client(&url).events("our id");
+    assert_eq!(next(&mut events).await, Event::Connected);
+    assert!(is_executing(&next(&mut events).await, "a", "1"));
+    assert!(is_executing(&next(&mut events).await, "b", "2"));
+    for prompt in [None, Some("b")] {
+        let Event::Preview { format, image, metadata } = next(&mut events).await else { panic!("a preview") };
+        assert_eq!((format, &image[..]), (ImageFormat::Png, &b"picture"[..]));
+        assert_eq!(metadata.as_ref().map(|metadata| metadata.prompt_id.as_str()), prompt);
+    }
+}
+
+#[actix_rt::test]
+async fn junk_fragments_and_frames_of_megabytes_do_no_harm() {
+    let url = comfyui(|_, mut session, mut incoming| {
+        async move {
+            session.text("").await.unwrap();
+            session.text("{\"type\": 3}").await.unwrap();
+            session.text("{\"type\": \"crystools.monitor\", \"data\": {}}").await.unwrap();
+            session.binary(vec![0, 0, 0, 4, 255, 255, 255, 255]).await.unwrap();
+            session.binary(vec![0, 0, 0, 77]).await.unwrap();
+            session.ping(b"are you there").await.unwrap();
+            let pong = incoming.next().await;
+            assert!(
+                matches!(pong, Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Ping(_)))),
+                "{pong:?}"
+            );
+            let (one, two) = (executing("a", "1"), executing("a", "2"));
+            let (start, end) = one.split_at(20);
+            session.continuation(Item::FirstText(Bytes::from(start.to_owned()))).await.unwrap();
+            session.ping(b"").await.unwrap();
+            session.continuation(Item::Last(Bytes::from(end.to_owned()))).await.unwrap();
+            let picture = vec![7; 20 * 1024 * 1024];
+            let preview = Preview { format: ImageFormat::Jpeg, image: &picture, metadata: None };
+            session.binary(preview.to_frame().unwrap()).await.unwrap();
+            session.text(two).await.unwrap();
+            while incoming.next().await.is_some() {}
+        }
+        .boxed_local()
+    })
+    .await;
+    let mut events = client(&url).events("our id");
+    assert_eq!(next(&mut events).await, Event::Connected);
+    assert!(is_executing(&next(&mut events).await, "a", "1"));
+    let Event::Preview { image, .. } = next(&mut events).await else { panic!("a preview") };
+    assert_eq!(image.len(), 20 * 1024 * 1024);
+    assert!(is_executing(&next(&mut events).await, "a", "2"));
+}
+
+#[actix_rt::test]
+async fn a_socket_that_is_cut_comes_back_and_says_so_each_time() {
+    let url = comfyui(|number, mut session, _| {
+        async move {
+            session.text(executing("a", &number.to_string())).await.unwrap();
+            if number < 3 {
+                session.close(None).await.unwrap();
+            } else {
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed_local()
+    })
+    .await;
+    let mut events = client(&url).events("our id");
+    for number in 0..4 {
+        assert_eq!(next(&mut events).await, Event::Connected);
+        assert!(is_executing(&next(&mut events).await, "a", &number.to_string()));
+        if number < 3 {
+            assert!(lost(&mut events).await.contains("closed"));
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_comfyui_that_is_not_there_is_told_once_and_waited_for() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut events = client(&format!("http://{address}")).events("our id");
+    let reason = lost(&mut events).await;
+    assert!(reason.contains("connection refused") && reason.contains(&address.to_string()), "{reason}");
+    // Attempts go on, at pauses of at most 50 ms, and none of them is an event.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    let attempt = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
+    attempt.expect("a further attempt").unwrap();
+    assert!(events.next().now_or_never().is_none());
+}
+
+#[actix_rt::test]
+async fn a_connection_without_a_sign_of_life_is_given_up() {
+    // It takes the handshake and is never heard of again, as a machine whose cable was pulled.
+    let url = raw(async |_, mut socket| {
+        use tokio::io::AsyncWriteExt;
+        let head = read_head(&mut socket).await;
+        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap().to_owned();
+        let accept = actix_http::ws::hash_key(key.as_bytes());
+        let accept = std::str::from_utf8(&accept).unwrap();
+        let reply = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
+        );
+        socket.write_all(reply.as_bytes()).await.unwrap();
+        while socket.read_u8().await.is_ok() {}
+    })
+    .await;
+    let mut config = config(&url);
+    config.socket.ping_every = Duration::from_millis(20);
+    config.socket.silence_max = Duration::from_millis(100);
+    let mut events = Client::new(config).unwrap().events("our id");
+    assert_eq!(next(&mut events).await, Event::Connected);
+    assert!(lost(&mut events).await.contains("no sign of life for 0.1 s"));
+    assert_eq!(next(&mut events).await, Event::Connected);
+}
+
+#[actix_rt::test]
+async fn a_connection_that_answers_pings_is_kept_however_quiet() {
+    let url = comfyui(|_, mut session, mut incoming| {
+        async move {
+            let mut pings = 0;
+            while let Some(Ok(message)) = incoming.next().await {
+                if let AggregatedMessage::Ping(payload) = message {
+                    session.pong(&payload).await.unwrap();
+                    pings += 1;
+                    if pings == 40 {
+                        session.text(executing("a", "still here")).await.unwrap();
+                    }
+                }
+            }
+        }
+        .boxed_local()
+    })
+    .await;
+    let mut config = config(&url);
+    config.socket.ping_every = Duration::from_millis(20);
+    // Forty pings take twice as long.
+    config.socket.silence_max = Duration::from_millis(400);
+    let mut events = Client::new(config).unwrap().events("our id");
+    assert_eq!(next(&mut events).await, Event::Connected);
+    assert!(is_executing(&next(&mut events).await, "a", "still here"));
+}
+
+#[actix_rt::test]
+async fn a_slow_receiver_misses_previews_but_never_a_message() {
+    let url = comfyui(|_, mut session, mut incoming| {
+        async move {
+            let preview = Preview { format: ImageFormat::Png, image: &[1; 1000], metadata: None };
+            let frame = preview.to_frame().unwrap();
+            for node in 0..500 {
+                session.text(executing("a", &node.to_string())).await.unwrap();
+                session.binary(frame.clone()).await.unwrap();
+            }
+            incoming.next().await;
+        }
+        .boxed_local()
+    })
+    .await;
+    let mut config = config(&url);
+    config.socket.buffered_events = 8;
+    let mut events = Client::new(config).unwrap().events("our id");
+    assert_eq!(next(&mut events).await, Event::Connected);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (mut node, mut previews) = (0, 0);
+    while node < 500 {
+        match next(&mut events).await {
+            Event::Preview { .. } => previews += 1,
+            event => {
+                assert!(is_executing(&event, "a", &node.to_string()), "{node}: {event:?}");
+                node += 1;
+            }
+        }
+    }
+    assert!(previews < 500);
+}
+
+#[actix_rt::test]
+async fn a_refused_handshake_is_told_with_its_status() {
+    let mut server = mockito::Server::new_async().await;
+    server.mock("GET", "/ws?clientId=our%20id").with_status(403).create_async().await;
+    let mut events = client(&server.url()).events("our id");
+    let reason = lost(&mut events).await;
+    assert!(reason.contains("answered GET /ws with 403: a header that it asks for is missing"), "{reason}");
+}
+
+#[actix_rt::test]
+async fn the_socket_closes_when_nobody_listens_any_more() {
+    let (closed, mut is_closed) = tokio::sync::mpsc::unbounded_channel();
+    let url = raw(move |_, mut socket| {
+        let closed = closed.clone();
+        async move {
+            read_head(&mut socket).await;
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+            closed.send(()).unwrap();
+        }
+    })
+    .await;
+    let client = Rc::new(client(&url));
+    let events = client.events("our id");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(events);
+    tokio::time::timeout(Duration::from_secs(20), is_closed.recv()).await.expect("it closes").unwrap();
+}

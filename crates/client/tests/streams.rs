@@ -1,0 +1,262 @@
+//! Files that come and go as streams.
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_multipart::Multipart;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use awc::http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
+use awc::http::{Method, StatusCode};
+use bytes::Bytes;
+use comfy_runner_client::{Client, ClientError, FileQuery, Upload};
+use futures::{TryStreamExt, stream};
+use serde_json::json;
+use support::{client, config, raw, read_head};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+const FILE: FileQuery<'static> = FileQuery { filename: "a b&c.png", subfolder: "x/final", kind: "output" };
+
+async fn serve(routes: fn(&mut web::ServiceConfig)) -> Client {
+    let server =
+        HttpServer::new(move || App::new().configure(routes)).workers(1).bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.addrs()[0]);
+    actix_rt::spawn(server.run());
+    client(&url)
+}
+
+async fn body(reply: comfy_runner_client::FileReply) -> Result<Vec<u8>, ClientError> {
+    reply
+        .body
+        .try_fold(Vec::new(), async |mut all, more| {
+            Ok({
+                all.extend_from_slice(&more);
+                all
+            })
+        })
+        .await
+}
+
+#[actix_rt::test]
+async fn a_file_is_asked_for_by_its_exact_name_with_the_callers_range_and_nothing_else_of_his() {
+    async fn view(request: HttpRequest) -> HttpResponse {
+        assert_eq!(request.query_string(), "filename=a%20b%26c.png&subfolder=x%2Ffinal&type=output");
+        let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header("range").as_deref(), Some("bytes=1-3"));
+        assert_eq!(header("if-none-match").as_deref(), Some("\"tag\""));
+        assert_eq!((header("cookie"), header("x-api-key")), (None, None));
+        HttpResponse::PartialContent()
+            .insert_header(("content-range", "bytes 1-3/5"))
+            .insert_header(("set-cookie", "a=b"))
+            .body("bcd")
+    }
+    let client = serve(|app| {
+        app.route("/view", web::get().to(view));
+    })
+    .await;
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (RANGE, "bytes=1-3"),
+        (IF_NONE_MATCH, "\"tag\""),
+        (HeaderName::from_static("cookie"), "session=1"),
+        (HeaderName::from_static("x-api-key"), "secret"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let reply = client.view(FILE, Method::GET, &headers).await.unwrap();
+    assert_eq!(reply.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(reply.headers.get("content-range").unwrap(), "bytes 1-3/5");
+    assert!(reply.headers.get("set-cookie").is_none());
+    assert_eq!(body(reply).await.unwrap(), b"bcd");
+}
+
+#[actix_rt::test]
+async fn head_and_not_modified_end_without_a_body_whatever_length_they_announce() {
+    for (method, head) in [
+        (Method::HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 304 Not Modified\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"),
+    ] {
+        let url = raw(async move |_, mut socket| {
+            read_head(&mut socket).await;
+            socket.write_all(head.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let reply = client(&url).view(FILE, method, &HeaderMap::new()).await.unwrap();
+        assert!(head.contains(reply.status.as_str()));
+        assert_eq!(body(reply).await.unwrap(), b"");
+    }
+}
+
+#[actix_rt::test]
+async fn a_stream_that_moves_on_is_not_cut_however_long_it_takes_and_one_that_stops_is() {
+    let idle = Duration::from_millis(400);
+    let url = raw(move |number, mut socket| async move {
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n").await.unwrap();
+        for _ in 0..12 {
+            tokio::time::sleep(idle / 8).await;
+            socket.write_all(b"x").await.unwrap();
+            if number == 1 {
+                std::future::pending::<()>().await;
+            }
+        }
+    })
+    .await;
+    let mut config = config(&url);
+    config.timeouts.idle = idle;
+    let client = Client::new(config).unwrap();
+    let moving = client.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+    assert_eq!(body(moving).await.unwrap().len(), 12);
+    let stopping = client.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+    assert!(matches!(body(stopping).await, Err(ClientError::TimedOut { .. })));
+}
+
+#[actix_rt::test]
+async fn a_file_that_is_cut_short_ends_in_an_error() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhalf").await.unwrap();
+    })
+    .await;
+    let reply = client(&url).view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+    assert!(matches!(body(reply).await, Err(ClientError::BrokenOff { .. })));
+}
+
+#[actix_rt::test]
+async fn many_files_that_nobody_reads_do_not_hold_up_the_small_calls() {
+    async fn view() -> HttpResponse {
+        HttpResponse::Ok().streaming(stream::pending::<Result<Bytes, std::io::Error>>())
+    }
+    async fn queue() -> HttpResponse {
+        HttpResponse::Ok().json(json!({"queue_running": [], "queue_pending": []}))
+    }
+    let client = serve(|app| {
+        app.route("/view", web::get().to(view)).route("/queue", web::get().to(queue));
+    })
+    .await;
+    let mut open = Vec::new();
+    for _ in 0..150 {
+        open.push(client.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap());
+    }
+    client.queue().await.unwrap();
+}
+
+async fn keep(mut form: Multipart) -> HttpResponse {
+    let mut fields = serde_json::Map::new();
+    while let Some(mut field) = form.try_next().await.unwrap() {
+        let name = field.name().unwrap().to_owned();
+        let file = field.content_disposition().unwrap().get_filename().map(str::to_owned);
+        let kind = field.content_type().map(ToString::to_string);
+        let (mut length, mut start) = (0, Vec::new());
+        while let Some(chunk) = field.try_next().await.unwrap() {
+            length += chunk.len();
+            start.extend(chunk.iter().take(20 - start.len().min(20)));
+        }
+        let start = String::from_utf8_lossy(&start).into_owned();
+        fields.insert(name, json!({"start": start, "length": length, "file": file, "kind": kind}));
+    }
+    assert_eq!(fields["subfolder"]["start"], "job");
+    assert_eq!(fields["overwrite"]["start"], "true");
+    assert_eq!(fields["image"]["kind"], "image/png");
+    let name = format!("{}-{}", fields["image"]["length"], fields["image"]["file"].as_str().unwrap());
+    HttpResponse::Ok().json(json!({"name": name, "subfolder": "job", "type": fields["type"]["start"]}))
+}
+
+#[actix_rt::test]
+async fn an_upload_arrives_whole_with_and_without_a_known_length() {
+    let client = serve(|app| {
+        app.route("/upload/image", web::post().to(keep));
+    })
+    .await;
+    for length in [Some(3_000_000), None] {
+        let upload =
+            Upload { subfolder: "job", overwrite: true, length, ..Upload::new("käse 1.png", "image/png") };
+        let chunks = (0..30).map(|_| Ok::<_, String>(Bytes::from(vec![b'x'; 100_000])));
+        let uploaded = client.upload(&upload, stream::iter(chunks)).await.unwrap();
+        assert_eq!(uploaded.reference(), "job/3000000-käse 1.png");
+        assert_eq!(uploaded.into_file().kind, "input");
+    }
+}
+
+/// A server that hands over every byte it hears, and whether the client closed.
+async fn listening() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (heard, received) = mpsc::unbounded_channel();
+    let url = raw(move |_, mut socket| {
+        let heard = heard.clone();
+        async move {
+            let mut all = Vec::new();
+            // An error is a reset: a close as well.
+            let _ = socket.read_to_end(&mut all).await;
+            heard.send(all).unwrap();
+        }
+    })
+    .await;
+    (url, received)
+}
+
+#[actix_rt::test]
+async fn an_upload_whose_source_fails_is_cut_before_its_end() {
+    for (length, chunks) in [
+        (Some(1000), vec![Ok(Bytes::from("some")), Err("the caller hung up")]),
+        (None, vec![Ok(Bytes::from("some")), Err("the caller hung up")]),
+        (Some(1000), vec![Ok(Bytes::from("too little"))]),
+        (Some(3), vec![Ok(Bytes::from("too much"))]),
+    ] {
+        let (url, mut received) = listening().await;
+        let upload = Upload { length, ..Upload::new("a.png", "image/png") };
+        let error = client(&url).upload(&upload, stream::iter(chunks)).await.unwrap_err();
+        assert!(matches!(error, ClientError::Source(_)), "{error}");
+        let heard = received.recv().await.unwrap();
+        let heard = String::from_utf8_lossy(&heard);
+        assert!(!heard.contains("--\r\n"), "the closing boundary must not come: {heard}");
+        assert!(!heard.ends_with("0\r\n\r\n"), "nor the last chunk: {heard}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_upload_is_read_only_as_fast_as_it_is_taken() {
+    // The server takes the head and then nothing: a source without end must not fill our memory.
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut config = config(&url);
+    config.timeouts.idle = Duration::from_millis(300);
+    let taken = Rc::new(RefCell::new(0usize));
+    let source = stream::repeat_with({
+        let taken = Rc::clone(&taken);
+        move || {
+            *taken.borrow_mut() += 64 * 1024;
+            Ok::<_, String>(Bytes::from(vec![0; 64 * 1024]))
+        }
+    });
+    let upload = Upload::new("endless.png", "image/png");
+    let error = Client::new(config).unwrap().upload(&upload, source).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    // What the system's socket buffers hold, and no more.
+    assert!(*taken.borrow() < 64 * 1024 * 1024, "{}", taken.borrow());
+}
+
+#[actix_rt::test]
+async fn an_upload_that_is_too_large_for_comfyui_says_so() {
+    async fn refuse(mut form: Multipart) -> HttpResponse {
+        while let Some(mut field) = form.try_next().await.unwrap() {
+            while field.try_next().await.unwrap().is_some() {}
+        }
+        HttpResponse::PayloadTooLarge().finish()
+    }
+    let client = serve(|app| {
+        app.route("/upload/image", web::post().to(refuse));
+    })
+    .await;
+    let source = stream::iter([Ok::<_, String>(Bytes::from("x"))]);
+    let error = client.upload(&Upload::new("a.png", "image/png"), source).await.unwrap_err();
+    assert_eq!(error.status(), Some(413));
+    assert!(error.to_string().contains("--max-upload-size"), "{error}");
+}
