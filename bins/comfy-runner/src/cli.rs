@@ -16,9 +16,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         comfy-runner run text-to-image --workflows ./workflows -p prompt=\"a red fox\" -o out"
 )]
 pub struct Cli {
-    /// What is logged to stderr: a level, or tracing directives such as `info,comfy_runner_client=debug`
-    #[arg(long, global = true, env = "COMFY_RUNNER_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// What is logged to stderr: a level, or tracing directives such as `info,comfy_runner_client=debug` [default: info
+    /// for serve, warn for the rest]
+    #[arg(long, global = true, env = "COMFY_RUNNER_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
     /// How log lines are written
     #[arg(long, global = true, env = "COMFY_RUNNER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

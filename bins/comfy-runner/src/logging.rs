@@ -7,6 +7,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 
+/// What a server logs unless told otherwise: actix's own threads are no news.
+pub const SERVER: &str = "info,actix_server=warn";
+
+/// What a command that a person waits for logs: it says itself how it goes.
+pub const COMMAND: &str = "warn";
+
 /// Starts logging, for the rest of the process.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| {

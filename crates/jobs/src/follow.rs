@@ -50,7 +50,7 @@ impl Jobs {
         match event {
             Event::Connected => return News::Connected,
             Event::Disconnected { reason } => {
-                tracing::warn!(%reason, "the connection to ComfyUI is lost");
+                tracing::warn!(%reason, "no connection to ComfyUI; trying again");
                 for job in self.table().open() {
                     job.gap = true;
                 }

@@ -63,6 +63,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
             handle.stop(true).await;
             bail!("{error:#}");
         }
+        eprintln!("the picture is saved at");
         println!("{}", picture?.display());
         if options.once {
             handle.stop(true).await;

@@ -19,7 +19,9 @@ use crate::logging;
 
 /// Runs what the command line says. An error goes to stderr, and the exit code is 1.
 pub fn main(cli: Cli) -> ExitCode {
-    let result = logging::start(&cli.log, cli.log_format).and_then(|()| match cli.command {
+    let default = if matches!(cli.command, Command::Serve(_)) { logging::SERVER } else { logging::COMMAND };
+    let filter = cli.log.as_deref().unwrap_or(default);
+    let result = logging::start(filter, cli.log_format).and_then(|()| match cli.command {
         Command::Serve(serve) => self::serve::serve(serve),
         Command::Demo(demo) => self::demo::demo(demo),
         Command::Run(run) => self::run::run(run),

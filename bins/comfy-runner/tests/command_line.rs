@@ -1,0 +1,251 @@
+//! The real binary, as a person or a script runs it.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{fixtures, picture, simulator};
+
+/// The command, with nothing of this environment's configuration.
+fn comfy_runner(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_comfy-runner"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMFY")) {
+        command.env_remove(name);
+    }
+    command.args(args).env("COMFY_RUNNER_WORKFLOWS", fixtures().join("workflows")).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    comfy_runner(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The files that a command printed the paths of.
+fn saved(output: &Output) -> Vec<Vec<u8>> {
+    assert!(output.status.success(), "{}", stderr(output));
+    stdout(output).lines().map(|path| std::fs::read(path).expect(path)).collect()
+}
+
+fn write_workflow(library: &Path, id: &str, manifest: &str, graph: &str) {
+    let folder = library.join(id);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("manifest.yaml"), manifest).unwrap();
+    std::fs::write(folder.join("workflow.json"), graph).unwrap();
+}
+
+#[test]
+fn the_demo_makes_a_real_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        run(&["demo", "--once", "--listen", "127.0.0.1:0", "--output", folder.path().to_str().unwrap()]);
+    let files = saved(&output);
+    assert_eq!(files.len(), 1);
+    let picture = image::load_from_memory(&files[0]).unwrap();
+    assert!(picture.width() >= 256 && picture.height() >= 256);
+    assert!(stderr(&output).contains("simulator"));
+}
+
+#[test]
+fn run_saves_every_final_file_and_prints_the_paths_alone() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let (url, out) = (simulator.url(), folder.path().to_str().unwrap());
+    let args = [
+        "run",
+        "text-to-image",
+        "--comfyui",
+        &url,
+        "-p",
+        "prompt=a red fox",
+        "-p",
+        "steps=3",
+        "-p",
+        "seed=7",
+        "-o",
+        out,
+    ];
+    let first = run(&args);
+    let second = run(&args);
+    assert_eq!(saved(&first).len(), 1);
+    assert_ne!(stdout(&first), stdout(&second), "nothing is overwritten");
+    assert!(stderr(&first).contains("seed: 7") && stderr(&first).contains('%'), "{}", stderr(&first));
+    assert_eq!(
+        image::load_from_memory(&saved(&first)[0]).unwrap().into_bytes(),
+        image::load_from_memory(&saved(&second)[0]).unwrap().into_bytes()
+    );
+    assert!(
+        std::fs::read_dir(out).unwrap().all(|entry| !entry
+            .unwrap()
+            .path()
+            .to_string_lossy()
+            .ends_with(".part"))
+    );
+}
+
+#[test]
+fn run_uploads_files_and_takes_params_from_a_file() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let photo = folder.path().join("photo.png");
+    std::fs::write(&photo, picture()).unwrap();
+    let params = folder.path().join("params.json");
+    std::fs::write(&params, r#"{"prompt": "a red fox", "steps": 2}"#).unwrap();
+    let params = format!("@{}", params.display());
+    let (url, out, photo) = (simulator.url(), folder.path().to_str().unwrap(), photo.to_str().unwrap());
+    let output =
+        run(&["run", "image-to-image", "--comfyui", &url, "--params", &params, "--image", photo, "-o", out]);
+    assert_eq!(saved(&output).len(), 1);
+
+    let missing = run(&["run", "image-to-image", "--comfyui", &url, "--image", "/no/such.png", "-o", out]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("/no/such.png"));
+    let needless =
+        run(&["run", "text-to-image", "--comfyui", &url, "-p", "prompt=x", "--image", photo, "-o", out]);
+    assert!(stderr(&needless).contains("takes no files"), "{}", stderr(&needless));
+}
+
+#[test]
+fn run_fails_with_the_reason() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    write_workflow(
+        folder.path(),
+        "failing",
+        "id: failing\nname: Failing\n",
+        r#"{"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+            "2": {"class_type": "RunnerTestFail", "inputs": {"image": ["1", 0], "message": "it broke"}},
+            "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}}}"#,
+    );
+    let (url, library) = (simulator.url(), folder.path().to_str().unwrap());
+    let output = run(&["run", "failing", "--workflows", library, "--comfyui", &url, "-o", library]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    assert!(stderr(&output).contains("it broke"), "{}", stderr(&output));
+
+    for (args, reason) in [
+        (vec!["run", "text-to-image", "-p", "prompts=x"], "Did you mean \"prompt\"?"),
+        (vec!["run", "text-to-image", "-p", "prompt"], "KEY=VALUE"),
+        (vec!["run", "text-to-image", "--params", "[1]"], "JSON object"),
+        (vec!["run", "text-to-imag"], "did you mean \"text-to-image\"?"),
+        (vec!["run", "no-model", "--comfyui", "127.0.0.1:8188"], "http://"),
+        (vec!["run", "no-model", "--comfyui", "http://127.0.0.1:9"], "127.0.0.1:9"),
+        (vec!["run", "no-model", "--workflows", "/no/such/folder"], "/no/such/folder"),
+    ] {
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stderr(&output).contains(reason), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_cancels_the_job_on_comfyui() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let (url, out) = (simulator.url(), folder.path().to_str().unwrap());
+    let mut child = comfy_runner(&[
+        "run",
+        "test-progress",
+        "--comfyui",
+        &url,
+        "-p",
+        "steps=5000",
+        "-p",
+        "delay_ms=20",
+        "-o",
+        out,
+    ])
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let running = || {
+        actix_rt::System::new().block_on(async {
+            let mut reply = awc::Client::default().get(format!("{url}/queue")).send().await.unwrap();
+            let queue: Value = reply.json().limit(1 << 20).await.unwrap();
+            queue["queue_running"].as_array().unwrap().len()
+        })
+    };
+    while running() == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The first line of progress is printed once it listens for Ctrl-C.
+    let mut line = String::new();
+    let mut errors = std::io::BufReader::new(child.stderr.take().unwrap());
+    while !line.contains('%') {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut errors, &mut line).unwrap() > 0);
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    while running() > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn build_prints_a_graph_and_asks_nobody() {
+    let output =
+        run(&["build", "text-to-image", "-p", "prompt=a {{fox}} {", "-p", "seed=18446744073709551615"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let graph: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let text = graph.to_string();
+    assert!(text.contains("a {{fox}} {") && text.contains("18446744073709551615"), "{text}");
+    let refused = run(&["build", "text-to-image", "-p", "steps=many"]);
+    assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(1), ""));
+    assert!(stderr(&refused).contains("\"steps\""), "{}", stderr(&refused));
+}
+
+#[test]
+fn validate_names_every_problem_with_its_place() {
+    let good = run(&["validate", fixtures().join("workflows").to_str().unwrap()]);
+    assert!(good.status.success(), "{}{}", stdout(&good), stderr(&good));
+    assert!(stdout(&good).contains("0 errors"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().to_str().unwrap();
+    write_workflow(
+        folder.path(),
+        "broken",
+        "id: broken\nname: Broken\ninputs:\n  - {id: steps, type: int, node_id: 9, field: steps, min: 5, max: 2}\n",
+        "{}",
+    );
+    write_workflow(folder.path(), "worse", "- 1\n", "{}");
+    let schemas = fixtures().join("object_info/0.3.64.json");
+    write_workflow(
+        folder.path(),
+        "unknown",
+        "id: unknown\nname: Unknown\n",
+        r#"{"1": {"class_type": "NoSuchNode", "inputs": {}}, "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}}}"#,
+    );
+    let output = run(&["validate", library, "--object-info", schemas.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = stdout(&output);
+    for expected in ["broken/manifest.yaml:4", "worse/manifest.yaml", "unknown/workflow.json", "NoSuchNode"] {
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
+    let nothing = run(&["validate", "/no/such/folder"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(stderr(&nothing).contains("/no/such/folder"));
+}
+
+#[test]
+fn a_server_without_keys_refuses_to_listen_for_the_world() {
+    let output = run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("COMFY_RUNNER_API_KEY"), "{}", stderr(&output));
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    for command in ["serve", "demo", "run", "build", "validate", "simulate"] {
+        let help = stdout(&run(&[command, "--help"]));
+        assert!(help.contains("Example") && help.contains(&format!("comfy-runner {command}")), "{help}");
+    }
+}
