@@ -83,6 +83,9 @@ pub struct ComfyUi {
         hide_env_values = true
     )]
     pub headers: Vec<String>,
+    /// A PEM file of certificate authorities to trust for https, beside the usual ones
+    #[arg(long = "comfyui-ca", env = "COMFYUI_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 /// `comfy-runner serve`

@@ -1,5 +1,7 @@
 //! Handing a graph to ComfyUI.
 
+use std::time::Duration;
+
 use comfy_runner_client::{Client, ClientError};
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::queue::ExtraData;
@@ -14,6 +16,9 @@ use crate::table::{Job, Jobs};
 
 /// The key of our part in a prompt's `extra_data`, which ComfyUI's history gives back.
 pub(crate) const EXTRA_DATA_KEY: &str = "comfy_runner";
+
+/// How long ComfyUI may take to say whether it has a prompt, after it has already failed to say that it took it.
+const SECOND_LOOK: Duration = Duration::from_secs(5);
 
 /// What is to run.
 #[derive(Debug)]
@@ -109,10 +114,13 @@ impl Jobs {
             Err(comfy_runner_client::SubmitError::Refused(refused)) => {
                 Err(SubmitError::Refused(Refusal::new(refused, submission.graph)))
             }
+            Err(comfy_runner_client::SubmitError::Client(error)) if error.is_unreachable() => {
+                Err(error.into())
+            }
             Err(comfy_runner_client::SubmitError::Client(error)) => {
                 // The prompt may have arrived although the reply did not: a job that runs must not be reported as
                 // refused, or somebody pays for it twice.
-                match self.is_known(client, prompt_id).await {
+                match self.is_known(&client.with_reply_timeout(SECOND_LOOK), prompt_id).await {
                     Ok(true) => Ok(PromptAccepted {
                         prompt_id: prompt_id.to_owned(),
                         number: 0.0,

@@ -6,7 +6,6 @@ pub mod assemble;
 mod compile;
 pub mod output_folder;
 mod placeholder;
-pub mod results;
 pub mod validate;
 pub mod workflow;
 

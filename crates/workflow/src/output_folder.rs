@@ -12,7 +12,7 @@ use time::{OffsetDateTime, UtcOffset};
 pub struct OutputFolder(String);
 
 /// The part of an output folder that takes files which are no results.
-pub const INTERMEDIATE: &str = "intermediate";
+const INTERMEDIATE: &str = "intermediate";
 
 impl OutputFolder {
     /// The folder of a job that starts at this time. The low 24 bits of `random` keep apart jobs of one second.

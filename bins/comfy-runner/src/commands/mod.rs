@@ -53,5 +53,12 @@ fn client_config(comfyui: &ComfyUi) -> anyhow::Result<Config> {
             .context("--comfyui-header (COMFYUI_HEADERS) must be a name, a colon and a value")?;
         config = config.with_header(name, value).context("--comfyui-header (COMFYUI_HEADERS)")?;
     }
+    if let Some(file) = &comfyui.ca {
+        let pem =
+            std::fs::read(file).with_context(|| format!("cannot read --comfyui-ca {}", file.display()))?;
+        config = config
+            .with_root_certificates(&pem)
+            .with_context(|| format!("--comfyui-ca {} cannot be used", file.display()))?;
+    }
     Ok(config)
 }
