@@ -121,3 +121,58 @@ impl Reconciler {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use comfy_runner_protocol::{ImageFormat, PreviewMetadata};
+
+    use super::*;
+    use crate::table::tests::{jobs, status};
+
+    fn tell(jobs: &Jobs, message: &str) {
+        jobs.hear(Event::Message(Message::parse(message).unwrap()));
+    }
+
+    #[test]
+    fn a_message_moves_the_job_that_it_is_about_and_no_other() {
+        let jobs = jobs(&["a", "b"], 10);
+        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
+        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "of somebody else"}}"#);
+        assert_eq!((status(&jobs, "a"), status(&jobs, "b")), (Some(Status::Pending), Some(Status::Running)));
+    }
+
+    #[test]
+    fn a_lost_connection_is_a_gap_for_every_open_job() {
+        let jobs = jobs(&["a", "b"], 10);
+        tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "b"}}"#);
+        jobs.hear(Event::Disconnected { reason: "cut".into() });
+        let gaps: Vec<_> = jobs.table().open().map(|job| job.progress.prompt_id().to_owned()).collect();
+        assert_eq!(gaps, ["a"]);
+        assert!(matches!(jobs.hear(Event::Connected), News::Connected));
+    }
+
+    #[test]
+    fn a_preview_belongs_to_the_prompt_that_it_names_or_else_to_the_one_that_runs() {
+        let jobs = jobs(&["a", "b"], 10);
+        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
+        let show = |image: &'static [u8], metadata| {
+            jobs.hear(Event::Preview { format: ImageFormat::Png, image: image.into(), metadata });
+        };
+        let picture = |id: &str| {
+            jobs.with_progress(id, |progress, _| progress.picture().map(|picture| picture.image.clone()))
+        };
+        show(b"first", None);
+        assert_eq!(picture("b").flatten().as_deref(), Some(&b"first"[..]));
+        let metadata = PreviewMetadata {
+            node_id: "1".into(),
+            prompt_id: "b".into(),
+            display_node_id: None,
+            parent_node_id: None,
+            real_node_id: None,
+            image_type: "image/png".into(),
+        };
+        show(b"second", Some(metadata));
+        assert_eq!(picture("b").flatten().as_deref(), Some(&b"second"[..]));
+        assert_eq!(picture("a").flatten(), None);
+    }
+}

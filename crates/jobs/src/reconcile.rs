@@ -89,3 +89,56 @@ pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::table::tests::{jobs, status};
+
+    fn settled(gap: bool, runs: bool, standing: Standing) -> (Jobs, Status) {
+        let jobs = jobs(&["p"], 10);
+        jobs.change("p", |job| {
+            job.gap = gap;
+            if runs {
+                job.progress.started();
+            }
+            job.settle(standing);
+        });
+        let status = status(&jobs, "p").unwrap();
+        (jobs, status)
+    }
+
+    fn recorded_history(name: &str) -> HistoryEntry {
+        let path = format!("{}/../../fixtures/recordings/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let recording: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let by_id = recording["history"].as_object().unwrap().values().next().unwrap();
+        serde_json::from_value(by_id.as_object().unwrap().values().next().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn what_the_queue_says_is_true() {
+        assert_eq!(settled(true, false, Standing::Pending).1, Status::Pending);
+        assert_eq!(settled(true, false, Standing::Running).1, Status::Running);
+    }
+
+    #[test]
+    fn what_the_history_says_is_the_end() {
+        let ended = |name: &str| settled(true, true, Standing::Ended(Box::new(recorded_history(name)))).1;
+        assert_eq!(ended("success_with_preview"), Status::Completed);
+        assert_eq!(ended("runtime_error"), Status::Error);
+        assert_eq!(ended("interrupted"), Status::Cancelled);
+    }
+
+    #[test]
+    fn a_pending_job_that_vanishes_was_deleted_and_any_other_was_lost() {
+        assert_eq!(settled(false, false, Standing::Unknown).1, Status::Cancelled);
+        for (gap, runs) in [(true, false), (false, true), (true, true)] {
+            let (jobs, status) = settled(gap, runs, Standing::Unknown);
+            assert_eq!(status, Status::Error, "gap {gap}, runs {runs}");
+            let reason = jobs.with_progress("p", |progress, _| progress.error().map(str::to_owned));
+            assert!(reason.flatten().unwrap().contains("restarted"));
+        }
+    }
+}

@@ -146,3 +146,50 @@ impl Table {
         Some(result)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use comfy_runner_progress::Status;
+    use comfy_runner_protocol::Graph;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Jobs of one node each, all of which ComfyUI has accepted.
+    pub fn jobs(prompt_ids: &[&str], keep_ended: usize) -> Jobs {
+        let jobs = Jobs::new(JobsConfig { keep_ended, ..JobsConfig::default() });
+        let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
+        for prompt_id in prompt_ids {
+            let progress = Progress::new(prompt_id, &graph, None);
+            jobs.table().insert(Job { progress, accepted: true, gap: false, heard: Duration::ZERO });
+        }
+        jobs
+    }
+
+    pub fn status(jobs: &Jobs, prompt_id: &str) -> Option<Status> {
+        jobs.with_progress(prompt_id, |progress, _| progress.status())
+    }
+
+    #[test]
+    fn only_the_latest_jobs_that_are_over_are_kept_and_open_ones_always() {
+        let jobs = jobs(&["open", "a", "b", "c"], 2);
+        for over in ["a", "b", "c"] {
+            jobs.change(over, |job| job.progress.cancelled());
+        }
+        assert_eq!(status(&jobs, "a"), None);
+        assert_eq!(status(&jobs, "c"), Some(Status::Cancelled));
+        assert_eq!(status(&jobs, "open"), Some(Status::Pending));
+    }
+
+    #[test]
+    fn a_job_that_ended_across_a_gap_stays_open_until_the_history_has_spoken() {
+        let jobs = jobs(&["a"], 10);
+        jobs.change("a", |job| {
+            job.gap = true;
+            job.progress.cancelled()
+        });
+        assert_eq!(jobs.table().open().count(), 1);
+        jobs.change("a", |job| job.gap = false);
+        assert_eq!(jobs.table().open().count(), 0);
+    }
+}

@@ -114,7 +114,7 @@ fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> Stri
     let (stem, extension) = base.rsplit_once('.').unwrap_or((base, ""));
     let fits = mime_guess::from_ext(extension).iter().any(|guess| {
         kind.media_type.split_once('/').is_some_and(|(top, _)| guess.type_() == top)
-            && guess.subtype() != "svg+xml"
+            && guess.subtype() != "svg"
     });
     let (stem, extension) =
         if fits { (stem, extension.to_ascii_lowercase()) } else { (base, kind.extension.to_owned()) };
