@@ -30,15 +30,21 @@ pub fn assemble(
     Ok(workflow.assemble(&params, &folder)?)
 }
 
-/// Checks what can be checked before files have arrived, so that wrong values are refused without an upload.
-pub fn check_before_files(manifest: &Manifest, params: &Map<String, Value>) -> Result<(), ParamsError> {
+/// Checks what can be checked before files have arrived, so that wrong values are refused without an upload. The next
+/// file to come is for the input `next`.
+pub fn check_before_files(
+    manifest: &Manifest,
+    params: &Map<String, Value>,
+    next: &str,
+) -> Result<(), ParamsError> {
     let named_before: Vec<_> = params
         .keys()
         .filter_map(|key| manifest.file_input(key.strip_prefix("_existing_")?))
         .map(|input| &input.id)
         .collect();
     let to_come = manifest.inputs.iter().filter(|input| {
-        input.kind.is_file() && !params.contains_key(&input.id) && !named_before.contains(&&input.id)
+        let named = params.contains_key(&input.id) || named_before.contains(&&input.id);
+        input.kind.is_file() && (input.id == next || !named)
     });
     Params::check_before_uploads(manifest, params, to_come.map(|input| input.id.as_str()))
 }

@@ -137,6 +137,8 @@ impl Table {
         let was_over = job.progress.status().is_over();
         let result = change(job);
         if !was_over && job.progress.status().is_over() {
+            // A thousand last previews would be most of our memory, and the results say more.
+            job.progress.take_picture();
             self.ended.push_back(prompt_id.to_owned());
             while self.ended.len() > keep_ended {
                 let oldest = self.ended.pop_front().unwrap_or_default();

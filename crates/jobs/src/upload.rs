@@ -120,6 +120,10 @@ fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> Stri
         if fits { (stem, extension.to_ascii_lowercase()) } else { (base, kind.extension.to_owned()) };
     let mut stem: String =
         stem.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    // ComfyUI stores a name with two dots in a row, and then refuses to show it.
+    while stem.contains("..") {
+        stem = stem.replace("..", ".");
+    }
     while stem.len() > LONGEST_STEM {
         stem.pop();
     }
@@ -202,6 +206,7 @@ mod tests {
     fn a_name_is_unique_and_keeps_what_is_harmless_of_the_callers() {
         assert_eq!(name("myimage.png"), "20260324_143052_a1b2c3_myimage.png");
         assert_eq!(name("My Photo (1).PNG"), "20260324_143052_a1b2c3_My_Photo__1.png");
+        assert_eq!(name("a...b..png.png"), "20260324_143052_a1b2c3_a.b.png.png");
         assert_eq!(name("füchse.png"), "20260324_143052_a1b2c3_füchse.png");
     }
 

@@ -159,6 +159,11 @@ impl Progress {
         self.picture.as_ref()
     }
 
+    /// Takes the latest preview away, for whoever keeps many jobs that are over and none of their pictures.
+    pub fn take_picture(&mut self) -> Option<Picture> {
+        self.picture.take()
+    }
+
     /// The files reported so far, by node, in the graph's order.
     pub fn node_outputs(&self) -> IndexMap<&str, NodeFiles<'_>> {
         self.outputs.by_node(&self.outline)

@@ -36,6 +36,7 @@ impl Form {
         state: &State,
     ) -> Result<Self, ApiError> {
         let mut form = Self::default();
+        let mut has_params = false;
         if has_no_body(request) {
             return Ok(form);
         }
@@ -43,6 +44,9 @@ impl Form {
         while let Some(part) = parts.try_next().await? {
             let name = part.name().unwrap_or_default().to_owned();
             if name == "params" {
+                if std::mem::replace(&mut has_params, true) {
+                    return Err(ApiError::BadRequest("there are two parts `params`; send one".to_owned()));
+                }
                 form.params = read_params(part).await?;
                 continue;
             }
@@ -53,7 +57,7 @@ impl Form {
                     input.id
                 )));
             }
-            check_before_files(manifest, &form.params)?;
+            check_before_files(manifest, &form.params, &input.id)?;
             let stored = store(part, state).await?;
             form.uploads.insert(input.id.clone(), stored);
         }

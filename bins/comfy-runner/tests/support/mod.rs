@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
-use awc::body::MessageBody;
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Bytes;
+use awc::body::{BodyStream, MessageBody};
 use comfy_runner::server::{Server, Settings};
 use comfy_runner_client::Config;
 use comfy_runner_simulator::Simulator;
 use comfy_runner_workflow::Workflows;
 use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Far more than anything here takes; a test that waits so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,6 +47,65 @@ pub fn settings(comfyui: &str) -> Settings {
 
 pub fn simulator() -> Simulator {
     Simulator::builder().step_delay(Duration::ZERO).start().unwrap()
+}
+
+/// The names of the files in ComfyUI's input folder, those in folders of it included.
+pub fn uploaded(simulator: &Simulator) -> Vec<String> {
+    let input = simulator.data_dir().join("input");
+    let mut names: Vec<_> = files_below(&input)
+        .iter()
+        .map(|path| path.strip_prefix(&input).unwrap().to_str().unwrap().to_owned())
+        .filter(|name| name != "example.png")
+        .collect();
+    names.sort();
+    names
+}
+
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        match entry.unwrap().path() {
+            folder if folder.is_dir() => files.extend(files_below(&folder)),
+            // The simulator removes what it was only receiving between our listing and our looking.
+            file => files.push(file),
+        }
+    }
+    files
+}
+
+/// Waits for something that happens soon, but not at once.
+pub async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        assert!(started.elapsed() < PATIENCE, "never happened: {what}");
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A folder of workflows of a test's own.
+pub struct Shelf {
+    folder: TempDir,
+}
+
+impl Shelf {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a workflow's two files.
+    pub fn put(&self, id: &str, manifest: &str, graph: &Value) {
+        self.put_manifest(id, manifest);
+        std::fs::write(self.path().join(id).join("workflow.json"), graph.to_string()).unwrap();
+    }
+
+    pub fn put_manifest(&self, id: &str, manifest: &str) {
+        std::fs::create_dir_all(self.path().join(id)).unwrap();
+        std::fs::write(self.path().join(id).join("manifest.yaml"), manifest).unwrap();
+    }
 }
 
 /// A caller of a server's API.
@@ -103,6 +166,37 @@ impl Api {
         Reply::of(request.send_body(body).await.unwrap()).await
     }
 
+    /// Posts a form of which no length is announced.
+    pub async fn post_unmeasured(&self, path: &str, form: Form) -> Reply {
+        let content_type = form.content_type();
+        let pieces: Vec<_> = form.body().chunks(1 << 16).map(Bytes::copy_from_slice).collect();
+        let body = BodyStream::new(futures::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)));
+        self.post_body(path, content_type, body).await
+    }
+
+    /// Sends bytes as they are, all of them before it listens, and returns what came until the server closed.
+    pub async fn send_raw(&self, request: &[u8]) -> Reply {
+        let address = self.base.strip_prefix("http://").unwrap();
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        // A server that refuses a request need not read it to its end.
+        let _ = socket.write_all(request).await;
+        let mut answer = Vec::new();
+        tokio::time::timeout(PATIENCE, async {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = socket.read(&mut piece).await {
+                answer.extend_from_slice(&piece[..length]);
+            }
+        })
+        .await
+        .expect("the server closes the connection");
+        Reply::parse(&answer)
+    }
+
+    /// A GET whose path and headers nobody tidies up on the way.
+    pub async fn get_raw(&self, path: &str) -> Reply {
+        self.send_raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await
+    }
+
     /// Runs a workflow and returns the answer to `execute`.
     pub async fn execute(&self, workflow: &str, params: Value) -> Value {
         let reply = self.post(&format!("/api/run/{workflow}/execute"), Form::new().params(params)).await;
@@ -141,11 +235,24 @@ pub struct Reply {
 impl Reply {
     async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
     where
-        S: futures::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>> + Unpin,
+        S: futures::Stream<Item = Result<Bytes, awc::error::PayloadError>> + Unpin,
     {
         let body = response.body().limit(512 << 20).await.unwrap_or_default().to_vec();
         let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         Self { status: response.status(), headers, body }
+    }
+
+    fn parse(answer: &[u8]) -> Self {
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(answer)));
+        let head = std::str::from_utf8(&answer[..end]).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.parse().unwrap(), value.parse().unwrap())
+        };
+        Self { status, headers: lines.map(header).collect(), body: answer[end + 4..].to_vec() }
     }
 
     pub fn text(&self) -> String {
