@@ -30,12 +30,24 @@ pub fn assemble(
     Ok(workflow.assemble(&params, &folder)?)
 }
 
-/// Checks what can be checked before files have arrived, so that wrong values are refused without an upload. The next
-/// file to come is for the input `next`.
-pub fn check_before_files(
+/// Checks what can be checked before files have arrived, so that wrong values are refused without an upload.
+pub fn check_before_files(manifest: &Manifest, params: &Map<String, Value>) -> Result<(), ParamsError> {
+    check_before(manifest, params, None)
+}
+
+/// As [`check_before_files`], when a file for the input `next` is the next to come: naming another one as well is wrong.
+pub fn check_before_file(
     manifest: &Manifest,
     params: &Map<String, Value>,
     next: &str,
+) -> Result<(), ParamsError> {
+    check_before(manifest, params, Some(next))
+}
+
+fn check_before(
+    manifest: &Manifest,
+    params: &Map<String, Value>,
+    next: Option<&str>,
 ) -> Result<(), ParamsError> {
     let named_before: Vec<_> = params
         .keys()
@@ -44,7 +56,7 @@ pub fn check_before_files(
         .collect();
     let to_come = manifest.inputs.iter().filter(|input| {
         let named = params.contains_key(&input.id) || named_before.contains(&&input.id);
-        input.kind.is_file() && (input.id == next || !named)
+        input.kind.is_file() && (next == Some(&input.id) || !named)
     });
     Params::check_before_uploads(manifest, params, to_come.map(|input| input.id.as_str()))
 }

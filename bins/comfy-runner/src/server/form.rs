@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::State;
 use super::error::ApiError;
-use crate::assembly::check_before_files;
+use crate::assembly::check_before_file;
 
 /// The most that `params` may have: prompts are long, but not longer than this.
 const LARGEST_PARAMS: usize = 1 << 20;
@@ -57,7 +57,7 @@ impl Form {
                     input.id
                 )));
             }
-            check_before_files(manifest, &form.params, &input.id)?;
+            check_before_file(manifest, &form.params, &input.id)?;
             let stored = store(part, state).await?;
             form.uploads.insert(input.id.clone(), stored);
         }
