@@ -1,8 +1,7 @@
 //! From a request's values to a graph: the one road that the API and the command line share.
 
-use comfy_runner_manifest::{Manifest, Params, ParamsError};
+use comfy_runner_manifest::{Manifest, Params, ParamsError, Uploads};
 use comfy_runner_workflow::{AssembleError, Assembled, OutputFolder, Workflow};
-use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -17,17 +16,36 @@ pub enum RequestError {
     Assemble(#[from] AssembleError),
 }
 
-/// Checks a request's values and puts the graph together, with fresh seeds and an output folder of its own.
+/// Checks a request's values and puts the graph together for a run, with fresh seeds and an output folder of its own.
 ///
 /// `uploads` are the names under which ComfyUI stored files, by input id.
 pub fn assemble(
     workflow: &Workflow,
     params: &Map<String, Value>,
-    uploads: &IndexMap<String, String>,
+    uploads: &Uploads,
+) -> Result<Assembled, RequestError> {
+    let folder = OutputFolder::new(OffsetDateTime::now_utc(), rand::random());
+    assemble_into(&folder, workflow, params, uploads)
+}
+
+/// As [`assemble`], for a graph that is only looked at: its output folder is always the same, so that the same values
+/// and seeds give the same bytes.
+pub fn assemble_for_show(
+    workflow: &Workflow,
+    params: &Map<String, Value>,
+) -> Result<Assembled, RequestError> {
+    let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
+    assemble_into(&folder, workflow, params, &Uploads::new())
+}
+
+fn assemble_into(
+    folder: &OutputFolder,
+    workflow: &Workflow,
+    params: &Map<String, Value>,
+    uploads: &Uploads,
 ) -> Result<Assembled, RequestError> {
     let params = Params::check(workflow.manifest(), params, uploads, &mut rand::random)?;
-    let folder = OutputFolder::new(OffsetDateTime::now_utc(), rand::random());
-    Ok(workflow.assemble(&params, &folder)?)
+    Ok(workflow.assemble(&params, folder)?)
 }
 
 /// Checks what can be checked before files have arrived, so that wrong values are refused without an upload.

@@ -197,6 +197,8 @@ fn build_prints_a_graph_and_asks_nobody() {
     let graph: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let text = graph.to_string();
     assert!(text.contains("a {{fox}} {") && text.contains("18446744073709551615"), "{text}");
+    let args = ["build", "text-to-image", "-p", "prompt=x", "-p", "seed=7"];
+    assert_eq!(stdout(&run(&args)), stdout(&run(&args)), "the same values and seeds give the same bytes");
     let refused = run(&["build", "text-to-image", "-p", "steps=many"]);
     assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(1), ""));
     assert!(stderr(&refused).contains("\"steps\""), "{}", stderr(&refused));
