@@ -1,12 +1,12 @@
 //! Who may call: the `X-API-Key` header.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::ResponseError as _;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web;
 use subtle::ConstantTimeEq as _;
@@ -71,15 +71,42 @@ impl ApiKeys {
 
 /// Without keys, the browser of somebody who runs us on loopback must not be a way in for the pages that they visit.
 fn check_same_site(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let origin_host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    match (origin_host, host) {
-        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
-        _ => Err(ApiError::Forbidden(
-            "requests from other sites' pages are refused while the server has no API key",
-        )),
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = headers.get(HOST).map(text);
+    // A page's own name may be made to lead to loopback; then it is no other site to the browser.
+    if host.as_deref().is_some_and(|host| !is_this_machine(host)) {
+        return Err(ApiError::Forbidden(
+            "while the server has no API key, it answers to localhost and 127.0.0.1 only, not to other names",
+        ));
     }
+    let origin = headers.get(ORIGIN).map(text);
+    let same_origin = origin.is_none_or(|origin| {
+        let origin = origin.split_once("://").map(|(_, origin)| origin);
+        origin.zip(host.as_deref()).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    });
+    // Pictures and links of other sites come without an Origin.
+    let site = headers.get("Sec-Fetch-Site").map(text);
+    let same_site = site.is_none_or(|site| matches!(site.as_str(), "same-origin" | "none"));
+    if same_origin && same_site {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden(
+            "requests from other sites' pages are refused while the server has no API key",
+        ))
+    }
+}
+
+/// Whether a `Host` header names the machine that it is read on.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let name = name.to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Middleware that lets callers with a key through.
@@ -97,7 +124,7 @@ pub async fn require_key<B: MessageBody>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
 
     const LOOPBACK: &str = "127.0.0.1:8080";
 
@@ -146,5 +173,32 @@ mod tests {
         assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "http://127.0.0.1:8080")])).is_ok());
         assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "https://evil.example")])).is_err());
         assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "null")])).is_err());
+        assert!(keys.check(&headers(&[("host", LOOPBACK), ("sec-fetch-site", "cross-site")])).is_err());
+    }
+
+    #[test]
+    fn without_a_key_only_names_of_this_machine_are_answered_to() {
+        for host in [
+            "localhost",
+            "LOCALHOST:80",
+            "app.localhost:8080",
+            "127.0.0.1:8080",
+            "127.8.8.8",
+            "[::1]:80",
+            "[::1]",
+        ] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            ":80",
+            "rebound.example",
+            "rebound.example:80",
+            "notlocalhost",
+            "192.0.2.1:80",
+            "127.0.0.1.example",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
+        }
     }
 }

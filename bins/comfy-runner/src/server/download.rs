@@ -1,13 +1,14 @@
 //! Files from ComfyUI, streamed on to the caller.
 
+use actix_web::body::SizedStream;
 use actix_web::http::header::{
     self, CONTENT_LENGTH, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderName,
-    HeaderValue,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use comfy_runner_client::FileReply;
 use comfy_runner_protocol::{Media, OutputFile};
+use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 
 use super::State;
@@ -112,7 +113,6 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
             response.insert_header((name, value.clone()));
         }
     }
-    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     let length = reply.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if status == StatusCode::NOT_MODIFIED {
         return Ok(response.finish());
@@ -122,10 +122,10 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
     let disposition =
         if media_type.is_some() { DispositionType::Inline } else { DispositionType::Attachment };
     response.insert_header(content_disposition(disposition, &file.filename));
-    if let Some(length) = length {
-        response.no_chunking(length);
-    }
-    Ok(if head { response.body(()) } else { response.streaming(reply.body) })
+    let Some(length) = length else { return Ok(response.streaming(reply.body)) };
+    // The answer to a HEAD has the length of what a GET would bring; actix sends none of it.
+    let body = if head { stream::empty().boxed_local() } else { reply.body.boxed_local() };
+    Ok(response.body(SizedStream::new(length, body)))
 }
 
 /// The type under which a browser may show a file of this name. `None` for everything that could run in our name:

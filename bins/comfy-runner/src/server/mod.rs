@@ -15,7 +15,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::from_fn;
+use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use comfy_runner_client::{Client, Config, ConfigError};
 use comfy_runner_jobs::{Jobs, JobsConfig, follow};
@@ -89,6 +90,8 @@ impl Server {
                 .app_data(keys.clone())
                 .app_data(web::Data::new(state))
                 .configure(routes)
+                // What an answer is, its type says: no browser is to make a page of it.
+                .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
                 .wrap(from_fn(request_log::log_request))
         })
         .shutdown_timeout(10);

@@ -194,7 +194,10 @@ impl Api {
 
     /// A GET whose path and headers nobody tidies up on the way.
     pub async fn get_raw(&self, path: &str) -> Reply {
-        self.send_raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await
+        self.send_raw(
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .await
     }
 
     /// Runs a workflow and returns the answer to `execute`.
