@@ -120,7 +120,8 @@ impl Jobs {
             Err(comfy_runner_client::SubmitError::Client(error)) => {
                 // The prompt may have arrived although the reply did not: a job that runs must not be reported as
                 // refused, or somebody pays for it twice.
-                match self.is_known(&client.with_reply_timeout(SECOND_LOOK), prompt_id).await {
+                let patience = SECOND_LOOK.min(client.config().timeouts.reply);
+                match self.is_known(&client.with_reply_timeout(patience), prompt_id).await {
                     Ok(true) => Ok(PromptAccepted {
                         prompt_id: prompt_id.to_owned(),
                         number: 0.0,

@@ -18,7 +18,8 @@ pub async fn health() -> impl Responder {
 
 /// `GET /ready`: ComfyUI answers.
 pub async fn ready(state: web::Data<State>) -> Result<impl Responder, ApiError> {
-    match state.client.with_reply_timeout(PATIENCE).queue().await {
+    let patience = PATIENCE.min(state.client.config().timeouts.reply);
+    match state.client.with_reply_timeout(patience).queue().await {
         Ok(_) => Ok(HttpResponse::Ok().json(json!({"status": "ready"}))),
         Err(error) => Err(ApiError::Unavailable(error.to_string())),
     }

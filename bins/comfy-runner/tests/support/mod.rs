@@ -135,6 +135,11 @@ impl Api {
         self.handle.stop(false).await;
     }
 
+    /// Lets requests at work end.
+    pub async fn stop_gracefully(&self) {
+        self.handle.stop(true).await;
+    }
+
     pub async fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[]).await
     }
