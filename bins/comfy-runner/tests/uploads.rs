@@ -214,6 +214,11 @@ async fn a_body_that_breaks_off_in_the_middle_leaves_no_file() {
         // The server has done with it when it closes; an answer may or may not come.
         let _ = socket.read_to_end(&mut Vec::new()).await;
     }
+    // A caller that vanishes.
+    let mut socket = TcpStream::connect(api.base.strip_prefix("http://").unwrap()).await.unwrap();
+    socket.set_zero_linger().unwrap();
+    socket.write_all(&whole[..whole.len() / 2]).await.unwrap();
+    drop(socket);
     // A caller that closes a form too early, in a request that is whole.
     let mut body = file(&picture_of(MIB / 2)).body();
     body.truncate(MIB / 4);

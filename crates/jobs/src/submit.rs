@@ -61,6 +61,26 @@ pub enum SubmitError {
     Client(#[from] ClientError),
 }
 
+/// A submission that is under way. Whoever waits for it may leave in the middle; then nobody knows whether ComfyUI took
+/// the prompt, and its queue and history must say.
+struct Undecided<'a> {
+    jobs: &'a Jobs,
+    prompt_id: &'a str,
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        let now = self.jobs.now();
+        self.jobs.change(self.prompt_id, |job| {
+            if !job.accepted {
+                job.accepted = true;
+                job.gap = true;
+                job.heard = now;
+            }
+        });
+    }
+}
+
 impl Jobs {
     /// Hands a graph to ComfyUI. The job is known before ComfyUI hears of it, so that no event comes too early.
     pub async fn submit(
@@ -74,6 +94,7 @@ impl Jobs {
         let progress =
             Progress::new(&prompt_id, graph, None).with_result_nodes(submission.result_nodes.to_vec());
         self.table().insert(Job { progress, accepted: false, gap: false, heard: self.now() });
+        let _undecided = Undecided { jobs: self, prompt_id: &prompt_id };
         let accepted = match self.prompt(client, &prompt_id, &submission).await {
             Ok(accepted) => accepted,
             Err(error) => {
