@@ -1,0 +1,65 @@
+//! The workflows that are measured. They need no model and next to no time, so that ComfyUI's queue is soon empty again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+/// A plate of 8 by 8 pixels that is shown.
+pub const TWO_NODES: &str = "2-nodes";
+/// The same, inverted 28 times over.
+pub const THIRTY_NODES: &str = "30-nodes";
+/// A plate that is saved: its file is a job's result.
+pub const SAVED: &str = "saved";
+/// A job that runs for ten minutes unless it is interrupted.
+pub const LONG: &str = "long";
+
+/// A folder of workflows.
+pub struct Library(PathBuf);
+
+impl Library {
+    /// Writes the workflows into a new folder.
+    pub fn write(folder: &Path) -> anyhow::Result<Self> {
+        let library = Self(folder.to_owned());
+        library.add(TWO_NODES, plate(0, "PreviewImage", json!({})))?;
+        library.add(THIRTY_NODES, plate(28, "PreviewImage", json!({})))?;
+        library.add(SAVED, plate(0, "SaveImage", json!({"filename_prefix": "ComfyUI"})))?;
+        let mut long = plate(1, "PreviewImage", json!({}));
+        long["1"] = json!({
+            "class_type": "RunnerTestProgress",
+            "inputs": {"steps": 600, "delay_ms": 1000, "seed": 0, "preview": false, "image": ["0", 0]},
+        });
+        library.add(LONG, long)?;
+        Ok(library)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn add(&self, id: &str, graph: Value) -> anyhow::Result<()> {
+        let folder = self.0.join(id);
+        let manifest =
+            format!("id: {id}\ninputs:\n- {{id: color, type: int, default: 0, min: 0, max: 16777215}}\n");
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join("manifest.yaml"), manifest))
+            .and_then(|()| std::fs::write(folder.join("workflow.json"), graph.to_string()))
+            .with_context(|| format!("cannot write {}", folder.display()))
+    }
+}
+
+/// A plate of a colour, inverted so many times, and what takes it in the end.
+fn plate(inversions: usize, end: &str, mut inputs: Value) -> Value {
+    let mut graph = Map::new();
+    let mut add = |class: &str, inputs: Value| {
+        let id = graph.len().to_string();
+        graph.insert(id, json!({"class_type": class, "inputs": inputs}));
+    };
+    add("EmptyImage", json!({"width": 8, "height": 8, "batch_size": 1, "color": "{{color}}"}));
+    for node in 0..inversions {
+        add("ImageInvert", json!({"image": [node.to_string(), 0]}));
+    }
+    inputs["images"] = json!([inversions.to_string(), 0]);
+    add(end, inputs);
+    graph.into()
+}
