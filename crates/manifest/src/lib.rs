@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod nearest;
 pub mod params;
 pub mod problem;
+pub mod stage;
 pub mod yaml;
 
 pub use check::refuse_file_name;
@@ -22,3 +23,4 @@ pub use lines::Lines;
 pub use manifest::{MANIFEST_FILE, Manifest, Output, RESERVED_IDS, WorkflowKind, refuse_id};
 pub use params::{ParamProblem, Params, ParamsError, SEED_LIMIT, Uploads};
 pub use problem::{Problem, ProblemKind, Report, Severity};
+pub use stage::{LoraInjection, LoraPair, Repeat, Stage, StageModels, Switch};

@@ -1,11 +1,14 @@
 //! `manifest.yaml`: what a workflow is called, takes and gives.
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use crate::check::is_empty;
 use crate::fields::{self, Fields};
 use crate::input::{self, Input, InputKind};
 use crate::lines::Lines;
 use crate::problem::{Problem, ProblemKind, Report};
+use crate::stage::{self, LoraPair, Stage};
 use crate::yaml;
 
 /// The name of the file in a workflow's folder.
@@ -41,12 +44,14 @@ pub struct Manifest {
     pub workflow_file: String,
     /// The folder of a dynamic workflow's blocks, relative to the manifest's.
     pub blocks_dir: String,
-    /// The stages of a dynamic workflow, as written.
-    pub pipeline: Vec<Value>,
+    /// The stages of a dynamic workflow, in order. Empty for a static one.
+    pub pipeline: Vec<Stage>,
     /// Values of names that are no inputs, and defaults of inputs that have none of their own.
     pub defaults: Map<String, Value>,
     /// Expressions of a dynamic workflow by name, in order.
-    pub computed: Map<String, Value>,
+    pub computed: IndexMap<String, String>,
+    /// LoRAs that belong together, by id: for stages with `lora_injection: paired`.
+    pub lora_pairs: IndexMap<String, LoraPair>,
     json: Map<String, Value>,
     lines: Lines,
 }
@@ -119,9 +124,18 @@ impl Manifest {
         let required_nodes = read_names(&mut fields, "required_nodes");
         let workflow_file = fields.text("workflow_file").unwrap_or_else(|| "workflow.json".to_owned());
         let blocks_dir = fields.text("blocks_dir").unwrap_or_else(|| "blocks".to_owned());
-        let pipeline = fields.list("pipeline").unwrap_or_default().to_vec();
+        let pipeline = fields.list("pipeline").unwrap_or_default();
         let defaults = fields.map("defaults").cloned().unwrap_or_default();
-        let computed = fields.map("computed").cloned().unwrap_or_default();
+        let computed = stage::read_computed(&mut fields);
+        let lora_pairs = stage::read_pairs(&mut fields);
+        let pipeline = match kind {
+            WorkflowKind::Dynamic => stage::read_all(pipeline, report),
+            WorkflowKind::Static => Vec::new(),
+        };
+        if kind == WorkflowKind::Dynamic && entry.get("pipeline").is_none_or(is_empty) {
+            let message = "a dynamic workflow needs `pipeline`, a list of stages with `block` and `file`";
+            report.error(ProblemKind::Stage, "/pipeline", message);
+        }
         let mut inputs = input::read_all(inputs, "/inputs", report);
         for input in inputs.iter_mut().filter(|input| input.default.is_none()) {
             if let Some(default) = defaults.get(&input.id) {
@@ -144,6 +158,7 @@ impl Manifest {
             pipeline,
             defaults,
             computed,
+            lora_pairs,
             json: with_type(entry, kind),
             lines: Lines::default(),
         }

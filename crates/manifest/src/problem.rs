@@ -62,8 +62,14 @@ pub enum ProblemKind {
     Graph,
     /// `outputs[].node_id` names no node of the graph.
     OutputNode,
-    /// The manifest says `type: dynamic`, which is not supported yet.
-    DynamicUnsupported,
+    /// A stage of a dynamic workflow's pipeline that cannot work as it is written.
+    Stage,
+    /// A block file that holds something that is not a block, or one with broken references or exports.
+    Block,
+    /// An import that no stage before it exports.
+    Import,
+    /// An expression that cannot be read, or that names something that nothing provides.
+    Expression,
     /// A node type that this ComfyUI does not have.
     UnknownNodeType,
     /// An input that a node type does not have.

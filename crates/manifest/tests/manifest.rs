@@ -1,6 +1,8 @@
 //! What a manifest may say, and how each mistake is told.
 
-use comfy_runner_manifest::{InputKind, Manifest, Problem, ProblemKind, Severity, WorkflowKind};
+use comfy_runner_manifest::{
+    InputKind, LoraInjection, Manifest, Problem, ProblemKind, Repeat, Severity, WorkflowKind,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -34,7 +36,7 @@ fn unknown_keys_are_kept_in_their_order_and_the_type_is_added() {
 
 #[test]
 fn older_and_looser_spellings_are_read() {
-    let text = "id: w\ntype: dynamic\nversion: 1.5\nrequired_models: [a.safetensors, {name: b.safetensors, url: x}]\ndefaults: {steps: 7, other: 1}\ninputs:\n- {id: steps, name: Steps, type: int}\n- {id: size, type: resolution_picker, node_id: 4, default: 832x1216}\n- {id: scenes, type: scene_list, per_scene: {text: {type: text}}}\n";
+    let text = "id: w\ntype: dynamic\npipeline: [{block: a, file: a.json}]\nversion: 1.5\nrequired_models: [a.safetensors, {name: b.safetensors, url: x}]\ndefaults: {steps: 7, other: 1}\ninputs:\n- {id: steps, name: Steps, type: int}\n- {id: size, type: resolution_picker, node_id: 4, default: 832x1216}\n- {id: scenes, type: scene_list, per_scene: {text: {type: text}}}\n";
     let (manifest, _) = Manifest::parse(text, "w").unwrap();
     assert_eq!(manifest.kind, WorkflowKind::Dynamic);
     assert_eq!(manifest.version.as_deref(), Some("1.5"));
@@ -134,5 +136,60 @@ proptest! {
         kind in "(int|select|seed|scene_list|resolution_picker|lora_picker|odd)",
     ) {
         let _ = Manifest::parse(&format!("id: w\ninputs:\n- id: a\n  type: {kind}\n  {key}: {value}\n"), "w");
+    }
+}
+
+#[test]
+fn stages_are_read_in_every_spelling_and_their_mistakes_are_told_by_name_and_line() {
+    let text = "id: w
+type: dynamic
+computed: {a: b * 2, c: 3}
+pipeline:
+- {block: a, file: a.json, condition: true, repeat: '{{ n }}', chain: true, chain_imports: {x: y}, models: {name: m.pt}}
+- {block: b, switch: mode, cases: {1: one.json, off: }, default: 1, repeat_variable: list, in_repeat: false}
+- {block: c, file: c.json, repeat: extra_scenes, lora_injection: paired, lora_nodes: [1, 2]}
+";
+    let (manifest, warnings) = Manifest::parse(text, "w").unwrap();
+    assert_eq!(warnings, []);
+    let [a, b, c] = manifest.pipeline.as_slice() else { panic!("{:?}", manifest.pipeline) };
+    assert_eq!((a.condition.as_deref(), &a.repeat), (Some("true"), &Some(Repeat::Named("n".into()))));
+    assert_eq!(a.chain_imports["x"], "y");
+    let switch = b.switch.as_ref().unwrap();
+    assert_eq!((switch.cases["1"].as_deref(), &switch.cases["off"]), (Some("one.json"), &None));
+    assert_eq!((&b.repeat, b.in_repeat), (&Some(Repeat::Named("list".into())), Some(false)));
+    assert_eq!(c.repeat, Some(Repeat::ExtraScenes));
+    let nodes = ["1".to_owned(), "2".to_owned()];
+    assert_eq!(c.loras, Some(LoraInjection::Paired { nodes, start_slot: 1 }));
+    assert_eq!(manifest.computed["c"], "3");
+
+    let told = problems(
+        "id: w
+type: dynamic
+lora_pairs: {p: {}}
+pipeline:
+- {file: a.json}
+- {block: a}
+- {block: a, file: a.json, repeat: -2, conditoin: x}
+- {block: c, switch: mode, cases: {a: 3}, default: b}
+- {block: d, file: d.json, lora_injection: paired, chain_imports: [x], scene_index: -1}
+- 7
+",
+    );
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    for expected in [
+        "manifest.yaml:3: the LoRA pair \"p\" names no file",
+        "manifest.yaml:5: stage 1: `block` is missing",
+        "manifest.yaml:6: stage \"a\": `file` is missing",
+        "manifest.yaml:7: stage 3 has the block name \"a\" of stage 2",
+        "manifest.yaml:7: stage \"a\": `repeat` must be a whole number from 0",
+        "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean \"condition\"?",
+        "manifest.yaml:8: stage \"c\": the case \"a\" is a block's file",
+        "manifest.yaml:8: stage \"c\": `default: b` is none of the cases",
+        "manifest.yaml:9: stage \"d\": `lora_injection: paired` needs `lora_nodes: [a, b]`",
+        "manifest.yaml:9: stage \"d\": `chain_imports` must be a map",
+        "manifest.yaml:9: stage \"d\": `scene_index` must be a whole number from 0",
+        "manifest.yaml:10: stage 6 is a map with `block` and `file`",
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(expected)), "{expected}: {told:#?}");
     }
 }

@@ -8,16 +8,17 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::compile::{called, canonical};
+use crate::dynamic::{Built, DynamicWorkflow, Limits, Sentences, StageProblem};
 use crate::output_folder::OutputFolder;
-use crate::placeholder::{Name, Part, Template};
-use crate::workflow::{LoraSwitch, Place, Slot, Workflow};
+use crate::placeholder::{Name, Part, Template, push};
+use crate::workflow::{LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
 /// A graph that is ready for `POST /prompt`, and what goes with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assembled {
     /// The graph.
     pub graph: Graph,
-    /// The seeds that were used, by input.
+    /// The seeds that were used, by input; of instances that differ, by `batch_1`, ... or `scene_1`, ...
     pub seeds: IndexMap<String, u64>,
     /// The folder that takes the job's files.
     pub output_folder: OutputFolder,
@@ -66,14 +67,65 @@ pub enum AssembleError {
         /// The index of the output that others use.
         output: usize,
     },
+    /// No graph can be put together from the blocks for these values.
+    #[error("{}", Sentences(.problems))]
+    Stages {
+        /// Each reason; never empty.
+        problems: Vec<StageProblem>,
+    },
 }
 
 impl Workflow {
-    /// Puts the values into the graph and gives the job its output folder.
+    /// Puts the values into the graph, or the graph together, and gives the job its output folder. The same params and
+    /// the same folder make the same graph, byte for byte.
     ///
     /// # Errors
     /// Values that a graph cannot take although their inputs allow them; see [`AssembleError`].
     pub fn assemble(&self, params: &Params, folder: &OutputFolder) -> Result<Assembled, AssembleError> {
+        self.assemble_within(params, folder, &Limits::default())
+    }
+
+    /// As [`Workflow::assemble`], with limits of one's own for graphs that are put together from blocks.
+    ///
+    /// # Errors
+    /// As [`Workflow::assemble`].
+    pub fn assemble_within(
+        &self,
+        params: &Params,
+        folder: &OutputFolder,
+        limits: &Limits,
+    ) -> Result<Assembled, AssembleError> {
+        match &self.plan {
+            Plan::Static(workflow) => workflow.assemble(params, folder),
+            Plan::Dynamic(workflow) => workflow.assemble(params, folder, limits),
+        }
+    }
+}
+
+impl DynamicWorkflow {
+    fn assemble(
+        &self,
+        params: &Params,
+        folder: &OutputFolder,
+        limits: &Limits,
+    ) -> Result<Assembled, AssembleError> {
+        let Built { mut graph, seeds: of_instances, required_models, problems, .. } =
+            self.build(params, folder, limits);
+        if !problems.is_empty() {
+            return Err(AssembleError::Stages { problems });
+        }
+        direct_outputs(&mut graph, folder);
+        let named = self.manifest.outputs.iter().filter_map(|output| output.node.as_ref());
+        // A stage that names a result may be absent from this request.
+        let result_nodes = named.filter(|id| graph.nodes.contains_key(*id)).cloned().collect();
+        let mut seeds = params.seeds().clone();
+        seeds.extend(of_instances);
+        Ok(Assembled { graph, seeds, output_folder: folder.clone(), result_nodes, required_models })
+    }
+}
+
+impl StaticWorkflow {
+    fn assemble(&self, params: &Params, folder: &OutputFolder) -> Result<Assembled, AssembleError> {
         let values = Values { workflow: self, params, folder };
         let mut graph = self.graph.clone();
         for slot in &self.slots {
@@ -95,7 +147,7 @@ impl Workflow {
             graph,
             seeds: params.seeds().clone(),
             output_folder: folder.clone(),
-            result_nodes: self.result_nodes().cloned().collect(),
+            result_nodes: self.manifest.outputs.iter().filter_map(|output| output.node.clone()).collect(),
             required_models: self.manifest.required_models.clone(),
         })
     }
@@ -103,7 +155,7 @@ impl Workflow {
 
 /// The values of one request by name.
 struct Values<'a> {
-    workflow: &'a Workflow,
+    workflow: &'a StaticWorkflow,
     params: &'a Params,
     folder: &'a OutputFolder,
 }
@@ -166,18 +218,6 @@ impl<'a> Values<'a> {
             }
         }
         Ok(text)
-    }
-}
-
-/// Appends a value as people write it: a resolution as `832x1216`, anything that is no scalar as JSON.
-fn push(text: &mut String, value: &Value) {
-    match value {
-        Value::String(own) => text.push_str(own),
-        Value::Null => {}
-        Value::Object(map) if map.len() == 2 && map.contains_key("w") && map.contains_key("h") => {
-            text.push_str(&format!("{}x{}", map["w"], map["h"]));
-        }
-        other => text.push_str(&other.to_string()),
     }
 }
 

@@ -8,8 +8,9 @@ use comfy_runner_manifest::{
 use comfy_runner_protocol::{Graph, GraphError, Node};
 use serde_json::Value;
 
+use crate::dynamic::DynamicWorkflow;
 use crate::placeholder::{Name, Template};
-use crate::workflow::{Binding, LoraSwitch, Place, Slot, Workflow};
+use crate::workflow::{Binding, LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
 /// Names that placeholders may use beside inputs and `defaults`.
 pub(crate) const OWN_NAMES: [&str; 4] = ["output_dir", "output_prefix", "input_image", "has_input_image"];
@@ -20,10 +21,7 @@ const LORA_LOADERS: [&str; 2] = ["LoraLoader", "LoraLoaderModelOnly"];
 impl Compile for Workflow {
     fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
         if manifest.kind == WorkflowKind::Dynamic {
-            let mut report = manifest.report();
-            let message = "dynamic workflows are not supported yet; `type: static` with a graph file is";
-            report.error(ProblemKind::DynamicUnsupported, "/type", message);
-            return Err(report.finish());
+            return Self::from_blocks(manifest, &mut |file| folder.read(file));
         }
         let text = folder.read(&manifest.workflow_file).map_err(|mut problem| {
             problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
@@ -39,6 +37,25 @@ impl Workflow {
     /// # Errors
     /// Every problem that could be found, warnings included.
     pub fn new(manifest: Manifest, graph: &str) -> Result<Compiled<Self>, Vec<Problem>> {
+        let Compiled { workflow, warnings } = StaticWorkflow::new(manifest, graph)?;
+        Ok(Compiled { workflow: Self { plan: Plan::Static(workflow) }, warnings })
+    }
+
+    /// Compiles a dynamic manifest and its blocks. `read` gives the text of a file in the workflow's folder.
+    ///
+    /// # Errors
+    /// Every problem that could be found, also by trying the alternatives of its stages; warnings included.
+    pub fn from_blocks(
+        manifest: Manifest,
+        read: &mut dyn FnMut(&str) -> Result<String, Problem>,
+    ) -> Result<Compiled<Self>, Vec<Problem>> {
+        let Compiled { workflow, warnings } = DynamicWorkflow::new(manifest, read)?;
+        Ok(Compiled { workflow: Self { plan: Plan::Dynamic(workflow) }, warnings })
+    }
+}
+
+impl StaticWorkflow {
+    fn new(manifest: Manifest, graph: &str) -> Result<Compiled<Self>, Vec<Problem>> {
         let file = manifest.workflow_file.clone();
         let text = graph;
         let graph = Graph::from_json(text).map_err(|error| vec![graph_problem(&file, text, &error)])?;

@@ -4,12 +4,15 @@
 
 pub mod assemble;
 mod compile;
+mod dynamic;
 pub mod output_folder;
 mod placeholder;
 pub mod validate;
+mod validate_blocks;
 pub mod workflow;
 
 pub use assemble::{AssembleError, Assembled};
+pub use dynamic::{Limits, StageProblem};
 pub use output_folder::OutputFolder;
 pub use validate::validate;
 pub use workflow::{Workflow, Workflows};

@@ -1,5 +1,7 @@
 //! `{{name}}` in a graph's texts.
 
+use serde_json::Value;
+
 /// A text of the graph that holds placeholders, taken apart once when the workflow is compiled.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Template {
@@ -72,6 +74,18 @@ impl Name {
             Some((id, part)) => Some(Self { id: word(id)?, part: Some(word(part)?) }),
             None => Some(Self { id: word(text)?, part: None }),
         }
+    }
+}
+
+/// Appends a value as people write it: a resolution as `832x1216`, anything that is no scalar as JSON.
+pub(crate) fn push(text: &mut String, value: &Value) {
+    match value {
+        Value::String(own) => text.push_str(own),
+        Value::Null => {}
+        Value::Object(map) if map.len() == 2 && map.contains_key("w") && map.contains_key("h") => {
+            text.push_str(&format!("{}x{}", map["w"], map["h"]));
+        }
+        other => text.push_str(&other.to_string()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! A workflow against the node schemas of a ComfyUI: what would be refused there, or go wrong.
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{Input, Problem, ProblemKind, Report, Severity};
-use comfy_runner_protocol::{InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
+use comfy_runner_manifest::{Input, Manifest, Problem, ProblemKind, Report, Severity};
+use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
 use serde_json::Value;
 
 use crate::compile::{called, canonical, pointer};
-use crate::workflow::{Source, Workflow};
+use crate::workflow::{Plan, Source, StaticWorkflow, Workflow};
 
 /// Types that only links carry: a plain value can never be one.
 const LINKED_TYPES: [&str; 10] =
@@ -18,21 +18,30 @@ const MODEL_FILES: [&str; 9] =
 
 /// Everything that this ComfyUI would refuse of the workflow, or that it lacks.
 pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Vec<Problem> {
+    match &workflow.plan {
+        Plan::Static(workflow) => validate_static(workflow, info),
+        Plan::Dynamic(workflow) => crate::validate_blocks::validate(workflow, info),
+    }
+}
+
+fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Vec<Problem> {
     let mut graph = Report::new(&workflow.manifest.workflow_file, &workflow.lines);
     let mut manifest = workflow.manifest.report();
     let mut check =
         Validation { workflow, info, graph: &mut graph, manifest: &mut manifest, unknown_nodes: false };
     check.nodes();
     check.output_nodes();
-    check.required_nodes();
+    let unknown_nodes = check.unknown_nodes;
     check.required_models();
-    let mut problems = manifest.finish();
+    let mut problems = required_nodes(&workflow.manifest, info, unknown_nodes);
+    problems.append(&mut manifest.finish());
+    problems.sort_by_key(|problem| problem.line);
     problems.append(&mut graph.finish());
     problems
 }
 
 struct Validation<'v, 'l> {
-    workflow: &'v Workflow,
+    workflow: &'v StaticWorkflow,
     info: &'v ObjectInfo,
     graph: &'v mut Report<'l>,
     manifest: &'v mut Report<'l>,
@@ -40,10 +49,10 @@ struct Validation<'v, 'l> {
 }
 
 /// What is wrong with one value.
-struct Wrong {
-    severity: Severity,
-    kind: ProblemKind,
-    reason: String,
+pub(crate) struct Wrong {
+    pub severity: Severity,
+    pub kind: ProblemKind,
+    pub reason: String,
 }
 
 impl<'v> Validation<'v, '_> {
@@ -51,20 +60,13 @@ impl<'v> Validation<'v, '_> {
         for (index, (id, node)) in self.workflow.graph.nodes.iter().enumerate() {
             let Some(schema) = self.info.get(&node.class_type) else {
                 self.unknown_nodes = true;
-                let hint = did_you_mean(&node.class_type, self.info.keys().map(String::as_str));
-                let message = format!(
-                    "node {}: this ComfyUI has no node type \"{}\"; install the custom nodes that bring it.{hint}",
-                    self.called(id),
-                    node.class_type
-                );
+                let message = unknown_node(&self.called(id), &node.class_type, self.info);
                 self.graph.error(ProblemKind::UnknownNodeType, &pointer(&[id, "class_type"]), message);
                 continue;
             };
             for (field, spec, requirement) in schema.inputs() {
                 if requirement == Requirement::Required && !node.inputs.contains_key(field) {
-                    let kind = type_name(spec);
-                    let message =
-                        format!("node {}: the required input `{field}` ({kind}) is missing", self.called(id));
+                    let message = missing_field(&self.called(id), field, spec);
                     self.graph.error(ProblemKind::MissingField, &pointer(&[id, "inputs"]), message);
                 }
             }
@@ -99,7 +101,7 @@ impl<'v> Validation<'v, '_> {
             Source::Request => {}
             Source::Graph => {
                 let wrong = match Link::of(value) {
-                    Some(link) => self.link(link, spec),
+                    Some(link) => check_link(&workflow.graph, link, spec, self.info),
                     None => check_value(value, spec),
                 };
                 if let Some(wrong) = wrong {
@@ -170,52 +172,11 @@ impl<'v> Validation<'v, '_> {
         }
     }
 
-    fn link(&self, link: Link<'_>, spec: &InputSpec) -> Option<Wrong> {
-        let source = self.workflow.graph.node(link.node)?;
-        let schema = self.info.get(&source.class_type)?;
-        let from = self.called(link.node);
-        let bad = |reason| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadLink, reason });
-        let Some(given) = schema.output.get(link.output) else {
-            let count = schema.output.len();
-            return bad(format!("links to output {} of node {from}, which has {count}", link.output));
-        };
-        let wanted = type_name(spec);
-        if types_meet(given, &wanted) {
-            return None;
-        }
-        bad(format!("takes {wanted}, but output {} of node {from} gives {given}", link.output))
-    }
-
     fn output_nodes(&mut self) {
         let saves = |node: &Node| self.info.get(&node.class_type).is_none_or(|schema| schema.output_node);
         if !self.workflow.graph.nodes.values().any(saves) {
             let message = "no node of the graph saves or shows anything; ComfyUI refuses such a prompt";
             self.graph.error(ProblemKind::Graph, "", message);
-        }
-    }
-
-    /// Packages are told by the folder that a node's module names. A folder may be called otherwise than the package,
-    /// so that a missing one is only an error when nodes are missing too.
-    fn required_nodes(&mut self) {
-        for (index, package) in self.workflow.manifest.required_nodes.iter().enumerate() {
-            let wanted = folded(package);
-            let module = |schema: &NodeSchema| {
-                let module = schema.other.get("python_module").and_then(Value::as_str).unwrap_or_default();
-                module.rsplit('.').next().map(folded).unwrap_or_default()
-            };
-            let found =
-                self.info.iter().any(|(name, schema)| folded(name) == wanted || module(schema) == wanted);
-            if found {
-                continue;
-            }
-            let at = format!("/required_nodes/{index}");
-            let message = format!("this ComfyUI does not seem to have the custom nodes \"{package}\"");
-            if self.unknown_nodes {
-                self.manifest.error(ProblemKind::MissingNodes, &at, message);
-            } else {
-                let message = format!("{message}; every node type of the graph is there, though");
-                self.manifest.warning(ProblemKind::MissingNodes, &at, message);
-            }
         }
     }
 
@@ -254,8 +215,68 @@ impl Wrong {
     }
 }
 
+/// A node type that is not there.
+pub(crate) fn unknown_node(node: &str, class_type: &str, info: &ObjectInfo) -> String {
+    let hint = did_you_mean(class_type, info.keys().map(String::as_str));
+    format!(
+        "node {node}: this ComfyUI has no node type \"{class_type}\"; install the custom nodes that bring it.{hint}"
+    )
+}
+
+/// An input that must be there and is not.
+pub(crate) fn missing_field(node: &str, field: &str, spec: &InputSpec) -> String {
+    format!("node {node}: the required input `{field}` ({}) is missing", type_name(spec))
+}
+
+/// Packages of custom nodes that are not there. They are told by the folder that a node's module names. A folder may be
+/// called otherwise than the package, so that a missing one is only an error when nodes are missing too.
+pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nodes: bool) -> Vec<Problem> {
+    let mut report = manifest.report();
+    for (index, package) in manifest.required_nodes.iter().enumerate() {
+        let wanted = folded(package);
+        let module = |schema: &NodeSchema| {
+            let module = schema.other.get("python_module").and_then(Value::as_str).unwrap_or_default();
+            module.rsplit('.').next().map(folded).unwrap_or_default()
+        };
+        if info.iter().any(|(name, schema)| folded(name) == wanted || module(schema) == wanted) {
+            continue;
+        }
+        let at = format!("/required_nodes/{index}");
+        let message = format!("this ComfyUI does not seem to have the custom nodes \"{package}\"");
+        if unknown_nodes {
+            report.error(ProblemKind::MissingNodes, &at, message);
+        } else {
+            let message = format!("{message}; every node type of the graph is there, though");
+            report.warning(ProblemKind::MissingNodes, &at, message);
+        }
+    }
+    report.finish()
+}
+
+/// What ComfyUI would say of a link for this input.
+pub(crate) fn check_link(
+    graph: &Graph,
+    link: Link<'_>,
+    spec: &InputSpec,
+    info: &ObjectInfo,
+) -> Option<Wrong> {
+    let source = graph.node(link.node)?;
+    let schema = info.get(&source.class_type)?;
+    let from = called(graph, link.node);
+    let bad = |reason| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadLink, reason });
+    let Some(given) = schema.output.get(link.output) else {
+        let count = schema.output.len();
+        return bad(format!("links to output {} of node {from}, which has {count}", link.output));
+    };
+    let wanted = type_name(spec);
+    if types_meet(given, &wanted) {
+        return None;
+    }
+    bad(format!("takes {wanted}, but output {} of node {from} gives {given}", link.output))
+}
+
 /// What ComfyUI would say of a plain value for this input.
-fn check_value(value: &Value, spec: &InputSpec) -> Option<Wrong> {
+pub(crate) fn check_value(value: &Value, spec: &InputSpec) -> Option<Wrong> {
     let value = value.get("__value__").unwrap_or(value);
     let bad = |reason: String| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadValue, reason });
     match &spec.kind {
@@ -318,7 +339,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// Whether the choices are uploaded files, which come and go.
-fn is_upload(spec: &InputSpec) -> bool {
+pub(crate) fn is_upload(spec: &InputSpec) -> bool {
     spec.options.iter().any(|(key, value)| key.ends_with("_upload") && *value == true)
 }
 
@@ -340,7 +361,7 @@ fn type_name(spec: &InputSpec) -> String {
     }
 }
 
-fn base_name(path: &str) -> &str {
+pub(crate) fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 

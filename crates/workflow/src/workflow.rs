@@ -1,17 +1,31 @@
-//! A static workflow, compiled once: manifest, graph, and where each value goes.
+//! A workflow, compiled once: a graph and where each value goes, or blocks.
 
 use comfy_runner_manifest::{Input, Library, Lines, Manifest};
 use comfy_runner_protocol::{Graph, Media, NodeId};
 use serde_json::Value;
 
+use crate::dynamic::DynamicWorkflow;
 use crate::placeholder::Template;
 
 /// A folder of workflows.
 pub type Workflows = Library<Workflow>;
 
-/// A static workflow: its manifest and graph, checked against each other.
-#[derive(Debug, Clone)]
+/// A workflow: its manifest and its graph or blocks, checked against each other.
+#[derive(Debug)]
 pub struct Workflow {
+    pub(crate) plan: Plan,
+}
+
+/// How a workflow's graph comes to be.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Static(StaticWorkflow),
+    Dynamic(DynamicWorkflow),
+}
+
+/// A static workflow: its manifest and graph, checked against each other.
+#[derive(Debug)]
+pub(crate) struct StaticWorkflow {
     pub(crate) manifest: Manifest,
     pub(crate) graph: Graph,
     /// Lines of the graph's file.
@@ -76,22 +90,28 @@ pub(crate) enum Source<'w> {
 impl Workflow {
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        match &self.plan {
+            Plan::Static(workflow) => &workflow.manifest,
+            Plan::Dynamic(workflow) => &workflow.manifest,
+        }
     }
 
-    /// The graph as it stands in its file.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    /// The graph as it stands in its file; none for a dynamic workflow.
+    pub fn graph(&self) -> Option<&Graph> {
+        match &self.plan {
+            Plan::Static(workflow) => Some(&workflow.graph),
+            Plan::Dynamic(_) => None,
+        }
     }
 
     /// The nodes whose files are the result, by the manifest's `outputs[].node_id`. Empty when it names none.
     pub fn result_nodes(&self) -> impl Iterator<Item = &NodeId> {
-        self.manifest.outputs.iter().filter_map(|output| output.node.as_ref())
+        self.manifest().outputs.iter().filter_map(|output| output.node.as_ref())
     }
 
     /// The kind of media that the manifest's first output promises.
     pub fn expected_media(&self) -> Option<Media> {
-        let kinds = self.manifest.outputs.iter().filter_map(|output| output.kind.as_deref());
+        let kinds = self.manifest().outputs.iter().filter_map(|output| output.kind.as_deref());
         kinds.into_iter().find_map(|kind| match kind {
             "video" => Some(Media::Video),
             "image" => Some(Media::Image),
@@ -100,7 +120,9 @@ impl Workflow {
             _ => None,
         })
     }
+}
 
+impl StaticWorkflow {
     /// What decides the value of this field of the node at this position.
     pub(crate) fn source(&self, node: usize, field: &str) -> Source<'_> {
         let bound = self.bindings.iter().rev().find(|binding| binding.node == node && binding.field == field);

@@ -1,0 +1,424 @@
+//! A stage of a dynamic workflow's pipeline, as its manifest writes it.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::fields::{self, Fields};
+use crate::nearest::did_you_mean;
+use crate::problem::{ProblemKind, Report};
+
+/// One stage: a block, whether and how often it is used, and what is put into its place.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Stage {
+    /// The block's name; node ids in the graph begin with it.
+    pub block: String,
+    /// The block's file, relative to `blocks_dir`. A [`Switch`] may pick another.
+    pub file: Option<String>,
+    /// The expression that must hold for the stage to be there.
+    pub condition: Option<String>,
+    /// What picks the file by a value of the request.
+    pub switch: Option<Switch>,
+    /// How often the block is there, when not once.
+    pub repeat: Option<Repeat>,
+    /// False ends the repetition of the stages before it.
+    pub in_repeat: Option<bool>,
+    /// The scene, from 0, whose fields a stage outside a repetition takes.
+    pub scene_index: Option<usize>,
+    /// Export by import: what an instance takes from the one before it.
+    pub chain_imports: IndexMap<String, String>,
+    /// Where the caller's LoRAs go.
+    pub loras: Option<LoraInjection>,
+    /// Whether the caller's `vae_override` takes the place of the block's `vae` export.
+    pub vae_override: bool,
+    /// The models that the stage needs.
+    pub models: StageModels,
+}
+
+/// What picks a stage's file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Switch {
+    /// The name whose value is compared.
+    pub param: String,
+    /// The file by value; a value without a file skips the stage.
+    pub cases: IndexMap<String, Option<String>>,
+    /// The value that applies when the name has none, or one that is no case.
+    pub default: Option<String>,
+}
+
+/// How often a stage's block is in the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Repeat {
+    /// So many times.
+    Count(u64),
+    /// As often as the parameter of this name says: a count, or one instance for each element of a list.
+    Named(String),
+    /// Once for each scene after the first.
+    ExtraScenes,
+}
+
+/// What becomes of the LoRAs that a caller picked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoraInjection {
+    /// Loader nodes, one after another, behind the block's `model` and `clip` exports.
+    Chain,
+    /// Numbered slots of two loader nodes that the block has, for a high-noise and a low-noise model.
+    Paired {
+        /// Local ids of the nodes for the high-noise and the low-noise model.
+        nodes: [String; 2],
+        /// The number of the first slot to fill.
+        start_slot: u64,
+    },
+}
+
+/// The models that a stage needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageModels {
+    /// Whenever the stage is there.
+    Always(Vec<String>),
+    /// By the value of the stage's [`Switch`].
+    ByCase(IndexMap<String, Vec<String>>),
+}
+
+/// Two LoRAs that belong together, by what `lora_pairs` calls them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoraPair {
+    /// The file for the high-noise model.
+    pub high: Option<String>,
+    /// The file for the low-noise model.
+    pub low: Option<String>,
+    /// One file for both models, where a side has none of its own.
+    pub both: Option<String>,
+}
+
+impl Default for StageModels {
+    fn default() -> Self {
+        Self::Always(Vec::new())
+    }
+}
+
+impl StageModels {
+    /// Every model that the stage may need, whatever the request.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let (always, by_case) = match self {
+            Self::Always(models) => (Some(models), None),
+            Self::ByCase(cases) => (None, Some(cases.values())),
+        };
+        always.into_iter().chain(by_case.into_iter().flatten()).flatten().map(String::as_str)
+    }
+}
+
+/// The keys of a stage that mean something here.
+const OUR_KEYS: [&str; 15] = [
+    "block",
+    "file",
+    "condition",
+    "switch",
+    "cases",
+    "default",
+    "repeat",
+    "repeat_variable",
+    "in_repeat",
+    "scene_index",
+    "chain",
+    "chain_imports",
+    "lora_injection",
+    "vae_override",
+    "models",
+];
+
+/// Keys that have meaning beside those above: for `lora_injection: paired`.
+const PAIRED_KEYS: [&str; 2] = ["lora_nodes", "lora_start_slot"];
+
+/// Reads a pipeline, and reports block names that come twice.
+pub(crate) fn read_all(list: &[Value], report: &mut Report<'_>) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = Vec::with_capacity(list.len());
+    for (index, value) in list.iter().enumerate() {
+        let pointer = format!("/pipeline/{index}");
+        let Value::Object(entry) = value else {
+            let message = format!(
+                "stage {} is a map with `block` and `file`, this is {}",
+                index + 1,
+                fields::kind_of(value)
+            );
+            report.error(ProblemKind::WrongType, &pointer, message);
+            continue;
+        };
+        let Some(stage) = Stage::read(entry, index, &pointer, report) else { continue };
+        let same = |value: &&Value| value.get("block").and_then(Value::as_str) == Some(&stage.block);
+        if let Some(earlier) = list[..index].iter().position(|value| same(&value)) {
+            let message = format!(
+                "stage {} has the block name \"{}\" of stage {}; node ids begin with it, so give one another name",
+                index + 1,
+                stage.block,
+                earlier + 1
+            );
+            report.error(ProblemKind::Stage, &format!("{pointer}/block"), message);
+        }
+        stages.push(stage);
+    }
+    stages
+}
+
+impl Stage {
+    fn read(
+        entry: &Map<String, Value>,
+        index: usize,
+        pointer: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Self> {
+        let mut fields = Fields::new(entry, format!("stage {}: ", index + 1), pointer, report);
+        let block = fields.text("block").filter(|block| !block.trim().is_empty());
+        let Some(block) = block else {
+            let message = "`block` is missing; it names the stage, and node ids begin with it".to_owned();
+            fields.error(ProblemKind::Stage, "block", message);
+            return None;
+        };
+        if block.contains("{{") {
+            let message = format!("`block` is a name; \"{block}\" holds a placeholder");
+            fields.error(ProblemKind::Stage, "block", message);
+        }
+        let mut fields = Fields::new(entry, format!("stage \"{block}\": "), pointer, report);
+        let file = fields.text("file").filter(|file| !file.is_empty());
+        let switch = read_switch(&mut fields);
+        if file.is_none() && switch.is_none() {
+            let message = "`file` is missing: a block's file in `blocks_dir`, or `switch` and `cases`";
+            fields.error(ProblemKind::Stage, "file", message.to_owned());
+        }
+        let condition = read_expression(&mut fields, "condition").filter(|text| !text.trim().is_empty());
+        let repeat = read_repeat(&mut fields);
+        let in_repeat = fields.boolean("in_repeat");
+        let scene_index =
+            read_count(&mut fields, "scene_index").and_then(|index| usize::try_from(index).ok());
+        if scene_index.is_some() && repeat.is_some() {
+            let message =
+                "`scene_index` is for a single stage; a repetition has the fields of each scene in turn";
+            fields.error(ProblemKind::Stage, "scene_index", message.to_owned());
+        }
+        let chain_imports = read_chain(&mut fields);
+        let loras = read_loras(&mut fields);
+        let vae_override = fields.boolean("vae_override").unwrap_or(false);
+        let models = read_models(&mut fields);
+        let known = || OUR_KEYS.into_iter().chain(PAIRED_KEYS);
+        for key in entry.keys().filter(|key| !known().any(|known| known == *key)) {
+            let hint = did_you_mean(key, known());
+            if !hint.is_empty() {
+                fields.warning(ProblemKind::Stage, key, &format!("`{key}` has no meaning here.{hint}"));
+            }
+        }
+        Some(Self {
+            block,
+            file,
+            condition,
+            switch,
+            repeat,
+            in_repeat,
+            scene_index,
+            chain_imports,
+            loras,
+            vae_override,
+            models,
+        })
+    }
+}
+
+/// Expressions by name: a text each, or a plain value that is one.
+pub(crate) fn read_computed(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, String> {
+    let Some(computed) = fields.map("computed") else { return IndexMap::new() };
+    let mut expressions = IndexMap::with_capacity(computed.len());
+    let mut fields = fields.inside(computed, "computed");
+    for name in computed.keys() {
+        if let Some(text) = read_expression(&mut fields, name) {
+            expressions.insert(name.clone(), text);
+        }
+    }
+    expressions
+}
+
+/// LoRAs that belong together, by id.
+pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, LoraPair> {
+    let Some(pairs) = fields.map("lora_pairs") else { return IndexMap::new() };
+    let mut read = IndexMap::with_capacity(pairs.len());
+    for (id, pair) in pairs {
+        let place = format!("lora_pairs/{}", fields::escape(id));
+        let Value::Object(entry) = pair else {
+            let message =
+                format!("the LoRA pair \"{id}\" is a map of `high` and `low`, or `both`; this is {pair}");
+            fields.error(ProblemKind::WrongType, &place, message);
+            continue;
+        };
+        let mut fields = fields.inside(entry, &place);
+        let (high, low, both) = (fields.text("high"), fields.text("low"), fields.text("both"));
+        if both.is_none() && high.is_none() && low.is_none() {
+            let message =
+                format!("the LoRA pair \"{id}\" names no file; give it `high` and `low`, or `both`");
+            fields.error(ProblemKind::Stage, "", message);
+        }
+        read.insert(id.clone(), LoraPair { high, low, both });
+    }
+    read
+}
+
+/// An expression: a text, or a number or boolean that YAML made of it.
+fn read_expression(fields: &mut Fields<'_, '_, '_>, key: &str) -> Option<String> {
+    match fields.entry.get(key)? {
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => fields.text(key),
+    }
+}
+
+fn read_count(fields: &mut Fields<'_, '_, '_>, key: &str) -> Option<u64> {
+    let number = fields.number(key)?;
+    if number.as_u64().is_none() {
+        let message = format!("`{key}` must be a whole number from 0, not {number}");
+        fields.error(ProblemKind::Stage, key, message);
+    }
+    number.as_u64()
+}
+
+fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
+    let param = fields.text("switch")?;
+    let Some(entries) = fields.map("cases") else {
+        let message = format!("`switch: {param}` needs `cases`, a map from value to file");
+        fields.error(ProblemKind::Stage, "switch", message);
+        return None;
+    };
+    let mut cases = IndexMap::with_capacity(entries.len());
+    for (value, file) in entries {
+        let file = match file {
+            Value::Null | Value::Bool(false) => None,
+            Value::String(file) => Some(file.clone()).filter(|file| !file.is_empty()),
+            other => {
+                let message = format!(
+                    "the case \"{value}\" is a block's file, or nothing to skip the stage; not {other}"
+                );
+                let place = format!("cases/{}", fields::escape(value));
+                fields.error(ProblemKind::WrongType, &place, message);
+                continue;
+            }
+        };
+        cases.insert(value.clone(), file);
+    }
+    let default = match fields.entry.get("default") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(fields::plain(value)),
+    };
+    if let Some(value) = default.as_ref().filter(|value| !cases.contains_key(*value)) {
+        let message = format!("`default: {value}` is none of the cases");
+        fields.error(ProblemKind::Stage, "default", message);
+    }
+    Some(Switch { param, cases, default })
+}
+
+fn read_repeat(fields: &mut Fields<'_, '_, '_>) -> Option<Repeat> {
+    let variable = fields.text("repeat_variable");
+    let repeat = match fields.entry.get("repeat") {
+        None | Some(Value::Null | Value::Bool(false)) if variable.is_none() => return None,
+        None | Some(Value::Null | Value::Bool(_)) => variable.clone().map(Value::from),
+        Some(value) => Some(value.clone()),
+    };
+    match repeat {
+        Some(Value::Number(number)) if number.as_u64().is_some() => number.as_u64().map(Repeat::Count),
+        Some(Value::String(name)) if name == "extra_scenes" => Some(Repeat::ExtraScenes),
+        Some(Value::String(name)) if !name.trim().is_empty() => {
+            let name = name.trim();
+            let name =
+                name.strip_prefix("{{").and_then(|name| name.strip_suffix("}}")).unwrap_or(name).trim();
+            Some(name.parse().map_or_else(|_| Repeat::Named(name.to_owned()), Repeat::Count))
+        }
+        other => {
+            let shown = other.map_or_else(|| "true".to_owned(), |value| value.to_string());
+            let message = format!(
+                "`repeat` must be a whole number from 0, or the name of a parameter that is a count or a list, not {shown}"
+            );
+            fields.error(ProblemKind::Stage, "repeat", message);
+            None
+        }
+    }
+}
+
+fn read_chain(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, String> {
+    let chain = fields.boolean("chain");
+    let mut imports = IndexMap::new();
+    for (import, export) in fields.map("chain_imports").into_iter().flatten() {
+        match export {
+            Value::String(export) => {
+                imports.insert(import.clone(), export.clone());
+            }
+            other => {
+                let message =
+                    format!("`chain_imports` maps an import to the name of an export, not to {other}");
+                let place = format!("chain_imports/{}", fields::escape(import));
+                fields.error(ProblemKind::WrongType, &place, message);
+            }
+        }
+    }
+    if chain == Some(true) && imports.is_empty() {
+        let message = "`chain` needs `chain_imports: {import: export}`, or nothing is chained";
+        fields.warning(ProblemKind::Stage, "chain", message);
+    }
+    if chain == Some(false) { IndexMap::new() } else { imports }
+}
+
+fn read_loras(fields: &mut Fields<'_, '_, '_>) -> Option<LoraInjection> {
+    match fields.entry.get("lora_injection")? {
+        Value::Null | Value::Bool(false) => None,
+        Value::Bool(true) => Some(LoraInjection::Chain),
+        Value::String(kind) if kind == "chain" => Some(LoraInjection::Chain),
+        Value::String(kind) if kind == "paired" => {
+            let start_slot = read_count(fields, "lora_start_slot").unwrap_or(1);
+            let ids = fields.list("lora_nodes").unwrap_or_default().iter().map(fields::plain);
+            match <[String; 2]>::try_from(ids.collect::<Vec<_>>()) {
+                Ok(nodes) => Some(LoraInjection::Paired { nodes, start_slot }),
+                Err(_) => {
+                    let message = "`lora_injection: paired` needs `lora_nodes: [a, b]`, the two loader nodes of the \
+                                   block: for the high-noise model and for the low-noise one";
+                    fields.error(ProblemKind::Stage, "lora_injection", message.to_owned());
+                    None
+                }
+            }
+        }
+        other => {
+            let message = format!("`lora_injection` must be true, \"chain\" or \"paired\", not {other}");
+            fields.error(ProblemKind::Stage, "lora_injection", message);
+            None
+        }
+    }
+}
+
+fn read_models(fields: &mut Fields<'_, '_, '_>) -> StageModels {
+    let mut by_case = IndexMap::new();
+    match fields.entry.get("models") {
+        None | Some(Value::Null) => return StageModels::default(),
+        Some(Value::Object(cases)) => {
+            for (case, models) in cases {
+                let place = format!("models/{}", fields::escape(case));
+                by_case.insert(case.clone(), read_names(fields, &place, models));
+            }
+        }
+        Some(models) => return StageModels::Always(read_names(fields, "models", models)),
+    }
+    StageModels::ByCase(by_case)
+}
+
+/// Names of models: one, or a list; each a text or a map that has the name under one of these keys.
+fn read_names(fields: &mut Fields<'_, '_, '_>, place: &str, value: &Value) -> Vec<String> {
+    let single = std::slice::from_ref(value);
+    let entries = match value {
+        Value::Null => &[],
+        Value::Array(list) => list.as_slice(),
+        _ => single,
+    };
+    let mut names = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let named = || ["name", "filename", "file"].iter().find_map(|key| entry.get(key)?.as_str());
+        match entry.as_str().or_else(named) {
+            Some(name) => names.push(name.to_owned()),
+            None => {
+                let message = format!("`models` lists file names, or maps with `name`; this is {entry}");
+                fields.error(ProblemKind::WrongType, place, message);
+            }
+        }
+    }
+    names
+}

@@ -1,0 +1,661 @@
+//! A walk along the pipeline that puts a request's graph together.
+
+use std::collections::HashMap;
+
+use comfy_runner_manifest::{LoraInjection, Params, ProblemKind, StageModels};
+use comfy_runner_protocol::{Graph, Link, Node, NodeId};
+use indexmap::{IndexMap, IndexSet};
+use serde_json::{Map, Value, json};
+
+use super::block::{Block, BlockNode, Source, find_cycle, shown_circle};
+use super::condition::is_true;
+use super::content::{Content, Text};
+use super::expression::ExpressionError;
+use super::inject::{self, Lora};
+use super::problem::StageProblem;
+use super::repetition::{self, Instances};
+use super::request::{Place, text_of};
+use super::seeds::BaseSeed;
+use super::variables::Variables;
+use super::{DynamicWorkflow, Limits, Step};
+use crate::compile::pointer;
+use crate::output_folder::OutputFolder;
+
+/// What came of a walk. The graph is whole only when there are no problems.
+#[derive(Debug, Default)]
+pub(crate) struct Built {
+    pub graph: Graph,
+    /// Where each node came from, in the graph's order.
+    pub origins: Vec<Origin>,
+    /// The seeds of instances, by `batch_1`, `scene_1`, ...
+    pub seeds: IndexMap<String, u64>,
+    pub required_models: Vec<String>,
+    /// The stages that are there, by their positions.
+    pub active: IndexSet<usize>,
+    pub problems: Vec<StageProblem>,
+}
+
+/// Where a node of the graph came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The position of its stage.
+    pub stage: usize,
+    /// The block's file.
+    pub file: String,
+    /// The local id; nothing for a node that was injected.
+    pub local: Option<String>,
+}
+
+/// An output of a node of the graph.
+type Output = (NodeId, u64);
+
+/// What instances of a repetition take from those before them.
+#[derive(Debug, Default)]
+struct Chain {
+    /// What was exported before the repetition began.
+    before: HashMap<String, Output>,
+    /// What the last instance of each stage exported.
+    by_stage: HashMap<(usize, String), Output>,
+    /// What the rounds that are over exported, the latest of each name.
+    by_name: HashMap<String, Output>,
+}
+
+struct Walk<'a> {
+    workflow: &'a DynamicWorkflow,
+    limits: &'a Limits,
+    base: Option<BaseSeed>,
+    built: Built,
+    exports: HashMap<String, Output>,
+    /// How many instances of each stage there are so far.
+    instances: HashMap<usize, usize>,
+    /// Bytes of text that the graph may still take.
+    text_left: usize,
+    /// Whether a limit was reached, after which nothing more is added.
+    full: bool,
+    chain: Chain,
+}
+
+/// An instance of a block that is being added.
+struct Instance<'a> {
+    stage: usize,
+    block: &'a Block,
+    /// What node ids begin with: `<block>_<n>_`.
+    prefix: String,
+    /// Where the instance's nodes begin in the graph.
+    first: usize,
+}
+
+impl DynamicWorkflow {
+    /// Puts a request's graph together.
+    pub(crate) fn build(&self, params: &Params, folder: &OutputFolder, limits: &Limits) -> Built {
+        let variables = self.request_variables(params, folder);
+        let mut walk = Walk {
+            workflow: self,
+            limits,
+            base: BaseSeed::of(&self.manifest, params),
+            built: Built::default(),
+            exports: HashMap::new(),
+            instances: HashMap::new(),
+            text_left: limits.text,
+            full: false,
+            chain: Chain::default(),
+        };
+        for step in &self.steps {
+            match step {
+                Step::Single(stage) => walk.single(*stage, &variables),
+                Step::Repetition { repeat, stages } => walk.repetition(repeat, stages, &variables),
+            }
+        }
+        walk.finish()
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn single(&mut self, stage: usize, variables: &Variables<'_>) {
+        let spec = &self.workflow.stages[stage].spec;
+        if !spec.chain_imports.is_empty() {
+            self.chain = Chain { before: self.exports.clone(), ..Chain::default() };
+        }
+        let Some(index) = spec.scene_index else {
+            self.instance(stage, variables);
+            return;
+        };
+        match repetition::scene(&self.workflow.manifest, variables, index) {
+            Ok(place) => self.scene(stage, variables, place),
+            // Whether the stage is there at all does not depend on a scene that is not.
+            Err(_) if self.holds(stage, variables) == Some(false) => {}
+            Err(reason) => self.refuse(stage, ProblemKind::Stage, "scene_index", reason),
+        }
+    }
+
+    fn repetition(
+        &mut self,
+        repeat: &comfy_runner_manifest::Repeat,
+        stages: &[usize],
+        variables: &Variables<'_>,
+    ) {
+        let leader = stages.first().copied().unwrap_or_default();
+        let instances = match Instances::of(repeat, &self.workflow.manifest, variables, self.limits) {
+            Ok(instances) => instances,
+            Err(reason) => {
+                // A count that is not given matters only when the stage is wanted.
+                if self.holds(leader, variables) != Some(false) {
+                    self.refuse(leader, ProblemKind::Limit, "repeat", reason);
+                }
+                return;
+            }
+        };
+        self.chain = Chain { before: self.exports.clone(), ..Chain::default() };
+        for place in instances.places {
+            let variables = self.workflow.instance_variables(variables, place, self.base);
+            let mut exported: Vec<(String, Output)> = Vec::new();
+            let nodes = self.built.graph.len();
+            for stage in stages {
+                let new = self.instance(*stage, &variables);
+                self.chain
+                    .by_stage
+                    .extend(new.iter().map(|(name, out)| ((*stage, name.clone()), out.clone())));
+                exported.extend(new);
+            }
+            self.chain.by_name.extend(exported);
+            if self.built.graph.len() > nodes {
+                let kind = if instances.are_scenes { "scene" } else { "batch" };
+                self.note_seed(kind, place, &variables);
+            }
+            if self.full {
+                return;
+            }
+        }
+    }
+
+    /// One instance that takes a scene's fields.
+    fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Place<'_>) {
+        let variables = self.workflow.instance_variables(outer, place, self.base);
+        let nodes = self.built.graph.len();
+        self.instance(stage, &variables);
+        if self.built.graph.len() > nodes {
+            self.note_seed("scene", place, &variables);
+        }
+    }
+
+    fn note_seed(&mut self, kind: &str, place: Place<'_>, variables: &Variables<'_>) {
+        if let Some(seed) = variables.get("seed").and_then(Value::as_u64) {
+            self.built.seeds.insert(format!("{kind}_{}", place.index + 1), seed);
+        }
+    }
+
+    /// Whether the stage's condition holds; nothing, and a problem, when it has no value.
+    fn holds(&mut self, stage: usize, variables: &Variables<'_>) -> Option<bool> {
+        let Some(condition) = &self.workflow.stages[stage].condition else { return Some(true) };
+        match condition.holds(variables) {
+            Ok(holds) => Some(holds),
+            Err(error) => {
+                self.refuse(stage, ProblemKind::Expression, "condition", format!("`condition`: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Adds one instance of a stage, if it is wanted. Returns what it exports.
+    fn instance(&mut self, stage: usize, variables: &Variables<'_>) -> Vec<(String, Output)> {
+        if self.full || self.holds(stage, variables) != Some(true) {
+            return Vec::new();
+        }
+        let Some((block, case)) = self.pick(stage, variables) else { return Vec::new() };
+        let workflow = self.workflow;
+        let spec = &workflow.stages[stage].spec;
+        let count = self.instances.entry(stage).or_default();
+        let prefix = format!("{}_{count}_", spec.block);
+        *count += 1;
+        self.built.active.insert(stage);
+        let instance = Instance { stage, block, prefix, first: self.built.graph.len() };
+        for (id, node) in &block.nodes {
+            if !self.node(&instance, id, node, variables) {
+                return Vec::new();
+            }
+        }
+        let mut exports: Vec<(String, Output)> = block
+            .exports
+            .iter()
+            .map(|(name, export)| {
+                (name.clone(), (format!("{}{}", instance.prefix, export.node), export.output))
+            })
+            .collect();
+        match &spec.loras {
+            Some(LoraInjection::Chain) => self.chain_loras(&instance, variables, &mut exports),
+            Some(LoraInjection::Paired { nodes, start_slot }) => {
+                self.pair_loras(&instance, variables, nodes, *start_slot);
+            }
+            None => {}
+        }
+        if spec.vae_override {
+            self.override_vae(&instance, variables, &mut exports);
+        }
+        self.exports.extend(exports.iter().cloned());
+        let models = match (&spec.models, case) {
+            (StageModels::Always(models), _) => models.as_slice(),
+            (StageModels::ByCase(cases), Some(case)) => {
+                cases.get(&case).map(Vec::as_slice).unwrap_or_default()
+            }
+            (StageModels::ByCase(_), None) => &[],
+        };
+        for model in models {
+            if !self.built.required_models.contains(model) {
+                self.built.required_models.push(model.clone());
+            }
+        }
+        exports
+    }
+
+    /// The block that the stage uses, and the value that picked it. Nothing when it is to be skipped.
+    fn pick(&mut self, stage: usize, variables: &Variables<'_>) -> Option<(&'a Block, Option<String>)> {
+        let workflow = self.workflow;
+        let spec = &workflow.stages[stage].spec;
+        let plain = spec.file.as_deref();
+        let (file, case) = match &spec.switch {
+            None => (plain, None),
+            Some(switch) => {
+                let mut value = String::new();
+                if let Some(given) = variables.get(&switch.param) {
+                    crate::placeholder::push(&mut value, given);
+                }
+                let case = Some(&value)
+                    .filter(|value| switch.cases.contains_key(*value))
+                    .or(switch.default.as_ref());
+                match case.and_then(|case| Some((case, switch.cases.get(case)?))) {
+                    Some((case, file)) => (file.as_deref(), Some(case.clone())),
+                    None if plain.is_some() => (plain, Some(value)),
+                    None => {
+                        let cases: Vec<&str> = switch.cases.keys().map(String::as_str).collect();
+                        let reason = format!(
+                            "`switch`: \"{}\" is {value:?}, which is none of the cases {}, and there is no `default`",
+                            switch.param,
+                            cases.join(", ")
+                        );
+                        self.refuse(stage, ProblemKind::Stage, "switch", reason);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some((workflow.block(file?)?, case))
+    }
+
+    /// Adds one node. False when there is no room left.
+    fn node(
+        &mut self,
+        instance: &Instance<'a>,
+        id: &str,
+        node: &BlockNode,
+        variables: &Variables<'_>,
+    ) -> bool {
+        let mut inputs = Map::with_capacity(node.inputs.len());
+        for input in &node.inputs {
+            let place = (id, input.written.as_str());
+            let name = match input.name.key(variables) {
+                Ok(Some(name)) => name,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.fail(instance, place, ProblemKind::Expression, error.to_string());
+                    continue;
+                }
+            };
+            let value = match &input.source {
+                Source::Local(node, output) => {
+                    Ok(Some(json!([format!("{}{node}", instance.prefix), output])))
+                }
+                Source::Import(import) => self.import(instance.stage, import).map(Some),
+                Source::Named(text, output) => self.named(instance, text, *output, variables),
+                Source::Content(content) => content_value(content, variables),
+            };
+            match value {
+                Ok(Some(value)) => {
+                    if !self.take_text(instance, &name, &value) {
+                        return false;
+                    }
+                    if inputs.insert(name.clone(), value).is_some() {
+                        let reason = format!("the node has another input `{name}`");
+                        self.fail(instance, place, ProblemKind::Block, reason);
+                    }
+                }
+                Ok(None) => {}
+                Err((kind, reason)) => self.fail(instance, place, kind, reason),
+            }
+        }
+        let meta = node.meta.as_ref().map(|meta| meta.value(variables)).transpose().unwrap_or_else(|error| {
+            self.fail(instance, (id, "_meta"), ProblemKind::Expression, error.to_string());
+            None
+        });
+        let meta = match meta {
+            Some(Value::Object(meta)) => Some(with_text_title(meta)),
+            _ => None,
+        };
+        let node = Node { class_type: node.class_type.clone(), inputs, meta, other: node.other.clone() };
+        self.add(instance, format!("{}{id}", instance.prefix), node, Some(id))
+    }
+
+    /// Puts a node into the graph. False when there is no room left.
+    fn add(&mut self, instance: &Instance<'a>, id: NodeId, node: Node, local: Option<&str>) -> bool {
+        if self.built.graph.len() >= self.limits.nodes {
+            let reason = format!("the graph has more than {} nodes", self.limits.nodes);
+            self.refuse(instance.stage, ProblemKind::Limit, "block", reason);
+            self.full = true;
+            return false;
+        }
+        if self.built.graph.nodes.contains_key(&id) {
+            let reason =
+                format!("the graph has another node of the id \"{id}\"; rename the stage or the node");
+            let place = (local.unwrap_or_default(), "");
+            self.fail(instance, place, ProblemKind::Block, reason);
+            return true;
+        }
+        let (stage, file) = (instance.stage, instance.block.file.clone());
+        self.built.origins.push(Origin { stage, file, local: local.map(str::to_owned) });
+        self.built.graph.nodes.insert(id, node);
+        true
+    }
+
+    fn take_text(&mut self, instance: &Instance<'a>, name: &str, value: &Value) -> bool {
+        match self.text_left.checked_sub(text_of(value) + name.len()) {
+            Some(left) => {
+                self.text_left = left;
+                true
+            }
+            None => {
+                let reason = format!("the graph holds more than {} bytes of text", self.limits.text);
+                self.refuse(instance.stage, ProblemKind::Limit, "block", reason);
+                self.full = true;
+                false
+            }
+        }
+    }
+
+    /// What a stage's import stands for.
+    fn import(&self, stage: usize, import: &str) -> Result<Value, (ProblemKind, String)> {
+        let spec = &self.workflow.stages[stage].spec;
+        let output = match spec.chain_imports.get(import) {
+            None => self.exports.get(import),
+            Some(export) => {
+                let Chain { before, by_stage, by_name } = &self.chain;
+                let last = by_stage.get(&(stage, export.clone())).or_else(|| by_name.get(export));
+                last.or_else(|| before.get(import)).or_else(|| before.get(export))
+            }
+        };
+        match output {
+            Some((node, output)) => Ok(json!([node, output])),
+            None => {
+                let mut known: Vec<&str> = self.exports.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let hint = comfy_runner_manifest::nearest::did_you_mean(import, known);
+                let chained = spec.chain_imports.get(import).map_or_else(String::new, |export| {
+                    format!(" (nor \"{export}\", which it is chained to)")
+                });
+                let reason = format!("no stage before this one exports \"{import}\"{chained}.{hint}");
+                Err((ProblemKind::Import, reason))
+            }
+        }
+    }
+
+    /// A reference whose node a value names; nothing when there is no value.
+    fn named(
+        &self,
+        instance: &Instance<'a>,
+        text: &Text,
+        output: u64,
+        variables: &Variables<'_>,
+    ) -> Result<Option<Value>, (ProblemKind, String)> {
+        let name = text.render(variables).map_err(expression_problem)?;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        if instance.block.nodes.contains_key(&name) {
+            return Ok(Some(json!([format!("{}{name}", instance.prefix), output])));
+        }
+        if instance.block.imports.contains(&name) {
+            return self.import(instance.stage, &name).map(Some);
+        }
+        let reason = format!("refers to \"{name}\", which is neither a node of this block nor an import");
+        Err((ProblemKind::Block, reason))
+    }
+
+    /// Adds loaders, one after another, between the `model` and `clip` exports and what uses them.
+    fn chain_loras(
+        &mut self,
+        instance: &Instance<'a>,
+        variables: &Variables<'_>,
+        exports: &mut [(String, Output)],
+    ) {
+        let loras = match inject::picked(&self.workflow.manifest, variables) {
+            Ok(loras) => loras,
+            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
+        };
+        let of =
+            |name: &str| exports.iter().find(|(export, _)| export == name).map(|(_, output)| output.clone());
+        let (Some(model), clip) = (of("model"), of("clip")) else {
+            if !loras.is_empty() {
+                let reason = "`lora_injection` needs a block that exports `model`".to_owned();
+                self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason);
+            }
+            return;
+        };
+        let (mut last_model, mut last_clip) = (model.clone(), clip.clone());
+        let last_own = self.built.graph.len();
+        for (n, Lora { file, strength, strength_clip }) in loras.into_iter().enumerate() {
+            let id = format!("{}lora_{}", instance.prefix, n + 1);
+            let mut inputs = Map::new();
+            inputs.insert("model".to_owned(), json!([last_model.0, last_model.1]));
+            if let Some((node, output)) = &last_clip {
+                inputs.insert("clip".to_owned(), json!([node, output]));
+            }
+            inputs.insert("lora_name".to_owned(), file.as_str().into());
+            inputs.insert("strength_model".to_owned(), strength.clone());
+            if last_clip.is_some() {
+                inputs.insert("strength_clip".to_owned(), strength_clip.unwrap_or(strength));
+            }
+            let class = if last_clip.is_some() { "LoraLoader" } else { "LoraLoaderModelOnly" };
+            if !self.add(instance, id.clone(), injected(class, inputs, &format!("LoRA {}", n + 1)), None) {
+                return;
+            }
+            last_clip = last_clip.map(|_| (id.clone(), 1));
+            last_model = (id, 0);
+        }
+        let moves = [Some((model, last_model)), clip.zip(last_clip)];
+        for (from, to) in moves.into_iter().flatten() {
+            self.relink(instance.first..last_own, &from, &to);
+        }
+        // The exports of these names alone: another name for the same output keeps what it had.
+        let last = self.built.graph.len();
+        if last > last_own {
+            for (name, output) in exports.iter_mut() {
+                let id = format!("{}lora_{}", instance.prefix, last - last_own);
+                match name.as_str() {
+                    "model" => *output = (id, 0),
+                    "clip" => *output = (id, 1),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Fills numbered slots of two loaders that the block has.
+    fn pair_loras(
+        &mut self,
+        instance: &Instance<'a>,
+        variables: &Variables<'_>,
+        nodes: &[String; 2],
+        start_slot: u64,
+    ) {
+        let sides = match inject::paired(&self.workflow.manifest, variables) {
+            Ok(sides) => sides,
+            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
+        };
+        for (local, loras) in nodes.iter().zip(sides) {
+            let id = format!("{}{local}", instance.prefix);
+            let Some(node) = self.built.graph.nodes.get_mut(&id) else {
+                let reason =
+                    format!("`lora_nodes` names \"{local}\", which is no node of {}", instance.block.file);
+                self.refuse(instance.stage, ProblemKind::Stage, "lora_nodes", reason);
+                continue;
+            };
+            for (slot, lora) in (start_slot..).zip(loras) {
+                let value = json!({"on": true, "lora": lora.file, "strength": lora.strength});
+                node.inputs.insert(format!("lora_{slot}"), value);
+            }
+        }
+    }
+
+    /// Puts the caller's VAE into the place of the block's.
+    fn override_vae(
+        &mut self,
+        instance: &Instance<'a>,
+        variables: &Variables<'_>,
+        exports: &mut [(String, Output)],
+    ) {
+        let Some(name) = variables.get("vae_override").filter(|vae| is_true(vae)).and_then(Value::as_str)
+        else {
+            return;
+        };
+        let Some((_, output)) = exports.iter_mut().find(|(export, _)| export == "vae") else {
+            let reason = "`vae_override` needs a block that exports `vae`".to_owned();
+            return self.refuse(instance.stage, ProblemKind::Stage, "vae_override", reason);
+        };
+        let id = format!("{}vae_override", instance.prefix);
+        let own = instance.first..self.built.graph.len();
+        let inputs = [("vae_name".to_owned(), Value::from(name))].into_iter().collect();
+        if self.add(instance, id.clone(), injected("VAELoader", inputs, "VAE"), None) {
+            let from = std::mem::replace(output, (id, 0));
+            let to = output.clone();
+            self.relink(own, &from, &to);
+        }
+    }
+
+    /// Makes the nodes of this range that use one output use another.
+    fn relink(&mut self, nodes: std::ops::Range<usize>, from: &Output, to: &Output) {
+        if from == to {
+            return;
+        }
+        for node in nodes {
+            let Some((_, node)) = self.built.graph.nodes.get_index_mut(node) else { continue };
+            for value in node.inputs.values_mut() {
+                if Link::of(value).is_some_and(|link| link.node == from.0 && link.output as u64 == from.1) {
+                    *value = json!([to.0, to.1]);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Built {
+        let graph = &self.built.graph;
+        let links = |id: &str| {
+            graph
+                .nodes
+                .get_key_value(id)
+                .into_iter()
+                .flat_map(|(_, node)| node.links())
+                .map(|(_, link)| link.node)
+        };
+        if let Some(circle) = find_cycle(graph.nodes.keys().map(String::as_str), links) {
+            let at = graph.nodes.get_index_of(circle[0]).and_then(|at| self.built.origins.get(at));
+            let stage = at.map_or(0, |origin| origin.stage);
+            let reason = format!("the nodes {} depend on each other in a circle", shown_circle(&circle));
+            self.refuse(stage, ProblemKind::Graph, "block", reason);
+        }
+        if self.built.problems.is_empty() && self.built.graph.is_empty() {
+            self.refuse(
+                0,
+                ProblemKind::Graph,
+                "condition",
+                "the request leaves no stage, so there is no graph".to_owned(),
+            );
+        }
+        let of_stages = self.workflow.stages.iter().flat_map(|stage| stage.spec.models.all());
+        let of_stages: IndexSet<&str> = of_stages.collect();
+        let always = self.workflow.manifest.required_models.iter();
+        let always = always.filter(|model| !of_stages.contains(model.as_str())).cloned();
+        self.built.required_models.splice(0..0, always);
+        self.built
+    }
+
+    /// Notes a problem at an input of a block's node.
+    fn fail(
+        &mut self,
+        instance: &Instance<'a>,
+        (node, input): (&str, &str),
+        kind: ProblemKind,
+        reason: String,
+    ) {
+        let pointer = match input {
+            "" | "_meta" => pointer(&["nodes", node, input]),
+            input => pointer(&["nodes", node, "inputs", input]),
+        };
+        self.note(StageProblem {
+            file: instance.block.file.clone(),
+            stage: self.workflow.stages[instance.stage].spec.block.clone(),
+            node: Some(node.to_owned()).filter(|node| !node.is_empty()),
+            input: Some(input.to_owned()).filter(|input| !input.is_empty()),
+            reason,
+            kind,
+            pointer,
+        });
+    }
+
+    /// Notes a problem of a stage itself.
+    fn refuse(&mut self, stage: usize, kind: ProblemKind, key: &str, reason: String) {
+        self.note(StageProblem {
+            file: comfy_runner_manifest::MANIFEST_FILE.to_owned(),
+            stage: self.workflow.stages[stage].spec.block.clone(),
+            node: None,
+            input: None,
+            reason,
+            kind,
+            pointer: format!("/pipeline/{stage}/{key}"),
+        });
+    }
+
+    /// Notes a problem once, however many instances have it.
+    fn note(&mut self, problem: StageProblem) {
+        if !self.built.problems.contains(&problem) {
+            self.built.problems.push(problem);
+        }
+    }
+}
+
+fn expression_problem(error: ExpressionError) -> (ProblemKind, String) {
+    (ProblemKind::Expression, error.to_string())
+}
+
+/// An input's value. Nothing when it is a placeholder without a value: ComfyUI takes its own default then.
+fn content_value(
+    content: &Content,
+    variables: &Variables<'_>,
+) -> Result<Option<Value>, (ProblemKind, String)> {
+    let value = content.value(variables).map_err(expression_problem)?;
+    if content.is_literal() {
+        return Ok(Some(value));
+    }
+    if Link::of(value.get("__value__").unwrap_or(&value)).is_some() {
+        let reason =
+            "a list of a text and a number is a link to ComfyUI; a caller's value may not be one".to_owned();
+        return Err((ProblemKind::BadValue, reason));
+    }
+    Ok(match value {
+        Value::Null => None,
+        value @ Value::Array(_) => Some(json!({"__value__": value})),
+        value => Some(value),
+    })
+}
+
+/// ComfyUI's frontend wants titles to be text.
+fn with_text_title(mut meta: Map<String, Value>) -> Map<String, Value> {
+    if let Some(title) = meta.get_mut("title").filter(|title| !title.is_string()) {
+        let mut text = String::new();
+        crate::placeholder::push(&mut text, title);
+        *title = text.into();
+    }
+    meta
+}
+
+fn injected(class_type: &str, inputs: Map<String, Value>, title: &str) -> Node {
+    let meta = [("title".to_owned(), Value::from(title))].into_iter().collect();
+    Node { class_type: class_type.to_owned(), inputs, meta: Some(meta), other: Map::new() }
+}

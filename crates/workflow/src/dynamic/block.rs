@@ -1,0 +1,475 @@
+//! A block: some nodes, what they need from other blocks, and what they give.
+
+use std::collections::HashSet;
+
+use comfy_runner_manifest::nearest::did_you_mean;
+use comfy_runner_manifest::yaml::LONGEST_TEXT;
+use comfy_runner_manifest::{Lines, Problem, ProblemKind, Report};
+use comfy_runner_protocol::Link;
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::content::{Content, Text};
+use super::expression::{Expression, ExpressionError};
+use crate::compile::pointer;
+
+/// A block file, taken apart and checked in itself.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// The file, relative to the workflow's folder.
+    pub file: String,
+    pub lines: Lines,
+    /// The nodes by local id.
+    pub nodes: IndexMap<String, BlockNode>,
+    pub imports: Vec<String>,
+    pub exports: IndexMap<String, Export>,
+    /// Names that the file says it uses.
+    pub variables: Vec<String>,
+}
+
+/// One node of a block.
+#[derive(Debug)]
+pub(crate) struct BlockNode {
+    pub class_type: String,
+    pub inputs: Vec<BlockInput>,
+    pub meta: Option<Content>,
+    /// Keys that ComfyUI ignores, kept as they were.
+    pub other: Map<String, Value>,
+}
+
+/// One input of a node: its name, and its value or where it comes from.
+#[derive(Debug)]
+pub(crate) struct BlockInput {
+    /// The key as it is written, to find its line.
+    pub written: String,
+    pub name: Text,
+    pub source: Source,
+}
+
+/// Where an input's value comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Content(Content),
+    /// An output of a node of this block.
+    Local(String, u64),
+    /// What an earlier block exports.
+    Import(String),
+    /// An output of a node, or an import, that a value names.
+    Named(Text, u64),
+}
+
+/// What a block gives to later ones: an output of one of its nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Export {
+    pub node: String,
+    pub output: u64,
+}
+
+impl Block {
+    /// Parses the text of a block file.
+    ///
+    /// Returns the block with warnings, or every problem that could be found.
+    pub fn parse(text: &str, file: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        if text.len() > LONGEST_TEXT {
+            let message = format!("the file has {} bytes; a block has at most {LONGEST_TEXT}", text.len());
+            return Err(vec![Problem::error(ProblemKind::Limit, file, message)]);
+        }
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            let mut problem = Problem::error(ProblemKind::Syntax, file, format!("not valid JSON: {error}"));
+            (problem.line, problem.column) = (Some(error.line()), Some(error.column()));
+            vec![problem]
+        })?;
+        let lines = Lines::of(text);
+        let mut report = Report::new(file, &lines);
+        let block = Self::read(&value, file, &mut report);
+        let failed = report.has_errors();
+        let problems = report.finish();
+        match block {
+            Some(block) if !failed => Ok((Self { lines, ..block }, problems)),
+            _ => Err(problems),
+        }
+    }
+
+    fn read(value: &Value, file: &str, report: &mut Report<'_>) -> Option<Self> {
+        let nodes = value.get("nodes");
+        let Some(Value::Object(nodes)) = nodes else {
+            report.error(ProblemKind::Block, "/nodes", not_a_block(value));
+            return None;
+        };
+        let imports = read_names(value, "imports", report);
+        let variables = read_names(value, "variables", report);
+        let mut block = Self {
+            file: file.to_owned(),
+            lines: Lines::default(),
+            nodes: IndexMap::with_capacity(nodes.len()),
+            imports,
+            exports: IndexMap::new(),
+            variables,
+        };
+        for (id, node) in nodes {
+            if let Some(node) = block.read_node(id, node, nodes, report) {
+                block.nodes.insert(id.clone(), node);
+            }
+        }
+        block.exports = read_exports(value, nodes, report);
+        for import in block.imports.iter().filter(|import| nodes.contains_key(*import)) {
+            let message =
+                format!("\"{import}\" is an import and a node; a reference to it means the node. Rename one");
+            report.warning(ProblemKind::Block, "/imports", message);
+        }
+        block.report_cycles(report);
+        Some(block)
+    }
+
+    fn read_node(
+        &self,
+        id: &str,
+        node: &Value,
+        nodes: &Map<String, Value>,
+        report: &mut Report<'_>,
+    ) -> Option<BlockNode> {
+        let mut fail = |at: &[&str], kind: ProblemKind, reason: String| {
+            report.error(kind, &pointer(&[&["nodes", id], at].concat()), format!("node \"{id}\": {reason}"));
+        };
+        let Value::Object(entry) = node else {
+            fail(&[], ProblemKind::Block, "a node is an object with `class_type` and `inputs`".to_owned());
+            return None;
+        };
+        if id.contains("{{") {
+            fail(
+                &[],
+                ProblemKind::Block,
+                "a node's id may not hold a placeholder; an input's name may".to_owned(),
+            );
+        }
+        let class_type = match entry.get("class_type") {
+            Some(Value::String(class)) if class.contains("{{") => {
+                let reason = "`class_type` may not hold a placeholder; use `switch` to pick a block";
+                fail(&["class_type"], ProblemKind::Block, reason.to_owned());
+                class.clone()
+            }
+            Some(Value::String(class)) if !class.is_empty() => class.clone(),
+            _ => {
+                fail(&[], ProblemKind::Block, "`class_type` must be the name of a node type".to_owned());
+                String::new()
+            }
+        };
+        let none = Map::new();
+        let entries = match entry.get("inputs") {
+            None => &none,
+            Some(Value::Object(inputs)) => inputs,
+            Some(_) => {
+                fail(&["inputs"], ProblemKind::Block, "`inputs` must be an object".to_owned());
+                &none
+            }
+        };
+        let mut inputs = Vec::with_capacity(entries.len());
+        for (written, value) in entries {
+            let at = ["inputs", written.as_str()];
+            let read = self.read_source(value, nodes).and_then(|source| {
+                let name = Text::parse(written).map_err(Reason::from)?;
+                Ok(BlockInput { written: written.clone(), name, source })
+            });
+            match read {
+                Ok(input) => inputs.push(input),
+                Err(Reason { kind, text }) => fail(&at, kind, format!("input `{written}`: {text}")),
+            }
+        }
+        let meta = entry.get("_meta").map(Content::parse).transpose().unwrap_or_else(|error| {
+            fail(&["_meta"], ProblemKind::Expression, error.to_string());
+            None
+        });
+        let known = ["class_type", "inputs", "_meta"];
+        let other = entry.iter().filter(|(key, _)| !known.contains(&key.as_str()));
+        let other = other.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Some(BlockNode { class_type, inputs, meta, other })
+    }
+
+    /// What an input's value is: a reference or content.
+    fn read_source(&self, value: &Value, nodes: &Map<String, Value>) -> Result<Source, Reason> {
+        if let Some(Link { node, output }) = Link::of(value) {
+            let output = output as u64;
+            let is_import = |name: &str| self.imports.iter().any(|import| import == name);
+            return Ok(match Text::parse(node)? {
+                Text::Plain(node) if nodes.contains_key(&node) => Source::Local(node, output),
+                Text::Plain(node) if is_import(&node) => Source::Import(node),
+                Text::Whole(expression) if expression.name().is_some_and(is_import) => {
+                    Source::Import(expression.source().to_owned())
+                }
+                Text::Plain(node) => {
+                    let known = nodes.keys().chain(&self.imports).map(String::as_str);
+                    let hint = did_you_mean(&node, known);
+                    let text = format!(
+                        "refers to \"{node}\", which is neither a node of this block nor an import.{hint}"
+                    );
+                    return Err(Reason { kind: ProblemKind::Block, text });
+                }
+                text => Source::Named(text, output),
+            });
+        }
+        let content = Content::parse(value)?;
+        if let Content::Text(Text::Whole(expression)) = &content
+            && let Some(name) =
+                expression.name().filter(|name| self.imports.iter().any(|import| import == name))
+        {
+            return Ok(Source::Import(name.to_owned()));
+        }
+        Ok(Source::Content(content))
+    }
+
+    /// Reports nodes that depend on themselves.
+    fn report_cycles(&self, report: &mut Report<'_>) {
+        let links = |id: &str| {
+            let inputs = self.nodes.get(id).map(|node| node.inputs.as_slice()).unwrap_or_default();
+            inputs.iter().filter_map(|input| match &input.source {
+                Source::Local(node, _) => Some(node.as_str()),
+                _ => None,
+            })
+        };
+        if let Some(cycle) = find_cycle(self.nodes.keys().map(String::as_str), links) {
+            let message = format!("the nodes {} depend on each other in a circle", shown_circle(&cycle));
+            report.error(ProblemKind::Block, &pointer(&["nodes", cycle[0]]), message);
+        }
+    }
+
+    /// The expressions that need every name to be known, each with its place: node, input as written, JSON pointer.
+    pub fn expressions(&self) -> Vec<(&Expression, &str, Option<&str>, String)> {
+        let mut found = Vec::new();
+        for (id, node) in &self.nodes {
+            for input in &node.inputs {
+                let at = pointer(&["nodes", id, "inputs", &input.written]);
+                let mut add = |expression| {
+                    found.push((expression, id.as_str(), Some(input.written.as_str()), at.clone()))
+                };
+                if !matches!(input.name, Text::Whole(_)) {
+                    input.name.expressions().for_each(&mut add);
+                }
+                match &input.source {
+                    // Where nothing fills the key, the value is never looked at.
+                    _ if matches!(input.name, Text::Whole(_)) => {}
+                    Source::Content(content) => content.expressions().into_iter().for_each(add),
+                    Source::Named(text, _) => text.expressions().for_each(add),
+                    Source::Local(..) | Source::Import(_) => {}
+                }
+            }
+            let at = pointer(&["nodes", id, "_meta"]);
+            for expression in node.meta.iter().flat_map(Content::expressions) {
+                found.push((expression, id.as_str(), None, at.clone()));
+            }
+        }
+        found
+    }
+}
+
+/// What is wrong with an input.
+struct Reason {
+    kind: ProblemKind,
+    text: String,
+}
+
+impl From<ExpressionError> for Reason {
+    fn from(error: ExpressionError) -> Self {
+        Self { kind: ProblemKind::Expression, text: error.to_string() }
+    }
+}
+
+fn not_a_block(value: &Value) -> String {
+    let is_graph = value
+        .as_object()
+        .is_some_and(|map| !map.is_empty() && map.values().all(|node| node.get("class_type").is_some()));
+    if is_graph {
+        "this is a graph, not a block: put its nodes under `nodes`, and add `imports` and `exports`"
+            .to_owned()
+    } else if value.get("nodes").is_some_and(Value::is_array) {
+        "this is ComfyUI's UI format; take nodes from \"Workflow > Export (API)\" and put them under `nodes`"
+            .to_owned()
+    } else {
+        "a block is an object with `nodes` (an object from local id to node), `imports`, `exports` and `variables`"
+            .to_owned()
+    }
+}
+
+fn read_names(value: &Value, key: &str, report: &mut Report<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    match value.get(key) {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(list)) => {
+            for (index, name) in list.iter().enumerate() {
+                match name {
+                    Value::String(name) => names.push(name.clone()),
+                    other => {
+                        let message = format!("`{key}` lists names, {other} is none");
+                        report.error(ProblemKind::Block, &format!("/{key}/{index}"), message);
+                    }
+                }
+            }
+        }
+        // Some libraries say more about each name: what counts are the keys.
+        Some(Value::Object(map)) => names.extend(map.keys().cloned()),
+        Some(other) => {
+            report.error(
+                ProblemKind::Block,
+                &format!("/{key}"),
+                format!("`{key}` lists names, this is {other}"),
+            );
+        }
+    }
+    names
+}
+
+fn read_exports(
+    value: &Value,
+    nodes: &Map<String, Value>,
+    report: &mut Report<'_>,
+) -> IndexMap<String, Export> {
+    let mut exports = IndexMap::new();
+    let entries = match value.get("exports") {
+        None | Some(Value::Null) => return exports,
+        Some(Value::Object(entries)) => entries,
+        Some(other) => {
+            let message = format!("`exports` maps names to `{{\"node\", \"output\"}}`, this is {other}");
+            report.error(ProblemKind::Block, "/exports", message);
+            return exports;
+        }
+    };
+    for (name, export) in entries {
+        let at = pointer(&["exports", name]);
+        let written = match export {
+            Value::Object(entry) => match (entry.get("node"), entry.get("output")) {
+                (Some(Value::String(node)), None) => Some((node.clone(), 0)),
+                (Some(Value::String(node)), Some(output)) => {
+                    output.as_u64().map(|output| (node.clone(), output))
+                }
+                _ => None,
+            },
+            link => Link::of(link).map(|link| (link.node.to_owned(), link.output as u64)),
+        };
+        let Some((node, output)) = written else {
+            let message = format!(
+                "export \"{name}\" must be `{{\"node\": local id, \"output\": number}}`, not {export}"
+            );
+            report.error(ProblemKind::Block, &at, message);
+            continue;
+        };
+        if !nodes.contains_key(&node) {
+            let hint = did_you_mean(&node, nodes.keys().map(String::as_str));
+            let message = format!("export \"{name}\": the block has no node \"{node}\".{hint}");
+            report.error(ProblemKind::Block, &at, message);
+        }
+        exports.insert(name.clone(), Export { node, output });
+    }
+    exports
+}
+
+/// The nodes of a circle of links, if there is one, the first of them not repeated at the end.
+pub(crate) fn find_cycle<'g, L: Iterator<Item = &'g str>>(
+    ids: impl Iterator<Item = &'g str>,
+    links: impl Fn(&'g str) -> L,
+) -> Option<Vec<&'g str>> {
+    let mut done: HashSet<&str> = HashSet::new();
+    for start in ids {
+        if done.contains(start) {
+            continue;
+        }
+        // A walk without recursion: the open nodes on the way here, each with the links that are left.
+        let mut path: Vec<(&str, L)> = vec![(start, links(start))];
+        let mut open: HashSet<&str> = [start].into();
+        while let Some((id, left)) = path.last_mut() {
+            match left.next() {
+                Some(next) if open.contains(next) => {
+                    let circle = path.iter().map(|(id, _)| *id).skip_while(|id| *id != next);
+                    return Some(circle.collect());
+                }
+                Some(next) if !done.contains(next) => {
+                    open.insert(next);
+                    path.push((next, links(next)));
+                }
+                Some(_) => {}
+                None => {
+                    open.remove(*id);
+                    done.insert(*id);
+                    path.pop();
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A circle in an error message: the first ten.
+pub(crate) fn shown_circle(circle: &[&str]) -> String {
+    let shown: Vec<String> = circle.iter().take(10).map(|id| format!("\"{id}\"")).collect();
+    let more = if circle.len() > 10 { format!(" and {} more", circle.len() - 10) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(block: Value) -> Vec<String> {
+        let text = serde_json::to_string_pretty(&block).unwrap();
+        let problems = Block::parse(&text, "blocks/b.json").expect_err("must be refused");
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    fn node(inputs: Value) -> Value {
+        json!({"class_type": "T", "inputs": inputs})
+    }
+
+    #[test]
+    fn references_are_told_from_values_in_every_spelling() {
+        let block = json!({
+            "nodes": {
+                "a": node(json!({"m": ["model", 0], "n": "{{ model }}", "l": ["b", 1], "v": "{{steps}}", "p": ["x", "y"], "d": ["{{which}}", 0]})),
+                "b": node(json!({})),
+            },
+            "imports": ["model"], "exports": {"out": {"node": "b"}, "short": ["a", 2]},
+        });
+        let (block, warnings) = Block::parse(&block.to_string(), "b").unwrap();
+        assert_eq!(warnings, []);
+        let source =
+            |name: &str| &block.nodes["a"].inputs.iter().find(|input| input.written == name).unwrap().source;
+        assert!(matches!(source("m"), Source::Import(name) if name == "model"));
+        assert!(matches!(source("n"), Source::Import(name) if name == "model"));
+        assert!(matches!(source("l"), Source::Local(name, 1) if name == "b"));
+        assert!(matches!(source("v"), Source::Content(Content::Text(_))));
+        assert!(matches!(source("p"), Source::Content(Content::Literal(_))));
+        assert!(matches!(source("d"), Source::Named(_, 0)));
+        assert_eq!((block.exports["out"].output, block.exports["short"].output), (0, 2));
+    }
+
+    #[test]
+    fn every_mistake_of_a_block_is_told_with_node_input_and_line() {
+        let told = refused(json!({
+            "nodes": {"sampler": node(json!({"model": ["modle", 0], "steps": "{{ steps + }}"})), "empty": {}},
+            "imports": ["model"], "exports": {"image": {"node": "decode", "output": 0}, "odd": 3}, "variables": [1],
+        }));
+        assert_eq!(told.len(), 6, "{told:#?}");
+        assert!(told.iter().all(|told| told.starts_with("blocks/b.json:")), "{told:#?}");
+        let has = |part: &str| assert!(told.iter().any(|told| told.contains(part)), "{part}: {told:#?}");
+        has("node \"sampler\": input `model`: refers to \"modle\"");
+        has("Did you mean \"model\"?");
+        has("input `steps`: the expression `steps +` cannot be read");
+        has("export \"image\": the block has no node \"decode\"");
+        has("`class_type` must be the name of a node type");
+    }
+
+    #[test]
+    fn circles_are_found() {
+        let told =
+            refused(json!({"nodes": {"a": node(json!({"x": ["b", 0]})), "b": node(json!({"x": ["a", 0]}))}}));
+        assert!(told[0].contains("\"a\", \"b\" depend on each other in a circle"), "{told:?}");
+        let told = refused(json!({"nodes": {"a": node(json!({"x": ["a", 0]}))}}));
+        assert!(told[0].contains("circle"), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_no_block_is_told_for_what_it_is() {
+        assert!(refused(json!({"3": node(json!({}))}))[0].contains("this is a graph, not a block"));
+        assert!(refused(json!({"nodes": [], "links": []}))[0].contains("UI format"));
+        assert!(refused(json!([]))[0].contains("a block is an object"));
+        assert!(Block::parse("{", "b").unwrap_err()[0].message.contains("not valid JSON"));
+    }
+}

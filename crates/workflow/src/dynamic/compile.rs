@@ -1,0 +1,367 @@
+//! From a manifest and its block files to a pipeline that is checked as far as no request is needed.
+
+use comfy_runner_manifest::nearest::did_you_mean;
+use comfy_runner_manifest::{
+    Compiled, InputKind, LoraInjection, Manifest, Problem, ProblemKind, Repeat, Report, Stage,
+};
+use indexmap::{IndexMap, IndexSet};
+
+use super::alternatives::{Findings, try_alternatives};
+use super::block::Block;
+use super::condition::Condition;
+use super::expression::Expression;
+use super::names::{Names, scene_input};
+use super::{CompiledStage, DynamicWorkflow, Limits, Step};
+
+impl DynamicWorkflow {
+    /// Compiles a manifest and the blocks that `read` gives by their path in the workflow's folder.
+    pub(crate) fn new(
+        manifest: Manifest,
+        read: &mut dyn FnMut(&str) -> Result<String, Problem>,
+    ) -> Result<Compiled<Self>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let blocks = read_blocks(&manifest, read, &mut problems);
+        let names = Names::of(&manifest);
+        let steps = steps(&manifest.pipeline);
+        let mut report = manifest.report();
+        let computed = compile_computed(&manifest, &mut report);
+        let mut stages = Vec::with_capacity(manifest.pipeline.len());
+        let mut of_blocks = Vec::new();
+        for (index, spec) in manifest.pipeline.iter().enumerate() {
+            let names = names_of(&manifest, &names, &steps, index);
+            let mut check =
+                StageCheck { manifest: &manifest, names: &names, index, spec, report: &mut report };
+            let condition = check.condition();
+            check.switch();
+            check.repeat();
+            for file in files(spec) {
+                if let Some(block) = blocks.get(&path(&manifest, file)) {
+                    check.block(block);
+                    of_blocks.extend(check_names(spec, block, &names));
+                }
+            }
+            stages.push(CompiledStage { spec: spec.clone(), condition });
+        }
+        check_outputs(&manifest, &mut report);
+        let mut found = report.finish();
+        found.append(&mut problems);
+        for problem in of_blocks {
+            // A block that two stages use is told once.
+            if !found.contains(&problem) {
+                found.push(problem);
+            }
+        }
+        if found.iter().any(Problem::is_error) {
+            return Err(found);
+        }
+        let workflow = Self { manifest, blocks, stages, steps, computed };
+        let Findings { always, sometimes } = try_alternatives(&workflow);
+        let broken = !always.is_empty();
+        found.extend(always);
+        // Errors for some requests only: these are refused with the same words, and others work.
+        found.extend(sometimes);
+        if broken {
+            return Err(found);
+        }
+        Ok(Compiled { workflow, warnings: found })
+    }
+
+    /// The block of this file in `blocks_dir`.
+    pub(super) fn block(&self, file: &str) -> Option<&Block> {
+        self.blocks.get(&path(&self.manifest, file))
+    }
+}
+
+/// A block's file, relative to the workflow's folder.
+fn path(manifest: &Manifest, file: &str) -> String {
+    match manifest.blocks_dir.trim_end_matches('/') {
+        "" | "." => file.to_owned(),
+        dir => format!("{dir}/{file}"),
+    }
+}
+
+/// Every file that a stage may use.
+fn files(spec: &Stage) -> IndexSet<&str> {
+    let cases = spec.switch.iter().flat_map(|switch| switch.cases.values().flatten());
+    spec.file.iter().chain(cases).map(String::as_str).collect()
+}
+
+fn read_blocks(
+    manifest: &Manifest,
+    read: &mut dyn FnMut(&str) -> Result<String, Problem>,
+    problems: &mut Vec<Problem>,
+) -> IndexMap<String, Block> {
+    let mut blocks = IndexMap::new();
+    let mut seen = IndexSet::new();
+    for (index, spec) in manifest.pipeline.iter().enumerate() {
+        for file in files(spec) {
+            let path = path(manifest, file);
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let text = match read(&path) {
+                Ok(text) => text,
+                Err(problem) => {
+                    let mut report = manifest.report();
+                    let message = format!(
+                        "stage \"{}\": the block file {path} cannot be used: {}",
+                        spec.block, problem.message
+                    );
+                    report.error(problem.kind, &format!("/pipeline/{index}"), message);
+                    problems.append(&mut report.finish());
+                    continue;
+                }
+            };
+            match Block::parse(&text, &path) {
+                Ok((block, mut warnings)) => {
+                    problems.append(&mut warnings);
+                    blocks.insert(path, block);
+                }
+                Err(mut errors) => problems.append(&mut errors),
+            }
+        }
+    }
+    blocks
+}
+
+/// Groups the stages: one that repeats takes along those after it, until one leaves or repeats itself.
+fn steps(pipeline: &[Stage]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (index, stage) in pipeline.iter().enumerate() {
+        let leaves = stage.in_repeat == Some(false) || stage.scene_index.is_some();
+        match (&stage.repeat, steps.last_mut()) {
+            (Some(repeat), _) => {
+                steps.push(Step::Repetition { repeat: repeat.clone(), stages: vec![index] });
+            }
+            (None, Some(Step::Repetition { stages, .. })) if !leaves => stages.push(index),
+            (None, _) => steps.push(Step::Single(index)),
+        }
+    }
+    steps
+}
+
+/// The names that the stage at this position sees.
+fn names_of(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) -> Names {
+    let repeat = steps.iter().find_map(|step| match step {
+        Step::Repetition { repeat, stages } if stages.contains(&index) => Some(repeat),
+        _ => None,
+    });
+    match repeat {
+        Some(repeat) => names.within(manifest, repeat),
+        None if manifest.pipeline[index].scene_index.is_some() => {
+            names.within(manifest, &Repeat::ExtraScenes)
+        }
+        None => names.clone(),
+    }
+}
+
+fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> Vec<(String, Expression)> {
+    let mut computed = Vec::with_capacity(manifest.computed.len());
+    // A scene's fields may come in.
+    let all =
+        manifest.pipeline.iter().filter_map(|stage| stage.repeat.as_ref()).chain([&Repeat::ExtraScenes]);
+    let names = all.fold(Names::of(manifest), |names, repeat| match repeat {
+        Repeat::ExtraScenes if scene_input(manifest).is_none() => names,
+        repeat => names.within(manifest, repeat),
+    });
+    for (position, (name, source)) in manifest.computed.iter().enumerate() {
+        let at = format!("/computed/{}", name.replace('~', "~0").replace('/', "~1"));
+        let source = source.trim();
+        let source = source.strip_prefix("{{").and_then(|s| s.strip_suffix("}}")).unwrap_or(source);
+        let expression = match Expression::parse(source) {
+            Ok(expression) => expression,
+            Err(error) => {
+                report.error(ProblemKind::Expression, &at, format!("`computed`, \"{name}\": {error}"));
+                continue;
+            }
+        };
+        for used in expression.names() {
+            let later = manifest.computed.get_index_of(used).is_some_and(|later| later >= position);
+            let elsewhere = manifest.input(used).is_some() || manifest.defaults.contains_key(used);
+            if !names.knows(used) {
+                let message = format!(
+                    "`computed`, \"{name}\": nothing provides `{used}`; add an input or a key of `defaults`.{}",
+                    names.hint(used)
+                );
+                report.error(ProblemKind::Expression, &at, message);
+            } else if later && !elsewhere {
+                let message =
+                    format!("`computed`, \"{name}\": `{used}` is computed later; put it before \"{name}\"");
+                report.error(ProblemKind::Expression, &at, message);
+            }
+        }
+        computed.push((name.clone(), expression));
+    }
+    computed
+}
+
+/// Names that nothing provides, in a block as this stage uses it.
+fn check_names(spec: &Stage, block: &Block, names: &Names) -> Vec<Problem> {
+    let mut report = Report::new(&block.file, &block.lines);
+    for (expression, node, input, at) in block.expressions() {
+        for name in expression.names().filter(|name| !names.knows(name)) {
+            let place = input.map_or_else(|| "title".to_owned(), |input| format!("input `{input}`"));
+            let hint = if block.imports.iter().any(|import| import == name) {
+                format!(" \"{name}\" is an import: a reference stands alone, as \"{{{{{name}}}}}\".")
+            } else {
+                names.hint(name)
+            };
+            let message = format!(
+                "node \"{node}\", {place}: nothing provides `{name}` to stage \"{}\"; add an input or a key of \
+                 `defaults` to the manifest.{hint}",
+                spec.block
+            );
+            report.error(ProblemKind::Expression, &at, message);
+        }
+    }
+    let used: IndexSet<&str> =
+        block.expressions().iter().flat_map(|(expression, ..)| expression.names()).collect();
+    for (index, name) in block.variables.iter().enumerate() {
+        if !names.knows(name) && !used.contains(name.as_str()) {
+            let message =
+                format!("`variables` names `{name}`, which nothing provides to stage \"{}\"", spec.block);
+            report.warning(ProblemKind::Expression, &format!("/variables/{index}"), message);
+        }
+    }
+    report.finish()
+}
+
+/// One stage's part of the manifest.
+struct StageCheck<'c, 'l> {
+    manifest: &'c Manifest,
+    names: &'c Names,
+    index: usize,
+    spec: &'c Stage,
+    report: &'c mut Report<'l>,
+}
+
+impl StageCheck<'_, '_> {
+    fn error(&mut self, kind: ProblemKind, key: &str, message: &str) {
+        let message = format!("stage \"{}\": {message}", self.spec.block);
+        self.report.error(kind, &format!("/pipeline/{}/{key}", self.index), message);
+    }
+
+    fn warning(&mut self, kind: ProblemKind, key: &str, message: &str) {
+        let message = format!("stage \"{}\": {message}", self.spec.block);
+        self.report.warning(kind, &format!("/pipeline/{}/{key}", self.index), message);
+    }
+
+    fn condition(&mut self) -> Option<Condition> {
+        let source = self.spec.condition.as_ref()?;
+        let condition = match Condition::parse(source, &|name| self.names.declares(name)) {
+            Ok(condition) => condition,
+            Err(error) => {
+                self.error(ProblemKind::Expression, "condition", &format!("`condition`: {error}"));
+                return None;
+            }
+        };
+        let names: Vec<String> =
+            condition.names().filter(|name| !self.names.knows(name)).map(str::to_owned).collect();
+        for name in names {
+            let hint = self.names.hint(&name);
+            let message =
+                format!("`condition`: nothing provides `{name}`, so that it is always false.{hint}");
+            self.warning(ProblemKind::Expression, "condition", &message);
+        }
+        Some(condition)
+    }
+
+    fn switch(&mut self) {
+        let Some(switch) = &self.spec.switch else { return };
+        if !self.names.knows(&switch.param) {
+            let hint = self.names.hint(&switch.param);
+            let message = format!("`switch`: nothing provides `{}`.{hint}", switch.param);
+            self.error(ProblemKind::Expression, "switch", &message);
+        }
+    }
+
+    fn repeat(&mut self) {
+        let limit = Limits::default().instances;
+        match &self.spec.repeat {
+            None => {}
+            Some(Repeat::Count(count)) if *count > limit as u64 => {
+                let message = format!("`repeat: {count}` is more than {limit}, which is the limit");
+                self.error(ProblemKind::Limit, "repeat", &message);
+            }
+            Some(Repeat::Count(_)) => {}
+            Some(Repeat::ExtraScenes) => self.scenes("repeat"),
+            Some(Repeat::Named(name)) => self.counter(name),
+        }
+        if self.spec.scene_index.is_some() {
+            self.scenes("scene_index");
+        }
+    }
+
+    fn scenes(&mut self, key: &str) {
+        if scene_input(self.manifest).is_none() && !self.manifest.defaults.contains_key("scenes") {
+            let message = format!("`{key}` needs scenes: add an input of type `scene_list` to the manifest");
+            self.error(ProblemKind::Stage, key, &message);
+        }
+    }
+
+    /// A name that `repeat` gives must be a count or a list.
+    fn counter(&mut self, name: &str) {
+        let reason = match self.manifest.input(name) {
+            Some(input) => match &input.kind {
+                InputKind::Int
+                | InputKind::Seed
+                | InputKind::Select
+                | InputKind::SceneList
+                | InputKind::LoraPicker
+                | InputKind::LoraPickerDynamic
+                | InputKind::Other(_) => return,
+                kind => format!("the input is of type `{kind}`, which is neither a count nor a list"),
+            },
+            None => match self.manifest.defaults.get(name) {
+                Some(value) if value.is_array() || value.is_u64() => return,
+                Some(value) => format!("its default {value} is neither a count nor a list"),
+                None if self.manifest.computed.contains_key(name) => return,
+                None => format!("nothing provides it.{}", self.names.hint(name)),
+            },
+        };
+        self.error(ProblemKind::Stage, "repeat", &format!("`repeat: {name}`: {reason}"));
+    }
+
+    /// What the manifest says of a block that this stage may use.
+    fn block(&mut self, block: &Block) {
+        let imports: Vec<&String> = self.spec.chain_imports.keys().collect();
+        for import in imports.into_iter().filter(|import| !block.imports.contains(import)) {
+            let hint = did_you_mean(import, block.imports.iter().map(String::as_str));
+            let message = format!("`chain_imports`: {} has no import \"{import}\".{hint}", block.file);
+            self.error(ProblemKind::Import, "chain_imports", &message);
+        }
+        match &self.spec.loras {
+            Some(LoraInjection::Chain) if !block.exports.contains_key("model") => {
+                let message = format!("`lora_injection`: {} does not export `model`", block.file);
+                self.error(ProblemKind::Stage, "lora_injection", &message);
+            }
+            Some(LoraInjection::Paired { nodes, .. }) => {
+                for node in nodes.iter().filter(|node| !block.nodes.contains_key(*node)) {
+                    let hint = did_you_mean(node, block.nodes.keys().map(String::as_str));
+                    let message = format!("`lora_nodes`: {} has no node \"{node}\".{hint}", block.file);
+                    self.error(ProblemKind::Stage, "lora_nodes", &message);
+                }
+            }
+            _ => {}
+        }
+        if self.spec.vae_override && !block.exports.contains_key("vae") {
+            let message = format!("`vae_override`: {} does not export `vae`", block.file);
+            self.error(ProblemKind::Stage, "vae_override", &message);
+        }
+    }
+}
+
+fn check_outputs(manifest: &Manifest, report: &mut Report<'_>) {
+    for (index, output) in manifest.outputs.iter().enumerate() {
+        let Some(node) = &output.node else { continue };
+        let of_stage =
+            |stage: &Stage| node.strip_prefix(&stage.block).is_some_and(|rest| rest.starts_with('_'));
+        if !manifest.pipeline.iter().any(of_stage) {
+            let message = format!(
+                "output {}: no stage makes a node \"{node}\"; ids are `<block>_<n>_<local id>`, n from 0",
+                index + 1
+            );
+            report.error(ProblemKind::OutputNode, &format!("/outputs/{index}/node_id"), message);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Expressions between braces and in conditions: minijinja's, without templates, files or an environment.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use minijinja::value::{Serde, ValueKind};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use serde_json::{Map, Number, Value};
+
+use super::variables::Variables;
+
+/// What one expression may cost. An instruction costs one, and so do 64 bytes: a result has at most about a megabyte.
+const FUEL: u64 = 20_000;
+
+/// The longest expression, in bytes.
+const LONGEST: usize = 4096;
+
+/// How many values the result of an expression may hold.
+const MOST_VALUES: usize = 65_536;
+
+/// An expression, parsed once.
+#[derive(Clone)]
+pub(crate) struct Expression {
+    source: String,
+    /// The names that it takes from the variables.
+    names: Vec<String>,
+    code: Code,
+}
+
+#[derive(Clone)]
+enum Code {
+    /// A name, or parts of its value: `size.w`. Its value is taken as it is, with no detour.
+    Path(Vec<String>),
+    Compiled(Arc<minijinja::Expression<'static, 'static>>),
+}
+
+/// Why an expression has no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExpressionError {
+    #[error("the expression `{source_text}` cannot be read: {reason}")]
+    Syntax { source_text: String, reason: String },
+    #[error("`{name}` is not known here")]
+    Unknown { name: String },
+    #[error("`{name}` is computed, and has no value: {reason}")]
+    Computed { name: String, reason: String },
+    #[error("the expression `{source_text}` has no value: {reason}")]
+    Value { source_text: String, reason: String },
+}
+
+/// How names without a value read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// An unknown name is an error, and one without a value is undefined: `default` and `is defined` see it.
+    Strict,
+    /// Both are none, as in conditions.
+    IsNone,
+}
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    let globals: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
+    // Functions that make something from nothing (`range`), or show the engine's inside (`debug`).
+    globals.iter().for_each(|name| environment.remove_global(name));
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.add_filter(TRUTH, |value: minijinja::Value| {
+        let no = value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("false"));
+        !no && value.is_true()
+    });
+    environment
+});
+
+/// The filter that says whether a value counts as true in a condition.
+pub(crate) const TRUTH: &str = "__truth";
+
+impl Expression {
+    /// Parses what stands between braces.
+    pub fn parse(source: &str) -> Result<Self, ExpressionError> {
+        let source = source.trim();
+        let refuse = |reason: String| ExpressionError::Syntax { source_text: shown(source), reason };
+        if source.is_empty() {
+            return Err(refuse("there is nothing between the braces".to_owned()));
+        }
+        if source.len() > LONGEST {
+            return Err(refuse(format!("it has more than {LONGEST} bytes")));
+        }
+        if let Some(path) = path(source) {
+            return Ok(Self {
+                source: source.to_owned(),
+                names: vec![path[0].clone()],
+                code: Code::Path(path),
+            });
+        }
+        let compiled = ENVIRONMENT
+            .compile_expression_owned(source.to_owned())
+            .map_err(|error| refuse(error.detail().unwrap_or("it is not understood").to_owned()))?;
+        let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
+        names.sort_unstable();
+        Ok(Self { source: source.to_owned(), names, code: Code::Compiled(Arc::new(compiled)) })
+    }
+
+    /// The names that it takes from the variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The expression as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The name, when the expression is nothing but one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.code {
+            Code::Path(path) if path.len() == 1 => path.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// The value; null when it is nothing but a name without one.
+    pub fn value(&self, variables: &Variables<'_>, missing: Missing) -> Result<Value, ExpressionError> {
+        let failed = self.names().find_map(|name| Some((name, variables.failure(name)?)));
+        if let Some((name, reason)) = failed {
+            return Err(ExpressionError::Computed { name: name.to_owned(), reason: reason.to_owned() });
+        }
+        if missing == Missing::Strict
+            && let Some(name) = self.names().find(|name| variables.get(name).is_none())
+        {
+            return Err(ExpressionError::Unknown { name: name.to_owned() });
+        }
+        match &self.code {
+            Code::Path(path) => {
+                let mut value = variables.get(&path[0]);
+                for part in &path[1..] {
+                    value = value.and_then(|value| value.get(alias(value, part)));
+                }
+                Ok(value.cloned().unwrap_or(Value::Null))
+            }
+            Code::Compiled(compiled) => self.evaluate(compiled, variables, missing),
+        }
+    }
+
+    fn evaluate(
+        &self,
+        compiled: &minijinja::Expression<'_, '_>,
+        variables: &Variables<'_>,
+        missing: Missing,
+    ) -> Result<Value, ExpressionError> {
+        let fail = |reason: String| ExpressionError::Value { source_text: shown(&self.source), reason };
+        let entries = self.names().map(|name| {
+            let value = match (variables.get(name), missing) {
+                (None | Some(Value::Null), Missing::Strict) => minijinja::Value::UNDEFINED,
+                (None, Missing::IsNone) => minijinja::Value::from(()),
+                (Some(value), _) => Serde(value).into(),
+            };
+            (name.to_owned(), value)
+        });
+        let context = minijinja::Value::from_pairs(entries);
+        let result = compiled.eval(context).map_err(|error| {
+            let reason = match error.kind() {
+                ErrorKind::OutOfFuel => "it takes too many steps or too much memory".to_owned(),
+                ErrorKind::UndefinedError => self.without_value(variables),
+                _ if self.lacks(variables) => self.without_value(variables),
+                kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+            };
+            fail(reason)
+        })?;
+        if result.is_undefined() {
+            return Err(fail(self.without_value(variables)));
+        }
+        json(&result, &mut { MOST_VALUES }).map_err(fail)
+    }
+
+    /// Whether a name has no value, which then is the likeliest reason of an error.
+    fn lacks(&self, variables: &Variables<'_>) -> bool {
+        self.names().any(|name| variables.get(name).is_none_or(Value::is_null))
+    }
+
+    fn without_value(&self, variables: &Variables<'_>) -> String {
+        let empty = self.names().filter(|name| variables.get(name).is_none_or(Value::is_null));
+        match empty.map(|name| format!("`{name}`")).collect::<Vec<_>>().as_slice() {
+            [] => "it names a part that is not there".to_owned(),
+            names => format!("{} is not given; `default(...)` can stand in", names.join(", ")),
+        }
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.source).finish()
+    }
+}
+
+/// An expression's result as JSON. The engine makes some lists only when they are read, outside of its own limit, so that
+/// what is read here is counted: `left` values, of which a text takes one for every sixteen bytes.
+fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
+    let size = 1 + value.as_str().map_or(0, |text| text.len() / 16);
+    *left = left.checked_sub(size).ok_or_else(|| "it makes too much".to_owned())?;
+    let items = |left: &mut usize| -> Result<Vec<Value>, String> {
+        let items = value.try_iter().map_err(|error| error.to_string())?;
+        items.map(|item| json(&item, left)).collect()
+    };
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(Value::Null),
+        ValueKind::Bool => Ok(value.is_true().into()),
+        ValueKind::String => Ok(value.as_str().unwrap_or_default().into()),
+        ValueKind::Number => number(value).ok_or_else(|| format!("{value} is no number that JSON can hold")),
+        ValueKind::Seq | ValueKind::Iterable => items(left).map(Value::Array),
+        ValueKind::Map => {
+            let mut map = Map::new();
+            for key in value.try_iter().map_err(|error| error.to_string())? {
+                let item = value.get_item(&key).map_err(|error| error.to_string())?;
+                let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+                map.insert(key, json(&item, left)?);
+            }
+            Ok(Value::Object(map))
+        }
+        kind => Err(format!("{kind} is no value that a graph can hold")),
+    }
+}
+
+fn number(value: &minijinja::Value) -> Option<Value> {
+    if value.is_integer() {
+        let whole = i64::try_from(value.clone()).map(Value::from);
+        return whole.or_else(|_| u64::try_from(value.clone()).map(Value::from)).ok();
+    }
+    Number::from_f64(f64::try_from(value.clone()).ok()?).map(Value::Number)
+}
+
+/// Words that are no names to minijinja.
+const WORDS: [&str; 13] =
+    ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"];
+
+/// The parts of `name` or `name.part.part`.
+fn path(source: &str) -> Option<Vec<String>> {
+    let parts: Vec<String> = source.split('.').map(|part| part.trim().to_owned()).collect();
+    let first = parts.first()?;
+    (is_name(first) && !WORDS.contains(&first.as_str()) && parts.iter().all(|part| is_name(part)))
+        .then_some(parts)
+}
+
+/// Whether this is a name: letters, digits and `_`, no digit first.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Sides of a resolution have two names.
+fn alias<'p>(value: &Value, part: &'p str) -> &'p str {
+    match part {
+        "width" if value.get("width").is_none() => "w",
+        "height" if value.get("height").is_none() => "h",
+        part => part,
+    }
+}
+
+/// An expression as an error message shows it, cut when it is long.
+fn shown(source: &str) -> String {
+    match source.char_indices().nth(120) {
+        Some((end, _)) => format!("{}...", &source[..end]),
+        None => source.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn value(source: &str, variables: Value) -> Result<Value, String> {
+        let variables = Variables::of(variables.as_object().unwrap().clone());
+        let expression = Expression::parse(source).map_err(|error| error.to_string())?;
+        expression.value(&variables, Missing::Strict).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_alone_keeps_its_value_to_the_last_digit() {
+        let seed = json!(18_446_744_073_709_551_615_u64);
+        assert_eq!(value(" seed ", json!({"seed": seed})), Ok(seed));
+        assert_eq!(value("size.width", json!({"size": {"w": 8, "h": 9}})), Ok(json!(8)));
+        assert_eq!(value("a", json!({"a": {"z": 1, "b": 2}})).unwrap().to_string(), r#"{"z":1,"b":2}"#);
+        assert_eq!(value("a", json!({"a": null})), Ok(Value::Null));
+    }
+
+    #[test]
+    fn arithmetic_filters_and_comparisons_work() {
+        assert_eq!(value("width * scale", json!({"width": 832, "scale": 1.5})), Ok(json!(1248.0)));
+        assert_eq!(value("(width * scale) | int", json!({"width": 832, "scale": 1.5})), Ok(json!(1248)));
+        assert_eq!(value("prompt | trim", json!({"prompt": " a "})), Ok(json!("a")));
+        assert_eq!(value("'big' if n > 10 else 'small'", json!({"n": 11})), Ok(json!("big")));
+        assert_eq!(value("a | default(3)", json!({"a": null})), Ok(json!(3)));
+        assert_eq!(value("[a, 1]", json!({"a": "x"})), Ok(json!(["x", 1])));
+    }
+
+    #[test]
+    fn unknown_names_and_missing_values_are_errors_that_name_them() {
+        assert_eq!(value("widht * 2", json!({"width": 1})), Err("`widht` is not known here".to_owned()));
+        assert!(value("a * 2", json!({"a": null})).unwrap_err().contains("`a` is not given"));
+        assert!(value("a.b + 1", json!({"a": {}})).is_err());
+        for broken in ["a *", "", "{{ a }}", "a b", "range(3)", "1 // 0", "1 / 0"] {
+            assert!(value(broken, json!({"a": 1, "b": 1})).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn text_of_a_value_is_never_expanded() {
+        assert_eq!(value("a ~ ''", json!({"a": "{{ b }}", "b": 1})), Ok(json!("{{ b }}")));
+    }
+
+    #[test]
+    fn expressions_that_would_hang_or_fill_memory_run_out_of_fuel() {
+        for bomb in [
+            "'x' * 100000000",
+            "((('x' * 1000) * 1000) * 1000) | length",
+            "[0] * 1000000000",
+            "([[0] * 1000] * 1000) * 1000",
+            "('x' * 1000) | replace('x', 'x' * 1000) | replace('x', 'x' * 1000)",
+            "'%1000000000d' | format(1)",
+            "10 ** 100000000",
+            "('a' * 60000) | list | map('upper') | join('a' * 60000)",
+        ] {
+            assert!(value(bomb, json!({})).is_err(), "{bomb}");
+        }
+        assert!(value(&format!("{}1", "(".repeat(2000)), json!({})).is_err());
+        assert!(value(&"1+".repeat(3000), json!({})).is_err());
+    }
+
+    #[test]
+    fn neither_files_nor_the_environment_can_be_reached() {
+        for reach in ["env('HOME')", "open('/etc/passwd')", "''.__class__", "debug()", "include('a')"] {
+            assert!(value(reach, json!({})).is_err(), "{reach}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What is wrong with a stage when a request's graph is put together.
+
+use std::fmt;
+
+use comfy_runner_manifest::ProblemKind;
+
+/// One reason why no graph can be put together: the stage, the place in its block, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StageProblem {
+    /// The file that it is about, relative to the workflow's folder: the manifest or a block.
+    pub file: String,
+    /// The stage's block name.
+    pub stage: String,
+    /// The local id of the node.
+    pub node: Option<String>,
+    /// The node's input, as the block writes it.
+    pub input: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    pub(crate) kind: ProblemKind,
+    /// The place in the file, as a JSON pointer.
+    pub(crate) pointer: String,
+}
+
+impl fmt::Display for StageProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage \"{}\" ({})", self.stage, self.file)?;
+        if let Some(node) = &self.node {
+            write!(f, ", node \"{node}\"")?;
+        }
+        if let Some(input) = &self.input {
+            write!(f, ", input `{input}`")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// Problems in one line.
+pub(crate) struct Sentences<'a>(pub &'a [StageProblem]);
+
+impl fmt::Display for Sentences<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! One seed for each instance of a repetition.
+
+use comfy_runner_manifest::{InputKind, Manifest, Params, SEED_LIMIT};
+use serde_json::{Number, Value};
+
+/// The seed of a request, from which those of the instances come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BaseSeed {
+    seed: u64,
+    drawn: bool,
+    min: u64,
+    max: u64,
+}
+
+impl BaseSeed {
+    /// The value of `seed`: the input or default of this name, or else the first seed input.
+    pub fn of(manifest: &Manifest, params: &Params) -> Option<Self> {
+        let first = || manifest.inputs.iter().find(|input| input.kind == InputKind::Seed);
+        let input = manifest.input("seed").or_else(first);
+        let id = input.map_or("seed", |input| input.id.as_str());
+        let seed = params.get(id)?.as_u64()?;
+        let bound = |bound: Option<&Number>| bound.and_then(Number::as_u64);
+        let min = bound(input.and_then(|input| input.min.as_ref())).unwrap_or(0);
+        let max = bound(input.and_then(|input| input.max.as_ref())).unwrap_or(u64::MAX);
+        Some(Self { seed, drawn: params.is_drawn(id), min, max })
+    }
+
+    /// The seed of the instance at this place, from 0: the given one plus the place, or one more random number. The
+    /// first instance has the seed itself.
+    pub fn at(self, index: u64) -> u64 {
+        if self.drawn { self.random(index) } else { self.seed.wrapping_add(index) }
+    }
+
+    /// A random seed for the instance at this place. It follows from the request's own, so that one request makes one
+    /// graph.
+    pub fn random(self, index: u64) -> u64 {
+        if index == 0 {
+            return self.seed;
+        }
+        let low = self.min;
+        let high = self.max.min(low.max(SEED_LIMIT - 1)).max(low);
+        let random = split_mix(self.seed.wrapping_add(index.wrapping_mul(GOLDEN)));
+        match (high - low).checked_add(1) {
+            Some(span) => low + random % span,
+            None => random,
+        }
+    }
+
+    /// The seed itself.
+    pub fn value(self) -> u64 {
+        self.seed
+    }
+}
+
+/// A scene's own seed: as given, or a random one for -1. Nothing when the scene has none.
+pub(crate) fn of_element(own: Option<&Value>, base: Option<BaseSeed>, index: u64) -> Option<u64> {
+    let own = own.filter(|own| !own.is_null())?;
+    match own.as_u64() {
+        Some(seed) => Some(seed),
+        None => base.map(|base| if base.drawn { base.random(index) } else { base.random(index + 1) }),
+    }
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The finalizer of SplitMix64, which turns a counter into evenly spread numbers.
+fn split_mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_seeds_count_up_and_drawn_ones_spread_below_the_limit() {
+        let given = BaseSeed { seed: 7, drawn: false, min: 0, max: u64::MAX };
+        assert_eq!([given.at(0), given.at(1), given.at(2)], [7, 8, 9]);
+        let drawn = BaseSeed { drawn: true, ..given };
+        assert_eq!(drawn.at(0), 7);
+        let seeds: std::collections::HashSet<u64> = (0..100).map(|index| drawn.at(index)).collect();
+        assert_eq!(seeds.len(), 100);
+        assert!(seeds.iter().all(|seed| *seed < SEED_LIMIT));
+        let small = BaseSeed { min: 10, max: 12, ..drawn };
+        assert!((1..50).all(|index| (10..=12).contains(&small.at(index))));
+    }
+}

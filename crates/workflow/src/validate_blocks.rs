@@ -1,0 +1,168 @@
+//! A dynamic workflow against the node schemas of a ComfyUI: every alternative's graph.
+
+use comfy_runner_manifest::nearest::did_you_mean;
+use comfy_runner_manifest::{MANIFEST_FILE, Problem, ProblemKind, Report, Severity};
+use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::compile::{called, pointer};
+use crate::dynamic::{Alternative, Block, DynamicWorkflow, Limits, Origin, Source, alternatives};
+use crate::output_folder::OutputFolder;
+use crate::validate::{Wrong, check_link, check_value, is_upload, missing_field, unknown_node};
+
+/// Everything that this ComfyUI would refuse of a graph that the blocks may make, or that it lacks.
+pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Vec<Problem> {
+    let mut check =
+        Validation { workflow, info, problems: Vec::new(), told: Vec::new(), unknown_nodes: false };
+    let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
+    for alternative in alternatives(workflow) {
+        let built = workflow.build(&alternative.params, &folder, &Limits::default());
+        if built.problems.is_empty() {
+            check.graph(&built.graph, &built.origins, &alternative);
+        }
+    }
+    check.models();
+    let mut problems = crate::validate::required_nodes(&workflow.manifest, info, check.unknown_nodes);
+    problems.append(&mut check.problems);
+    problems
+}
+
+struct Validation<'v> {
+    workflow: &'v DynamicWorkflow,
+    info: &'v ObjectInfo,
+    problems: Vec<Problem>,
+    /// What was told already, by file, place and kind: alternatives and instances have the same mistakes.
+    told: Vec<(String, String, ProblemKind)>,
+    unknown_nodes: bool,
+}
+
+impl Validation<'_> {
+    fn graph(&mut self, graph: &Graph, origins: &[Origin], alternative: &Alternative) {
+        let saves = |node: &Node| self.info.get(&node.class_type).is_none_or(|schema| schema.output_node);
+        if !graph.nodes.values().any(saves) {
+            let told = Some(&alternative.told).filter(|told| !told.is_empty());
+            let told = told.map_or_else(String::new, |told| format!(" ({told})"));
+            let message =
+                format!("no node of the graph saves or shows anything; ComfyUI refuses such a prompt{told}");
+            self.error(MANIFEST_FILE, "/pipeline", ProblemKind::Graph, Severity::Error, message);
+        }
+        for ((id, node), origin) in graph.nodes.iter().zip(origins) {
+            self.node(graph, id, node, origin, alternative);
+        }
+    }
+
+    fn node(&mut self, graph: &Graph, id: &str, node: &Node, origin: &Origin, alternative: &Alternative) {
+        let local = origin.local.as_deref().unwrap_or_default();
+        let at = |rest: &[&str]| pointer(&[&["nodes", local], rest].concat());
+        let name = called(graph, id);
+        let Some(schema) = self.info.get(&node.class_type) else {
+            self.unknown_nodes = true;
+            let message = unknown_node(&name, &node.class_type, self.info);
+            let place = at(&["class_type"]);
+            self.error(&origin.file, &place, ProblemKind::UnknownNodeType, Severity::Error, message);
+            return;
+        };
+        for (field, spec, requirement) in schema.inputs() {
+            if requirement == Requirement::Required && !node.inputs.contains_key(field) {
+                let place = at(&["inputs", field]);
+                let message = missing_field(&name, field, spec);
+                self.error(&origin.file, &place, ProblemKind::MissingField, Severity::Error, message);
+            }
+        }
+        for (field, value) in &node.inputs {
+            let place = at(&["inputs", field]);
+            match schema.input(field) {
+                Some((spec, _)) => {
+                    let wrong = match Link::of(value) {
+                        Some(link) => check_link(graph, link, spec, self.info),
+                        None if self.is_made_up(origin, field, spec, alternative) => None,
+                        None => check_value(value, spec),
+                    };
+                    if let Some(Wrong { severity, kind, reason }) = wrong {
+                        let severity = if is_upload(spec) { Severity::Warning } else { severity };
+                        let message = format!("node {name} (`{field}`) {reason}");
+                        self.error(&origin.file, &place, kind, severity, message);
+                    }
+                }
+                None if schema.input.hidden.contains_key(field) => {}
+                None => {
+                    let hint = did_you_mean(field, schema.inputs().map(|(name, _, _)| name));
+                    let message = format!("node {name}: {} has no input `{field}`.{hint}", node.class_type);
+                    self.error(&origin.file, &place, ProblemKind::UnknownField, Severity::Warning, message);
+                }
+            }
+        }
+    }
+
+    /// Whether a value says nothing of the workflow, because a made-up request brought it.
+    fn is_made_up(&self, origin: &Origin, field: &str, spec: &InputSpec, alternative: &Alternative) -> bool {
+        let Some(local) = &origin.local else { return true };
+        let input = self.workflow.blocks.get(&origin.file).and_then(|block: &Block| {
+            block.nodes.get(local)?.inputs.iter().find(|input| input.written == field)
+        });
+        let Some(Source::Content(content)) = input.map(|input| &input.source) else { return true };
+        if content.is_literal() {
+            return false;
+        }
+        let manifest = &self.workflow.manifest;
+        let made_up = |name: &str| {
+            let input = manifest.input(name);
+            // A scene's field, or what is computed from something.
+            let indirect =
+                input.is_none() && !manifest.defaults.contains_key(name) && !alternative.invented.is_empty();
+            let file =
+                name == "input_image" || name == "_uploaded_image" || input.is_some_and(|i| i.kind.is_file());
+            alternative.invented.contains(name) || indirect || file
+        };
+        is_upload(spec) || content.expressions().iter().any(|expression| expression.names().any(made_up))
+    }
+
+    fn models(&mut self) {
+        let of_stages = self.workflow.manifest.pipeline.iter().enumerate();
+        let of_stages = of_stages.flat_map(|(index, stage)| {
+            stage.models.all().map(move |model| (format!("/pipeline/{index}/models"), model))
+        });
+        let of_all = self.workflow.manifest.required_models.iter().enumerate();
+        let of_all = of_all.map(|(index, model)| (format!("/required_models/{index}"), model.as_str()));
+        for (place, model) in of_all.chain(of_stages).collect::<Vec<_>>() {
+            let specs = self.info.values().flat_map(NodeSchema::inputs).map(|(_, spec, _)| spec);
+            let mut choices = specs.filter_map(|spec| match &spec.kind {
+                InputKind::Combo(choices) => Some(choices),
+                _ => None,
+            });
+            let wanted = crate::validate::base_name(model);
+            let is_it = |choice: &Value| {
+                choice.as_str().is_some_and(|name| crate::validate::base_name(name) == wanted)
+            };
+            if !choices.any(|choices| choices.iter().any(is_it)) {
+                let message = format!("the model \"{model}\" is not installed in this ComfyUI");
+                self.error(
+                    MANIFEST_FILE,
+                    &format!("{place}/{model}"),
+                    ProblemKind::MissingModel,
+                    Severity::Error,
+                    message,
+                );
+            }
+        }
+    }
+
+    /// Notes a problem, once for each place.
+    fn error(&mut self, file: &str, place: &str, kind: ProblemKind, severity: Severity, message: String) {
+        let key = (file.to_owned(), place.to_owned(), kind);
+        if self.told.contains(&key) {
+            return;
+        }
+        self.told.push(key);
+        let mut report = match self.workflow.blocks.get(file) {
+            Some(block) => Report::new(file, &block.lines),
+            None => self.workflow.manifest.report(),
+        };
+        match severity {
+            Severity::Error => report.error(kind, place, message),
+            Severity::Warning => report.warning(kind, place, message),
+        }
+        self.problems.append(&mut report.finish());
+    }
+}
