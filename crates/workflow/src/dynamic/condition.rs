@@ -27,7 +27,7 @@ impl Condition {
         {
             return Ok(Self::Word { name: Expression::parse(name)?, word: word.to_owned(), equal });
         }
-        Expression::parse(&with_truths(source)).map(Self::Expression)
+        Expression::parse(&modern(source, known)).map(Self::Expression)
     }
 
     /// The names that it takes from the variables.
@@ -88,8 +88,9 @@ fn bareword(source: &str) -> Option<(&str, &str, bool)> {
     (is_name(name) && is_word).then_some((name, word, equal))
 }
 
-/// The expression with `!` as `not`, and with names that stand for a truth marked so that `"false"` counts as false.
-fn with_truths(source: &str) -> String {
+/// The expression with `!` as `not`, words that are compared with in quotes, and names that stand for a truth marked so
+/// that `"false"` counts as false.
+fn modern(source: &str, known: &dyn Fn(&str) -> bool) -> String {
     let tokens: Vec<&str> = tokens(source).collect();
     let mut text = String::with_capacity(source.len() + 16);
     for (at, token) in tokens.iter().enumerate() {
@@ -105,6 +106,14 @@ fn with_truths(source: &str) -> String {
             "!" => text.push_str("not"),
             name if is_name(name) && !is_word(name) && starts && ends => {
                 text.push_str(&format!("({name} | {TRUTH})"));
+            }
+            word if is_name(word)
+                && !is_word(word)
+                && matches!(before, Some("==" | "!="))
+                && ends
+                && !known(word) =>
+            {
+                text.push_str(&format!("'{word}'"));
             }
             // A path is one thing: `a . b` reads as well as `a.b`.
             other => text.push_str(other),
@@ -211,6 +220,8 @@ mod tests {
             "mode == 'fast'",
             "not (text_no or no)",
             "mode|upper == 'FAST'",
+            "yes and mode == fast",
+            "(mode != slow) and not no",
         ] {
             assert!(holds(source), "{source}");
         }

@@ -61,11 +61,16 @@ impl Names {
             _ => manifest.defaults.get("scenes"),
         };
         match list {
-            Some(input) if matches!(input.kind, InputKind::Int | InputKind::Seed) => return names,
             Some(input) if !input.per_scene.is_empty() => {
                 names.known.extend(input.per_scene.iter().map(|field| field.id.clone()));
             }
-            _ => names.open = !default.is_some_and(Value::is_number),
+            // Only a request knows what the elements of such a list are.
+            Some(input) => {
+                use InputKind::{LoraPicker, LoraPickerDynamic, Other, SceneList, Select};
+                names.open =
+                    matches!(input.kind, LoraPicker | LoraPickerDynamic | Other(_) | SceneList | Select);
+            }
+            None => names.open = default.is_some_and(Value::is_array),
         }
         for element in default.and_then(Value::as_array).into_iter().flatten() {
             names.known.extend(element.as_object().into_iter().flat_map(|element| element.keys().cloned()));
