@@ -198,7 +198,11 @@ async fn each_mistake_in_a_manifest_has_a_message_of_its_own_with_its_line() {
             "id: broken\nname: Broken\noutputs:\n  - {type: image, node_id: 9}\n".to_owned(),
             &["manifest.yaml:4", "node \"9\""],
         ),
-        ("dynamic", "id: broken\nname: Broken\ntype: dynamic\n".to_owned(), &["manifest.yaml:3", "dynamic"]),
+        (
+            "dynamic",
+            "id: broken\nname: Broken\ntype: dynamic\n".to_owned(),
+            &["manifest.yaml", "needs `pipeline`"],
+        ),
     ];
     let shelf = Shelf::new();
     shelf.put("broken", "id: broken\nname: Broken\n", &graph());
