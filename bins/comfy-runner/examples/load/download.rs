@@ -1,15 +1,15 @@
 //! How fast a large result is delivered beside ComfyUI's own `/view`, and what memory the server takes for it.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use futures::future::{join, try_join_all};
-use std::io::Write as _;
 
 use super::http::{Address, Connection};
+use super::job::Job;
 use super::library::SAVED;
-use super::poll::{start, until};
 use super::process::Process;
 use super::table::median;
 
@@ -19,7 +19,7 @@ const CLIENTS: usize = 8;
 
 /// A large file that is a job's result.
 pub struct Large {
-    job: String,
+    job: Job,
     filename: String,
     subfolder: String,
 }
@@ -35,10 +35,8 @@ pub struct Memory {
 impl Large {
     /// Runs a job that saves a picture, and puts 256 MiB in its place below the simulator's folder `data`.
     pub async fn make(server: &Address, data: &Path) -> anyhow::Result<Self> {
-        let mut connection = Connection::open(server).await?;
-        let job = start(&mut connection, server, SAVED).await?;
-        until(&mut connection, server, &job, "completed").await?;
-        let status = connection.json(&server.get(&format!("/api/run/status/{job}"))).await?;
+        let job = Job::start(server, SAVED).await?;
+        let status = job.until(server, "completed").await?;
         let file = &status["outputs"]["image"];
         let part = |name: &str| {
             file[name].as_str().map(str::to_owned).with_context(|| format!("no {name}: {status}"))
@@ -97,7 +95,7 @@ impl Large {
     }
 
     fn result(&self, server: &Address) -> Vec<u8> {
-        server.get(&format!("/api/run/result/{}?output_type=image", self.job))
+        server.get(&format!("/api/run/result/{}?output_type=image", self.job.0))
     }
 }
 

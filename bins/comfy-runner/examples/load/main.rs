@@ -12,6 +12,7 @@
 mod download;
 mod execute;
 mod http;
+mod job;
 mod library;
 mod poll;
 mod process;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 
 use http::Address;
+use job::Job;
 use library::Library;
 use process::Process;
 use table::{Row, Table};
@@ -77,13 +79,20 @@ async fn measure_calls(
     comfyui: &Address,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    for workflow in [library::TWO_NODES, library::THIRTY_NODES] {
-        let (ours, raw) = execute::compare(server, comfyui, workflow).await?;
+    let ended = Job::start(server, library::TWO_NODES).await?;
+    ended.until(server, "completed").await?;
+    let measures = job::while_one_runs(server, comfyui, async |running| {
+        let two = execute::compare(server, comfyui, library::TWO_NODES).await?;
+        let thirty = execute::compare(server, comfyui, library::THIRTY_NODES).await?;
+        let polls = poll::compare(server, comfyui, running, &ended).await?;
+        Ok(([(library::TWO_NODES, two), (library::THIRTY_NODES, thirty)], polls))
+    });
+    let (latencies, (ours, history)) = measures.await?;
+    for (workflow, (ours, raw)) in latencies {
         let name = format!("/execute, {workflow}, {before}");
         table.print(Row::at_most(format!("{name}, median"), ours.median, raw.median, "ms", 1.5));
         table.print(Row::plain(format!("{name}, p95"), ours.p95, raw.p95, "ms"));
     }
-    let (ours, history) = poll::compare(server, comfyui).await?;
     // Ten times what a real ComfyUI answers about its history; the simulator is no measure for that.
     let row = match before {
         "ComfyUI" => Row::at_least(format!("/status, {before}"), ours, history, "/s", 10.0),
