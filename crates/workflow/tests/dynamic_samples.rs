@@ -14,7 +14,7 @@ fn sample(id: &str) -> std::sync::Arc<Workflow> {
     Workflows::open(library).unwrap().get(id).unwrap()
 }
 
-fn link<'v>(value: &'v Value) -> &'v str {
+fn link(value: &Value) -> &str {
     Link::of(value).unwrap().node
 }
 
