@@ -33,7 +33,7 @@ impl Compile for Manifest {
 pub struct Compiled<T> {
     /// The workflow.
     pub workflow: T,
-    /// Problems that do not keep it from working.
+    /// Problems that do not keep it from working; errors among them concern some requests only.
     pub warnings: Vec<Problem>,
 }
 
@@ -96,7 +96,7 @@ pub struct Listed<T> {
     pub id: String,
     /// The workflow, or what is wrong with it (warnings included).
     pub workflow: Result<Arc<T>, Arc<[Problem]>>,
-    /// Problems that do not keep it from working.
+    /// Problems that do not keep it from working; errors among them concern some requests only.
     pub warnings: Arc<[Problem]>,
 }
 

@@ -167,3 +167,11 @@ fn two_nodes_of_one_id_are_told() {
     );
     assert!(told.contains("another node of the id \"a_0_0_n\""), "{told}");
 }
+
+#[test]
+fn a_static_manifest_is_refused_where_blocks_are_wanted() {
+    let (manifest, _) = comfy_runner_manifest::Manifest::parse("id: w", "w").unwrap();
+    let mut read = |_: &str| Ok("{}".to_owned());
+    let problems = comfy_runner_workflow::Workflow::from_blocks(manifest, &mut read).unwrap_err();
+    assert!(problems[0].message.contains("no `pipeline`"), "{problems:?}");
+}

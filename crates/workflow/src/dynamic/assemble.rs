@@ -8,10 +8,8 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
 use super::block::{Block, BlockNode, Source, find_cycle, shown_circle};
-use super::condition::is_true;
 use super::content::{Content, Text};
 use super::expression::ExpressionError;
-use super::inject::{self, Lora};
 use super::problem::StageProblem;
 use super::repetition::{self, Instances};
 use super::request::{Place, text_of};
@@ -47,7 +45,7 @@ pub(crate) struct Origin {
 }
 
 /// An output of a node of the graph.
-type Output = (NodeId, u64);
+pub(super) type Output = (NodeId, u64);
 
 /// What instances of a repetition take from those before them.
 #[derive(Debug, Default)]
@@ -60,11 +58,11 @@ struct Chain {
     by_name: HashMap<String, Output>,
 }
 
-struct Walk<'a> {
-    workflow: &'a DynamicWorkflow,
+pub(super) struct Walk<'a> {
+    pub workflow: &'a DynamicWorkflow,
     limits: &'a Limits,
     base: Option<BaseSeed>,
-    built: Built,
+    pub built: Built,
     exports: HashMap<String, Output>,
     /// How many instances of each stage there are so far.
     instances: HashMap<usize, usize>,
@@ -76,13 +74,13 @@ struct Walk<'a> {
 }
 
 /// An instance of a block that is being added.
-struct Instance<'a> {
-    stage: usize,
-    block: &'a Block,
+pub(super) struct Instance<'a> {
+    pub stage: usize,
+    pub block: &'a Block,
     /// What node ids begin with: `<block>_<n>_`.
-    prefix: String,
+    pub prefix: String,
     /// Where the instance's nodes begin in the graph.
-    first: usize,
+    pub first: usize,
 }
 
 impl DynamicWorkflow {
@@ -335,7 +333,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Puts a node into the graph. False when there is no room left.
-    fn add(&mut self, instance: &Instance<'a>, id: NodeId, node: Node, local: Option<&str>) -> bool {
+    pub(super) fn add(
+        &mut self,
+        instance: &Instance<'a>,
+        id: NodeId,
+        node: Node,
+        local: Option<&str>,
+    ) -> bool {
         if self.built.graph.len() >= self.limits.nodes {
             let reason = format!("the graph has more than {} nodes", self.limits.nodes);
             self.refuse(instance.stage, ProblemKind::Limit, "block", reason);
@@ -418,132 +422,6 @@ impl<'a> Walk<'a> {
         Err((ProblemKind::Block, reason))
     }
 
-    /// Adds loaders, one after another, between the `model` and `clip` exports and what uses them.
-    fn chain_loras(
-        &mut self,
-        instance: &Instance<'a>,
-        variables: &Variables<'_>,
-        exports: &mut [(String, Output)],
-    ) {
-        let loras = match inject::picked(&self.workflow.manifest, variables) {
-            Ok(loras) => loras,
-            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
-        };
-        let of =
-            |name: &str| exports.iter().find(|(export, _)| export == name).map(|(_, output)| output.clone());
-        let (Some(model), clip) = (of("model"), of("clip")) else {
-            if !loras.is_empty() {
-                let reason = "`lora_injection` needs a block that exports `model`".to_owned();
-                self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason);
-            }
-            return;
-        };
-        let (mut last_model, mut last_clip) = (model.clone(), clip.clone());
-        let last_own = self.built.graph.len();
-        for (n, Lora { file, strength, strength_clip }) in loras.into_iter().enumerate() {
-            let id = format!("{}lora_{}", instance.prefix, n + 1);
-            let mut inputs = Map::new();
-            inputs.insert("model".to_owned(), json!([last_model.0, last_model.1]));
-            if let Some((node, output)) = &last_clip {
-                inputs.insert("clip".to_owned(), json!([node, output]));
-            }
-            inputs.insert("lora_name".to_owned(), file.as_str().into());
-            inputs.insert("strength_model".to_owned(), strength.clone());
-            if last_clip.is_some() {
-                inputs.insert("strength_clip".to_owned(), strength_clip.unwrap_or(strength));
-            }
-            let class = if last_clip.is_some() { "LoraLoader" } else { "LoraLoaderModelOnly" };
-            if !self.add(instance, id.clone(), injected(class, inputs, &format!("LoRA {}", n + 1)), None) {
-                return;
-            }
-            last_clip = last_clip.map(|_| (id.clone(), 1));
-            last_model = (id, 0);
-        }
-        let moves = [Some((model, last_model)), clip.zip(last_clip)];
-        for (from, to) in moves.into_iter().flatten() {
-            self.relink(instance.first..last_own, &from, &to);
-        }
-        // The exports of these names alone: another name for the same output keeps what it had.
-        let last = self.built.graph.len();
-        if last > last_own {
-            for (name, output) in exports.iter_mut() {
-                let id = format!("{}lora_{}", instance.prefix, last - last_own);
-                match name.as_str() {
-                    "model" => *output = (id, 0),
-                    "clip" => *output = (id, 1),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// Fills numbered slots of two loaders that the block has.
-    fn pair_loras(
-        &mut self,
-        instance: &Instance<'a>,
-        variables: &Variables<'_>,
-        nodes: &[String; 2],
-        start_slot: u64,
-    ) {
-        let sides = match inject::paired(&self.workflow.manifest, variables) {
-            Ok(sides) => sides,
-            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
-        };
-        for (local, loras) in nodes.iter().zip(sides) {
-            let id = format!("{}{local}", instance.prefix);
-            let Some(node) = self.built.graph.nodes.get_mut(&id) else {
-                let reason =
-                    format!("`lora_nodes` names \"{local}\", which is no node of {}", instance.block.file);
-                self.refuse(instance.stage, ProblemKind::Stage, "lora_nodes", reason);
-                continue;
-            };
-            for (slot, lora) in (start_slot..).zip(loras) {
-                let value = json!({"on": true, "lora": lora.file, "strength": lora.strength});
-                node.inputs.insert(format!("lora_{slot}"), value);
-            }
-        }
-    }
-
-    /// Puts the caller's VAE into the place of the block's.
-    fn override_vae(
-        &mut self,
-        instance: &Instance<'a>,
-        variables: &Variables<'_>,
-        exports: &mut [(String, Output)],
-    ) {
-        let Some(name) = variables.get("vae_override").filter(|vae| is_true(vae)).and_then(Value::as_str)
-        else {
-            return;
-        };
-        let Some((_, output)) = exports.iter_mut().find(|(export, _)| export == "vae") else {
-            let reason = "`vae_override` needs a block that exports `vae`".to_owned();
-            return self.refuse(instance.stage, ProblemKind::Stage, "vae_override", reason);
-        };
-        let id = format!("{}vae_override", instance.prefix);
-        let own = instance.first..self.built.graph.len();
-        let inputs = [("vae_name".to_owned(), Value::from(name))].into_iter().collect();
-        if self.add(instance, id.clone(), injected("VAELoader", inputs, "VAE"), None) {
-            let from = std::mem::replace(output, (id, 0));
-            let to = output.clone();
-            self.relink(own, &from, &to);
-        }
-    }
-
-    /// Makes the nodes of this range that use one output use another.
-    fn relink(&mut self, nodes: std::ops::Range<usize>, from: &Output, to: &Output) {
-        if from == to {
-            return;
-        }
-        for node in nodes {
-            let Some((_, node)) = self.built.graph.nodes.get_index_mut(node) else { continue };
-            for value in node.inputs.values_mut() {
-                if Link::of(value).is_some_and(|link| link.node == from.0 && link.output as u64 == from.1) {
-                    *value = json!([to.0, to.1]);
-                }
-            }
-        }
-    }
-
     fn finish(mut self) -> Built {
         let graph = &self.built.graph;
         let links = |id: &str| {
@@ -600,7 +478,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes a problem of a stage itself.
-    fn refuse(&mut self, stage: usize, kind: ProblemKind, key: &str, reason: String) {
+    pub(super) fn refuse(&mut self, stage: usize, kind: ProblemKind, key: &str, reason: String) {
         self.note(StageProblem {
             file: comfy_runner_manifest::MANIFEST_FILE.to_owned(),
             stage: self.workflow.stages[stage].spec.block.clone(),
@@ -653,9 +531,4 @@ fn with_text_title(mut meta: Map<String, Value>) -> Map<String, Value> {
         *title = text.into();
     }
     meta
-}
-
-fn injected(class_type: &str, inputs: Map<String, Value>, title: &str) -> Node {
-    let meta = [("title".to_owned(), Value::from(title))].into_iter().collect();
-    Node { class_type: class_type.to_owned(), inputs, meta: Some(meta), other: Map::new() }
 }

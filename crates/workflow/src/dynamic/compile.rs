@@ -19,6 +19,12 @@ impl DynamicWorkflow {
         manifest: Manifest,
         read: &mut dyn FnMut(&str) -> Result<String, Problem>,
     ) -> Result<Compiled<Self>, Vec<Problem>> {
+        if manifest.pipeline.is_empty() {
+            let mut report = manifest.report();
+            let message = "the manifest has no `pipeline`, or is not of `type: dynamic`";
+            report.error(ProblemKind::Stage, "/type", message);
+            return Err(report.finish());
+        }
         let mut problems = Vec::new();
         let blocks = read_blocks(&manifest, read, &mut problems);
         let names = Names::of(&manifest);

@@ -1,154 +1,143 @@
-//! What a request puts into a block: LoRAs, and another VAE.
+//! What a request puts into a block: loaders for its LoRAs, and another VAE.
 
-use comfy_runner_manifest::{InputKind, LoraPair, Manifest};
-use indexmap::IndexMap;
+use comfy_runner_manifest::ProblemKind;
+use comfy_runner_protocol::{Link, Node};
 use serde_json::{Map, Value, json};
 
+use super::assemble::{Instance, Output, Walk};
+use super::condition::is_true;
+use super::loras::{self, Lora};
 use super::variables::Variables;
 
-/// One LoRA to load.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Lora {
-    pub file: String,
-    pub strength: Value,
-    /// The strength for the text encoder, when it is another.
-    pub strength_clip: Option<Value>,
-}
-
-/// Lists that name the LoRAs of the two models of a pair.
-const SIDES: [&str; 2] = ["loras_high", "loras_low"];
-
-/// The LoRAs that the caller picked, in the order of the manifest's inputs: every LoRA input but those for pairs, and
-/// `loras` of the `defaults`.
-pub(crate) fn picked(manifest: &Manifest, variables: &Variables<'_>) -> Result<Vec<Lora>, String> {
-    let is_lora = |kind: &InputKind| matches!(kind, InputKind::LoraPicker | InputKind::LoraPickerDynamic);
-    let inputs = manifest.inputs.iter().filter(|input| is_lora(&input.kind)).map(|input| input.id.as_str());
-    let inputs = inputs.filter(|id| !SIDES.contains(id));
-    let fallback =
-        (manifest.input("loras").is_none() && manifest.defaults.contains_key("loras")).then_some("loras");
-    let mut loras = Vec::new();
-    for id in inputs.chain(fallback) {
-        for entry in entries(variables.get(id)) {
-            loras.extend(single(id, entry)?);
+impl<'a> Walk<'a> {
+    /// Adds loaders, one after another, between the `model` and `clip` exports and what uses them.
+    pub(super) fn chain_loras(
+        &mut self,
+        instance: &Instance<'a>,
+        variables: &Variables<'_>,
+        exports: &mut [(String, Output)],
+    ) {
+        let loras = match loras::picked(&self.workflow.manifest, variables) {
+            Ok(loras) => loras,
+            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
+        };
+        let of =
+            |name: &str| exports.iter().find(|(export, _)| export == name).map(|(_, output)| output.clone());
+        let (Some(model), clip) = (of("model"), of("clip")) else {
+            if !loras.is_empty() {
+                let reason = "`lora_injection` needs a block that exports `model`".to_owned();
+                self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason);
+            }
+            return;
+        };
+        let (mut last_model, mut last_clip) = (model.clone(), clip.clone());
+        let last_own = self.built.graph.len();
+        for (n, Lora { file, strength, strength_clip }) in loras.into_iter().enumerate() {
+            let id = format!("{}lora_{}", instance.prefix, n + 1);
+            let mut inputs = Map::new();
+            inputs.insert("model".to_owned(), json!([last_model.0, last_model.1]));
+            if let Some((node, output)) = &last_clip {
+                inputs.insert("clip".to_owned(), json!([node, output]));
+            }
+            inputs.insert("lora_name".to_owned(), file.as_str().into());
+            inputs.insert("strength_model".to_owned(), strength.clone());
+            if last_clip.is_some() {
+                inputs.insert("strength_clip".to_owned(), strength_clip.unwrap_or(strength));
+            }
+            let class = if last_clip.is_some() { "LoraLoader" } else { "LoraLoaderModelOnly" };
+            if !self.add(instance, id.clone(), injected(class, inputs, &format!("LoRA {}", n + 1)), None) {
+                return;
+            }
+            last_clip = last_clip.map(|_| (id.clone(), 1));
+            last_model = (id, 0);
+        }
+        let moves = [Some((model, last_model)), clip.zip(last_clip)];
+        for (from, to) in moves.into_iter().flatten() {
+            self.relink(instance.first..last_own, &from, &to);
+        }
+        // The exports of these names alone: another name for the same output keeps what it had.
+        let last = self.built.graph.len();
+        if last > last_own {
+            for (name, output) in exports.iter_mut() {
+                let id = format!("{}lora_{}", instance.prefix, last - last_own);
+                match name.as_str() {
+                    "model" => *output = (id, 0),
+                    "clip" => *output = (id, 1),
+                    _ => {}
+                }
+            }
         }
     }
-    Ok(loras)
-}
 
-/// The LoRAs for the high-noise and for the low-noise model.
-pub(crate) fn paired(manifest: &Manifest, variables: &Variables<'_>) -> Result<[Vec<Lora>; 2], String> {
-    let mut sides = [Vec::new(), Vec::new()];
-    for (side, id) in sides.iter_mut().zip(SIDES) {
-        for entry in entries(variables.get(id)) {
-            side.extend(single(id, entry)?);
+    /// Fills numbered slots of two loaders that the block has.
+    pub(super) fn pair_loras(
+        &mut self,
+        instance: &Instance<'a>,
+        variables: &Variables<'_>,
+        nodes: &[String; 2],
+        start_slot: u64,
+    ) {
+        let sides = match loras::paired(&self.workflow.manifest, variables) {
+            Ok(sides) => sides,
+            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
+        };
+        for (local, loras) in nodes.iter().zip(sides) {
+            let id = format!("{}{local}", instance.prefix);
+            let Some(node) = self.built.graph.nodes.get_mut(&id) else {
+                let reason =
+                    format!("`lora_nodes` names \"{local}\", which is no node of {}", instance.block.file);
+                self.refuse(instance.stage, ProblemKind::Stage, "lora_nodes", reason);
+                continue;
+            };
+            for (slot, lora) in (start_slot..).zip(loras) {
+                let value = json!({"on": true, "lora": lora.file, "strength": lora.strength});
+                node.inputs.insert(format!("lora_{slot}"), value);
+            }
         }
     }
-    let pickers = manifest.inputs.iter().filter(|input| input.kind == InputKind::LoraPicker);
-    for input in pickers.filter(|input| !SIDES.contains(&input.id.as_str())) {
-        for entry in entries(variables.get(&input.id)) {
-            let [high, low] = pair(&input.id, entry, &manifest.lora_pairs)?;
-            sides[0].extend(high);
-            sides[1].extend(low);
+
+    /// Puts the caller's VAE into the place of the block's.
+    pub(super) fn override_vae(
+        &mut self,
+        instance: &Instance<'a>,
+        variables: &Variables<'_>,
+        exports: &mut [(String, Output)],
+    ) {
+        let Some(name) = variables.get("vae_override").filter(|vae| is_true(vae)).and_then(Value::as_str)
+        else {
+            return;
+        };
+        let Some((_, output)) = exports.iter_mut().find(|(export, _)| export == "vae") else {
+            let reason = "`vae_override` needs a block that exports `vae`".to_owned();
+            return self.refuse(instance.stage, ProblemKind::Stage, "vae_override", reason);
+        };
+        let id = format!("{}vae_override", instance.prefix);
+        let own = instance.first..self.built.graph.len();
+        let inputs = [("vae_name".to_owned(), Value::from(name))].into_iter().collect();
+        if self.add(instance, id.clone(), injected("VAELoader", inputs, "VAE"), None) {
+            let from = std::mem::replace(output, (id, 0));
+            let to = output.clone();
+            self.relink(own, &from, &to);
         }
     }
-    Ok(sides)
-}
 
-/// One value, or each of a list.
-fn entries(value: Option<&Value>) -> &[Value] {
-    match value {
-        None | Some(Value::Null) => &[],
-        Some(Value::Array(list)) => list,
-        Some(one) => std::slice::from_ref(one),
-    }
-}
-
-fn is_none(file: &str) -> bool {
-    file.trim().is_empty() || file.eq_ignore_ascii_case("none")
-}
-
-fn lora(file: &str, strength: Option<&Value>, strength_clip: Option<&Value>) -> Option<Lora> {
-    let strength = strength.filter(|strength| !strength.is_null()).cloned().unwrap_or_else(|| json!(1.0));
-    let lora = Lora { file: file.to_owned(), strength, strength_clip: strength_clip.cloned() };
-    (!is_none(file)).then_some(lora)
-}
-
-/// A LoRA of its own: a file name or `{file, strength}`.
-fn single(id: &str, entry: &Value) -> Result<Option<Lora>, String> {
-    match entry {
-        Value::Null => Ok(None),
-        Value::String(file) => Ok(lora(file, None, None)),
-        Value::Object(fields) => match fields.get("file") {
-            Some(Value::String(file)) => Ok(lora(file, fields.get("strength"), fields.get("strength_clip"))),
-            _ => Err(format!("\"{id}\" takes LoRAs as file names or as {{file, strength}}, not {entry}")),
-        },
-        other => Err(format!("\"{id}\" takes LoRAs as file names or as {{file, strength}}, not {other}")),
-    }
-}
-
-/// Two LoRAs that belong together: by their files, or by what `lora_pairs` calls them.
-fn pair(id: &str, entry: &Value, pairs: &IndexMap<String, LoraPair>) -> Result<[Option<Lora>; 2], String> {
-    let none = Map::new();
-    let (fields, named) = match entry {
-        Value::Null => return Ok([None, None]),
-        Value::String(name) if is_none(name) => return Ok([None, None]),
-        Value::String(name) => (&none, Some(name.as_str())),
-        Value::Object(fields) => (fields, fields.get("pair_id").and_then(Value::as_str)),
-        other => return Err(format!("\"{id}\" takes pairs as {{high, low}} or {{pair_id}}, not {other}")),
-    };
-    let known = match named.map(|name| (name, pairs.get(name))) {
-        None => None,
-        Some((_, Some(pair))) => Some(pair),
-        Some((name, None)) => {
-            let known: Vec<&str> = pairs.keys().take(30).map(String::as_str).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(format!("\"{id}\": `lora_pairs` has no \"{name}\"; there is {known}"));
+    /// Makes the nodes of this range that use one output use another.
+    fn relink(&mut self, nodes: std::ops::Range<usize>, from: &Output, to: &Output) {
+        if from == to {
+            return;
         }
-    };
-    let text = |key: &str| fields.get(key).and_then(Value::as_str).filter(|file| !is_none(file));
-    let side = |key: &str, own: fn(&LoraPair) -> Option<&String>| {
-        let of_pair = known.and_then(|pair| own(pair).or(pair.both.as_ref())).map(String::as_str);
-        let strength = fields.get(&format!("strength_{key}")).or_else(|| fields.get("strength"));
-        text(key).or(of_pair).and_then(|file| lora(file, strength, None))
-    };
-    let sides = [side("high", |pair| pair.high.as_ref()), side("low", |pair| pair.low.as_ref())];
-    if known.is_none() && text("high").is_none() && text("low").is_none() && !fields.contains_key("high") {
-        return Err(format!("\"{id}\": a pair needs `high` and `low`, or `pair_id`; {entry} has none"));
+        for node in nodes {
+            let Some((_, node)) = self.built.graph.nodes.get_index_mut(node) else { continue };
+            for value in node.inputs.values_mut() {
+                if Link::of(value).is_some_and(|link| link.node == from.0 && link.output as u64 == from.1) {
+                    *value = json!([to.0, to.1]);
+                }
+            }
+        }
     }
-    Ok(sides)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn manifest() -> Manifest {
-        let text = "id: w\ntype: dynamic\npipeline: [{block: a, file: a.json}]\ninputs:\n- {id: loras_high, type: lora_picker_dynamic}\n\
-                    - {id: pick, type: lora_picker}\nlora_pairs:\n  ink: {high: h, low: l}\n  one: {both: b}\n";
-        Manifest::parse(text, "w").unwrap().0
-    }
-
-    fn sides(given: Value) -> Result<Value, String> {
-        let variables = Variables::of(given.as_object().unwrap().clone());
-        let shown =
-            |loras: Vec<Lora>| loras.iter().map(|lora| json!([lora.file, lora.strength])).collect::<Value>();
-        paired(&manifest(), &variables).map(|[high, low]| json!([shown(high), shown(low)]))
-    }
-
-    #[test]
-    fn pairs_come_from_lists_from_pickers_and_by_their_id() {
-        let given = json!({"loras_high": [{"file": "x", "strength": 0.5}], "loras_low": ["y"],
-            "pick": [{"high": "a", "low": null, "strength_high": 0.3}, {"pair_id": "ink", "strength_low": 0.2},
-                {"pair_id": "one", "strength": 0.9}, "ink", "none"]});
-        let high = json!([["x", 0.5], ["a", 0.3], ["h", 1.0], ["b", 0.9], ["h", 1.0]]);
-        let low = json!([["y", 1.0], ["l", 0.2], ["b", 0.9], ["l", 1.0]]);
-        assert_eq!(sides(given), Ok(json!([high, low])));
-    }
-
-    #[test]
-    fn what_is_no_pair_is_refused_by_name() {
-        assert!(sides(json!({"pick": {"pair_id": "inc"}})).unwrap_err().contains("there is ink, one"));
-        assert!(sides(json!({"pick": {"file": "x"}})).unwrap_err().contains("needs `high` and `low`"));
-        assert!(sides(json!({"loras_high": [{"high": "x"}]})).unwrap_err().contains("{file, strength}"));
-    }
+fn injected(class_type: &str, inputs: Map<String, Value>, title: &str) -> Node {
+    let meta = [("title".to_owned(), Value::from(title))].into_iter().collect();
+    Node { class_type: class_type.to_owned(), inputs, meta: Some(meta), other: Map::new() }
 }

@@ -11,6 +11,7 @@ mod condition;
 mod content;
 mod expression;
 mod inject;
+mod loras;
 mod names;
 mod problem;
 mod repetition;
