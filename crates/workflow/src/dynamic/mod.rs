@@ -10,6 +10,7 @@ mod compile;
 mod condition;
 mod content;
 mod expression;
+mod imports;
 mod inject;
 mod loras;
 mod names;
