@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use comfy_runner_manifest::{InputKind, Params};
+use comfy_runner_manifest::{InputKind, Params, ProblemKind};
 use comfy_runner_protocol::{Graph, Link, NodeId};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -73,6 +73,16 @@ pub enum AssembleError {
         /// Each reason; never empty.
         problems: Vec<StageProblem>,
     },
+}
+
+impl AssembleError {
+    /// Whether the workflow's author is to mend this, because blocks that the values brought together do not fit, and no
+    /// value was wrong. The contract answers "workflow assembly failed" with 500.
+    #[must_use]
+    pub fn is_of_the_workflow(&self) -> bool {
+        let Self::Stages { problems } = self else { return false };
+        problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Import | ProblemKind::Block))
+    }
 }
 
 impl Workflow {

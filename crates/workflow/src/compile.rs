@@ -23,12 +23,35 @@ impl Compile for Workflow {
         if manifest.kind == WorkflowKind::Dynamic {
             return Self::from_blocks(manifest, &mut |file| folder.read(file));
         }
-        let text = folder.read(&manifest.workflow_file).map_err(|mut problem| {
-            problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
-            vec![problem]
-        })?;
+        let text = read_graph(&manifest, folder).map_err(|problem| vec![problem])?;
         Self::new(manifest, &text)
     }
+
+    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem> {
+        if manifest.kind == WorkflowKind::Dynamic {
+            return DynamicWorkflow::inspect(manifest, &mut |file| folder.read(file));
+        }
+        let text = match read_graph(manifest, folder) {
+            Ok(text) => text,
+            Err(problem) => return vec![problem],
+        };
+        match Graph::from_json(&text) {
+            Ok(graph) => {
+                let lines = Lines::of(&text);
+                let mut report = Report::new(&manifest.workflow_file, &lines);
+                check_graph(&graph, &mut report);
+                report.finish()
+            }
+            Err(error) => vec![graph_problem(&manifest.workflow_file, &text, &error)],
+        }
+    }
+}
+
+fn read_graph(manifest: &Manifest, folder: &mut Folder) -> Result<String, Problem> {
+    folder.read(&manifest.workflow_file).map_err(|mut problem| {
+        problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
+        problem
+    })
 }
 
 impl Workflow {
