@@ -76,7 +76,7 @@ pub(super) struct Instance<'a> {
 impl DynamicWorkflow {
     /// Puts a request's graph together.
     pub(crate) fn build(&self, params: &Params, folder: &OutputFolder, limits: &Limits) -> Built {
-        let variables = self.request_variables(params, folder);
+        let variables = self.scope().request_variables(params, folder);
         let mut walk = Walk {
             workflow: self,
             limits,
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
         };
         self.chain = Chain { before: self.exports.clone(), ..Chain::default() };
         for place in instances.places {
-            let variables = self.workflow.instance_variables(variables, place, self.base);
+            let variables = self.workflow.scope().instance_variables(variables, place, self.base);
             let mut exported: Vec<(String, Output)> = Vec::new();
             let nodes = self.built.graph.len();
             for stage in stages {
@@ -158,7 +158,7 @@ impl<'a> Walk<'a> {
 
     /// One instance that takes a scene's fields.
     fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Place<'_>) {
-        let variables = self.workflow.instance_variables(outer, place, self.base);
+        let variables = self.workflow.scope().instance_variables(outer, place, self.base);
         let nodes = self.built.graph.len();
         self.instance(stage, &variables);
         if self.built.graph.len() > nodes {

@@ -168,7 +168,8 @@ fn names_of(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) ->
     }
 }
 
-fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> Vec<(String, Expression)> {
+/// The manifest's `computed`, parsed; what is wrong with it goes to the report.
+pub(crate) fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> Vec<(String, Expression)> {
     let mut computed = Vec::with_capacity(manifest.computed.len());
     // A scene's fields may come in.
     let all =
