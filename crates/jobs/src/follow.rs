@@ -84,21 +84,28 @@ impl Jobs {
                 }
             }
             Event::Preview { format, image, metadata } => {
-                let prompt_id = metadata.as_ref().map(|metadata| metadata.prompt_id.clone());
                 let now = self.now();
                 // Without metadata a preview belongs to whatever runs; ComfyUI runs one prompt at a time.
-                let mut table = self.table();
-                let of_prompt = match &prompt_id {
-                    Some(prompt_id) => table.get_mut(prompt_id),
-                    None => table.open().find(|job| job.progress.status() == Status::Running),
+                let prompt_id = match &metadata {
+                    Some(metadata) => Some(metadata.prompt_id.clone()),
+                    None => self.running(),
                 };
-                if let Some(job) = of_prompt {
+                self.change(&prompt_id.unwrap_or_default(), |job| {
                     job.heard = now;
                     job.progress.preview(format, image, metadata.as_ref());
-                }
+                });
             }
         }
         News::Applied
+    }
+}
+
+impl Jobs {
+    /// The job that runs.
+    fn running(&self) -> Option<String> {
+        let mut table = self.table();
+        let running = table.open().find(|job| job.progress.status() == Status::Running)?;
+        Some(running.progress.prompt_id().to_owned())
     }
 }
 

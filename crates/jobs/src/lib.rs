@@ -4,6 +4,7 @@
 
 mod cancel;
 mod follow;
+mod live;
 mod reconcile;
 mod refusal;
 mod status;
@@ -11,7 +12,11 @@ mod submit;
 mod table;
 mod upload;
 
+pub use cancel::CancelError;
 pub use follow::follow;
+pub use live::{
+    Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll, client_id_of, prompt_id_of,
+};
 pub use refusal::Refusal;
 pub use status::{ResultError, StatusError};
 pub use submit::{Submission, SubmitError, Submitted};

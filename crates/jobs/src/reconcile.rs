@@ -34,7 +34,7 @@ impl Standing {
 
 impl Job {
     /// Takes ComfyUI's word for where the job is.
-    fn settle(&mut self, standing: Standing) {
+    pub(crate) fn settle(&mut self, standing: Standing) {
         match standing {
             Standing::Pending => {}
             Standing::Running => {
@@ -52,7 +52,7 @@ impl Job {
     fn vanish(&mut self) {
         // A pending prompt that somebody deletes leaves without a word. With the connection lost meanwhile, ComfyUI has
         // most likely restarted: it then drops its queue and its history.
-        if self.progress.status() == Status::Pending && !self.gap {
+        if self.progress.status() == Status::Pending && (!self.gap || self.live.cancel_asked) {
             self.progress.cancelled();
         } else {
             self.progress.failed(

@@ -79,7 +79,7 @@ impl Jobs {
     }
 
     /// Finds a job in ComfyUI's queue and history: one from before our start, or so old that we forgot it.
-    async fn recall(&self, client: &Client, prompt_id: &str) -> Result<Progress, StatusError> {
+    pub(crate) async fn recall(&self, client: &Client, prompt_id: &str) -> Result<Progress, StatusError> {
         let unknown = || StatusError::Unknown(prompt_id.to_owned());
         if !may_be_an_id(prompt_id) {
             return Err(unknown());
@@ -102,12 +102,7 @@ impl Jobs {
 
     /// Keeps a job that is over, so that the next poll need not ask ComfyUI.
     fn remember(&self, over: Progress) {
-        let prompt_id = over.prompt_id().to_owned();
-        let pending = Progress::new(&prompt_id, &Graph::default(), None);
-        let job = Job { progress: pending, accepted: true, gap: false, closed: false, heard: self.now() };
-        let mut table = self.table();
-        table.insert(job);
-        table.change(&prompt_id, self.config().keep_ended, |job| job.progress = over);
+        self.table().remember(Job::of_old(over, self.now()), self.config().keep_ended);
     }
 }
 

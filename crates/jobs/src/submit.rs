@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::live::{Live, client_id_of};
 use crate::reconcile::Standing;
 use crate::refusal::{Refusal, warnings, without_tracebacks};
 use crate::table::{Job, Jobs};
@@ -89,13 +90,13 @@ impl Jobs {
         submission: Submission<'_>,
     ) -> Result<Submitted, SubmitError> {
         let prompt_id = uuid::Uuid::new_v4().to_string();
-        let client_id = uuid::Uuid::new_v4().simple().to_string();
         let graph = submission.graph;
         let progress =
             Progress::new(&prompt_id, graph, None).with_result_nodes(submission.result_nodes.to_vec());
         // Read before the prompt is sent: a socket that opens later may have missed its first messages.
         let gap = !self.is_connected();
-        self.table().insert(Job { progress, accepted: false, gap, closed: false, heard: self.now() });
+        let live = Live::new(submission.workflow_id);
+        self.table().insert(Job { progress, accepted: false, gap, closed: false, heard: self.now(), live });
         let _undecided = Undecided { jobs: self, prompt_id: &prompt_id };
         let accepted = match self.prompt(client, &prompt_id, &submission).await {
             Ok(accepted) => accepted,
@@ -115,6 +116,7 @@ impl Jobs {
             "submitted"
         );
         let seeds = submission.seeds.clone();
+        let client_id = client_id_of(&accepted.prompt_id);
         Ok(Submitted { prompt_id: accepted.prompt_id, client_id, seeds, warnings, node_errors })
     }
 
@@ -171,6 +173,7 @@ impl Jobs {
             job.progress = Progress::new(&accepted.prompt_id, graph, None).with_result_nodes(results);
             // Its first events may have come before we knew the id.
             job.gap = true;
+            job.live.renamed();
         }
         table.insert(job);
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use comfy_runner_progress::Progress;
 use indexmap::IndexMap;
 
+use crate::live::{Board, Live};
+
 /// How jobs are followed and how many are remembered.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
@@ -53,12 +55,28 @@ pub(crate) struct Job {
     pub closed: bool,
     /// When the last message about it came.
     pub heard: Duration,
+    /// What those who watch it need.
+    pub live: Live,
+}
+
+impl Job {
+    /// A job of which ComfyUI, or somebody before us, has told all that we know.
+    pub fn of_old(progress: Progress, heard: Duration) -> Self {
+        let live = Live::of_old(&progress);
+        Self { progress, accepted: true, gap: false, closed: false, heard, live }
+    }
+
+    /// What those who watch would see change.
+    fn looks(&self) -> (bool, u64, u64) {
+        (self.accepted, self.progress.revision(), self.progress.picture_revision())
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Table {
     jobs: IndexMap<String, Job>,
     ended: VecDeque<String>,
+    board: Board,
 }
 
 impl Jobs {
@@ -120,20 +138,38 @@ impl Jobs {
 }
 
 impl Table {
-    pub fn insert(&mut self, job: Job) {
+    pub fn insert(&mut self, mut job: Job) {
+        self.board.note(&mut job);
         self.jobs.insert(job.progress.prompt_id().to_owned(), job);
     }
 
     pub fn remove(&mut self, prompt_id: &str) -> Option<Job> {
-        self.jobs.swap_remove(prompt_id)
+        let job = self.jobs.swap_remove(prompt_id)?;
+        self.board.forget(&job);
+        Some(job)
+    }
+
+    /// Keeps a job that was over before we knew of it: no news to anybody.
+    pub fn remember(&mut self, over: Job, keep_ended: usize) {
+        let prompt_id = over.progress.prompt_id().to_owned();
+        if !self.jobs.contains_key(&prompt_id) {
+            self.jobs.insert(prompt_id.clone(), over);
+            self.keep(prompt_id, keep_ended);
+        }
     }
 
     pub fn get(&self, prompt_id: &str) -> Option<&Job> {
         self.jobs.get(prompt_id)
     }
 
-    pub fn get_mut(&mut self, prompt_id: &str) -> Option<&mut Job> {
-        self.jobs.get_mut(prompt_id)
+    /// A job, and the board to tell of it.
+    pub fn job_and_board(&mut self, prompt_id: &str) -> Option<(&mut Job, &mut Board)> {
+        Some((self.jobs.get_mut(prompt_id)?, &mut self.board))
+    }
+
+    /// Who changed last.
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 
     /// The jobs that are not over, and those whose end has yet to be held against the history.
@@ -150,17 +186,29 @@ impl Table {
     ) -> Option<T> {
         let job = self.jobs.get_mut(prompt_id)?;
         let was_over = job.progress.status().is_over();
+        let before = job.looks();
         let result = change(job);
-        if !was_over && job.progress.status().is_over() {
+        let is_over = job.progress.status().is_over();
+        if is_over {
             // A thousand last previews would be most of our memory, and the results say more.
             job.progress.take_picture();
-            self.ended.push_back(prompt_id.to_owned());
-            while self.ended.len() > keep_ended {
-                let oldest = self.ended.pop_front().unwrap_or_default();
-                self.jobs.swap_remove(&oldest);
-            }
+        }
+        if job.looks() != before {
+            self.board.note(job);
+        }
+        if !was_over && is_over {
+            self.keep(prompt_id.to_owned(), keep_ended);
         }
         Some(result)
+    }
+
+    /// Keeps a job that is over, and forgets the oldest of those that are too many.
+    fn keep(&mut self, over: String, keep_ended: usize) {
+        self.ended.push_back(over);
+        while self.ended.len() > keep_ended {
+            let oldest = self.ended.pop_front().unwrap_or_default();
+            self.remove(&oldest);
+        }
     }
 }
 
@@ -184,6 +232,7 @@ pub(crate) mod tests {
                 gap: false,
                 closed: false,
                 heard: Duration::ZERO,
+                live: Live::default(),
             });
         }
         jobs

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use comfy_runner_jobs::{ResultError, StatusError, SubmitError, UploadError};
+use comfy_runner_jobs::{CancelError, PreviewError, ResultError, StatusError, SubmitError, UploadError};
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
 use serde::Serialize;
@@ -27,6 +27,9 @@ pub enum ApiError {
     /// 405: not with this method.
     #[error("{0}")]
     WrongMethod(String),
+    /// 409: not with what is so now.
+    #[error("{0}")]
+    Conflict(String),
     /// 413: a part of the request is too large.
     #[error("{0}")]
     TooLarge(String),
@@ -77,6 +80,7 @@ impl ResponseError for ApiError {
             Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BrokenWorkflow(_) | Self::ComfyUi(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
@@ -166,6 +170,24 @@ impl From<ResultError> for ApiError {
         match error {
             ResultError::Status(error) => error.into(),
             other => Self::NotFound(other.to_string()),
+        }
+    }
+}
+
+impl From<PreviewError> for ApiError {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Status(error) => error.into(),
+            other => Self::NotFound(other.to_string()),
+        }
+    }
+}
+
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::Status(error) => error.into(),
+            CancelError::Over(_) => Self::Conflict(error.to_string()),
         }
     }
 }

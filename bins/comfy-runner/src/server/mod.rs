@@ -2,11 +2,13 @@
 
 mod auth;
 mod build;
+mod cancel;
 mod download;
 mod error;
 mod execute;
 mod form;
 mod health;
+mod live;
 mod request_log;
 mod status;
 mod workflows;
@@ -14,7 +16,7 @@ mod workflows;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{HttpServiceFactory, ServerHandle};
 use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -156,6 +158,10 @@ fn routes(config: &mut web::ServiceConfig) {
                                 .route(web::head().to(download::result))
                                 .default_service(web::to(wrong_method)),
                         )
+                        .service(post("/cancel/{prompt_id}", web::post().to(cancel::cancel)))
+                        .service(stream("/ws", web::get().to(live::socket)))
+                        .service(stream("/events/{prompt_id}", web::get().to(live::events)))
+                        .service(stream("/preview/{prompt_id}", web::get().to(live::preview)))
                         .service(post("/{workflow_id}/build", web::post().to(build::build)))
                         .service(post("/{workflow_id}/execute", web::post().to(execute::execute)))
                         .service(
@@ -171,6 +177,14 @@ fn routes(config: &mut web::ServiceConfig) {
 
 fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(wrong_method))
+}
+
+/// A path that a browser may open for the page of any site: only our own pages are answered.
+fn stream(path: &str, route: actix_web::Route) -> impl HttpServiceFactory + use<> {
+    web::resource(path)
+        .wrap(from_fn(auth::refuse_other_sites))
+        .route(route)
+        .default_service(web::to(wrong_method))
 }
 
 async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
