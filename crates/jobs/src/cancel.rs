@@ -57,12 +57,14 @@ impl Jobs {
             match Standing::look_up(client, &queue, prompt_id).await? {
                 // It may start before ComfyUI hears of it. The next look tells.
                 Standing::Pending => client.delete_pending(prompt_id).await?,
-                // Versions that stop whatever runs were just asked whether it is this one.
-                Standing::Running if !interrupted => {
-                    client.interrupt(prompt_id).await?;
-                    interrupted = true;
+                Standing::Running => {
+                    // Versions that stop whatever runs were just asked whether it is this one.
+                    if !interrupted {
+                        client.interrupt(prompt_id).await?;
+                        interrupted = true;
+                    }
+                    self.change(prompt_id, |job| job.settle(Standing::Running));
                 }
-                Standing::Running => {}
                 // Its prompt is on its way to ComfyUI.
                 Standing::Unknown if !self.is_accepted(prompt_id) => {}
                 gone => {
@@ -70,6 +72,7 @@ impl Jobs {
                     return Ok(());
                 }
             }
+            // Messages may tell of the end before the pause is over.
             let _ = tokio::time::timeout(pause, watch.until_over()).await;
             pause *= 2;
         }

@@ -1,5 +1,7 @@
 //! The moments of a job's life, as messages for whoever watches.
 
+use std::time::Duration;
+
 use bytestring::ByteString;
 use comfy_runner_progress::{Progress, Snapshot, Status};
 use serde::Serialize;
@@ -52,7 +54,16 @@ struct Data<'a> {
     client_id: String,
     workflow_id: Option<&'a str>,
     #[serde(flatten)]
-    state: Snapshot<'a>,
+    come_to: ComeTo<'a>,
+}
+
+/// What the job has come to. Of one that is not over only the status: it may be sent after a newer state, which says the
+/// rest.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ComeTo<'a> {
+    Open { status: Status },
+    Over(Snapshot<'a>),
 }
 
 impl EventKind {
@@ -102,6 +113,12 @@ impl Event {
         workflow_id: Option<&str>,
         progress: &Progress,
     ) -> Self {
+        // Told of a job that has moved on since: the moment counts.
+        let come_to = match kind {
+            EventKind::Queued => ComeTo::Open { status: Status::Pending },
+            EventKind::Started => ComeTo::Open { status: Status::Running },
+            _ => ComeTo::Over(progress.snapshot(Duration::ZERO)),
+        };
         // To the millisecond, as clocks of browsers go. A time that RFC 3339 cannot write is none.
         let at = at.replace_millisecond(at.millisecond()).unwrap_or(at);
         let message = Message {
@@ -114,8 +131,7 @@ impl Event {
                 prompt_id: progress.prompt_id(),
                 client_id: client_id_of(progress.prompt_id()),
                 workflow_id,
-                // The moment itself, whatever time has passed since.
-                state: progress.snapshot(std::time::Duration::ZERO),
+                come_to,
             },
         };
         let text =
@@ -193,6 +209,20 @@ mod tests {
                     "workflow_id": "wan", "status": "error", "error": "it broke",
                 },
             })
+        );
+    }
+
+    #[test]
+    fn of_a_job_that_goes_on_an_event_says_no_more_than_its_status() {
+        let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
+        let mut progress = Progress::new("p", &graph, None);
+        progress.started();
+        let event = Event::new(7, EventKind::Queued, OffsetDateTime::UNIX_EPOCH, None, &progress);
+        let event: Value = serde_json::from_str(&event.text).unwrap();
+        assert_eq!(event["message"], "a job waits in the queue");
+        assert_eq!(
+            event["data"],
+            json!({"prompt_id": "p", "client_id": "p", "workflow_id": null, "status": "pending"})
         );
     }
 }
