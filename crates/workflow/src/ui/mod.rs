@@ -1,0 +1,3 @@
+//! ComfyUI's UI format: the graphs that people save, share and see in the editor.
+
+pub mod layout;
