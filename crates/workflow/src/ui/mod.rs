@@ -1,3 +1,4 @@
 //! ComfyUI's UI format: the graphs that people save, share and see in the editor.
 
 pub mod layout;
+pub mod picture;
