@@ -1,4 +1,5 @@
 //! ComfyUI's UI format: the graphs that people save, share and see in the editor.
 
+pub mod graph;
 pub mod layout;
 pub mod picture;
