@@ -3,3 +3,5 @@
 pub mod graph;
 pub mod layout;
 pub mod picture;
+pub mod to_api;
+pub mod widgets;
