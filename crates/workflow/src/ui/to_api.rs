@@ -1,19 +1,18 @@
 //! From a graph as drawn to the prompt that the editor would send for it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use comfy_runner_protocol::graph::{Graph, Node};
-use comfy_runner_protocol::object_info::ObjectInfo;
+use comfy_runner_protocol::object_info::{InputKind, ObjectInfo};
 use indexmap::IndexMap;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
-use super::graph::{Mode, SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
-use super::widgets::{is_widget, sent_values, widget_values};
-
-/// How deep subgraphs may lie in each other.
-const MAX_DEPTH: usize = 64;
-/// How many nodes a graph may have once its subgraphs are opened.
-const MAX_NODES: usize = 1_000_000;
+use super::drawn::{Widget, flag};
+use super::graph::{Mode, UiGraph};
+use super::primitive::{as_javascript, widget_text};
+use super::sheet::{MAX_DEPTH, MAX_NODES, Opened, Placed, Role};
+use super::text::{replaced_patterns, resolved_choices};
+use super::trace::{Source, source};
 
 /// Why a graph as drawn has no prompt.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -29,10 +28,23 @@ pub enum ToApiError {
         kind: String,
     },
     /// Two nodes of one id.
-    #[error("node {node} is there twice; give one of them another id")]
+    #[error("node {node}{} is there twice; give one of them another id", place(within))]
     DuplicateNode {
         /// The id that both have.
         node: String,
+        /// The name of the subgraph that they are in, if they are in one.
+        within: Option<String>,
+    },
+    /// A node whose value only a browser can make: a camera's picture, a recording, a view of a solid.
+    #[error(
+        "node {node}: the editor makes the input of a {kind} itself when it sends the prompt; use \"Export (API)\" \
+         in the editor for this graph"
+    )]
+    NeedsBrowser {
+        /// The node's id in the prompt.
+        node: String,
+        /// Its type.
+        kind: String,
     },
     /// An input that names a link which is not there.
     #[error(
@@ -91,315 +103,128 @@ pub enum ToApiError {
     TooLarge,
 }
 
+fn place(within: &Option<String>) -> String {
+    within.as_ref().map(|name| format!(" of subgraph \"{name}\"")).unwrap_or_default()
+}
+
+/// What an input of the prompt holds, before links to absent nodes are taken out.
+enum Sent {
+    Link(String, i64),
+    Value(Value),
+}
+
 /// The prompt that the editor's "Export (API)" gives for this graph.
+///
+/// # Errors
+/// See [`ToApiError`].
 pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError> {
     let opened = Opened::new(graph, schemas)?;
-    let mut nodes: IndexMap<String, Node> = IndexMap::new();
-    for (at, scope) in opened.scopes.iter().enumerate() {
-        for node in scope.nodes {
-            if node.mode() == Mode::Active
-                && !is_virtual(&node.kind)
-                && !opened.subgraphs.contains_key(node.kind.as_str())
-            {
-                nodes.insert(scope.id_of(node), opened.api_node(at, node)?);
+    let mut sent: IndexMap<String, (&Placed<'_>, IndexMap<String, Sent>)> = IndexMap::new();
+    for scope in 0..opened.scopes.len() {
+        for (at, placed) in opened.sheet(scope).nodes.iter().enumerate() {
+            let runs = matches!(placed.role, Role::Runs(_) | Role::Unknown);
+            if runs && placed.mode() == Mode::Active {
+                sent.insert(opened.id(scope, at), (placed, inputs(&opened, scope, at)?));
             }
         }
     }
-    let ids: HashSet<String> = nodes.keys().cloned().collect();
-    for node in nodes.values_mut() {
-        node.inputs.retain(|_, value| match value.as_array().map(Vec::as_slice) {
-            Some([Value::String(from), _]) => ids.contains(from),
-            _ => true,
+    let ids: HashSet<String> = sent.keys().cloned().collect();
+    let mut nodes: IndexMap<String, Node> = IndexMap::with_capacity(sent.len());
+    for (id, (placed, inputs)) in sent {
+        let inputs = inputs.into_iter().filter_map(|(name, sent)| match sent {
+            // A link from a node that is muted is left out with the node.
+            Sent::Link(from, slot) => ids.contains(&from).then(|| (name, json!([from, slot]))),
+            Sent::Value(value) => Some((name, as_sent(value))),
         });
-        for value in node.inputs.values_mut() {
-            // Lists that are values are wrapped, since a bare one would be read as a link.
-            if let Some(list) = value.get_mut(LIST_MARK).map(Value::take) {
-                *value = json!({"__value__": list});
-            }
-        }
+        let node = Node {
+            class_type: placed.class_type.to_owned(),
+            inputs: inputs.collect(),
+            meta: Some(Map::from_iter([("title".to_owned(), json!(placed.title()))])),
+            other: Map::new(),
+        };
+        nodes.insert(id, node);
     }
     // The editor's objects list numeric ids first, in order.
     nodes.sort_by_cached_key(|id, _| id.parse::<u32>().map_or((1, 0), |number| (0, number)));
     Ok(Graph { nodes })
 }
 
-/// Marks a list that is a widget's value until links to absent nodes are gone.
-const LIST_MARK: &str = "__list__";
-
-/// Node kinds that exist in the editor only.
-fn is_virtual(kind: &str) -> bool {
-    matches!(kind, "Reroute" | "PrimitiveNode" | "Note" | "MarkdownNote")
-}
-
-/// One graph, or one use of a subgraph.
-struct Scope<'g> {
-    /// What stands before the ids of its nodes: empty, or `12:`.
-    prefix: String,
-    depth: usize,
-    /// The scope around it, and the node there that is its use.
-    parent: Option<(usize, &'g UiNode)>,
-    definition: Option<&'g Subgraph>,
-    nodes: &'g [UiNode],
-    by_id: HashMap<&'g UiNodeId, &'g UiNode>,
-    links: HashMap<i64, &'g UiLink>,
-    /// The link to each of a subgraph's outputs.
-    results: HashMap<i64, &'g UiLink>,
-    /// The scopes of the subgraph uses in it.
-    inner: HashMap<&'g UiNodeId, usize>,
-}
-
-impl<'g> Scope<'g> {
-    fn new(
-        prefix: String,
-        depth: usize,
-        parent: Option<(usize, &'g UiNode)>,
-        definition: Option<&'g Subgraph>,
-        nodes: &'g [UiNode],
-        links: &'g [UiLink],
-    ) -> Result<Self, ToApiError> {
-        let mut by_id = HashMap::with_capacity(nodes.len());
-        for node in nodes {
-            if by_id.insert(&node.id, node).is_some() {
-                return Err(ToApiError::DuplicateNode { node: format!("{prefix}{}", node.id) });
-            }
+/// The inputs of one node: its widgets' values, and over them what is linked.
+fn inputs(opened: &Opened<'_>, scope: usize, at: usize) -> Result<IndexMap<String, Sent>, ToApiError> {
+    let placed = opened.node(scope, at);
+    let Role::Runs(_) = placed.role else {
+        let (node, kind) = (opened.id(scope, at), placed.class_type.to_owned());
+        return Err(ToApiError::UnknownType { node, kind });
+    };
+    let mut inputs = IndexMap::new();
+    for widget in placed.widgets.iter().filter(|widget| widget.sent) {
+        if needs_browser(widget) {
+            let (node, kind) = (opened.id(scope, at), placed.class_type.to_owned());
+            return Err(ToApiError::NeedsBrowser { node, kind });
         }
-        let results = links
-            .iter()
-            .filter(|link| link.target_id == SUBGRAPH_OUTPUT)
-            .map(|l| (l.target_slot, l))
-            .collect();
-        let links = links.iter().map(|link| (link.id, link)).collect();
-        Ok(Self { prefix, depth, parent, definition, nodes, by_id, links, results, inner: HashMap::new() })
-    }
-
-    fn id_of(&self, node: &UiNode) -> String {
-        format!("{}{}", self.prefix, node.id)
-    }
-}
-
-/// A graph with its subgraphs opened.
-struct Opened<'g> {
-    schemas: &'g ObjectInfo,
-    subgraphs: HashMap<&'g str, &'g Subgraph>,
-    scopes: Vec<Scope<'g>>,
-}
-
-/// What an input turns out to hold.
-enum Source {
-    /// A node's output.
-    Link(String, i64),
-    /// A value, of a primitive node or of a widget on a subgraph.
-    Value(Value),
-}
-
-impl<'g> Opened<'g> {
-    fn new(graph: &'g UiGraph, schemas: &'g ObjectInfo) -> Result<Self, ToApiError> {
-        let definitions = graph.definitions.iter().flat_map(|definitions| &definitions.subgraphs);
-        let subgraphs: HashMap<&str, &Subgraph> = definitions.map(|s| (s.id.as_str(), s)).collect();
-        let mut scopes = vec![Scope::new(String::new(), 0, None, None, &graph.nodes, &graph.links)?];
-        let mut total = graph.nodes.len();
-        let mut at = 0;
-        while at < scopes.len() {
-            let nodes = scopes[at].nodes;
-            for node in nodes.iter().filter(|node| node.mode() == Mode::Active) {
-                let Some(subgraph) = subgraphs.get(node.kind.as_str()).copied() else { continue };
-                let id = scopes[at].id_of(node);
-                let depth = scopes[at].depth + 1;
-                if depth > MAX_DEPTH {
-                    return Err(ToApiError::TooDeep { node: id });
-                }
-                total += subgraph.nodes.len() + 1;
-                if total > MAX_NODES {
-                    return Err(ToApiError::TooLarge);
-                }
-                let inner = scopes.len();
-                scopes[at].inner.insert(&node.id, inner);
-                let parent = Some((at, node));
-                let (prefix, definition) = (format!("{id}:"), Some(subgraph));
-                scopes.push(Scope::new(prefix, depth, parent, definition, &subgraph.nodes, &subgraph.links)?);
-            }
-            at += 1;
+        if let Some(value) = widget_value(opened, placed, widget) {
+            inputs.insert(widget.name.to_string(), Sent::Value(value));
         }
-        Ok(Self { schemas, subgraphs, scopes })
     }
-
-    fn api_node(&self, at: usize, node: &'g UiNode) -> Result<Node, ToApiError> {
-        let id = self.scopes[at].id_of(node);
-        let Some(schema) = self.schemas.get(&node.kind) else {
-            return Err(ToApiError::UnknownType { node: id, kind: node.kind.clone() });
+    for (slot, input) in placed.inputs.iter().enumerate() {
+        let sent = match source(opened, scope, at, slot)? {
+            Some(Source::Link(from, slot)) => Sent::Link(from, slot),
+            Some(Source::Value(value)) => Sent::Value(value),
+            None => continue,
         };
-        let values = widget_values(schema, node.widgets_values.as_ref())
-            .ok_or_else(|| ToApiError::WidgetValues { node: id.clone() })?;
-        let mut inputs = sent_values(&values);
-        inputs.values_mut().for_each(|value| *value = as_sent(value.take()));
-        for input in &node.inputs {
-            let Some(link) = input.link else { continue };
-            match self.source(at, node, &input.name, link, &input.kind)? {
-                Some(Source::Link(from, slot)) => inputs.insert(input.name.clone(), json!([from, slot])),
-                Some(Source::Value(value)) => inputs.insert(input.name.clone(), as_sent(value)),
-                None => None,
-            };
-        }
-        let title =
-            node.title.as_deref().or(schema.display_name.as_deref()).filter(|title| !title.is_empty());
-        let mut meta = Map::new();
-        meta.insert("title".to_owned(), json!(title.unwrap_or(&node.kind)));
-        Ok(Node { class_type: node.kind.clone(), inputs, meta: Some(meta), other: Map::new() })
+        inputs.insert(input.name.to_string(), sent);
     }
-
-    /// Follows a link back through all that the editor sees through. `None` when nothing is at its end.
-    fn source(
-        &self,
-        at: usize,
-        node: &'g UiNode,
-        input: &str,
-        link: i64,
-        kind: &Value,
-    ) -> Result<Option<Source>, ToApiError> {
-        let cycle = || ToApiError::Cycle { node: self.scopes[at].id_of(node), input: input.to_owned() };
-        let (mut scope, mut link, mut holder, mut name) = (at, link, node, input);
-        let mut seen = HashSet::new();
-        loop {
-            if !seen.insert((scope, link)) {
-                return Err(cycle());
-            }
-            let here = &self.scopes[scope];
-            let Some(mut found) = here.links.get(&link).copied() else {
-                let (node, input) = (here.id_of(holder), name.to_owned());
-                return Err(ToApiError::MissingLink { node, input, link });
-            };
-            // Into subgraphs, as far as the link's origin is one.
-            let mut entered = scope;
-            let origin = loop {
-                let here = &self.scopes[entered];
-                if found.origin_id == SUBGRAPH_INPUT && here.definition.is_some() {
-                    break None;
-                }
-                let Some(origin) = here.by_id.get(&found.origin_id).copied() else {
-                    let node = format!("{}{}", here.prefix, found.origin_id);
-                    return Err(ToApiError::MissingNode { link: found.id, node });
-                };
-                let Some(inner) = here.inner.get(&origin.id).copied() else { break Some(origin) };
-                let Some(result) = self.scopes[inner].results.get(&found.origin_slot).copied() else {
-                    return Ok(None);
-                };
-                (entered, found) = (inner, result);
-            };
-            scope = entered;
-            let here = &self.scopes[scope];
-            let slot = usize::try_from(found.origin_slot).ok();
-            let missing =
-                |node: String| ToApiError::MissingSlot { link: found.id, node, slot: found.origin_slot };
-            let through = match origin {
-                None => {
-                    // Out of the subgraph, to what its use is given.
-                    let (Some((outer, use_node)), Some(definition)) = (here.parent, here.definition) else {
-                        return Ok(None);
-                    };
-                    let declared = slot.and_then(|slot| definition.inputs.get(slot));
-                    let declared = declared.ok_or_else(|| missing(self.scopes[outer].id_of(use_node)))?;
-                    scope = outer;
-                    let given = use_node.inputs.iter().find(|input| input.name == declared.name);
-                    match given.and_then(|given| given.link) {
-                        Some(next) => Some((use_node, declared.name.as_str(), next)),
-                        None => {
-                            return Ok(self.promoted(use_node, definition, &declared.name).map(Source::Value));
-                        }
-                    }
-                }
-                Some(origin) if origin.mode() == Mode::Muted => None,
-                Some(origin) if origin.mode() == Mode::Bypassed => {
-                    let same =
-                        slot.and_then(|slot| origin.inputs.get(slot)).filter(|input| input.kind == *kind);
-                    let like = same.or_else(|| origin.inputs.iter().find(|input| input.kind == *kind));
-                    like.and_then(|input| Some((origin, input.name.as_str(), input.link?)))
-                }
-                Some(origin) if origin.kind == "Reroute" => {
-                    let input = origin.inputs.first();
-                    input.and_then(|input| Some((origin, input.name.as_str(), input.link?)))
-                }
-                Some(origin) if origin.kind == "PrimitiveNode" => {
-                    let values = origin.widgets_values.as_ref();
-                    return Ok(values.and_then(|values| values.get(0)).cloned().map(Source::Value));
-                }
-                Some(origin) if is_virtual(&origin.kind) => None,
-                Some(origin) => {
-                    if slot.is_none_or(|slot| slot >= origin.outputs.len()) {
-                        return Err(missing(here.id_of(origin)));
-                    }
-                    return Ok(Some(Source::Link(here.id_of(origin), found.origin_slot)));
-                }
-            };
-            let Some(through) = through else { return Ok(None) };
-            (holder, name, link) = through;
-        }
-    }
-
-    /// The value of the widget that a use of a subgraph shows for this of its inputs.
-    fn promoted(&self, use_node: &UiNode, definition: &Subgraph, input: &str) -> Option<Value> {
-        let values = use_node.widgets_values.as_ref()?;
-        if let Value::Object(map) = values {
-            return map.get(input).cloned();
-        }
-        let shown = use_node.other.get("properties").and_then(|properties| properties.get("proxyWidgets"));
-        let shown: Vec<&str> = (shown.and_then(Value::as_array).into_iter().flatten())
-            .filter(|pair| pair.get(0).and_then(Value::as_str) == Some("-1"))
-            .filter_map(|pair| pair.get(1)?.as_str())
-            .collect();
-        // Newer editors write the order down; in older ones it is that of the inputs.
-        let place = if shown.is_empty() {
-            let with_widget =
-                definition.inputs.iter().enumerate().filter(|(slot, _)| self.has_widget(definition, *slot));
-            with_widget.map(|(_, slot)| slot.name.as_str()).position(|name| name == input)
-        } else {
-            shown.iter().position(|name| *name == input)
-        };
-        values.get(place?).cloned()
-    }
-
-    /// Whether this input of a subgraph ends in a widget.
-    fn has_widget(&self, definition: &'g Subgraph, slot: usize) -> bool {
-        let (mut definition, mut slot) = (definition, slot);
-        for _ in 0..MAX_DEPTH {
-            let link = definition.links.iter().find(|link| {
-                link.origin_id == SUBGRAPH_INPUT && usize::try_from(link.origin_slot) == Ok(slot)
-            });
-            let Some(link) = link else { return false };
-            let Some(target) = definition.nodes.iter().find(|node| node.id == link.target_id) else {
-                return false;
-            };
-            let Some(input) = usize::try_from(link.target_slot).ok().and_then(|at| target.inputs.get(at))
-            else {
-                return false;
-            };
-            let Some(inner) = self.subgraphs.get(target.kind.as_str()).copied() else {
-                return input.widget.is_some()
-                    || self.schemas.get(&target.kind).is_some_and(|schema| is_widget(schema, &input.name));
-            };
-            let Some(next) = inner.inputs.iter().position(|slot| slot.name == input.name) else {
-                return false;
-            };
-            (definition, slot) = (inner, next);
-        }
-        false
-    }
+    Ok(inputs)
 }
 
-/// A widget's value as JavaScript would write it: whole numbers without a fraction, lists marked as values.
+/// What the editor sends for a widget.
+fn widget_value(opened: &Opened<'_>, placed: &Placed<'_>, widget: &Widget<'_>) -> Option<Value> {
+    let value = widget.value.clone()?;
+    let Some(text) = value.as_str() else { return Some(value) };
+    if widget.name == "filename_prefix" && REPLACES_PATTERNS.contains(&placed.class_type) {
+        let find = |node: &str, widget: &str| {
+            opened.sheets.iter().find_map(|sheet| widget_text(sheet, node, widget))
+        };
+        return Some(json!(replaced_patterns(text, find)));
+    }
+    if widget
+        .spec
+        .as_deref()
+        .is_some_and(|spec| spec.kind == InputKind::String && flag(spec, "dynamicPrompts"))
+    {
+        return Some(json!(resolved_choices(text)));
+    }
+    Some(value)
+}
+
+/// The types whose `filename_prefix` may hold patterns.
+const REPLACES_PATTERNS: [&str; 12] = [
+    "SaveImage",
+    "SaveVideo",
+    "SaveAnimatedWEBP",
+    "SaveWEBM",
+    "SaveAudio",
+    "SaveGLB",
+    "SaveAnimatedPNG",
+    "CLIPSave",
+    "VAESave",
+    "ModelSave",
+    "LoraSave",
+    "SaveLatent",
+];
+
+fn needs_browser(widget: &Widget<'_>) -> bool {
+    matches!(
+        widget.spec.as_deref().map(|spec| &spec.kind),
+        Some(InputKind::Other(kind)) if matches!(kind.as_str(), "LOAD_3D" | "LOAD_3D_ANIMATION" | "WEBCAM" | "AUDIO_RECORD")
+    )
+}
+
+/// A widget's value in a prompt. A list stands in a wrapper there, since a bare one would be read as a link.
 fn as_sent(value: Value) -> Value {
     match value {
-        Value::Number(number) => Value::Number(whole(number)),
-        Value::Array(list) => json!({LIST_MARK: list}),
+        Value::Number(number) => Value::Number(as_javascript(number)),
+        Value::Array(list) => json!({"__value__": list}),
         value => value,
-    }
-}
-
-fn whole(number: Number) -> Number {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
-            Number::from(float as i64)
-        }
-        _ => number,
     }
 }
