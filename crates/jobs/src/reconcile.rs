@@ -64,23 +64,25 @@ impl Job {
     }
 }
 
-/// Holds jobs against ComfyUI: those of which nothing was heard for a while or of which only the history knows the end, or
-/// `all` of them. A job that ComfyUI may
-/// not have taken yet is left alone.
-pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result<(), ClientError> {
+/// The jobs to be held against ComfyUI: those of which nothing was heard for a while or of which only the history knows
+/// the end, or `all` of them. A job that ComfyUI may not have taken yet is left alone.
+pub(crate) fn due(jobs: &Jobs, all: bool) -> Vec<String> {
     let now = jobs.now();
     let silence = jobs.config().silence;
-    let due: Vec<String> = {
-        let mut table = jobs.table();
-        let due = table
-            .open()
-            .filter(|job| job.accepted && (all || job.closed || now.saturating_sub(job.heard) >= silence));
-        due.map(|job| {
-            job.heard = now;
-            job.progress.prompt_id().to_owned()
-        })
-        .collect()
-    };
+    let mut table = jobs.table();
+    let due = table
+        .open()
+        .filter(|job| job.accepted && (all || job.closed || now.saturating_sub(job.heard) >= silence));
+    due.map(|job| {
+        job.heard = now;
+        job.progress.prompt_id().to_owned()
+    })
+    .collect()
+}
+
+/// Holds jobs against ComfyUI: those that are [`due`].
+pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result<(), ClientError> {
+    let due = due(jobs, all);
     if due.is_empty() {
         return Ok(());
     }
