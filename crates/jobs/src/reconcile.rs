@@ -1,5 +1,7 @@
 //! What became of jobs of which nothing is heard: they are held against ComfyUI's queue and history.
 
+use std::collections::HashSet;
+
 use comfy_runner_client::{Client, ClientError};
 use comfy_runner_progress::Status;
 use comfy_runner_protocol::{HistoryEntry, Queue};
@@ -87,8 +89,13 @@ pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result
         return Ok(());
     }
     let queue = client.queue().await?;
+    // Thousands may wait: for those no list is to be searched.
+    let pending: HashSet<&str> = queue.queue_pending.iter().map(|item| item.prompt_id.as_str()).collect();
     for prompt_id in due {
-        let standing = Standing::look_up(client, &queue, &prompt_id).await?;
+        let standing = match pending.contains(prompt_id.as_str()) {
+            true => Standing::Pending,
+            false => Standing::look_up(client, &queue, &prompt_id).await?,
+        };
         jobs.change(&prompt_id, |job| job.settle(standing));
     }
     Ok(())
