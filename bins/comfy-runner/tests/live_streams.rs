@@ -331,3 +331,23 @@ async fn however_many_watch_there_is_one_socket_to_comfyui() {
     eventually("the simulator has nothing to do", || simulator.executed_prompts() == 1).await;
     api.stop().await;
 }
+
+#[actix_rt::test]
+async fn a_stop_sends_those_who_watch_home_and_does_not_wait_for_the_job() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let (prompt_id, _) = start(&api, 10_000, 1).await;
+    let mut events = Sse::open(&api, &prompt_id).await;
+    let mut socket = Socket::open(&api, "").await;
+    assert!(events.next().await.is_some() && socket.next().await.is_some());
+    let stop = async {
+        // Far less than the time that requests at work would get, and far more than it takes.
+        let stopped = tokio::time::timeout(Duration::from_secs(8), api.stop_gracefully()).await;
+        stopped.expect("nobody holds it up");
+    };
+    let watch_on = async {
+        while events.next().await.is_some() {}
+        while socket.next().await.is_some() {}
+    };
+    tokio::join!(stop, watch_on);
+}

@@ -11,22 +11,26 @@ mod health;
 mod live;
 mod request_log;
 mod status;
+mod stop;
 mod workflows;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::{HttpServiceFactory, ServerHandle};
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use comfy_runner_client::{Client, Config, ConfigError};
 use comfy_runner_jobs::{Jobs, JobsConfig, follow};
 use comfy_runner_workflow::Workflows;
+use tokio::sync::watch;
 
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
 use error::ApiError;
+pub use stop::Handle;
+use stop::Stopping;
 
 /// What a server needs to know.
 #[derive(Debug, Clone)]
@@ -63,6 +67,7 @@ struct State {
     jobs: Jobs,
     client: Client,
     max_upload: u64,
+    stopping: Stopping,
 }
 
 /// A server that listens. It answers while [`Server::run`] is awaited.
@@ -71,6 +76,7 @@ pub struct Server {
     server: actix_web::dev::Server,
     jobs: Jobs,
     client: Client,
+    handle: Handle,
 }
 
 impl Server {
@@ -80,6 +86,7 @@ impl Server {
         let client = Client::new(settings.comfyui.clone())?;
         let jobs = Jobs::new(JobsConfig::default());
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let (stop, stopping) = watch::channel(false);
         let mut server = HttpServer::new(move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
@@ -87,6 +94,7 @@ impl Server {
                 client: Client::new(comfyui.clone())
                     .expect("the same configuration has made a client before"),
                 max_upload,
+                stopping: stopping.clone(),
             };
             App::new()
                 .app_data(keys.clone())
@@ -103,7 +111,9 @@ impl Server {
         let server =
             server.bind(settings.listen).map_err(|error| StartError::Listen(settings.listen, error))?;
         let address = server.addrs().first().copied().unwrap_or(settings.listen);
-        Ok(Self { address, server: server.run(), jobs, client })
+        let server = server.run();
+        let handle = Handle::new(server.handle(), stop);
+        Ok(Self { address, server, jobs, client, handle })
     }
 
     /// Where it listens.
@@ -112,16 +122,18 @@ impl Server {
     }
 
     /// A handle that stops it from elsewhere.
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Answers requests and follows jobs until it is stopped by its handle, SIGINT or SIGTERM. Requests at work get ten
     /// seconds to end.
     pub async fn run(self) -> std::io::Result<()> {
         let following = actix_rt::spawn(follow(self.jobs, self.client));
+        let leaving = actix_rt::spawn(async move { self.handle.leave_on_signals().await });
         let result = self.server.await;
         following.abort();
+        leaving.abort();
         result
     }
 }

@@ -6,7 +6,7 @@ use actix_codec::Framed;
 use actix_web::web::Bytes;
 use awc::BoxedSocket;
 use awc::error::PayloadError;
-use awc::ws::{Codec, Frame, Message};
+use awc::ws::{CloseCode, Codec, Frame, Message};
 use futures::{SinkExt as _, Stream, StreamExt as _};
 use serde_json::Value;
 
@@ -107,7 +107,8 @@ impl Socket {
                 Frame::Binary(picture) => return Some(Heard::Picture(picture)),
                 Frame::Ping(payload) => self.connection.send(Message::Pong(payload)).await.unwrap(),
                 Frame::Close(reason) => {
-                    assert_eq!(reason.map(|reason| reason.code), Some(awc::ws::CloseCode::Normal));
+                    let code = reason.expect("a reason").code;
+                    assert!(matches!(code, CloseCode::Normal | CloseCode::Away), "{code:?}");
                     return None;
                 }
                 other => panic!("{other:?}"),

@@ -37,7 +37,7 @@ pub async fn socket(
         }
         None => Watcher::All(state.jobs.watch_all()),
     };
-    websocket::open(watcher, &request, body)
+    websocket::open(watcher, state.stopping.clone(), &request, body)
 }
 
 /// `GET /api/run/events/{prompt_id}`
@@ -57,7 +57,7 @@ pub async fn events(
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((X_ACCEL_BUFFERING, "no"))
-        .streaming(sse::stream(watch)))
+        .streaming(sse::stream(watch, state.stopping.clone())))
 }
 
 /// `GET /api/run/preview/{prompt_id}`

@@ -8,15 +8,17 @@ use actix_web::web::Bytes;
 use comfy_runner_jobs::{News, Watch};
 use futures::{Stream, StreamExt as _, stream};
 
+use crate::server::stop::{Stopping, stopped};
+
 /// After so long without news a comment is sent, so that nobody on the way takes the connection for dead, and so that
 /// we notice when it is.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 const FIELD_END: Bytes = Bytes::from_static(b"\n\n");
 
-/// The events until the end of the job. Each is asked for only when the connection has room for it: a slow reader gets
+/// The events until the end of the job, or until the server stops. Each is asked for only when the connection has room for it: a slow reader gets
 /// the present a little later, never the past.
-pub fn stream(watch: Watch) -> impl Stream<Item = Result<Bytes, Infallible>> {
+pub fn stream(watch: Watch, stopping: Stopping) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let pieces = stream::unfold(watch, async |mut watch| {
         let pieces = match tokio::time::timeout(HEARTBEAT, watch.next()).await {
             Ok(news) => news?.iter().flat_map(pieces).collect(),
@@ -24,6 +26,7 @@ pub fn stream(watch: Watch) -> impl Stream<Item = Result<Bytes, Infallible>> {
         };
         Some((pieces, watch))
     });
+    let pieces = pieces.take_until(Box::pin(stopped(stopping)));
     pieces.flat_map(|pieces| stream::iter(pieces.into_iter().map(Ok)))
 }
 

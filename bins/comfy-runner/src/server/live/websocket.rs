@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::drained;
 use crate::server::error::ApiError;
+use crate::server::stop::{Stopping, stopped};
 
 /// How often the other side is asked for a sign of life.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -35,11 +36,23 @@ impl Watcher {
 }
 
 /// Answers a request for a WebSocket, and sends on it what is watched.
-pub fn open(watcher: Watcher, request: &HttpRequest, body: web::Payload) -> Result<HttpResponse, ApiError> {
+pub fn open(
+    watcher: Watcher,
+    stopping: Stopping,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
     let (response, session, incoming) = actix_ws::handle(request, body)
         .map_err(|error| ApiError::BadRequest(format!("this path wants a WebSocket: {error}")))?;
     let (response, taken) = drained::tell(response);
-    actix_web::rt::spawn(serve(watcher, session, incoming, taken));
+    actix_web::rt::spawn(async move {
+        let closing = session.clone();
+        tokio::select! {
+            () = serve(watcher, session, incoming, taken) => {}
+            // The other side may be gone already.
+            () = stopped(stopping) => drop(closing.close(Some(CloseCode::Away.into())).await),
+        }
+    });
     Ok(response)
 }
 
