@@ -115,6 +115,12 @@ impl Live {
         Ears { changed: bells.changed.subscribe(), end: bells.end.subscribe() }
     }
 
+    /// Whether there are bells to ring.
+    #[cfg(test)]
+    pub fn is_watched(&self) -> bool {
+        self.bells.is_some()
+    }
+
     /// Wakes those who watch.
     fn ring(&mut self, progress: &Progress) {
         let Some(bells) = &self.bells else { return };

@@ -265,3 +265,129 @@ impl WatchAll {
         events.into_iter().map(News::Event).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use comfy_runner_client::{Config, Event as Heard};
+    use comfy_runner_progress::Status;
+    use comfy_runner_protocol::{Graph, Message};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::live::EventKind;
+    use crate::table::tests::jobs;
+
+    /// Nobody is there: what is in the table is answered for without it.
+    fn nobody() -> Client {
+        Client::new(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap()
+    }
+
+    fn step(jobs: &Jobs, prompt_id: &str, step: u32) {
+        let text = format!(
+            r#"{{"type": "progress", "data": {{"node": "1", "value": {step}, "max": 10000, "prompt_id": "{prompt_id}"}}}}"#
+        );
+        jobs.hear(Heard::Message(Message::parse(&text).unwrap()));
+    }
+
+    fn cancelled(jobs: &Jobs, prompt_id: &str) {
+        jobs.change(prompt_id, |job| job.progress.cancelled());
+    }
+
+    /// Names of events, and steps of states.
+    fn summary(news: &[News]) -> Vec<String> {
+        let text = |news: &News| match news {
+            News::State(text) => {
+                let state: Value = serde_json::from_str(text).unwrap();
+                format!("{} {}", state["prompt_id"].as_str().unwrap(), state["data"]["step"])
+            }
+            News::Event(event) => event.kind.as_str().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        news.iter().map(text).collect()
+    }
+
+    #[actix_rt::test]
+    async fn a_thousand_changes_are_one_state_to_each_who_watches_and_the_same_one() {
+        let jobs = jobs(&["p"], 10);
+        let mut watchers = Vec::new();
+        for _ in 0..3 {
+            watchers.push(jobs.watch(&nobody(), "p", Wants::default()).await.unwrap());
+        }
+        let mut all = jobs.watch_all();
+        for at in 1..=1000 {
+            step(&jobs, "p", at);
+        }
+        let mut texts = Vec::new();
+        for watcher in &mut watchers {
+            let news = watcher.next().await.unwrap();
+            assert_eq!(summary(&news), ["p 1000", "job.started"]);
+            let News::State(text) = &news[0] else { panic!("a state") };
+            texts.push(text.as_ptr());
+        }
+        texts.dedup();
+        assert_eq!(texts.len(), 1, "it was made once");
+        assert_eq!(summary(&all.next().await), ["p 1000", "job.started"]);
+        step(&jobs, "p", 1001);
+        assert_eq!(summary(&watchers[0].next().await.unwrap()), ["p 1001"]);
+        assert_eq!(summary(&all.next().await), ["p 1001"]);
+    }
+
+    #[actix_rt::test]
+    async fn one_who_watches_all_jobs_gets_a_few_at_a_time_and_none_twice() {
+        let ids: Vec<_> = (0..100).map(|number| format!("p{number}")).collect();
+        let jobs = jobs(&ids.iter().map(String::as_str).collect::<Vec<_>>(), 1000);
+        cancelled(&jobs, "p50");
+        let mut all = jobs.watch_all();
+        let mut states = Vec::new();
+        while states.len() < 99 {
+            let news = summary(&all.next().await);
+            assert!(news.len() <= BATCH);
+            states.extend(news);
+        }
+        let expected: Vec<_> = ids.iter().filter(|id| *id != "p50").map(|id| format!("{id} 0")).collect();
+        assert_eq!(states, expected, "what was over before is no business of theirs");
+        cancelled(&jobs, "p7");
+        assert_eq!(summary(&all.next().await), ["p7 null", "job.cancelled"]);
+    }
+
+    #[actix_rt::test]
+    async fn the_end_of_a_job_reaches_its_watcher_also_when_the_job_is_forgotten_meanwhile() {
+        let jobs = jobs(&["p", "q", "r"], 1);
+        let mut watch = jobs.watch(&nobody(), "p", Wants::default()).await.unwrap();
+        for prompt_id in ["p", "q", "r"] {
+            cancelled(&jobs, prompt_id);
+        }
+        assert!(jobs.table().get("p").is_none());
+        let news = watch.next().await.unwrap();
+        assert_eq!(summary(&news), ["p null", "job.cancelled"]);
+        assert!(watch.next().await.is_none());
+    }
+
+    #[actix_rt::test]
+    async fn a_job_from_before_our_time_is_no_news_to_those_who_watch_all_and_has_an_end_of_its_own() {
+        let jobs = jobs(&["p"], 10);
+        let mut all = jobs.watch_all();
+        assert_eq!(summary(&all.next().await), ["p 0"]);
+        let mut old = Progress::new("old", &Graph::default(), None);
+        old.failed("long ago");
+        jobs.table().remember(Job::of_old(old, Duration::ZERO), 10);
+        let mut watch = jobs.watch(&nobody(), "old", Wants::default()).await.unwrap();
+        assert_eq!(summary(&watch.next().await.unwrap()), ["old null", "job.failed"]);
+        let end = jobs.end(&nobody(), "old").await.unwrap().unwrap();
+        assert_eq!(end.kind, EventKind::Failed);
+        step(&jobs, "p", 1);
+        assert_eq!(summary(&all.next().await), ["p 1", "job.started"]);
+    }
+
+    #[actix_rt::test]
+    async fn a_job_that_nobody_watches_any_more_rings_no_bell() {
+        let jobs = jobs(&["p"], 10);
+        let watch = jobs.watch(&nobody(), "p", Wants::default()).await.unwrap();
+        drop(watch);
+        step(&jobs, "p", 1);
+        let mut table = jobs.table();
+        let (job, _) = table.job_and_board("p").unwrap();
+        assert_eq!(job.progress.status(), Status::Running);
+        assert!(!job.live.is_watched());
+    }
+}
