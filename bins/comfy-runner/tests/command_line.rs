@@ -45,14 +45,13 @@ fn write_workflow(library: &Path, id: &str, manifest: &str, graph: &str) {
 }
 
 #[test]
-fn the_demo_makes_a_real_picture() {
+fn the_demo_makes_real_pictures_from_a_graph_and_from_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let output =
         run(&["demo", "--once", "--listen", "127.0.0.1:0", "--output", folder.path().to_str().unwrap()]);
     let files = saved(&output);
-    assert_eq!(files.len(), 1);
-    let picture = image::load_from_memory(&files[0]).unwrap();
-    assert!(picture.width() >= 256 && picture.height() >= 256);
+    let sides = |file: &Vec<u8>| image::load_from_memory(file).unwrap().width();
+    assert_eq!(files.iter().map(sides).collect::<Vec<_>>(), [512, 768]);
     assert!(stderr(&output).contains("simulator"));
 }
 
@@ -235,6 +234,65 @@ fn validate_names_every_problem_with_its_place() {
     let nothing = run(&["validate", "/no/such/folder"]);
     assert_eq!(nothing.status.code(), Some(1));
     assert!(stderr(&nothing).contains("/no/such/folder"));
+}
+
+#[test]
+fn a_dynamic_workflow_is_built_run_and_checked_like_any_other() {
+    let args = [
+        "build",
+        "text-to-image-studio",
+        "-p",
+        "prompt=x",
+        "-p",
+        "seed=7",
+        "-p",
+        "batch=3",
+        "-p",
+        "hires_enabled=true",
+    ];
+    let (first, second) = (stdout(&run(&args)), stdout(&run(&args)));
+    assert!(first.contains("\"hires_2_sampler\"") && first.ends_with("}\n"), "{first}");
+    assert_eq!(first, second, "the same values and seeds give the same bytes");
+
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let (url, out) = (simulator.url(), folder.path().to_str().unwrap());
+    let args = [
+        "run",
+        "text-to-image-studio",
+        "--comfyui",
+        &url,
+        "-p",
+        "steps=2",
+        "-p",
+        "seed=7",
+        "-p",
+        "batch=2",
+        "-o",
+        out,
+    ];
+    let made = run(&args);
+    assert_eq!(saved(&made).len(), 2);
+    assert!(stderr(&made).contains("batch_2: 8"), "{}", stderr(&made));
+
+    let library = tempfile::tempdir().unwrap();
+    let blocks = library.path().join("broken/blocks");
+    std::fs::create_dir_all(&blocks).unwrap();
+    std::fs::write(
+        library.path().join("broken/manifest.yaml"),
+        "id: broken\ntype: dynamic\npipeline:\n- {block: a, file: a.json}\n- {block: b, file: none.json}\n- {block: a, file: a.json}\n",
+    )
+    .unwrap();
+    let block = r#"{"nodes": {"n": {"class_type": "T", "inputs": {"x": ["gone", 0], "y": "{{nobody}}"}}},
+                    "exports": {"out": {"node": "missing", "output": 0}}}"#;
+    std::fs::write(blocks.join("a.json"), block).unwrap();
+    let output = run(&["validate", library.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = stdout(&output);
+    for expected in
+        ["none.json", "\"gone\"", "nobody", "\"missing\"", "broken/blocks/a.json:1", "broken/manifest.yaml:6"]
+    {
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
 }
 
 #[test]

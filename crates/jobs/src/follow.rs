@@ -26,11 +26,11 @@ pub async fn follow(jobs: Jobs, client: Client) {
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => {
-                    if let News::Connected = jobs.hear(event) {
-                        reconciler.start(true);
-                    }
-                }
+                Some(event) => match jobs.hear(event) {
+                    News::Connected => reconciler.start(true),
+                    News::Closed => reconciler.start(false),
+                    News::Applied => {}
+                },
                 None => return,
             },
             _ = ticks.tick() => reconciler.start(false),
@@ -41,6 +41,8 @@ pub async fn follow(jobs: Jobs, client: Client) {
 /// Whether more is to be done about an event.
 enum News {
     Connected,
+    /// A job ended of which messages were missed: the history says how.
+    Closed,
     Applied,
 }
 
@@ -48,8 +50,12 @@ impl Jobs {
     /// Takes an event of the socket.
     fn hear(&self, event: Event) -> News {
         match event {
-            Event::Connected => return News::Connected,
+            Event::Connected => {
+                self.set_connected(true);
+                return News::Connected;
+            }
             Event::Disconnected { reason } => {
+                self.set_connected(false);
                 tracing::warn!(%reason, "no connection to ComfyUI; trying again");
                 for job in self.table().open() {
                     job.gap = true;
@@ -58,15 +64,24 @@ impl Jobs {
             Event::Message(message) => {
                 let now = self.now();
                 let Some(prompt_id) = message.prompt_id() else { return News::Applied };
-                self.change(prompt_id, |job| {
+                let closed = self.change(prompt_id, |job| {
                     job.heard = now;
+                    // An error and files may be among what was missed.
+                    if job.gap && closes(&message) {
+                        job.closed = true;
+                        return true;
+                    }
                     let was_over = job.progress.status().is_over();
                     job.progress.apply(&message, now);
                     if !was_over && job.progress.status().is_over() {
                         tracing::info!(prompt_id, status = job.progress.status().as_str(), "ended");
                     }
+                    false
                 });
                 log_traceback(&message);
+                if closed == Some(true) {
+                    return News::Closed;
+                }
             }
             Event::Preview { format, image, metadata } => {
                 let prompt_id = metadata.as_ref().map(|metadata| metadata.prompt_id.clone());
@@ -85,6 +100,11 @@ impl Jobs {
         }
         News::Applied
     }
+}
+
+/// Whether the message ends a prompt without saying what went wrong, because nothing did or it was said before.
+fn closes(message: &Message) -> bool {
+    matches!(message, Message::ExecutionSuccess(_) | Message::Executing { node: None, .. })
 }
 
 /// A traceback holds paths of ComfyUI's server and values of the prompt: for those who debug, not for callers.
@@ -149,6 +169,24 @@ mod tests {
         let gaps: Vec<_> = jobs.table().open().map(|job| job.progress.prompt_id().to_owned()).collect();
         assert_eq!(gaps, ["a"]);
         assert!(matches!(jobs.hear(Event::Connected), News::Connected));
+    }
+
+    #[test]
+    fn the_end_of_a_job_is_the_historys_to_tell_when_messages_were_missed() {
+        let jobs = jobs(&["a", "b"], 10);
+        jobs.change("a", |job| job.gap = true);
+        // The error itself came before the socket was open.
+        let closed = |id: &str| {
+            let text = format!(r#"{{"type": "executing", "data": {{"node": null, "prompt_id": "{id}"}}}}"#);
+            jobs.hear(Event::Message(Message::parse(&text).unwrap()))
+        };
+        assert!(matches!(closed("a"), News::Closed));
+        assert!(matches!(closed("b"), News::Applied));
+        assert_eq!(
+            (status(&jobs, "a"), status(&jobs, "b")),
+            (Some(Status::Pending), Some(Status::Completed))
+        );
+        assert!(jobs.table().open().all(|job| job.closed), "it is due without waiting for silence");
     }
 
     #[test]

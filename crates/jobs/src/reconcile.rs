@@ -42,7 +42,7 @@ impl Job {
             }
             Standing::Ended(entry) => {
                 self.progress.finish(&entry);
-                self.gap = false;
+                (self.gap, self.closed) = (false, false);
             }
             Standing::Unknown => self.vanish(),
         }
@@ -60,19 +60,21 @@ impl Job {
                  again",
             );
         }
-        self.gap = false;
+        (self.gap, self.closed) = (false, false);
     }
 }
 
-/// Holds jobs against ComfyUI: those of which nothing was heard for a while, or `all` of them. A job that ComfyUI may
+/// Holds jobs against ComfyUI: those of which nothing was heard for a while or of which only the history knows the end, or
+/// `all` of them. A job that ComfyUI may
 /// not have taken yet is left alone.
 pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result<(), ClientError> {
     let now = jobs.now();
     let silence = jobs.config().silence;
     let due: Vec<String> = {
         let mut table = jobs.table();
-        let due =
-            table.open().filter(|job| job.accepted && (all || now.saturating_sub(job.heard) >= silence));
+        let due = table
+            .open()
+            .filter(|job| job.accepted && (all || job.closed || now.saturating_sub(job.heard) >= silence));
         due.map(|job| {
             job.heard = now;
             job.progress.prompt_id().to_owned()

@@ -104,7 +104,7 @@ impl Jobs {
     fn remember(&self, over: Progress) {
         let prompt_id = over.prompt_id().to_owned();
         let pending = Progress::new(&prompt_id, &Graph::default(), None);
-        let job = Job { progress: pending, accepted: true, gap: false, heard: self.now() };
+        let job = Job { progress: pending, accepted: true, gap: false, closed: false, heard: self.now() };
         let mut table = self.table();
         table.insert(job);
         table.change(&prompt_id, self.config().keep_ended, |job| job.progress = over);

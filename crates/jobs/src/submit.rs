@@ -93,7 +93,9 @@ impl Jobs {
         let graph = submission.graph;
         let progress =
             Progress::new(&prompt_id, graph, None).with_result_nodes(submission.result_nodes.to_vec());
-        self.table().insert(Job { progress, accepted: false, gap: false, heard: self.now() });
+        // Read before the prompt is sent: a socket that opens later may have missed its first messages.
+        let gap = !self.is_connected();
+        self.table().insert(Job { progress, accepted: false, gap, closed: false, heard: self.now() });
         let _undecided = Undecided { jobs: self, prompt_id: &prompt_id };
         let accepted = match self.prompt(client, &prompt_id, &submission).await {
             Ok(accepted) => accepted,

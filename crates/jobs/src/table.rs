@@ -1,6 +1,7 @@
 //! The jobs that this process knows, and who may touch them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ struct Shared {
     origin: Instant,
     /// The client id of our one socket, under which all prompts are submitted.
     socket_id: String,
+    /// Whether that socket is open, as far as we have heard.
+    connected: AtomicBool,
     /// Held for moments only, never across an await.
     table: Mutex<Table>,
 }
@@ -46,6 +49,8 @@ pub(crate) struct Job {
     pub accepted: bool,
     /// Whether messages may have been missed since it was submitted: what came is then held against the history.
     pub gap: bool,
+    /// Whether ComfyUI has closed it across such a gap: only the history knows how it ended.
+    pub closed: bool,
     /// When the last message about it came.
     pub heard: Duration,
 }
@@ -63,6 +68,7 @@ impl Jobs {
             config,
             origin: Instant::now(),
             socket_id: uuid::Uuid::new_v4().simple().to_string(),
+            connected: AtomicBool::new(false),
             table: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -80,6 +86,15 @@ impl Jobs {
     /// The time since these jobs were made: what [`Progress`] counts by.
     pub(crate) fn now(&self) -> Duration {
         self.shared.origin.elapsed()
+    }
+
+    /// Whether the socket is open. A job that is submitted without it may be over before we hear anything.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.shared.connected.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.shared.connected.store(connected, Ordering::Release);
     }
 
     /// The table. A panic elsewhere cannot leave it half changed in a way that matters, so poison is passed over.
@@ -163,7 +178,13 @@ pub(crate) mod tests {
         let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
         for prompt_id in prompt_ids {
             let progress = Progress::new(prompt_id, &graph, None);
-            jobs.table().insert(Job { progress, accepted: true, gap: false, heard: Duration::ZERO });
+            jobs.table().insert(Job {
+                progress,
+                accepted: true,
+                gap: false,
+                closed: false,
+                heard: Duration::ZERO,
+            });
         }
         jobs
     }

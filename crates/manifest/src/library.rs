@@ -19,12 +19,20 @@ pub trait Compile: Sized {
     /// # Errors
     /// Every problem that could be found, warnings included.
     fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>>;
+
+    /// What is wrong with the files beside a manifest that is wrong itself and only partly read: whoever mends the
+    /// manifest hears of it now, not afterwards. Only what holds whatever the rest of the manifest says.
+    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem>;
 }
 
 /// A manifest alone, for programs that need no graph.
 impl Compile for Manifest {
     fn compile(manifest: Manifest, _: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
         Ok(Compiled { workflow: manifest, warnings: Vec::new() })
+    }
+
+    fn inspect(_: &Manifest, _: &mut Folder) -> Vec<Problem> {
+        Vec::new()
     }
 }
 
@@ -210,7 +218,12 @@ impl<T: Compile> Entry<T> {
         if let Some(reason) = refuse_id(folder.id()) {
             return Err(vec![Problem::error(ProblemKind::WorkflowId, MANIFEST_FILE, reason)]);
         }
-        let (manifest, mut warnings) = Manifest::parse(&text, folder.id())?;
+        let (manifest, mut warnings) = Manifest::parse_partly(&text, folder.id());
+        let Some(manifest) = manifest else { return Err(warnings) };
+        if warnings.iter().any(Problem::is_error) {
+            warnings.extend(T::inspect(&manifest, folder));
+            return Err(warnings);
+        }
         match T::compile(manifest, folder) {
             Ok(mut compiled) => {
                 warnings.append(&mut compiled.warnings);

@@ -93,22 +93,30 @@ impl Manifest {
     ///
     /// Returns the manifest with warnings, or every problem that could be found, warnings included.
     pub fn parse(text: &str, folder: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        match Self::parse_partly(text, folder) {
+            (Some(manifest), problems) if !problems.iter().any(Problem::is_error) => Ok((manifest, problems)),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// As [`Manifest::parse`], and with errors the manifest as far as it could be read: what is wrong is left out of it.
+    /// It is of use to look further for problems, not to run.
+    pub fn parse_partly(text: &str, folder: &str) -> (Option<Self>, Vec<Problem>) {
         let entry = match yaml::parse(text, MANIFEST_FILE) {
             Ok(Value::Object(entry)) => entry,
             Ok(other) => {
                 let is = if other.is_null() { "it is empty" } else { fields::kind_of(&other) };
                 let is = if other.is_null() { is.to_owned() } else { format!("this is {is}") };
                 let message = format!("a manifest is a map with `id`, `name`, `inputs`, ...; {is}");
-                return Err(vec![Problem::error(ProblemKind::WrongType, MANIFEST_FILE, message)]);
+                return (None, vec![Problem::error(ProblemKind::WrongType, MANIFEST_FILE, message)]);
             }
-            Err(problem) => return Err(vec![problem]),
+            Err(problem) => return (None, vec![problem]),
         };
         let lines = Lines::of(text);
         let mut report = Report::new(MANIFEST_FILE, &lines);
         let manifest = Self::read(entry, folder, &mut report);
-        let failed = report.has_errors();
         let problems = report.finish();
-        if failed { Err(problems) } else { Ok((Self { lines, ..manifest }, problems)) }
+        (Some(Self { lines, ..manifest }), problems)
     }
 
     fn read(entry: Map<String, Value>, folder: &str, report: &mut Report<'_>) -> Self {

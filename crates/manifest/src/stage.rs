@@ -129,7 +129,7 @@ const OUR_KEYS: [&str; 15] = [
 /// Keys that have meaning beside those above: for `lora_injection: paired`.
 const PAIRED_KEYS: [&str; 2] = ["lora_nodes", "lora_start_slot"];
 
-/// Reads a pipeline, and reports block names that come twice.
+/// Reads a pipeline.
 pub(crate) fn read_all(list: &[Value], report: &mut Report<'_>) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
@@ -144,16 +144,6 @@ pub(crate) fn read_all(list: &[Value], report: &mut Report<'_>) -> Vec<Stage> {
             continue;
         };
         let Some(stage) = Stage::read(entry, index, &pointer, report) else { continue };
-        let same = |value: &&Value| value.get("block").and_then(Value::as_str) == Some(&stage.block);
-        if let Some(earlier) = list[..index].iter().position(|value| same(&value)) {
-            let message = format!(
-                "stage {} has the block name \"{}\" of stage {}; node ids begin with it, so give one another name",
-                index + 1,
-                stage.block,
-                earlier + 1
-            );
-            report.error(ProblemKind::Stage, &format!("{pointer}/block"), message);
-        }
         stages.push(stage);
     }
     stages

@@ -21,6 +21,10 @@ impl Compile for Plain {
         let graph = folder.read(&manifest.workflow_file).map_err(|problem| vec![problem])?;
         Ok(Compiled { workflow: Self { name: manifest.name, graph }, warnings: Vec::new() })
     }
+
+    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem> {
+        folder.read(&manifest.workflow_file).err().into_iter().collect()
+    }
 }
 
 /// Writes a file as if it had lain there for an hour: one that is new is read again at every request.
@@ -108,7 +112,8 @@ fn broken_folders_do_not_stop_the_others() {
     let message = library.get("bad").unwrap_err().to_string();
     assert_eq!(
         message,
-        "workflow \"bad\" is broken: manifest.yaml:2: `inputs` must be a list, this is a number"
+        "workflow \"bad\" is broken: manifest.yaml:2: `inputs` must be a list, this is a number; \
+         workflow.json: the file does not exist"
     );
 }
 
@@ -145,4 +150,13 @@ fn a_graph_file_must_stay_in_its_folder() {
 #[test]
 fn a_library_that_does_not_exist_is_told_at_once() {
     assert!(Library::<Manifest>::open("/nonexistent/workflows").is_err());
+}
+
+#[test]
+fn a_wrong_manifest_does_not_hide_what_is_wrong_beside_it() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "w/manifest.yaml", "id: w\ninputs:\n- {id: steps, type: int, min: 5, max: 2}\n");
+    let library = Library::<Plain>::open(root.path()).unwrap();
+    let told = library.get("w").err().unwrap().to_string();
+    assert!(told.contains("manifest.yaml:3") && told.contains("workflow.json"), "{told}");
 }

@@ -180,7 +180,6 @@ pipeline:
         "manifest.yaml:3: the LoRA pair \"p\" names no file",
         "manifest.yaml:5: stage 1: `block` is missing",
         "manifest.yaml:6: stage \"a\": `file` is missing",
-        "manifest.yaml:7: stage 3 has the block name \"a\" of stage 2",
         "manifest.yaml:7: stage \"a\": `repeat` must be a whole number from 0",
         "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean \"condition\"?",
         "manifest.yaml:8: stage \"c\": the case \"a\" is a block's file",

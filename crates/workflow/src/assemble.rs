@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use comfy_runner_manifest::{InputKind, Params};
+use comfy_runner_manifest::{InputKind, Params, ProblemKind};
 use comfy_runner_protocol::{Graph, Link, NodeId};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::compile::{called, canonical};
-use crate::dynamic::{Built, DynamicWorkflow, Limits, Sentences, StageProblem};
+use crate::dynamic::{
+    Built, DynamicWorkflow, Expression, ExpressionError, Limits, Missing, Scope, Sentences, StageProblem,
+    Variables,
+};
 use crate::output_folder::OutputFolder;
 use crate::placeholder::{Name, Part, Template, push};
 use crate::workflow::{LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
@@ -67,12 +70,30 @@ pub enum AssembleError {
         /// The index of the output that others use.
         output: usize,
     },
+    /// An expression in the graph has no value for these values.
+    #[error("node {node}: {reason}")]
+    Expression {
+        /// The node, with its title.
+        node: String,
+        /// Which expression, and why.
+        reason: String,
+    },
     /// No graph can be put together from the blocks for these values.
     #[error("{}", Sentences(.problems))]
     Stages {
         /// Each reason; never empty.
         problems: Vec<StageProblem>,
     },
+}
+
+impl AssembleError {
+    /// Whether the workflow's author is to mend this, because blocks that the values brought together do not fit, and no
+    /// value was wrong. The contract answers "workflow assembly failed" with 500.
+    #[must_use]
+    pub fn is_of_the_workflow(&self) -> bool {
+        let Self::Stages { problems } = self else { return false };
+        problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Import | ProblemKind::Block))
+    }
 }
 
 impl Workflow {
@@ -126,7 +147,7 @@ impl DynamicWorkflow {
 
 impl StaticWorkflow {
     fn assemble(&self, params: &Params, folder: &OutputFolder) -> Result<Assembled, AssembleError> {
-        let values = Values { workflow: self, params, folder };
+        let values = Values { workflow: self, params, variables: self.variables(params, folder), folder };
         let mut graph = self.graph.clone();
         for slot in &self.slots {
             fill(&mut graph, slot, &values)?;
@@ -153,10 +174,21 @@ impl StaticWorkflow {
     }
 }
 
+impl StaticWorkflow {
+    /// What expressions see; nothing where there are none.
+    fn variables(&self, params: &Params, folder: &OutputFolder) -> Option<Variables<'static>> {
+        let mut expressions = self.slots.iter().flat_map(|slot| slot.template.expressions());
+        let needed = !self.computed.is_empty() || expressions.next().is_some();
+        let scope = Scope { manifest: &self.manifest, computed: &self.computed };
+        needed.then(|| scope.request_variables(params, folder))
+    }
+}
+
 /// The values of one request by name.
 struct Values<'a> {
     workflow: &'a StaticWorkflow,
     params: &'a Params,
+    variables: Option<Variables<'static>>,
     folder: &'a OutputFolder,
 }
 
@@ -200,21 +232,47 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn of(&self, name: &Name) -> Result<Option<Cow<'a, Value>>, AssembleError> {
-        self.get(&name.id, name.part.as_deref())
+    /// A placeholder's value, for the slot where it stands.
+    fn of(&self, name: &Name, slot: &Slot) -> Result<Option<Cow<'a, Value>>, AssembleError> {
+        let computed = self.workflow.manifest.computed.contains_key(&name.id);
+        if !computed || self.params.get(&name.id).is_some() {
+            return self.get(&name.id, name.part.as_deref());
+        }
+        let path = match &name.part {
+            Some(part) => format!("{}.{part}", name.id),
+            None => name.id.clone(),
+        };
+        let value = Expression::parse(&path).and_then(|path| self.evaluate(&path));
+        value.map(Cow::Owned).map(Some).map_err(|error| self.no_value(slot, &error))
+    }
+
+    fn result(&self, expression: &Expression, slot: &Slot) -> Result<Value, AssembleError> {
+        self.evaluate(expression).map_err(|error| self.no_value(slot, &error))
+    }
+
+    fn evaluate(&self, expression: &Expression) -> Result<Value, ExpressionError> {
+        let nothing = Variables::default();
+        expression.value(self.variables.as_ref().unwrap_or(&nothing), Missing::Strict)
+    }
+
+    fn no_value(&self, slot: &Slot, error: &ExpressionError) -> AssembleError {
+        let graph = &self.workflow.graph;
+        let node = graph.nodes.get_index(slot.node).map_or_else(String::new, |(id, _)| called(graph, id));
+        AssembleError::Expression { node, reason: error.to_string() }
     }
 
     /// The text of placeholders within a longer text. What has no value is rendered as nothing.
-    fn render(&self, parts: &[Part]) -> Result<String, AssembleError> {
+    fn render(&self, parts: &[Part], slot: &Slot) -> Result<String, AssembleError> {
         let mut text = String::new();
         for part in parts {
             match part {
                 Part::Text(own) => text.push_str(own),
                 Part::Name(name) => {
-                    if let Some(value) = self.of(name)? {
+                    if let Some(value) = self.of(name, slot)? {
                         push(&mut text, &value);
                     }
                 }
+                Part::Expression(expression) => push(&mut text, &self.result(expression, slot)?),
             }
         }
         Ok(text)
@@ -245,8 +303,9 @@ fn lora<'v>(id: &str, value: &'v Value, part: Option<&str>) -> Result<Option<Cow
 /// Fills one text of the graph.
 fn fill(graph: &mut Graph, slot: &Slot, values: &Values<'_>) -> Result<(), AssembleError> {
     let value = match &slot.template {
-        Template::Whole(name) => values.of(name)?.map(Cow::into_owned),
-        Template::Parts(parts) => Some(values.render(parts)?.into()),
+        Template::Whole(name) => values.of(name, slot)?.map(Cow::into_owned),
+        Template::Expression(expression) => Some(values.result(expression, slot)?),
+        Template::Parts(parts) => Some(values.render(parts, slot)?.into()),
     };
     let Some((_, node)) = graph.nodes.get_index_mut(slot.node) else { return Ok(()) };
     match (&slot.place, value) {

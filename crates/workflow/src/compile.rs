@@ -8,7 +8,7 @@ use comfy_runner_manifest::{
 use comfy_runner_protocol::{Graph, GraphError, Node};
 use serde_json::Value;
 
-use crate::dynamic::DynamicWorkflow;
+use crate::dynamic::{DynamicWorkflow, Expression, Names, compile_computed};
 use crate::placeholder::{Name, Template};
 use crate::workflow::{Binding, LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
@@ -23,12 +23,35 @@ impl Compile for Workflow {
         if manifest.kind == WorkflowKind::Dynamic {
             return Self::from_blocks(manifest, &mut |file| folder.read(file));
         }
-        let text = folder.read(&manifest.workflow_file).map_err(|mut problem| {
-            problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
-            vec![problem]
-        })?;
+        let text = read_graph(&manifest, folder).map_err(|problem| vec![problem])?;
         Self::new(manifest, &text)
     }
+
+    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem> {
+        if manifest.kind == WorkflowKind::Dynamic {
+            return DynamicWorkflow::inspect(manifest, &mut |file| folder.read(file));
+        }
+        let text = match read_graph(manifest, folder) {
+            Ok(text) => text,
+            Err(problem) => return vec![problem],
+        };
+        match Graph::from_json(&text) {
+            Ok(graph) => {
+                let lines = Lines::of(&text);
+                let mut report = Report::new(&manifest.workflow_file, &lines);
+                check_graph(&graph, &mut report);
+                report.finish()
+            }
+            Err(error) => vec![graph_problem(&manifest.workflow_file, &text, &error)],
+        }
+    }
+}
+
+fn read_graph(manifest: &Manifest, folder: &mut Folder) -> Result<String, Problem> {
+    folder.read(&manifest.workflow_file).map_err(|mut problem| {
+        problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
+        problem
+    })
 }
 
 impl Workflow {
@@ -65,9 +88,10 @@ impl StaticWorkflow {
         let slots = find_slots(&graph, &mut problems);
         check_names(&manifest, &graph, &slots, &mut problems);
         let mut report = manifest.report();
+        let computed = compile_computed(&manifest, &mut report);
         let bindings = bind(&manifest, &graph, &file, &mut report);
         check_outputs(&manifest, &graph, &file, &mut report);
-        check_unbound(&manifest, &slots, &mut report);
+        check_unbound(&manifest, &slots, &computed, &mut report);
         let failed = problems.has_errors() || report.has_errors();
         let mut problems = problems.finish();
         problems.splice(0..0, report.finish());
@@ -75,7 +99,7 @@ impl StaticWorkflow {
             return Err(problems);
         }
         let loras = lora_switches(&manifest, &graph, &bindings, &slots);
-        let workflow = Self { manifest, graph, lines, bindings, slots, loras };
+        let workflow = Self { manifest, graph, lines, bindings, slots, computed, loras };
         Ok(Compiled { workflow, warnings: problems })
     }
 }
@@ -124,10 +148,10 @@ fn find_slots(graph: &Graph, report: &mut Report<'_>) -> Vec<Slot> {
         let mut take = |text: &str, place: Place, at: &str| match Template::parse(text) {
             Ok(Some(template)) => slots.push(Slot { node: index, place, template }),
             Ok(None) => {}
-            Err(inside) => {
+            Err(error) => {
                 let message = format!(
-                    "node {}: `{{{{{inside}}}}}` is no placeholder; between the braces stands the id of an input. \
-                     Braces that are meant as text can stand in an input's default",
+                    "node {}: {error}. Between the braces stands the id of an input or an expression; braces that are \
+                     meant as text can stand in an input's default",
                     called(graph, id)
                 );
                 report.error(ProblemKind::Placeholder, at, message);
@@ -168,16 +192,20 @@ fn each_text(value: &Value, at: &str, take: &mut dyn FnMut(&str, &str)) {
 
 /// Reports placeholders that nothing fills.
 fn check_names(manifest: &Manifest, graph: &Graph, slots: &[Slot], report: &mut Report<'_>) {
+    let names = Names::of(manifest);
     for slot in slots {
         let Some((id, _)) = graph.nodes.get_index(slot.node) else { continue };
-        for name in slot.template.names().filter(|name| !is_filled(manifest, name)) {
+        let plain =
+            slot.template.names().filter(|name| !is_filled(manifest, name)).map(|name| name.id.as_str());
+        let used = slot.template.expressions().flat_map(Expression::names).filter(|name| !names.knows(name));
+        for name in plain.chain(used) {
             let known = manifest.inputs.iter().map(|input| input.id.as_str());
-            let hint = did_you_mean(&name.id, known.chain(manifest.defaults.keys().map(String::as_str)));
+            let hint = did_you_mean(name, known.chain(manifest.defaults.keys().map(String::as_str)));
             let message = format!(
                 "node {}: nothing fills the placeholder `{{{{{}}}}}`; add an input of this id, or a key of \
                  `defaults`, to {MANIFEST_FILE}.{hint}",
                 called(graph, id),
-                name.id
+                name
             );
             let at = match &slot.place {
                 Place::Input(field) | Place::Inside(field, _) => pointer(&[id, "inputs", field]),
@@ -191,7 +219,8 @@ fn check_names(manifest: &Manifest, graph: &Graph, slots: &[Slot], report: &mut 
 fn is_filled(manifest: &Manifest, name: &Name) -> bool {
     let side = matches!(name.id.as_str(), "width" | "height") && manifest.resolution_input().is_some();
     let own = OWN_NAMES.contains(&name.id.as_str());
-    manifest.input(&name.id).is_some() || manifest.defaults.contains_key(&name.id) || side || own
+    let computed = manifest.computed.contains_key(&name.id);
+    manifest.input(&name.id).is_some() || manifest.defaults.contains_key(&name.id) || side || own || computed
 }
 
 /// Resolves each input's targets in the graph.
@@ -289,8 +318,19 @@ fn check_outputs(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Re
 }
 
 /// Warns of inputs that change nothing.
-fn check_unbound(manifest: &Manifest, slots: &[Slot], report: &mut Report<'_>) {
-    let named = |id: &str| slots.iter().flat_map(|slot| slot.template.names()).any(|name| name.id == id);
+fn check_unbound(
+    manifest: &Manifest,
+    slots: &[Slot],
+    computed: &[(String, Expression)],
+    report: &mut Report<'_>,
+) {
+    let in_graph = slots.iter().flat_map(|slot| {
+        let names = slot.template.names().map(|name| name.id.as_str());
+        names.chain(slot.template.expressions().flat_map(Expression::names))
+    });
+    let in_computed = computed.iter().flat_map(|(_, expression)| expression.names());
+    let used: Vec<&str> = in_graph.chain(in_computed).collect();
+    let named = |id: &str| used.contains(&id);
     for (index, input) in manifest.inputs.iter().enumerate().filter(|(_, input)| input.targets.is_empty()) {
         let same = |other: Option<&Input>| other.is_some_and(|other| other.id == input.id);
         let by_side = same(manifest.resolution_input()) && (named("width") || named("height"));

@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
+use crate::dynamic::{Expression, ExpressionError};
+
 /// A text of the graph that holds placeholders, taken apart once when the workflow is compiled.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Template {
     /// The text is one placeholder: its value is taken with its type.
     Whole(Name),
+    /// The text is one expression: its result is taken with its type.
+    Expression(Expression),
     /// Placeholders within a longer text: their values are rendered.
     Parts(Vec<Part>),
 }
@@ -15,6 +19,7 @@ pub(crate) enum Template {
 pub(crate) enum Part {
     Text(String),
     Name(Name),
+    Expression(Expression),
 }
 
 /// What stands between the braces: `prompt`, or `size.w` for a part of a value.
@@ -25,8 +30,9 @@ pub(crate) struct Name {
 }
 
 impl Template {
-    /// Takes a text apart; none when it holds no placeholder. The error is what stands between braces and is no name.
-    pub fn parse(text: &str) -> Result<Option<Self>, String> {
+    /// Takes a text apart; none when it holds no placeholder. The error says what stands between braces and is neither a
+    /// name nor an expression.
+    pub fn parse(text: &str) -> Result<Option<Self>, ExpressionError> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -34,7 +40,10 @@ impl Template {
             if !before.is_empty() {
                 parts.push(Part::Text(before.to_owned()));
             }
-            parts.push(Part::Name(Name::parse(inside).ok_or_else(|| inside.trim().to_owned())?));
+            parts.push(match Name::parse(inside) {
+                Some(name) => Part::Name(name),
+                None => Part::Expression(Expression::parse(inside)?),
+            });
             rest = after;
         }
         if parts.is_empty() {
@@ -45,21 +54,32 @@ impl Template {
         }
         Ok(Some(match <[Part; 1]>::try_from(parts) {
             Ok([Part::Name(name)]) => Self::Whole(name),
+            Ok([Part::Expression(expression)]) => Self::Expression(expression),
             Ok([text]) => Self::Parts(vec![text]),
             Err(parts) => Self::Parts(parts),
         }))
     }
 
-    /// The names of the placeholders.
+    /// The placeholders that are names.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        let (whole, parts) = match self {
-            Self::Whole(name) => (Some(name), [].as_slice()),
-            Self::Parts(parts) => (None, parts.as_slice()),
-        };
-        whole.into_iter().chain(parts.iter().filter_map(|part| match part {
+        let whole = if let Self::Whole(name) = self { Some(name) } else { None };
+        whole.into_iter().chain(self.parts().iter().filter_map(|part| match part {
             Part::Name(name) => Some(name),
-            Part::Text(_) => None,
+            Part::Text(_) | Part::Expression(_) => None,
         }))
+    }
+
+    /// The placeholders that are expressions.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let whole = if let Self::Expression(expression) = self { Some(expression) } else { None };
+        whole.into_iter().chain(self.parts().iter().filter_map(|part| match part {
+            Part::Expression(expression) => Some(expression),
+            Part::Text(_) | Part::Name(_) => None,
+        }))
+    }
+
+    fn parts(&self) -> &[Part] {
+        if let Self::Parts(parts) = self { parts } else { &[] }
     }
 }
 
@@ -113,8 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
-        assert_eq!(Template::parse("{{ a * 2 }}"), Err("a * 2".to_owned()));
-        assert_eq!(Template::parse("{{}}"), Err(String::new()));
+    fn what_is_neither_a_name_nor_an_expression_is_refused() {
+        assert!(matches!(Template::parse("{{ a * 2 }}"), Ok(Some(Template::Expression(_)))));
+        for text in ["{{ a * }}", "{{}}", "a {{ ? }} b"] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use comfy_runner_manifest::{Input, Library, Lines, Manifest};
 use comfy_runner_protocol::{Graph, Media, NodeId};
 use serde_json::Value;
 
-use crate::dynamic::DynamicWorkflow;
+use crate::dynamic::{DynamicWorkflow, Expression};
 use crate::placeholder::Template;
 
 /// A folder of workflows.
@@ -32,6 +32,8 @@ pub(crate) struct StaticWorkflow {
     pub(crate) lines: Lines,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) slots: Vec<Slot>,
+    /// The manifest's `computed`, parsed.
+    pub(crate) computed: Vec<(String, Expression)>,
     pub(crate) loras: Vec<LoraSwitch>,
 }
 

@@ -57,6 +57,43 @@ fn a_whole_placeholder_keeps_the_type_and_one_in_a_text_is_rendered() {
 }
 
 #[test]
+fn expressions_and_computed_names_work_in_a_static_graph_too() {
+    let graph = json!({"1": node("T", json!({"frames": "{{ seconds * 16 + 1 }}", "half": "{{half}}", "t": "{{ words | trim | upper }}!",
+        "deep": ["{{half}} of {{steps}}"], "best": "{{ 'fine' if steps > 10 else 'draft' }}"}))});
+    let workflow = workflow(
+        "computed: {half: steps // 2}\ninputs:\n- {id: seconds, type: int, default: 5}\n- {id: steps, type: int, default: 30}\n- {id: words, type: text, default: ' a fox '}\n",
+        &graph,
+    );
+    assert_eq!(
+        inputs(&workflow, json!({})),
+        json!({"frames": 81, "half": 15, "t": "A FOX!", "deep": ["15 of 30"], "best": "fine"})
+    );
+    let given = json!({"words": "{{ steps }}", "steps": 8});
+    assert_eq!(inputs(&workflow, given.clone())["t"], "{{ STEPS }}!", "a caller's value is data");
+    assert_eq!(inputs(&workflow, given)["best"], "draft");
+}
+
+#[test]
+fn an_expression_without_a_value_is_refused_with_its_node() {
+    let graph =
+        json!({"7": {"class_type": "T", "inputs": {"a": "{{ 10 // steps }}"}, "_meta": {"title": "Tiler"}}});
+    let workflow = workflow("inputs:\n- {id: steps, type: int}\n", &graph);
+    for given in [json!({"steps": 0}), json!({})] {
+        let told = assemble(&workflow, given).unwrap_err().to_string();
+        assert!(told.contains("Tiler") && told.contains("10 // steps"), "{told}");
+    }
+    let found = problems(
+        "computed: {a: stpes + 1, b: 1 +}\ninputs: [{id: steps, type: int}]\n",
+        r#"{"1": {"class_type": "T", "inputs": {"x": "{{ stepz * 2 }}", "y": "{{steps}}"}}}"#,
+    );
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 3, "{told:#?}");
+    for expected in ["`stpes`", "`1 +`", "`{{stepz}}`"] {
+        assert!(told.iter().any(|told| told.contains(expected)), "{expected}: {told:#?}");
+    }
+}
+
+#[test]
 fn what_has_no_value_leaves_the_graphs_own_or_no_trace() {
     let graph = json!({"1": {"class_type": "T", "inputs": {"own": 3, "gone": "{{b}}", "t": "x{{b}}y", "deep": [["{{b}}"]]},
         "_meta": {"title": "Node {{b}}"}}});
@@ -202,7 +239,7 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
 
 #[test]
 fn every_mistake_in_the_graph_is_told_with_its_line() {
-    let graph = "{\n \"1\": {\"class_type\": \"T\",\n  \"inputs\": {\n   \"a\": \"{{ stpes }}\",\n   \"b\": \"{{ a + 1 }}\",\n   \"c\": [\"8\", 0],\n   \"{{k}}\": 1}}}";
+    let graph = "{\n \"1\": {\"class_type\": \"T\",\n  \"inputs\": {\n   \"a\": \"{{ stpes }}\",\n   \"b\": \"{{ a + }}\",\n   \"c\": [\"8\", 0],\n   \"{{k}}\": 1}}}";
     let found = problems("inputs: []\ndefaults: {steps: 1}", graph);
     let told: Vec<_> = found.iter().map(|problem| (problem.kind, problem.line.unwrap())).collect();
     let placeholder = ProblemKind::Placeholder;

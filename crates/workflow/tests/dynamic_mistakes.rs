@@ -52,10 +52,13 @@ outputs: [{type: image, node_id: z_0_n}]
         "blocks/c.json:6: node \"n\": input `s`: the expression `steps}` cannot be read: `{{` has no `}}`",
         "nodes \"a\", \"b\" depend on each other in a circle",
         "export \"e\": the block has no node \"c\"",
+        "blocks/b.json:6: node \"n\", input `s`: nothing provides `step` to stage \"e\"",
+        "manifest.yaml:10: stage \"e\": `chain_imports`: blocks/b.json has no import \"imagee\"",
+        "manifest.yaml:10: stage \"e\": `vae_override`: blocks/b.json does not export `vae`",
     ] {
         assert!(told.iter().any(|told| told.contains(expected)), "{expected}\n{told:#?}");
     }
-    assert_eq!(told.len(), 15, "{told:#?}");
+    assert_eq!(told.len(), 20, "{told:#?}");
 }
 
 #[test]

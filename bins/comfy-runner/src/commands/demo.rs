@@ -1,4 +1,4 @@
-//! `comfy-runner demo`: a simulator and a server in one process, and one workflow run through the server's own HTTP API.
+//! `comfy-runner demo`: a simulator and a server in one process, and two workflows run through the server's own HTTP API.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,35 +12,20 @@ use comfy_runner_simulator::Simulator;
 use comfy_runner_workflow::Workflows;
 use serde_json::{Value, json};
 
-use super::block_on;
 use super::progress_bar::{Display, Report};
+use super::{block_on, samples};
 use crate::cli::Demo;
 use crate::server::{Server, Settings};
 
 const WORKFLOW: &str = "text-to-image";
 const PROMPT: &str = "a lighthouse above a calm sea at dusk, warm light";
+/// One whose graph is put together from blocks.
+const DYNAMIC: &str = "text-to-image-studio";
 const POLL: Duration = Duration::from_millis(50);
-
-macro_rules! sample {
-    ($path:literal) => {
-        ($path, include_str!(concat!("../../../../fixtures/workflows/", $path)))
-    };
-}
-/// The sample library, so that an installed binary has it too.
-const SAMPLES: [(&str, &str); 8] = [
-    sample!("text-to-image/manifest.yaml"),
-    sample!("text-to-image/workflow.json"),
-    sample!("image-to-image/manifest.yaml"),
-    sample!("image-to-image/workflow.json"),
-    sample!("wan-i2v-14b/manifest.yaml"),
-    sample!("wan-i2v-14b/workflow.json"),
-    sample!("no-model/manifest.yaml"),
-    sample!("no-model/workflow.json"),
-];
 
 pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
     let workflows = tempfile::tempdir().context("cannot make a temporary folder")?;
-    write_samples(workflows.path())?;
+    samples::write(workflows.path())?;
     let simulator =
         Simulator::builder().listen("127.0.0.1:0").step_delay(Duration::from_millis(60)).start()?;
     let settings = Settings {
@@ -58,13 +43,15 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         let serving = actix_rt::spawn(server.run());
         eprintln!("ComfyUI simulator: {} (no models: it paints pictures of its own)", simulator.url());
         eprintln!("comfy-runner API:  http://{address}");
-        let picture = Api::new(address).make_picture(&options.output).await;
-        if let Err(error) = &picture {
+        let pictures = Api::new(address).make_pictures(&options.output).await;
+        if let Err(error) = &pictures {
             handle.stop(true).await;
             bail!("{error:#}");
         }
-        eprintln!("the picture is saved at");
-        println!("{}", picture?.display());
+        eprintln!("the pictures are saved at");
+        for picture in pictures? {
+            println!("{}", picture.display());
+        }
         if options.once {
             handle.stop(true).await;
         } else {
@@ -73,15 +60,6 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         serving.await??;
         Ok(ExitCode::SUCCESS)
     })
-}
-
-fn write_samples(folder: &Path) -> anyhow::Result<()> {
-    for (path, text) in SAMPLES {
-        let path = folder.join(path);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
 }
 
 fn what_next(address: SocketAddr) -> String {
@@ -109,10 +87,21 @@ impl Api {
         Self { base: format!("http://{address}/api/run"), http: awc::Client::default() }
     }
 
-    /// Runs the sample workflow and saves its picture.
-    async fn make_picture(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+    /// Runs the sample workflows and saves their pictures.
+    async fn make_pictures(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
         eprintln!("running \"{WORKFLOW}\": {PROMPT}");
-        let prompt_id = self.execute(&json!({"prompt": PROMPT})).await?;
+        let first = self.make_picture(WORKFLOW, &json!({"prompt": PROMPT}), folder).await?;
+        eprintln!(
+            "running \"{DYNAMIC}\", put together from blocks: a LoRA and a high-resolution pass as well"
+        );
+        let loras = json!([{"file": "add_detail.safetensors", "strength": 0.6}]);
+        let params = json!({"prompt": PROMPT, "loras": loras, "hires_enabled": true});
+        Ok([first, self.make_picture(DYNAMIC, &params, folder).await?])
+    }
+
+    /// Runs a workflow and saves its picture.
+    async fn make_picture(&self, workflow: &str, params: &Value, folder: &Path) -> anyhow::Result<PathBuf> {
+        let prompt_id = self.execute(workflow, params).await?;
         self.wait(&prompt_id).await?;
         let mut result =
             self.http.get(format!("{}/result/{prompt_id}", self.base)).send().await.map_err(http_error)?;
@@ -120,19 +109,19 @@ impl Api {
         let picture = result.body().limit(64 << 20).await?;
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let path = folder.join(format!("{WORKFLOW}_{}.png", &prompt_id[..8.min(prompt_id.len())]));
+        let path = folder.join(format!("{workflow}_{}.png", &prompt_id[..8.min(prompt_id.len())]));
         std::fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
-    async fn execute(&self, params: &Value) -> anyhow::Result<String> {
+    async fn execute(&self, workflow: &str, params: &Value) -> anyhow::Result<String> {
         let boundary = "comfy-runner-demo";
         let form = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"params\"\r\n\r\n{params}\r\n--{boundary}--\r\n"
         );
         let mut reply = self
             .http
-            .post(format!("{}/{WORKFLOW}/execute", self.base))
+            .post(format!("{}/{workflow}/execute", self.base))
             .content_type(format!("multipart/form-data; boundary={boundary}"))
             .send_body(form)
             .await

@@ -5,6 +5,7 @@ mod demo;
 mod progress_bar;
 mod request;
 mod run;
+mod samples;
 mod serve;
 mod simulate;
 mod validate;

@@ -121,6 +121,9 @@ impl From<RequestError> for ApiError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Params(error) => error.into(),
+            RequestError::Assemble(error) if error.is_of_the_workflow() => {
+                Self::BrokenWorkflow(error.to_string())
+            }
             RequestError::Assemble(error) => Self::BadRequest(error.to_string()),
         }
     }

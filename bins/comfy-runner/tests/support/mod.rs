@@ -102,6 +102,13 @@ impl Shelf {
         std::fs::write(self.path().join(id).join("workflow.json"), graph.to_string()).unwrap();
     }
 
+    /// Writes one block of a dynamic workflow.
+    pub fn put_block(&self, id: &str, file: &str, block: &Value) {
+        let blocks = self.path().join(id).join("blocks");
+        std::fs::create_dir_all(&blocks).unwrap();
+        std::fs::write(blocks.join(file), block.to_string()).unwrap();
+    }
+
     pub fn put_manifest(&self, id: &str, manifest: &str) {
         std::fs::create_dir_all(self.path().join(id)).unwrap();
         std::fs::write(self.path().join(id).join("manifest.yaml"), manifest).unwrap();

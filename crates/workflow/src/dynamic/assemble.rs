@@ -8,8 +8,9 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
 use super::block::{Block, BlockNode, Source, find_cycle, shown_circle};
-use super::content::{Content, Text};
+use super::content::Content;
 use super::expression::ExpressionError;
+use super::imports::Chain;
 use super::problem::StageProblem;
 use super::repetition::{self, Instances};
 use super::request::{Place, text_of};
@@ -47,30 +48,19 @@ pub(crate) struct Origin {
 /// An output of a node of the graph.
 pub(super) type Output = (NodeId, u64);
 
-/// What instances of a repetition take from those before them.
-#[derive(Debug, Default)]
-struct Chain {
-    /// What was exported before the repetition began.
-    before: HashMap<String, Output>,
-    /// What the last instance of each stage exported.
-    by_stage: HashMap<(usize, String), Output>,
-    /// What the rounds that are over exported, the latest of each name.
-    by_name: HashMap<String, Output>,
-}
-
 pub(super) struct Walk<'a> {
     pub workflow: &'a DynamicWorkflow,
     limits: &'a Limits,
     base: Option<BaseSeed>,
     pub built: Built,
-    exports: HashMap<String, Output>,
+    pub exports: HashMap<String, Output>,
     /// How many instances of each stage there are so far.
     instances: HashMap<usize, usize>,
     /// Bytes of text that the graph may still take.
     text_left: usize,
     /// Whether a limit was reached, after which nothing more is added.
     full: bool,
-    chain: Chain,
+    pub chain: Chain,
 }
 
 /// An instance of a block that is being added.
@@ -86,7 +76,7 @@ pub(super) struct Instance<'a> {
 impl DynamicWorkflow {
     /// Puts a request's graph together.
     pub(crate) fn build(&self, params: &Params, folder: &OutputFolder, limits: &Limits) -> Built {
-        let variables = self.request_variables(params, folder);
+        let variables = self.scope().request_variables(params, folder);
         let mut walk = Walk {
             workflow: self,
             limits,
@@ -145,7 +135,7 @@ impl<'a> Walk<'a> {
         };
         self.chain = Chain { before: self.exports.clone(), ..Chain::default() };
         for place in instances.places {
-            let variables = self.workflow.instance_variables(variables, place, self.base);
+            let variables = self.workflow.scope().instance_variables(variables, place, self.base);
             let mut exported: Vec<(String, Output)> = Vec::new();
             let nodes = self.built.graph.len();
             for stage in stages {
@@ -168,7 +158,7 @@ impl<'a> Walk<'a> {
 
     /// One instance that takes a scene's fields.
     fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Place<'_>) {
-        let variables = self.workflow.instance_variables(outer, place, self.base);
+        let variables = self.workflow.scope().instance_variables(outer, place, self.base);
         let nodes = self.built.graph.len();
         self.instance(stage, &variables);
         if self.built.graph.len() > nodes {
@@ -374,54 +364,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What a stage's import stands for.
-    fn import(&self, stage: usize, import: &str) -> Result<Value, (ProblemKind, String)> {
-        let spec = &self.workflow.stages[stage].spec;
-        let output = match spec.chain_imports.get(import) {
-            None => self.exports.get(import),
-            Some(export) => {
-                let Chain { before, by_stage, by_name } = &self.chain;
-                let last = by_stage.get(&(stage, export.clone())).or_else(|| by_name.get(export));
-                last.or_else(|| before.get(import)).or_else(|| before.get(export))
-            }
-        };
-        match output {
-            Some((node, output)) => Ok(json!([node, output])),
-            None => {
-                let mut known: Vec<&str> = self.exports.keys().map(String::as_str).collect();
-                known.sort_unstable();
-                let hint = comfy_runner_manifest::nearest::did_you_mean(import, known);
-                let chained = spec.chain_imports.get(import).map_or_else(String::new, |export| {
-                    format!(" (nor \"{export}\", which it is chained to)")
-                });
-                let reason = format!("no stage before this one exports \"{import}\"{chained}.{hint}");
-                Err((ProblemKind::Import, reason))
-            }
-        }
-    }
-
-    /// A reference whose node a value names; nothing when there is no value.
-    fn named(
-        &self,
-        instance: &Instance<'a>,
-        text: &Text,
-        output: u64,
-        variables: &Variables<'_>,
-    ) -> Result<Option<Value>, (ProblemKind, String)> {
-        let name = text.render(variables).map_err(expression_problem)?;
-        if name.is_empty() {
-            return Ok(None);
-        }
-        if instance.block.nodes.contains_key(&name) {
-            return Ok(Some(json!([format!("{}{name}", instance.prefix), output])));
-        }
-        if instance.block.imports.contains(&name) {
-            return self.import(instance.stage, &name).map(Some);
-        }
-        let reason = format!("refers to \"{name}\", which is neither a node of this block nor an import");
-        Err((ProblemKind::Block, reason))
-    }
-
     fn finish(mut self) -> Built {
         let graph = &self.built.graph;
         let links = |id: &str| {
@@ -498,7 +440,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn expression_problem(error: ExpressionError) -> (ProblemKind, String) {
+pub(super) fn expression_problem(error: ExpressionError) -> (ProblemKind, String) {
     (ProblemKind::Expression, error.to_string())
 }
 

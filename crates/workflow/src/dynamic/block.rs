@@ -68,26 +68,27 @@ pub(crate) struct Export {
 impl Block {
     /// Parses the text of a block file.
     ///
-    /// Returns the block with warnings, or every problem that could be found.
-    pub fn parse(text: &str, file: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    /// Returns the block with every problem that could be found. With an error among them it is the block as far as it
+    /// could be read: of use to look further for problems, not to run.
+    pub fn parse(text: &str, file: &str) -> (Option<Self>, Vec<Problem>) {
         if text.len() > LONGEST_TEXT {
             let message = format!("the file has {} bytes; a block has at most {LONGEST_TEXT}", text.len());
-            return Err(vec![Problem::error(ProblemKind::Limit, file, message)]);
+            return (None, vec![Problem::error(ProblemKind::Limit, file, message)]);
         }
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            let mut problem = Problem::error(ProblemKind::Syntax, file, format!("not valid JSON: {error}"));
-            (problem.line, problem.column) = (Some(error.line()), Some(error.column()));
-            vec![problem]
-        })?;
+        let value: Value = match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(error) => {
+                let mut problem =
+                    Problem::error(ProblemKind::Syntax, file, format!("not valid JSON: {error}"));
+                (problem.line, problem.column) = (Some(error.line()), Some(error.column()));
+                return (None, vec![problem]);
+            }
+        };
         let lines = Lines::of(text);
         let mut report = Report::new(file, &lines);
         let block = Self::read(&value, file, &mut report);
-        let failed = report.has_errors();
         let problems = report.finish();
-        match block {
-            Some(block) if !failed => Ok((Self { lines, ..block }, problems)),
-            _ => Err(problems),
-        }
+        (block.map(|block| Self { lines, ..block }), problems)
     }
 
     fn read(value: &Value, file: &str, report: &mut Report<'_>) -> Option<Self> {
@@ -410,7 +411,8 @@ mod tests {
 
     fn refused(block: Value) -> Vec<String> {
         let text = serde_json::to_string_pretty(&block).unwrap();
-        let problems = Block::parse(&text, "blocks/b.json").expect_err("must be refused");
+        let (_, problems) = Block::parse(&text, "blocks/b.json");
+        assert!(problems.iter().any(Problem::is_error), "must be refused");
         problems.iter().map(ToString::to_string).collect()
     }
 
@@ -427,7 +429,8 @@ mod tests {
             },
             "imports": ["model"], "exports": {"out": {"node": "b"}, "short": ["a", 2]},
         });
-        let (block, warnings) = Block::parse(&block.to_string(), "b").unwrap();
+        let (block, warnings) = Block::parse(&block.to_string(), "b");
+        let block = block.unwrap();
         assert_eq!(warnings, []);
         let source =
             |name: &str| &block.nodes["a"].inputs.iter().find(|input| input.written == name).unwrap().source;
@@ -470,6 +473,6 @@ mod tests {
         assert!(refused(json!({"3": node(json!({}))}))[0].contains("this is a graph, not a block"));
         assert!(refused(json!({"nodes": [], "links": []}))[0].contains("UI format"));
         assert!(refused(json!([]))[0].contains("a block is an object"));
-        assert!(Block::parse("{", "b").unwrap_err()[0].message.contains("not valid JSON"));
+        assert!(Block::parse("{", "b").1[0].message.contains("not valid JSON"));
     }
 }

@@ -37,6 +37,7 @@ impl DynamicWorkflow {
             let names = names_of(&manifest, &names, &steps, index);
             let mut check =
                 StageCheck { manifest: &manifest, names: &names, index, spec, report: &mut report };
+            check.name();
             let condition = check.condition();
             check.switch();
             check.repeat();
@@ -70,6 +71,16 @@ impl DynamicWorkflow {
             return Err(found);
         }
         Ok(Compiled { workflow, warnings: found })
+    }
+
+    /// What is wrong with the blocks themselves, whatever the manifest makes of them.
+    pub(crate) fn inspect(
+        manifest: &Manifest,
+        read: &mut dyn FnMut(&str) -> Result<String, Problem>,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        read_blocks(manifest, read, &mut problems);
+        problems
     }
 
     /// The block of this file in `blocks_dir`.
@@ -118,13 +129,9 @@ fn read_blocks(
                     continue;
                 }
             };
-            match Block::parse(&text, &path) {
-                Ok((block, mut warnings)) => {
-                    problems.append(&mut warnings);
-                    blocks.insert(path, block);
-                }
-                Err(mut errors) => problems.append(&mut errors),
-            }
+            let (block, mut found) = Block::parse(&text, &path);
+            problems.append(&mut found);
+            blocks.extend(block.map(|block| (path, block)));
         }
     }
     blocks
@@ -161,7 +168,8 @@ fn names_of(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) ->
     }
 }
 
-fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> Vec<(String, Expression)> {
+/// The manifest's `computed`, parsed; what is wrong with it goes to the report.
+pub(crate) fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> Vec<(String, Expression)> {
     let mut computed = Vec::with_capacity(manifest.computed.len());
     // A scene's fields may come in.
     let all =
@@ -250,6 +258,17 @@ impl StageCheck<'_, '_> {
     fn warning(&mut self, kind: ProblemKind, key: &str, message: &str) {
         let message = format!("stage \"{}\": {message}", self.spec.block);
         self.report.warning(kind, &format!("/pipeline/{}/{key}", self.index), message);
+    }
+
+    fn name(&mut self) {
+        let same = |stage: &Stage| stage.block == self.spec.block;
+        if let Some(earlier) = self.manifest.pipeline[..self.index].iter().position(same) {
+            let message = format!(
+                "stage {} of the pipeline has this name already; node ids begin with it, so give one another name",
+                earlier + 1
+            );
+            self.error(ProblemKind::Stage, "block", &message);
+        }
     }
 
     fn condition(&mut self) -> Option<Condition> {

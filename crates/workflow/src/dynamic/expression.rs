@@ -47,6 +47,12 @@ pub(crate) enum ExpressionError {
     Value { source_text: String, reason: String },
 }
 
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
 /// How names without a value read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {

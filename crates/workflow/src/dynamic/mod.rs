@@ -10,6 +10,7 @@ mod compile;
 mod condition;
 mod content;
 mod expression;
+mod imports;
 mod inject;
 mod loras;
 mod names;
@@ -25,11 +26,15 @@ use indexmap::IndexMap;
 pub(crate) use alternatives::{Alternative, alternatives};
 pub(crate) use assemble::{Built, Origin};
 pub(crate) use block::{Block, Source};
+pub(crate) use compile::compile_computed;
+pub(crate) use expression::{Expression, ExpressionError, Missing};
+pub(crate) use names::Names;
 pub(crate) use problem::Sentences;
 pub use problem::StageProblem;
+pub(crate) use request::Scope;
+pub(crate) use variables::Variables;
 
 use condition::Condition;
-use expression::Expression;
 
 /// A dynamic workflow, compiled once.
 #[derive(Debug)]

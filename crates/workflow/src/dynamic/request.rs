@@ -4,7 +4,9 @@ use comfy_runner_manifest::{Manifest, Params};
 use serde_json::{Map, Value};
 
 use super::condition::is_true;
+use super::expression::Expression;
 use super::expression::{ExpressionError, Missing};
+use super::names::scene_input;
 use super::seeds::{self, BaseSeed};
 use super::variables::Variables;
 use super::{DynamicWorkflow, Limits};
@@ -22,10 +24,23 @@ pub(crate) struct Place<'a> {
 /// Frames of a second of film, where `computed` says nothing of `duration_frames`.
 const FRAMES_PER_SECOND: f64 = 16.0;
 
+/// What names mean in a workflow: its manifest, and its `computed`, parsed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'w> {
+    pub manifest: &'w Manifest,
+    pub computed: &'w [(String, Expression)],
+}
+
 impl DynamicWorkflow {
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope { manifest: &self.manifest, computed: &self.computed }
+    }
+}
+
+impl<'w> Scope<'w> {
     /// The variables that every stage of a request sees.
-    pub(super) fn request_variables(&self, params: &Params, folder: &OutputFolder) -> Variables<'static> {
-        let manifest = &self.manifest;
+    pub(crate) fn request_variables(&self, params: &Params, folder: &OutputFolder) -> Variables<'static> {
+        let manifest = self.manifest;
         let mut variables = Variables::of(manifest.defaults.clone());
         for (id, value) in params.iter() {
             variables.set(id, value.clone());
@@ -81,7 +96,7 @@ impl DynamicWorkflow {
     /// Evaluates `computed` in order: in an inner scope only what depends on that scope's own names.
     fn compute(&self, variables: &mut Variables<'_>, may_set: impl Fn(&str) -> bool) {
         let outermost = variables.is_outermost();
-        for (name, expression) in &self.computed {
+        for (name, expression) in self.computed {
             let concerned = || expression.names().any(|used| variables.has_own(used));
             if !may_set(name) || !(outermost || concerned()) {
                 continue;
@@ -103,7 +118,7 @@ impl DynamicWorkflow {
 
     /// Sets names that follow from others, unless the manifest says what they are: frames of a duration, sides of the high-resolution pass.
     fn set_offers(&self, variables: &mut Variables<'_>) {
-        let manifest = &self.manifest;
+        let manifest = self.manifest;
         let is_free = |variables: &Variables<'_>, name: &str| {
             !variables.has_own(name) && !manifest.computed.contains_key(name) && !is_declared(manifest, name)
         };
@@ -130,8 +145,11 @@ impl DynamicWorkflow {
     }
 
     /// The names of the fields that `per_scene` declares.
-    fn scene_fields(&self) -> impl Iterator<Item = &str> {
-        self.scene_input().into_iter().flat_map(|input| &input.per_scene).map(|field| field.id.as_str())
+    fn scene_fields(&self) -> impl Iterator<Item = &'w str> {
+        scene_input(self.manifest)
+            .into_iter()
+            .flat_map(|input| &input.per_scene)
+            .map(|field| field.id.as_str())
     }
 }
 

@@ -1,0 +1,66 @@
+//! The sample library, so that an installed binary has it too.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+macro_rules! sample {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../../fixtures/workflows/", $path)))
+    };
+}
+
+const SAMPLES: [(&str, &str); 23] = [
+    sample!("text-to-image/manifest.yaml"),
+    sample!("text-to-image/workflow.json"),
+    sample!("image-to-image/manifest.yaml"),
+    sample!("image-to-image/workflow.json"),
+    sample!("wan-i2v-14b/manifest.yaml"),
+    sample!("wan-i2v-14b/workflow.json"),
+    sample!("no-model/manifest.yaml"),
+    sample!("no-model/workflow.json"),
+    sample!("text-to-image-studio/manifest.yaml"),
+    sample!("text-to-image-studio/blocks/empty_latent.json"),
+    sample!("text-to-image-studio/blocks/hires.json"),
+    sample!("text-to-image-studio/blocks/model.json"),
+    sample!("text-to-image-studio/blocks/picture_latent.json"),
+    sample!("text-to-image-studio/blocks/prompt.json"),
+    sample!("text-to-image-studio/blocks/sample.json"),
+    sample!("text-to-image-studio/blocks/save.json"),
+    sample!("multi-scene-video/manifest.yaml"),
+    sample!("multi-scene-video/blocks/film.json"),
+    sample!("multi-scene-video/blocks/first_frame.json"),
+    sample!("multi-scene-video/blocks/join.json"),
+    sample!("multi-scene-video/blocks/last_frame.json"),
+    sample!("multi-scene-video/blocks/scene.json"),
+    sample!("multi-scene-video/blocks/wan.json"),
+];
+
+/// Writes the samples into a folder of workflows.
+pub fn write(folder: &Path) -> anyhow::Result<()> {
+    for (path, text) in SAMPLES {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files_below(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+    }
+
+    #[test]
+    fn every_sample_is_there_but_the_one_that_needs_the_test_nodes() {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/workflows");
+        assert_eq!(SAMPLES.len(), files_below(&library) - files_below(&library.join("test-progress")));
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path()).unwrap();
+        assert_eq!(files_below(folder.path()), SAMPLES.len());
+    }
+}

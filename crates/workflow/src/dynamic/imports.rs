@@ -1,0 +1,71 @@
+//! What an instance's imports and references by name stand for.
+
+use std::collections::HashMap;
+
+use comfy_runner_manifest::{ProblemKind, nearest};
+use serde_json::{Value, json};
+
+use super::assemble::{Instance, Output, Walk, expression_problem};
+use super::content::Text;
+use super::variables::Variables;
+
+/// What instances of a repetition take from those before them.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// What was exported before the repetition began.
+    pub before: HashMap<String, Output>,
+    /// What the last instance of each stage exported.
+    pub by_stage: HashMap<(usize, String), Output>,
+    /// What the rounds that are over exported, the latest of each name.
+    pub by_name: HashMap<String, Output>,
+}
+
+impl<'a> Walk<'a> {
+    /// What a stage's import stands for.
+    pub(super) fn import(&self, stage: usize, import: &str) -> Result<Value, (ProblemKind, String)> {
+        let spec = &self.workflow.stages[stage].spec;
+        let output = match spec.chain_imports.get(import) {
+            None => self.exports.get(import),
+            Some(export) => {
+                let Chain { before, by_stage, by_name } = &self.chain;
+                let last = by_stage.get(&(stage, export.clone())).or_else(|| by_name.get(export));
+                last.or_else(|| before.get(import)).or_else(|| before.get(export))
+            }
+        };
+        match output {
+            Some((node, output)) => Ok(json!([node, output])),
+            None => {
+                let mut known: Vec<&str> = self.exports.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let hint = nearest::did_you_mean(import, known);
+                let chained = spec.chain_imports.get(import).map_or_else(String::new, |export| {
+                    format!(" (nor \"{export}\", which it is chained to)")
+                });
+                let reason = format!("no stage before this one exports \"{import}\"{chained}.{hint}");
+                Err((ProblemKind::Import, reason))
+            }
+        }
+    }
+
+    /// A reference whose node a value names; nothing when there is no value.
+    pub(super) fn named(
+        &self,
+        instance: &Instance<'a>,
+        text: &Text,
+        output: u64,
+        variables: &Variables<'_>,
+    ) -> Result<Option<Value>, (ProblemKind, String)> {
+        let name = text.render(variables).map_err(expression_problem)?;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        if instance.block.nodes.contains_key(&name) {
+            return Ok(Some(json!([format!("{}{name}", instance.prefix), output])));
+        }
+        if instance.block.imports.contains(&name) {
+            return self.import(instance.stage, &name).map(Some);
+        }
+        let reason = format!("refers to \"{name}\", which is neither a node of this block nor an import");
+        Err((ProblemKind::Block, reason))
+    }
+}
