@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod error;
 mod migrations;
 mod record;
 mod rows;
 mod sqlite;
 mod store;
 
-pub use record::{Outcome, Record};
+pub use error::{Fault, StoreError};
+pub use record::{Outcome, Record, Summary};
 pub use sqlite::Sqlite;
-pub use store::{Created, Filter, MeanDuration, Page, Retention, Store, StoreError, StoreFuture};
+pub use store::{Created, Deleted, Filter, MeanDuration, Page, Retention, Store, StoreFuture};

@@ -1,14 +1,40 @@
 //! What is kept of a job.
 
+use std::sync::Arc;
+
 use comfy_runner_progress::Status;
-use comfy_runner_protocol::{Graph, NodeErrors, NodeId, NodeOutput};
+use comfy_runner_protocol::{Graph, NodeErrors, NodeId, OutputFile};
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What is kept of a job. Times are milliseconds since 1970 in UTC.
+/// All that is kept of a job. Serialised, it is what a caller may see of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
+    /// What a list shows.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// The parameters as the caller gave them.
+    pub params: Map<String, Value>,
+    /// What each seed input was resolved to.
+    pub seeds: IndexMap<String, u64>,
+    /// The files that the job reads, as ComfyUI's input folder names them.
+    pub input_files: Vec<String>,
+    /// The nodes whose files are the result; none leaves the choice to whoever looks.
+    pub result_nodes: Vec<NodeId>,
+    /// The graph as it goes to ComfyUI.
+    pub graph: Arc<Graph>,
+    /// The caller's `Idempotency-Key`.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+    /// A digest of the request that came with the key.
+    #[serde(skip)]
+    pub request_digest: Option<String>,
+}
+
+/// What a list shows of a job. Times are milliseconds since 1970 in UTC.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
     /// The job's id.
     pub prompt_id: String,
     /// What a caller shows to our WebSocket to follow the job.
@@ -17,34 +43,20 @@ pub struct Record {
     pub workflow_id: String,
     /// The workflow's name at the time.
     pub workflow_name: String,
-    /// The parameters as the caller gave them.
-    pub params: Map<String, Value>,
-    /// What each seed input was resolved to.
-    pub seeds: IndexMap<String, u64>,
-    /// The graph as it goes to ComfyUI.
-    pub graph: Graph,
-    /// The nodes whose files are the result.
-    pub result_nodes: Vec<NodeId>,
     /// The job's folder below ComfyUI's output folder.
     pub output_folder: String,
-    /// The files that the job reads, as ComfyUI's input folder names them.
-    pub input_files: Vec<String>,
-    /// When it was taken.
-    pub queued_at: i64,
     /// The job that this one repeats.
     pub retry_of: Option<String>,
-    /// The caller's `Idempotency-Key`.
-    #[serde(skip)]
-    pub idempotency_key: Option<String>,
-    /// A digest of the request that came with the key.
-    #[serde(skip)]
-    pub request_digest: Option<String>,
+    /// Whether nobody asked for this repetition: ComfyUI had lost the job. A job has one such repetition at most.
+    pub automatic: bool,
+    /// When it was taken.
+    pub queued_at: i64,
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What becomes of a job: the part of a [`Record`] that changes.
+/// What becomes of a job: the part of a [`Record`] that changes. Times are milliseconds since 1970 in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Where the job stands.
@@ -63,8 +75,8 @@ pub struct Outcome {
     /// ComfyUI's own words about those parts.
     #[serde(skip_serializing_if = "NodeErrors::is_empty")]
     pub node_errors: NodeErrors,
-    /// The files that nodes reported, as ComfyUI's history has them.
-    pub outputs: IndexMap<NodeId, NodeOutput>,
+    /// The files that it made, by node.
+    pub outputs: IndexMap<NodeId, Vec<OutputFile>>,
 }
 
 impl Default for Outcome {

@@ -1,20 +1,27 @@
 //! SQLite on a thread of its own.
 
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
 use crate::record::{Outcome, Record};
 use crate::rows;
-use crate::store::{Created, Filter, MeanDuration, Page, Retention, Store, StoreError, StoreFuture};
+use crate::store::{Created, Deleted, Filter, MeanDuration, Page, Retention, Store, StoreFuture};
 
-/// The file in the state folder.
+/// The database in the state folder.
 const FILE: &str = "jobs.sqlite3";
+
+/// A file beside it that is locked while a process uses the folder. The database itself stays open to others, so that
+/// it can be backed up and looked into.
+const LOCK: &str = "jobs.lock";
 
 /// As many calls may wait for the thread; more wait to be let in.
 const WAITING: usize = 256;
@@ -25,27 +32,31 @@ type Call = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Clone)]
 pub struct Sqlite {
     calls: mpsc::Sender<Call>,
+    identity: Arc<str>,
 }
 
 impl Sqlite {
-    /// Opens the store in a folder; makes both if they are not there.
+    /// Opens the store in a folder; makes both if they are not there. One process may have it open.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(StoreError::Folder)?;
-        let connection = Connection::open(folder.join(FILE))?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        // With WAL, less than this could lose the last writes when the machine goes down.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        Self::start(connection)
+        let lock = File::create(folder.join(LOCK)).map_err(StoreError::Folder)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::InUse,
+            TryLockError::Error(error) => StoreError::Folder(error),
+        })?;
+        let connection = open_file(&folder.join(FILE)).map_err(Failure::into_store_error)?;
+        Self::start(connection, Some(lock))
     }
 
     /// A store that ends with the process.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::start(Connection::open_in_memory()?)
+        let connection =
+            Connection::open_in_memory().map_err(|error| Failure::from(error).into_store_error())?;
+        Self::start(connection, None)
     }
 
-    fn start(mut connection: Connection) -> Result<Self, StoreError> {
-        migrate(&mut connection)?;
+    fn start(mut connection: Connection, lock: Option<File>) -> Result<Self, StoreError> {
+        let identity = prepare(&mut connection).map_err(Failure::into_store_error)?.into();
         let (calls, mut waiting) = mpsc::channel::<Call>(WAITING);
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -53,40 +64,69 @@ impl Sqlite {
                 while let Some(call) = waiting.blocking_recv() {
                     call(&mut connection);
                 }
+                drop(connection);
+                // The next process may have the folder when the database is closed, not before.
+                drop(lock);
             })
-            .map_err(StoreError::Folder)?;
-        Ok(Self { calls })
+            .map_err(StoreError::Thread)?;
+        Ok(Self { calls, identity })
     }
 
     /// Has the thread do something, and waits for what comes of it.
     fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         async move {
             let (answer, answered) = oneshot::channel();
             // Whoever asked may be gone by now; the work is done all the same.
             let call: Call = Box::new(move |connection| drop(answer.send(work(connection))));
             self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
-            answered.await.map_err(|_| StoreError::Stopped)?
+            answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
         }
         .boxed()
     }
 }
 
+fn open_file(path: &Path) -> Result<Connection, Failure> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With WAL, less than this could lose the last writes when the machine goes down.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// Brings the schema up to date, and returns the store's identity.
+fn prepare(connection: &mut Connection) -> Result<String, Failure> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    migrate(connection)?;
+    let proposed = uuid::Uuid::new_v4().simple().to_string();
+    connection.execute("INSERT INTO identity VALUES (1, ?) ON CONFLICT DO NOTHING", [proposed])?;
+    Ok(connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)
+}
+
 impl Store for Sqlite {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
     fn create(&self, record: Record) -> StoreFuture<'_, Created> {
         self.call(move |db| rows::create(db, &record))
     }
 
-    fn update(&self, prompt_id: &str, outcome: Outcome) -> StoreFuture<'_, bool> {
-        let prompt_id = prompt_id.to_owned();
-        self.call(move |db| rows::update(db, &prompt_id, &outcome))
+    fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()> {
+        self.call(move |db| rows::update(db, &outcomes))
     }
 
     fn rename(&self, prompt_id: &str, to: &str) -> StoreFuture<'_, bool> {
         let (prompt_id, to) = (prompt_id.to_owned(), to.to_owned());
         self.call(move |db| rows::rename(db, &prompt_id, &to))
+    }
+
+    fn withdraw(&self, prompt_id: &str) -> StoreFuture<'_, bool> {
+        let prompt_id = prompt_id.to_owned();
+        self.call(move |db| rows::withdraw(db, &prompt_id))
     }
 
     fn get(&self, prompt_id: &str) -> StoreFuture<'_, Option<Record>> {
@@ -103,7 +143,12 @@ impl Store for Sqlite {
         self.call(move |db| rows::list(db, &filter))
     }
 
-    fn delete(&self, prompt_id: &str) -> StoreFuture<'_, bool> {
+    fn open(&self, after: Option<&str>, limit: u32) -> StoreFuture<'_, Vec<Record>> {
+        let after = after.map(str::to_owned);
+        self.call(move |db| rows::open(db, after.as_deref(), limit))
+    }
+
+    fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted> {
         let prompt_id = prompt_id.to_owned();
         self.call(move |db| rows::delete(db, &prompt_id))
     }

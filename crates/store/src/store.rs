@@ -6,37 +6,11 @@ use std::time::Duration;
 use comfy_runner_progress::Status;
 use futures::future::BoxFuture;
 
-use crate::record::{Outcome, Record};
+use crate::error::StoreError;
+use crate::record::{Outcome, Record, Summary};
 
 /// The answer of a store, when it is there.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-/// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A newer version of this program has written it.
-    #[error(
-        "the store has schema {found}, and this version knows up to {known}: run the newer version again, or choose another --state-dir"
-    )]
-    TooNew {
-        /// The schema that was found.
-        found: u32,
-        /// The newest schema that is known here.
-        known: u32,
-    },
-    /// The folder cannot be made.
-    #[error("the folder of the store cannot be made: {0}")]
-    Folder(std::io::Error),
-    /// SQLite refuses: a full disk, a file that may not be written, a broken file.
-    #[error("the store of jobs does not work: {0}; look at the disk and the rights of --state-dir")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A record holds what this version cannot read.
-    #[error("the record of a job cannot be read or written: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The thread that owns the database is gone.
-    #[error("the store of jobs has stopped")]
-    Stopped,
-}
 
 /// What came of writing a new record.
 #[derive(Debug)]
@@ -45,6 +19,19 @@ pub enum Created {
     New,
     /// Its idempotency key belongs to this record; nothing was written.
     Known(Box<Record>),
+    /// It repeats a job of its own accord, and this record did so before; nothing was written.
+    Repeated(Box<Record>),
+}
+
+/// What came of forgetting a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is forgotten.
+    Done,
+    /// It is not over: it stays.
+    Active,
+    /// Nobody knew it.
+    Unknown,
 }
 
 /// Which jobs to list.
@@ -60,21 +47,21 @@ pub struct Filter {
     pub until: Option<i64>,
     /// Go on where a page ended: its `next`.
     pub after: Option<i64>,
-    /// The most records; 0 is all.
+    /// The most jobs; 0 is all.
     pub limit: u32,
 }
 
-/// Some records, newest first.
+/// Some jobs, newest first.
 #[derive(Debug)]
 pub struct Page {
-    /// The records.
-    pub records: Vec<Record>,
+    /// The jobs.
+    pub jobs: Vec<Summary>,
     /// Where the next page goes on; `None` at the end.
     pub next: Option<i64>,
 }
 
 /// What may be forgotten. Jobs that are not over never are.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Forget jobs that were over before this time, in milliseconds since 1970.
     pub before: Option<i64>,
@@ -95,20 +82,28 @@ pub struct MeanDuration {
 ///
 /// Writes happen in the order of the calls.
 pub trait Store: Send + Sync {
-    /// Writes a new record, unless its idempotency key is known.
+    /// An id that is this store's for as long as it lasts. ComfyUI's messages about a job go to whoever has the id under
+    /// which it was submitted: with the same one, a new process hears of the jobs of the one before.
+    fn identity(&self) -> &str;
+    /// Writes a new record, unless its idempotency key is known or it is the second automatic repetition of a job. The
+    /// key of a job that failed without ComfyUI having taken it is free again.
     fn create(&self, record: Record) -> StoreFuture<'_, Created>;
-    /// Writes what became of a job. Says whether the job is known.
-    fn update(&self, prompt_id: &str, outcome: Outcome) -> StoreFuture<'_, bool>;
+    /// Writes what became of jobs, all or none of them. A job that nobody knows is passed over: somebody deleted it.
+    fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()>;
     /// Gives a job the id that ComfyUI chose.
     fn rename(&self, prompt_id: &str, to: &str) -> StoreFuture<'_, bool>;
+    /// Takes back a record of which ComfyUI has certainly not got the prompt. Says whether there was one.
+    fn withdraw(&self, prompt_id: &str) -> StoreFuture<'_, bool>;
     /// One record.
     fn get(&self, prompt_id: &str) -> StoreFuture<'_, Option<Record>>;
     /// The record with an idempotency key.
     fn by_key(&self, key: &str) -> StoreFuture<'_, Option<Record>>;
-    /// Records, newest first.
+    /// Jobs, newest first.
     fn list(&self, filter: Filter) -> StoreFuture<'_, Page>;
-    /// Forgets a job. Says whether it was known.
-    fn delete(&self, prompt_id: &str) -> StoreFuture<'_, bool>;
+    /// The records of jobs that are not over, oldest first, from after the one with the id `after`; `limit` at most.
+    fn open(&self, after: Option<&str>, limit: u32) -> StoreFuture<'_, Vec<Record>>;
+    /// Forgets a job that is over.
+    fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted>;
     /// Forgets old jobs. Says how many.
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize>;
     /// The mean duration of each node class in a workflow.

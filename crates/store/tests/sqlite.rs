@@ -1,35 +1,41 @@
 //! The store through its trait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_progress::Status;
 use comfy_runner_protocol::Graph;
-use comfy_runner_store::{Created, Filter, Outcome, Record, Retention, Sqlite, Store, StoreError};
+use comfy_runner_store::{
+    Created, Deleted, Fault, Filter, Outcome, Record, Retention, Sqlite, Store, StoreError, Summary,
+};
 use serde_json::json;
 
 fn record(prompt_id: &str, queued_at: i64) -> Record {
     let graph = json!({"1": {"class_type": "KSampler", "inputs": {"seed": u64::MAX}}});
     Record {
-        prompt_id: prompt_id.into(),
-        client_id: "c".into(),
-        workflow_id: "w".into(),
-        workflow_name: "W".into(),
+        summary: Summary {
+            prompt_id: prompt_id.into(),
+            client_id: "c".into(),
+            workflow_id: "w".into(),
+            workflow_name: "W".into(),
+            output_folder: "f".into(),
+            retry_of: None,
+            automatic: false,
+            queued_at,
+            outcome: Outcome::default(),
+        },
         params: json!({"prompt": "füchse", "cfg": 8.000000000000002}).as_object().unwrap().clone(),
         seeds: [("seed".to_owned(), u64::MAX)].into_iter().collect(),
-        graph: Graph::from_value(graph).unwrap(),
-        result_nodes: vec!["1".into()],
-        output_folder: "f".into(),
         input_files: vec!["a.png".into()],
-        queued_at,
-        retry_of: None,
+        result_nodes: vec!["1".into()],
+        graph: Arc::new(Graph::from_value(graph).unwrap()),
         idempotency_key: None,
         request_digest: None,
-        outcome: Outcome::default(),
     }
 }
 
 fn over(status: Status, finished_at: i64) -> Outcome {
-    let outputs = json!({"1": {"images": [{"filename": "a.png", "subfolder": "f", "type": "output"}]}});
+    let outputs = json!({"1": [{"filename": "a.png", "subfolder": "f", "type": "output"}]});
     Outcome {
         status,
         accepted: true,
@@ -42,29 +48,109 @@ fn over(status: Status, finished_at: i64) -> Outcome {
     }
 }
 
+async fn put(store: &Sqlite, record: Record) -> Created {
+    store.create(record).await.unwrap()
+}
+
+async fn set(store: &Sqlite, prompt_id: &str, outcome: Outcome) {
+    store.update(vec![(prompt_id.to_owned(), outcome)]).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_record_survives_its_process_to_the_last_bit() {
     let folder = tempfile::tempdir().unwrap();
     let store = Sqlite::open(folder.path()).unwrap();
-    assert!(matches!(store.create(record("a", 1)).await.unwrap(), Created::New));
-    assert!(store.update("a", over(Status::Error, 3)).await.unwrap());
-    assert!(!store.update("unknown", Outcome::default()).await.unwrap());
+    let identity = store.identity().to_owned();
+    assert!(matches!(put(&store, record("a", 1)).await, Created::New));
+    set(&store, "a", over(Status::Error, 3)).await;
+    set(&store, "unknown", Outcome::default()).await;
     drop(store);
-    let expected = Record { outcome: over(Status::Error, 3), ..record("a", 1) };
-    assert_eq!(Sqlite::open(folder.path()).unwrap().get("a").await.unwrap(), Some(expected));
+    let mut expected = record("a", 1);
+    expected.summary.outcome = over(Status::Error, 3);
+    let store = reopened(&folder).await;
+    assert_eq!(store.get("a").await.unwrap(), Some(expected));
+    assert_eq!(store.get("unknown").await.unwrap(), None);
+    assert_eq!(store.identity(), identity);
+}
+
+/// The thread of a store that was dropped may take a moment to close the file.
+async fn reopened(folder: &tempfile::TempDir) -> Sqlite {
+    loop {
+        match Sqlite::open(folder.path()) {
+            Err(StoreError::InUse) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_store_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Sqlite::open(folder.path()).unwrap();
+    assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::InUse)));
+    drop(first);
+    reopened(&folder).await;
+}
+
+#[tokio::test]
+async fn open_jobs_come_oldest_first_in_pieces_and_jobs_that_are_over_do_not() {
+    let store = Sqlite::in_memory().unwrap();
+    for id in ["a", "b", "c", "d"] {
+        put(&store, record(id, 1)).await;
+    }
+    set(&store, "b", over(Status::Completed, 3)).await;
+    let ids = |records: Vec<Record>| -> Vec<_> {
+        records.into_iter().map(|record| record.summary.prompt_id).collect()
+    };
+    assert_eq!(ids(store.open(None, 2).await.unwrap()), ["a", "c"]);
+    assert_eq!(ids(store.open(Some("c"), 2).await.unwrap()), ["d"]);
+    assert!(store.open(Some("d"), 2).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_is_repeated_automatically_once_and_by_hand_as_often_as_somebody_likes() {
+    let store = Sqlite::in_memory().unwrap();
+    let repeated = |id: &str, automatic| {
+        let mut record = record(id, 1);
+        record.summary.retry_of = Some("lost".into());
+        record.summary.automatic = automatic;
+        record
+    };
+    put(&store, record("lost", 1)).await;
+    assert!(matches!(put(&store, repeated("by hand", false)).await, Created::New));
+    assert!(matches!(put(&store, repeated("by itself", true)).await, Created::New));
+    let again = put(&store, repeated("by itself again", true)).await;
+    assert!(matches!(again, Created::Repeated(known) if known.summary.prompt_id == "by itself"));
+    assert!(matches!(put(&store, repeated("by hand again", false)).await, Created::New));
+    assert_eq!(store.get("by itself again").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_a_job_that_is_over_can_be_deleted_and_only_one_that_comfyui_has_not_got_withdrawn() {
+    let store = Sqlite::in_memory().unwrap();
+    put(&store, record("a", 1)).await;
+    assert_eq!(store.delete("a").await.unwrap(), Deleted::Active);
+    set(&store, "a", Outcome { accepted: true, ..Outcome::default() }).await;
+    assert!(!store.withdraw("a").await.unwrap());
+    set(&store, "a", over(Status::Cancelled, 2)).await;
+    assert_eq!(store.delete("a").await.unwrap(), Deleted::Done);
+    assert_eq!(store.delete("a").await.unwrap(), Deleted::Unknown);
+    put(&store, record("b", 1)).await;
+    assert!(store.withdraw("b").await.unwrap());
+    assert_eq!(store.get("b").await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn pages_come_newest_first_and_miss_nothing_and_repeat_nothing() {
     let store = Sqlite::in_memory().unwrap();
     for n in 0..7 {
-        store.create(record(&n.to_string(), n)).await.unwrap();
+        put(&store, record(&n.to_string(), n)).await;
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let filter = Filter { limit: 3, after, since: Some(1), ..Filter::default() };
         let page = store.list(filter).await.unwrap();
-        seen.extend(page.records.into_iter().map(|record| record.prompt_id));
+        seen.extend(page.jobs.into_iter().map(|job| job.prompt_id));
         after = page.next;
         if after.is_none() {
             break;
@@ -77,26 +163,29 @@ async fn pages_come_newest_first_and_miss_nothing_and_repeat_nothing() {
 async fn retention_forgets_the_oldest_that_are_over_and_never_an_active_job() {
     let store = Sqlite::in_memory().unwrap();
     for n in 0..5 {
-        store.create(record(&n.to_string(), n)).await.unwrap();
+        put(&store, record(&n.to_string(), n)).await;
     }
     for n in 1..5 {
-        store.update(&n.to_string(), over(Status::Completed, n)).await.unwrap();
+        set(&store, &n.to_string(), over(Status::Completed, n)).await;
     }
     assert_eq!(store.prune(Retention::default()).await.unwrap(), 0);
     assert_eq!(store.prune(Retention { before: Some(2), keep: Some(2) }).await.unwrap(), 2);
-    let left = store.list(Filter::default()).await.unwrap().records;
-    assert_eq!(left.iter().map(|record| &*record.prompt_id).collect::<Vec<_>>(), ["4", "3", "0"]);
+    let left = store.list(Filter::default()).await.unwrap().jobs;
+    assert_eq!(left.iter().map(|job| &*job.prompt_id).collect::<Vec<_>>(), ["4", "3", "0"]);
 }
 
 #[tokio::test]
 async fn one_idempotency_key_is_one_record() {
     let store = Sqlite::in_memory().unwrap();
     let keyed = |id: &str| Record { idempotency_key: Some("k".into()), ..record(id, 1) };
-    assert!(matches!(store.create(keyed("a")).await.unwrap(), Created::New));
-    assert!(
-        matches!(store.create(keyed("b")).await.unwrap(), Created::Known(known) if known.prompt_id == "a")
-    );
+    assert!(matches!(put(&store, keyed("a")).await, Created::New));
+    assert!(matches!(put(&store, keyed("b")).await, Created::Known(known) if known.summary.prompt_id == "a"));
     assert_eq!(store.get("b").await.unwrap(), None);
+    // A job that failed without having reached ComfyUI gives its key back.
+    set(&store, "a", Outcome { accepted: false, ..over(Status::Error, 2) }).await;
+    assert!(matches!(put(&store, keyed("b")).await, Created::New));
+    set(&store, "b", over(Status::Error, 2)).await;
+    assert!(matches!(put(&store, keyed("c")).await, Created::Known(known) if known.summary.prompt_id == "b"));
 }
 
 #[tokio::test]
@@ -117,4 +206,35 @@ async fn a_newer_schema_is_refused() {
     let file = rusqlite::Connection::open(folder.path().join("jobs.sqlite3")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::TooNew { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_and_a_folder_that_is_a_file_are_refused_without_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("jobs.sqlite3"), "this is no database, and never was one".repeat(99))
+        .unwrap();
+    let damaged = Sqlite::open(folder.path()).err().unwrap();
+    assert!(matches!(damaged, StoreError::Database { fault: Fault::Damaged, .. }), "{damaged:?}");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let no_folder = Sqlite::open(&file).err().unwrap();
+    assert!(matches!(no_folder, StoreError::Folder(_)), "{no_folder:?}");
+    for error in [damaged, no_folder] {
+        assert!(!error.to_string().contains(folder.path().to_str().unwrap()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_nothing_behind_and_the_next_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    put(&store, record("a", 1)).await;
+    let other = rusqlite::Connection::open(folder.path().join("jobs.sqlite3")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let busy = store.create(record("b", 2)).await.unwrap_err();
+    assert!(matches!(busy, StoreError::Database { fault: Fault::Busy, .. }), "{busy:?}");
+    assert!(store.get("a").await.unwrap().is_some(), "it can be read all the while");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.get("b").await.unwrap(), None);
+    assert!(matches!(put(&store, record("b", 2)).await, Created::New));
 }
