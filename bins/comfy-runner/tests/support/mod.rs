@@ -14,7 +14,9 @@ use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
 use comfy_runner::server::{Server, Settings};
 use comfy_runner_client::Config;
+use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
+use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -42,6 +44,8 @@ pub fn settings(comfyui: &str) -> Settings {
         max_upload: 1 << 20,
         workers: Some(1),
         comfyui: Config::new(comfyui.parse().unwrap()),
+        jobs: JobsConfig::default(),
+        store: Arc::new(Sqlite::in_memory().unwrap()),
     }
 }
 
