@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod process;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -252,7 +254,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
+    pub async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
     where
         S: futures::Stream<Item = Result<Bytes, awc::error::PayloadError>> + Unpin,
     {
