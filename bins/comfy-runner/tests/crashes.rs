@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use comfy_runner_progress::Status;
-use comfy_runner_store::{Filter, Record, Sqlite, Store as _, StoreError};
+use comfy_runner_store::{Filter, Record, Sqlite, Store as _};
 use futures::StreamExt as _;
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -60,12 +60,7 @@ fn taken(asked: &HashMap<u64, Asked>) -> Vec<(u64, &str)> {
 
 /// Every record in the state folder of a server that is gone.
 async fn records(state: &Path) -> HashMap<String, Record> {
-    let store = loop {
-        match Sqlite::open(state) {
-            Err(StoreError::InUse) => pause(10..20).await,
-            opened => break opened.unwrap(),
-        }
-    };
+    let store = Sqlite::open(state).unwrap();
     let mut records = HashMap::new();
     for job in store.list(Filter::default()).await.unwrap().jobs {
         let record = store.get(&job.prompt_id).await.unwrap().unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use rusqlite::Connection;
@@ -23,6 +23,9 @@ const FILE: &str = "jobs.sqlite3";
 /// it can be backed up and looked into.
 const LOCK: &str = "jobs.lock";
 
+/// How long to wait for whoever else holds the folder or the database.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// As many calls may wait for the thread; more wait to be let in.
 const WAITING: usize = 256;
 
@@ -36,14 +39,11 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the store in a folder; makes both if they are not there. One process may have it open.
+    /// Opens the store in a folder; makes both if they are not there. One process may have it open; this one blocks for
+    /// two seconds at most while another lets it go.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(StoreError::Folder)?;
-        let lock = File::create(folder.join(LOCK)).map_err(StoreError::Folder)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StoreError::InUse,
-            TryLockError::Error(error) => StoreError::Folder(error),
-        })?;
+        let lock = lock(&folder.join(LOCK))?;
         let connection = open_file(&folder.join(FILE)).map_err(Failure::into_store_error)?;
         Self::start(connection, Some(lock))
     }
@@ -88,9 +88,23 @@ impl Sqlite {
     }
 }
 
+/// Takes the folder, as soon as whoever has it lets it go: a process that has just been told to stop may still write.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let file = File::create(path).map_err(StoreError::Folder)?;
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(StoreError::Folder(error)),
+            Err(TryLockError::WouldBlock) if asked.elapsed() >= PATIENCE => return Err(StoreError::InUse),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
 fn open_file(path: &Path) -> Result<Connection, Failure> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // With WAL, less than this could lose the last writes when the machine goes down.
     connection.pragma_update(None, "synchronous", "FULL")?;
