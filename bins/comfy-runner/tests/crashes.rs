@@ -93,7 +93,7 @@ fn restart(server: &Rc<RefCell<Served>>, comfyui: &str, state: &Path, more: &[&s
 }
 
 /// Kills the server again and again while jobs come in, and sees that each is what ComfyUI says of it.
-async fn kill_the_server(comfyui: &str, jobs: u64, kills: u32) -> HashMap<String, Value> {
+async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<String, Value> {
     let state = tempfile::tempdir().unwrap();
     let server = Rc::new(RefCell::new(Served::start(comfyui, state.path(), &[])));
     let asked = ask_for(jobs, &server, async {
@@ -104,7 +104,8 @@ async fn kill_the_server(comfyui: &str, jobs: u64, kills: u32) -> HashMap<String
     })
     .await;
     let taken = taken(&asked);
-    assert!(taken.len() as u64 > jobs / 2, "most requests are answered: {asked:?}");
+    // A kill takes the answers of the requests under way with it, and no others.
+    assert!(taken.len() + kills * AT_ONCE >= jobs as usize, "{asked:?}");
     assert!(asked.values().all(|asked| matches!(asked, Asked::Taken(_) | Asked::NoAnswer)), "{asked:?}");
 
     // One more death with everything that is left open, and what was written down is all that the next one has.
@@ -173,7 +174,7 @@ async fn a_server_that_is_killed_again_and_again_loses_no_job_and_runs_none_twic
 async fn a_real_comfyui_keeps_the_jobs_of_a_server_that_is_killed() {
     match std::env::var("COMFYUI_URL") {
         Ok(url) if !url.is_empty() => {
-            kill_the_server(url.trim_end_matches('/'), 30, 4).await;
+            kill_the_server(url.trim_end_matches('/'), 60, 4).await;
         }
         _ => eprintln!("SKIPPED: COMFYUI_URL is not set"),
     }
