@@ -37,7 +37,7 @@ async fn ask_for(
         let (caller, server) = (caller.clone(), Rc::clone(server));
         async move {
             loop {
-                let base = server.borrow().base.clone();
+                let base = base_of(&server);
                 let params = json!({"steps": 3, "delay_ms": 4, "seed": seed, "preview": false});
                 match caller.execute(&base, "test-progress", &params).await {
                     Asked::NotHeard => pause(10..30).await,
@@ -70,20 +70,24 @@ async fn records(state: &Path) -> HashMap<String, Record> {
 }
 
 /// Waits until no job of a server is open.
-async fn all_over(server: &Served, prompt_ids: impl Iterator<Item = String>) -> HashMap<String, Value> {
+async fn all_over(base: &str, prompt_ids: impl Iterator<Item = String>) -> HashMap<String, Value> {
     let caller = Caller::new();
     let mut statuses = HashMap::new();
     for prompt_id in prompt_ids {
-        let status = caller.over(&server.base, &prompt_id).await;
+        let status = caller.over(base, &prompt_id).await;
         statuses.insert(prompt_id, status);
     }
     statuses
 }
 
-async fn downloads(server: &Served, prompt_id: &str) {
-    let reply = Caller::new().get(&format!("{}/api/run/result/{prompt_id}", server.base)).await;
+async fn downloads(base: &str, prompt_id: &str) {
+    let reply = Caller::new().get(&format!("{base}/api/run/result/{prompt_id}")).await;
     assert_eq!(reply.status, 200, "{prompt_id}: {}", reply.text());
     assert!(reply.body.starts_with(b"\x89PNG"), "{prompt_id}: no picture");
+}
+
+fn base_of(server: &RefCell<Served>) -> String {
+    server.borrow().base.clone()
 }
 
 fn restart(server: &Rc<RefCell<Served>>, comfyui: &str, state: &Path, more: &[&str]) {
@@ -110,10 +114,10 @@ async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<Stri
 
     // One more death with everything that is left open, and what was written down is all that the next one has.
     restart(&server, comfyui, state.path(), &[]);
-    let statuses = all_over(&server.borrow(), taken.iter().map(|(_, id)| (*id).to_owned())).await;
+    let statuses = all_over(&base_of(&server), taken.iter().map(|(_, id)| (*id).to_owned())).await;
     for (id, status) in &statuses {
         assert_eq!(status["status"], "completed", "{id}: {status}");
-        downloads(&server.borrow(), id).await;
+        downloads(&base_of(&server), id).await;
     }
     server.borrow_mut().kill();
     let recorded = records(state.path()).await;
@@ -122,7 +126,7 @@ async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<Stri
     }
     // Jobs of which nobody was told are over as well, in a status that is so.
     let server = Served::start(comfyui, state.path(), &[]);
-    let statuses = all_over(&server, recorded.keys().cloned()).await;
+    let statuses = all_over(&server.base, recorded.keys().cloned()).await;
     let seeds: HashSet<_> = recorded.values().map(|record| record.seeds["seed"]).collect();
     assert_eq!(seeds.len(), recorded.len(), "a request is one job");
     let caller = Caller::new();
@@ -132,7 +136,7 @@ async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<Stri
         match status["status"].as_str() {
             Some("completed") => {
                 assert_eq!(history[id]["status"]["status_str"], "success", "{id}");
-                downloads(&server, id).await;
+                downloads(&server.base, id).await;
             }
             Some("error") => {
                 assert!(!known, "{id} is in the history, and here {status}");
@@ -193,23 +197,23 @@ async fn kill_comfyui(more: &[&str]) -> (HashMap<String, Record>, HashMap<u64, A
         }
     })
     .await;
-    for (_, asked) in &asked {
+    for asked in asked.values() {
         match asked {
             Asked::Taken(_) => {}
             Asked::Refused(500, detail) => assert!(detail.contains("ComfyUI at "), "{detail}"),
             other => panic!("{other:?}"),
         }
     }
-    all_over(&server.borrow(), taken(&asked).into_iter().map(|(_, id)| id.to_owned())).await;
+    all_over(&base_of(&server), taken(&asked).into_iter().map(|(_, id)| id.to_owned())).await;
     // Repetitions, and jobs of which nobody knows whether ComfyUI got them, are jobs as well.
     server.borrow_mut().kill();
     let recorded = records(state.path()).await;
     restart(&server, &url, state.path(), more);
-    all_over(&server.borrow(), recorded.keys().cloned()).await;
+    all_over(&base_of(&server), recorded.keys().cloned()).await;
     for (id, record) in &recorded {
         if record.summary.outcome.status == Status::Completed {
             // Most of them ComfyUI has forgotten.
-            downloads(&server.borrow(), id).await;
+            downloads(&base_of(&server), id).await;
         }
     }
     server.borrow_mut().kill();
