@@ -1,16 +1,19 @@
 //! Messages in any order, lost and doubled, connections cut, looks at the queue and the history at any time: in the end a
 //! job's status is what ComfyUI's history says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_client::Event;
 use comfy_runner_progress::Status;
 use comfy_runner_protocol::{Graph, HistoryEntry, ImageFormat, Message};
+use comfy_runner_store::Sqlite;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::live::{EventKind, Live};
+use crate::live::EventKind;
 use crate::reconcile::{Standing, due};
+use crate::table::tests::job;
 use crate::table::{Job, Jobs, JobsConfig};
 
 /// What truly became of a prompt.
@@ -110,19 +113,25 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 
 /// A job that ComfyUI took, of which everything is worth a look at once.
 fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
-    let jobs = Jobs::new(JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() });
+    let config = JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() };
+    let jobs = Jobs::new(config, Arc::new(Sqlite::in_memory().unwrap()));
     let node = |link: Value| json!({"class_type": "SaveImage", "inputs": {"images": link}});
     let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
     let progress = comfy_runner_progress::Progress::new("p", &graph, None);
-    let mut live = Live::new("w");
-    live.cancel_asked = cancel_asked;
-    jobs.table().insert(Job { progress, accepted: true, gap, closed: false, heard: Duration::ZERO, live });
+    jobs.table().insert(Job { progress, gap, ..job("p") });
+    jobs.change("p", |job| job.live.cancel_asked = cancel_asked);
     jobs
 }
 
 fn reconcile(jobs: &Jobs, truth: Truth, stage: Stage, all: bool) {
     for prompt_id in due(jobs, all) {
-        jobs.change(&prompt_id, |job| job.settle(truth.standing(stage)));
+        jobs.change(&prompt_id, |job| {
+            if job.settle(truth.standing(stage), Duration::ZERO, Duration::ZERO).is_some() {
+                // As without a second try.
+                job.progress.failed("lost");
+                (job.gap, job.closed) = (false, false);
+            }
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use comfy_runner_client::{Client, ClientError};
 use comfy_runner_progress::Status;
 
 use crate::live::{Previews, Wants, Watch};
-use crate::reconcile::Standing;
+use crate::reconcile::{Positions, Standing};
 use crate::status::StatusError;
 use crate::table::Jobs;
 
@@ -54,7 +54,7 @@ impl Jobs {
         let mut pause = FIRST_PAUSE;
         while self.status_of(prompt_id).is_some_and(|status| !status.is_over()) {
             let queue = client.queue().await?;
-            match Standing::look_up(client, &queue, prompt_id).await? {
+            match Standing::look_up(client, &Positions::of(&queue), prompt_id).await? {
                 // It may start before ComfyUI hears of it. The next look tells.
                 Standing::Pending => client.delete_pending(prompt_id).await?,
                 Standing::Running => {
@@ -63,14 +63,10 @@ impl Jobs {
                         client.interrupt(prompt_id).await?;
                         interrupted = true;
                     }
-                    self.change(prompt_id, |job| job.settle(Standing::Running));
+                    self.settle(prompt_id, Standing::Running);
                 }
-                // Its prompt is on its way to ComfyUI.
-                Standing::Unknown if !self.is_accepted(prompt_id) => {}
-                gone => {
-                    self.change(prompt_id, |job| job.settle(gone));
-                    return Ok(());
-                }
+                // It may still be on its way to ComfyUI; then the next look tells.
+                gone => self.settle(prompt_id, gone),
             }
             // Messages may tell of the end before the pause is over.
             let _ = tokio::time::timeout(pause, watch.until_over()).await;
@@ -83,7 +79,9 @@ impl Jobs {
         self.with_progress(prompt_id, |progress, _| progress.status())
     }
 
-    fn is_accepted(&self, prompt_id: &str) -> bool {
-        self.table().get(prompt_id).is_some_and(|job| job.accepted)
+    fn settle(&self, prompt_id: &str, standing: Standing) {
+        let (now, patience) = (self.now(), self.config().silence);
+        // A job that somebody asked to be stopped is never lost.
+        self.change(prompt_id, |job| job.settle(standing, now, patience));
     }
 }

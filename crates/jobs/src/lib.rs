@@ -7,8 +7,11 @@ mod any_order;
 mod cancel;
 mod follow;
 mod live;
+mod lost;
 mod reconcile;
+mod record;
 mod refusal;
+mod remember;
 mod status;
 mod submit;
 mod table;
@@ -16,11 +19,9 @@ mod upload;
 
 pub use cancel::CancelError;
 pub use follow::follow;
-pub use live::{
-    Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll, client_id_of, prompt_id_of,
-};
+pub use live::{Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll};
 pub use refusal::Refusal;
 pub use status::{ResultError, StatusError};
-pub use submit::{Submission, SubmitError, Submitted};
-pub use table::{Jobs, JobsConfig};
+pub use submit::{Idempotency, Submission, SubmitError, Submitted};
+pub use table::{Jobs, JobsConfig, LostJobs};
 pub use upload::{UploadError, upload};

@@ -35,5 +35,5 @@ pub async fn build(
     }
     let form = Form::read(&request, body, workflow.manifest(), &state).await?;
     let assembled = assemble(&workflow, &form.params, &form.uploads)?;
-    Ok(HttpResponse::Ok().json(&assembled.graph))
+    Ok(HttpResponse::Ok().json(assembled.graph()))
 }

@@ -27,7 +27,7 @@ pub enum ApiError {
     /// 405: not with this method.
     #[error("{0}")]
     WrongMethod(String),
-    /// 409: not with what is so now.
+    /// 409: not as things stand.
     #[error("{0}")]
     Conflict(String),
     /// 413: a part of the request is too large.
@@ -151,7 +151,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => {
                 Self::Refused { detail: refusal.detail, node_errors: refusal.node_errors }
             }
-            SubmitError::Client(error) => Self::ComfyUi(error.to_string()),
+            SubmitError::Client(_) | SubmitError::Undecided { .. } => Self::ComfyUi(error.to_string()),
+            SubmitError::Store(_) => Self::Unavailable(error.to_string()),
+            SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
         }
     }
 }
@@ -161,6 +163,7 @@ impl From<StatusError> for ApiError {
         match &error {
             StatusError::Unknown(_) => Self::NotFound(error.to_string()),
             StatusError::Client(_) => Self::ComfyUi(error.to_string()),
+            StatusError::Store(_) => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod process;
 pub mod streams;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,9 @@ use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
 use comfy_runner::server::{Handle, Server, Settings};
 use comfy_runner_client::Config;
+use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
+use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -43,6 +46,8 @@ pub fn settings(comfyui: &str) -> Settings {
         max_upload: 1 << 20,
         workers: Some(1),
         comfyui: Config::new(comfyui.parse().unwrap()),
+        jobs: JobsConfig::default(),
+        store: Arc::new(Sqlite::in_memory().unwrap()),
     }
 }
 
@@ -249,7 +254,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
+    pub async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
     where
         S: futures::Stream<Item = Result<Bytes, awc::error::PayloadError>> + Unpin,
     {

@@ -13,7 +13,7 @@ use super::board::{Ears, End};
 use super::event::Event;
 use super::frames::Frames;
 use super::plan::{Pace, Present, Previews, Sent, Step, Wants};
-use crate::status::StatusError;
+use crate::status::{StatusError, of_history};
 use crate::table::{Job, Jobs, Table};
 
 /// As much is handed out at once to one who watches all jobs. The queue of a WebSocket in actix-ws has room for 32.
@@ -78,6 +78,11 @@ impl Jobs {
         })
     }
 
+    /// The prompt id of the job that has this client id. That there is such a job, it does not say.
+    pub fn prompt_id_of(&self, client_id: &str) -> String {
+        self.table().board().prompt_id_of(client_id)
+    }
+
     /// Watches all jobs that are active.
     pub fn watch_all(&self) -> WatchAll {
         let table = self.table();
@@ -119,7 +124,7 @@ impl Jobs {
     fn adopt(&self, progress: Progress) {
         let mut table = self.table();
         if table.get(progress.prompt_id()).is_none() {
-            table.insert(Job { gap: true, ..Job::of_old(progress, self.now()) });
+            table.insert(Job { gap: true, ..of_history(progress, self.now()) });
         }
     }
 }
@@ -356,6 +361,7 @@ mod tests {
         let mut watch = jobs.watch(&nobody(), "p", Wants::default()).await.unwrap();
         for prompt_id in ["p", "q", "r"] {
             cancelled(&jobs, prompt_id);
+            jobs.flush().await.unwrap();
         }
         assert!(jobs.table().get("p").is_none());
         let news = watch.next().await.unwrap();
@@ -370,7 +376,7 @@ mod tests {
         assert_eq!(summary(&all.next().await), ["p 0"]);
         let mut old = Progress::new("old", &Graph::default(), None);
         old.failed("long ago");
-        jobs.table().remember(Job::of_old(old, Duration::ZERO), 10);
+        jobs.table().insert_ended(of_history(old, Duration::ZERO), 10);
         let mut watch = jobs.watch(&nobody(), "old", Wants::default()).await.unwrap();
         assert_eq!(summary(&watch.next().await.unwrap()), ["old null", "job.failed"]);
         let end = jobs.end(&nobody(), "old").await.unwrap().unwrap();
