@@ -8,6 +8,7 @@ mod execute;
 mod form;
 mod health;
 mod request_log;
+mod schemas;
 mod status;
 mod workflows;
 
@@ -18,7 +19,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use comfy_runner_client::{Client, Config, ConfigError};
+use comfy_runner_client::{Client, Config, ConfigError, Schemas};
 use comfy_runner_jobs::{Jobs, JobsConfig, follow};
 use comfy_runner_workflow::Workflows;
 
@@ -60,6 +61,7 @@ struct State {
     workflows: Arc<Workflows>,
     jobs: Jobs,
     client: Client,
+    schemas: Arc<Schemas>,
     max_upload: u64,
 }
 
@@ -78,12 +80,14 @@ impl Server {
         let client = Client::new(settings.comfyui.clone())?;
         let jobs = Jobs::new(JobsConfig::default());
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let schemas = Arc::new(Schemas::default());
         let mut server = HttpServer::new(move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
                 jobs: of_workers.clone(),
                 client: Client::new(comfyui.clone())
                     .expect("the same configuration has made a client before"),
+                schemas: Arc::clone(&schemas),
                 max_upload,
             };
             App::new()
