@@ -46,9 +46,9 @@ pub async fn build(
     let format = query.format()?;
     let workflow = state.workflow(&id).await?;
     let form = Form::read(&request, body, workflow.manifest(), &state).await?;
-    let assembled = assemble(&workflow, &form.params, &form.uploads)?;
+    let assembly = assemble(&workflow, &form.params, &form.uploads)?;
     Ok(match format {
-        Format::Api => HttpResponse::Ok().json(&assembled.graph),
-        Format::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembled).await?.graph),
+        Format::Api => HttpResponse::Ok().json(assembly.graph()),
+        Format::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembly.assembled).await?.graph),
     })
 }

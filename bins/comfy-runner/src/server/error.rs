@@ -27,6 +27,9 @@ pub enum ApiError {
     /// 405: not with this method.
     #[error("{0}")]
     WrongMethod(String),
+    /// 409: not as things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// 413: a part of the request is too large.
     #[error("{0}")]
     TooLarge(String),
@@ -74,6 +77,7 @@ impl ResponseError for ApiError {
             Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BrokenWorkflow(_) | Self::ComfyUi(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -143,7 +147,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => {
                 Self::Refused { detail: refusal.detail, node_errors: refusal.node_errors }
             }
-            SubmitError::Client(error) => Self::ComfyUi(error.to_string()),
+            SubmitError::Client(_) | SubmitError::Undecided { .. } => Self::ComfyUi(error.to_string()),
+            SubmitError::Store(_) => Self::Unavailable(error.to_string()),
+            SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
         }
     }
 }
@@ -153,6 +159,7 @@ impl From<StatusError> for ApiError {
         match &error {
             StatusError::Unknown(_) => Self::NotFound(error.to_string()),
             StatusError::Client(_) => Self::ComfyUi(error.to_string()),
+            StatusError::Store(_) => Self::Unavailable(error.to_string()),
         }
     }
 }
