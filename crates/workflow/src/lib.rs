@@ -7,6 +7,7 @@ mod compile;
 mod dynamic;
 pub mod output_folder;
 mod placeholder;
+pub mod ui;
 pub mod validate;
 mod validate_blocks;
 pub mod workflow;

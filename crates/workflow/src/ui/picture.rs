@@ -1,0 +1,202 @@
+//! The graphs that ComfyUI writes into the pictures it saves: PNG (text chunks, and `comf` of animations) and WebP
+//! (Exif texts `prompt:...` and `workflow:...`).
+
+/// The texts that a picture carries, as they stand in it: JSON, if ComfyUI wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// The graph in API format.
+    pub prompt: Option<String>,
+    /// The graph in UI format.
+    pub workflow: Option<String>,
+}
+
+/// Why no graph can be read from a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PictureError {
+    /// Another kind of file.
+    #[error(
+        "this is neither a PNG nor a WebP picture; save the graph as JSON in the editor and use that file"
+    )]
+    NotAPicture,
+    /// The file ends within a part of it.
+    #[error(
+        "the picture is cut off: a part at byte {at} is longer than the rest of the file; get the file again"
+    )]
+    CutOff {
+        /// Where the part begins.
+        at: usize,
+    },
+    /// The picture holds no graph.
+    #[error(
+        "the picture carries no graph: ComfyUI was told not to write it, or a program that passed the picture on \
+         removed it; save the graph as JSON in the editor and use that file"
+    )]
+    NoGraph,
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Reads the graphs from a PNG or WebP file.
+///
+/// # Errors
+/// See [`PictureError`].
+pub fn carried(file: &[u8]) -> Result<Carried, PictureError> {
+    let mut found = Carried::default();
+    if file.starts_with(PNG) {
+        read_png(file, &mut found)?;
+    } else if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WEBP") {
+        read_webp(file, &mut found)?;
+    } else {
+        return Err(PictureError::NotAPicture);
+    }
+    if found == Carried::default() { Err(PictureError::NoGraph) } else { Ok(found) }
+}
+
+impl Carried {
+    /// Keeps the first text of each of the two names.
+    fn keep(&mut self, name: &[u8], text: String) {
+        let place = match name {
+            b"prompt" => &mut self.prompt,
+            b"workflow" => &mut self.workflow,
+            _ => return,
+        };
+        place.get_or_insert(text);
+    }
+}
+
+fn read_png(file: &[u8], found: &mut Carried) -> Result<(), PictureError> {
+    let mut at = PNG.len();
+    while at < file.len() {
+        let cut = PictureError::CutOff { at };
+        let length = number(file, at, true).ok_or(cut)?;
+        let kind = file.get(at + 4..at + 8).ok_or(cut)?;
+        let end = (at + 8).checked_add(length).ok_or(cut)?;
+        let data = file.get(at + 8..end).ok_or(cut)?;
+        if let Some((name, rest)) = split(data, 0) {
+            match kind {
+                // Latin-1 by the PNG standard: each byte is the character of that number.
+                b"tEXt" | b"comf" => found.keep(name, rest.iter().map(|&byte| char::from(byte)).collect()),
+                // Flag and method of compression, language, translated name, text. ComfyUI compresses none.
+                b"iTXt" if rest.first() == Some(&0) => {
+                    let text =
+                        rest.get(2..).and_then(|rest| split(rest, 0)).and_then(|(_, rest)| split(rest, 0));
+                    if let Some((_, text)) = text {
+                        found.keep(name, String::from_utf8_lossy(text).into_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        // The check sum takes four bytes.
+        at = end.saturating_add(4);
+    }
+    Ok(())
+}
+
+fn read_webp(file: &[u8], found: &mut Carried) -> Result<(), PictureError> {
+    let mut at = 12;
+    while at < file.len() {
+        let cut = PictureError::CutOff { at };
+        let length = number(file, at + 4, false).ok_or(cut)?;
+        let end = (at + 8).checked_add(length).ok_or(cut)?;
+        let data = file.get(at + 8..end).ok_or(cut)?;
+        if file.get(at..at + 4) == Some(b"EXIF") {
+            read_exif(data.strip_prefix(b"Exif\0\0").unwrap_or(data), found);
+        }
+        // Parts begin at even places.
+        at = end.saturating_add(length % 2);
+    }
+    Ok(())
+}
+
+/// Every text of the first directory; one that points out of the data is passed over.
+fn read_exif(tiff: &[u8], found: &mut Carried) {
+    let big = tiff.starts_with(b"MM");
+    let Some(directory) = number(tiff, 4, big) else { return };
+    let Some(count) = directory.checked_add(2).and_then(|end| tiff.get(directory..end)) else { return };
+    let count = if big { [count[0], count[1]] } else { [count[1], count[0]] };
+    for entry in 0..usize::from(u16::from_be_bytes(count)) {
+        let Some(at) = directory.checked_add(2 + 12 * entry) else { return };
+        let (Some(length), Some(offset)) = (number(tiff, at + 4, big), number(tiff, at + 8, big)) else {
+            return;
+        };
+        let text = offset.checked_add(length).and_then(|end| tiff.get(offset..end));
+        if let Some((name, text)) = text.and_then(|text| split(text, b':')) {
+            let text = text.strip_suffix(b"\0").unwrap_or(text);
+            found.keep(name, String::from_utf8_lossy(text).into_owned());
+        }
+    }
+}
+
+/// The four bytes at this place as a number.
+fn number(bytes: &[u8], at: usize, big: bool) -> Option<usize> {
+    let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+    let number = if big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
+    usize::try_from(number).ok()
+}
+
+/// What stands before and after the first byte of this value.
+fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let place = bytes.iter().position(|&byte| byte == at)?;
+    Some((&bytes[..place], &bytes[place + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn png(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+        let mut file = PNG.to_vec();
+        for (kind, data) in chunks {
+            file.extend((data.len() as u32).to_be_bytes());
+            file.extend(*kind);
+            file.extend(*data);
+            file.extend([0; 4]);
+        }
+        file
+    }
+
+    #[test]
+    fn a_png_gives_both_graphs_from_each_kind_of_chunk() {
+        let file =
+            png(&[(b"tEXt", b"prompt\0{\"1\":2}"), (b"iTXt", "workflow\0\0\0\0\0{\"a\":\"ä\"}".as_bytes())]);
+        let found = carried(&file).unwrap();
+        assert_eq!(found.prompt.as_deref(), Some("{\"1\":2}"));
+        assert_eq!(found.workflow.as_deref(), Some("{\"a\":\"ä\"}"));
+        assert_eq!(carried(&png(&[(b"comf", b"prompt\0{}")])).unwrap().prompt.as_deref(), Some("{}"));
+    }
+
+    #[test]
+    fn a_webp_gives_the_graph_from_its_exif_texts() {
+        let text = b"prompt:{\"a:b\":1}\0";
+        let mut tiff = b"II*\0\x08\0\0\0\x01\0\x10\x01\x02\0".to_vec();
+        tiff.extend((text.len() as u32).to_le_bytes());
+        tiff.extend(26u32.to_le_bytes());
+        tiff.extend([0; 4]);
+        tiff.extend(text);
+        let mut file = b"RIFF\0\0\0\0WEBPEXIF".to_vec();
+        file.extend((tiff.len() as u32).to_le_bytes());
+        file.extend(&tiff);
+        file.extend(vec![0; tiff.len() % 2]);
+        assert_eq!(carried(&file).unwrap().prompt.as_deref(), Some("{\"a:b\":1}"));
+    }
+
+    #[test]
+    fn other_files_cut_off_files_and_pictures_without_a_graph_are_told_apart() {
+        assert_eq!(carried(b"GIF89a"), Err(PictureError::NotAPicture));
+        assert_eq!(carried(&png(&[(b"tEXt", b"Author\0me")])), Err(PictureError::NoGraph));
+        let file = png(&[(b"tEXt", b"prompt\0{}")]);
+        assert_eq!(carried(&file[..20]), Err(PictureError::CutOff { at: 8 }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = carried(&bytes);
+            let _ = carried(&[PNG, &bytes].concat());
+            let _ = carried(&[b"RIFF\0\0\0\0WEBPEXIF\x40\0\0\0".as_slice(), &bytes].concat());
+            read_exif(&[b"MM\0*\0\0\0\x08".as_slice(), &bytes].concat(), &mut Carried::default());
+        }
+    }
+}
