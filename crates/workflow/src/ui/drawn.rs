@@ -413,7 +413,7 @@ pub fn is_textarea(spec: &InputSpec) -> bool {
 
 /// Whether files can be uploaded for this choice.
 pub fn uploads(spec: &InputSpec) -> bool {
-    matches!(spec.kind, InputKind::Combo(_))
+    type_name(spec) == "COMBO"
         && ["image_upload", "video_upload", "animated_image_upload"]
             .iter()
             .any(|key| spec.options.get(*key) == Some(&Value::Bool(true)))

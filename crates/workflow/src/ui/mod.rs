@@ -1,12 +1,15 @@
 //! ComfyUI's UI format: the graphs that people save, share and see in the editor.
 
 mod drawn;
+pub mod from_api;
 pub mod graph;
 pub mod layout;
 pub mod picture;
 mod primitive;
 mod promoted;
+pub mod saved;
 mod sheet;
+mod size;
 mod text;
 pub mod to_api;
 mod trace;

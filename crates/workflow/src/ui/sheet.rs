@@ -209,9 +209,7 @@ impl<'g> Placed<'g> {
     pub fn title(&self) -> &str {
         let given = self.node.title.as_deref().filter(|title| !title.is_empty());
         given.unwrap_or_else(|| match self.role {
-            Role::Runs(schema) => {
-                schema.display_name.as_deref().filter(|t| !t.is_empty()).unwrap_or(self.class_type)
-            }
+            Role::Runs(schema) => type_title(self.class_type, schema),
             _ => self.class_type,
         })
     }
@@ -244,6 +242,19 @@ impl<'g> Input<'g> {
             link: input.link,
         }
     }
+}
+
+/// What the editor calls a type. ComfyUI gives no name for some; for these five the editor has one of its own.
+fn type_title<'g>(class_type: &'g str, schema: &'g NodeSchema) -> &'g str {
+    let given = schema.display_name.as_deref().filter(|name| !name.is_empty());
+    given.unwrap_or(match class_type {
+        "ImageBlend" => "Image Blend",
+        "ImageBlur" => "Image Blur",
+        "ImageQuantize" => "Image Quantize",
+        "ImageSharpen" => "Image Sharpen",
+        "ImageScaleToTotalPixels" => "Scale Image to Total Pixels",
+        other => other,
+    })
 }
 
 /// Types that once had another name.

@@ -130,6 +130,38 @@ fn without_comments(text: &str) -> String {
     result
 }
 
+/// A text from which [`resolved_choices`] makes this one: with its braces and comment signs taken for what they are.
+///
+/// There is none for a text that ends in a single backslash; it is given back as it is.
+pub fn choices_of(text: &str) -> String {
+    if resolved_choices(text) == text {
+        return text.to_owned();
+    }
+    let mut result = String::with_capacity(text.len() + 16);
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match (char, chars.peek().copied()) {
+            // A backslash before a brace would go: in braces of its own the brace comes after that.
+            ('\\', Some(next @ ('{' | '}' | '|'))) => {
+                chars.next();
+                result.push_str("\\\\{\\");
+                result.push(next);
+                result.push('}');
+            }
+            ('\\', Some('/')) => result.push('\\'),
+            ('\\', Some(next)) => {
+                chars.next();
+                result.push('\\');
+                result.push(next);
+            }
+            ('/', Some('/' | '*')) => result.push_str("{/}"),
+            ('{', _) => result.push_str("\\{"),
+            _ => result.push(char),
+        }
+    }
+    if resolved_choices(&result) == text { result } else { text.to_owned() }
+}
+
 /// A file name whose `%node.widget%` patterns are replaced by what `find` knows of them. `%date:...%` stays: only the
 /// moment of saving can say it.
 pub fn replaced_patterns(text: &str, find: impl Fn(&str, &str) -> Option<String>) -> String {
@@ -173,6 +205,14 @@ mod tests {
         assert_eq!(resolved_choices("/* no */{{a|b}|c} \\{kept\\|so\\} x/y"), "a {kept|so} x/y");
         assert_eq!(resolved_choices("open { a | b"), "open  a ");
         assert_eq!(resolved_choices("ends in \\"), "ends in \\undefined");
+    }
+
+    #[test]
+    fn a_text_with_signs_of_choices_is_written_so_that_it_comes_out_as_it_was() {
+        for text in ["{a|b}", "http://a//b /* c */", "\\{x\\|", "\\(a\\)", "a/\\/b", "\\\\{", "}{", "///**/"]
+        {
+            assert_eq!(resolved_choices(&choices_of(text)), text, "{}", choices_of(text));
+        }
     }
 
     #[test]

@@ -1,0 +1,234 @@
+//! Prompts as drawn: what comes back from a drawing is the prompt.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use comfy_runner_protocol::graph::Graph;
+use comfy_runner_protocol::object_info::ObjectInfo;
+use comfy_runner_workflow::ui::from_api::{Drawing, FromApiError, Legend, NodeGroup, Remark, from_api};
+use comfy_runner_workflow::ui::graph::UiNodeId;
+use comfy_runner_workflow::ui::to_api::to_api;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn fixture(path: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(path);
+    serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+static SCHEMAS: LazyLock<ObjectInfo> = LazyLock::new(|| {
+    let mut schemas: ObjectInfo = serde_json::from_value(fixture("object_info/0.3.64.json")).unwrap();
+    let newer: ObjectInfo = serde_json::from_value(fixture("object_info/0.8.0-v3-input-types.json")).unwrap();
+    schemas.extend(newer);
+    schemas
+});
+
+fn draw(graph: &Value) -> Drawing {
+    let graph = Graph::from_value(graph.clone()).unwrap();
+    from_api(&graph, &SCHEMAS, &Legend::default()).unwrap()
+}
+
+fn assert_comes_back(graph: &Value) {
+    let drawing = draw(graph);
+    // Through the text, as the editor gets it.
+    let text = serde_json::to_string(&drawing.graph).unwrap();
+    let read = serde_json::from_str(&text).unwrap();
+    let back = serde_json::to_value(to_api(&read, &SCHEMAS).unwrap()).unwrap();
+    for (id, node) in graph.as_object().unwrap() {
+        assert_eq!(back.get(id), Some(node), "node {id}");
+    }
+    assert_eq!(back.as_object().unwrap().len(), graph.as_object().unwrap().len());
+}
+
+#[test]
+fn prompts_of_the_real_editor_come_back_from_their_drawings() {
+    for name in [
+        "default.0.3.64",
+        "flux1_dev_uso_reference_image_gen.0.3.64",
+        "hidream_e1_1.0.3.64",
+        "hunyuan_video_text_to_video.0.3.64",
+        "image_qwen_image_instantx_controlnet.0.3.64",
+        "image_z_image_turbo.0.8.0",
+        "templates-product_scene_relight.0.8.0",
+    ] {
+        let graph = fixture(&format!("ui/{name}.api.json"));
+        assert!(draw(&graph).remarks.is_empty(), "{name}");
+        assert_comes_back(&graph);
+    }
+}
+
+#[test]
+fn numeric_ids_become_numbers_and_all_others_stay_texts() {
+    let empty = |id: &str| (id.to_owned(), json!({"class_type": "EmptyImage", "inputs": {}}));
+    let graph =
+        Value::Object(["7", "12:34", "scene_0_sampler", "007", "-1", "1e3"].map(empty).into_iter().collect());
+    let drawing = draw(&graph);
+    let ids: Vec<&UiNodeId> = drawing.graph.nodes.iter().map(|node| &node.id).collect();
+    let text = |id: &str| UiNodeId::Text(id.to_owned());
+    assert_eq!(ids[0], &UiNodeId::Number(7));
+    for (at, id) in ["12:34", "scene_0_sampler", "007", "-1", "1e3"].iter().enumerate() {
+        assert_eq!(ids[at + 1], &text(id));
+    }
+    assert_eq!(drawing.graph.last_node_id, Some(UiNodeId::Number(7)));
+}
+
+#[test]
+fn widgets_are_listed_in_the_editors_order_with_those_that_it_adds() {
+    let drawing = draw(&json!({
+        "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
+        "2": {"class_type": "VAEEncode", "inputs": {"pixels": ["1", 0], "vae": ["3", 0]}},
+        "3": {"class_type": "VAELoader", "inputs": {"vae_name": "v.safetensors"}},
+        "4": {"class_type": "KSampler", "inputs": {"seed": 5, "steps": ["5", 0], "cfg": 7.5, "sampler_name": "euler",
+            "scheduler": "normal", "denoise": 1, "latent_image": ["2", 0]}},
+        "5": {"class_type": "PrimitiveInt", "inputs": {"value": 12}},
+    }));
+    let node = |id: i64| drawing.graph.nodes.iter().find(|node| node.id == UiNodeId::Number(id)).unwrap();
+    assert_eq!(node(1).widgets_values, Some(json!(["a.png", "image"])));
+    assert_eq!(node(4).widgets_values, Some(json!([5, "fixed", 20, 7.5, "euler", "normal", 1])));
+    let steps = node(4).inputs.iter().find(|input| input.name == "steps").unwrap();
+    assert_eq!((&steps.widget, &steps.kind), (&Some(json!({"name": "steps"})), &json!("INT")));
+    let link = drawing.graph.links.iter().find(|link| Some(link.id) == steps.link).unwrap();
+    assert_eq!((&link.origin_id, link.origin_slot), (&UiNodeId::Number(5), 0));
+    assert_eq!(link.kind, json!("INT"));
+    assert_eq!(node(5).outputs[0].links, Some(vec![link.id]));
+}
+
+#[test]
+fn the_newer_kinds_of_inputs_are_drawn_and_come_back() {
+    let image = |id: &str| {
+        (
+            id.to_owned(),
+            json!({"class_type": "EmptyImage", "inputs":
+        {"width": 64, "height": 64, "batch_size": 1, "color": 0}, "_meta": {"title": id}}),
+        )
+    };
+    let mut graph: serde_json::Map<String, Value> = ["1", "2", "3"].map(image).into_iter().collect();
+    graph.insert("4".to_owned(), json!({"class_type": "BatchImagesNode", "inputs":
+        {"images.image0": ["1", 0], "images.image1": ["2", 0], "images.image2": ["3", 0]}, "_meta": {"title": "b"}}));
+    graph.insert(
+        "5".to_owned(),
+        json!({"class_type": "ResizeImageMaskNode", "inputs": {"input": ["4", 0],
+        "resize_type": "match size", "resize_type.match": ["1", 0], "resize_type.crop": "disabled",
+        "scale_method": "area"}, "_meta": {"title": "r"}}),
+    );
+    graph.insert(
+        "6".to_owned(),
+        json!({"class_type": "ResizeImageMaskNode", "inputs": {"input": ["5", 0],
+        "resize_type": "scale dimensions", "resize_type.width": 100, "resize_type.height": 50,
+        "resize_type.crop": "center", "scale_method": "lanczos"}, "_meta": {"title": "r2"}}),
+    );
+    let graph = Value::Object(graph);
+    assert!(draw(&graph).remarks.is_empty(), "{:?}", draw(&graph).remarks);
+    assert_comes_back(&graph);
+}
+
+#[test]
+fn what_the_editor_cannot_hold_is_told() {
+    let drawing = draw(&json!({
+        "1": {"class_type": "FromElsewhere", "inputs": {"strength": 2, "image": ["2", 3]}},
+        "2": {"class_type": "AlsoFromElsewhere", "inputs": {}},
+        "3": {"class_type": "EmptyImage", "inputs": {"widht": 5}},
+        "4": {"class_type": "CLIPTextEncode", "inputs": {"text": "ends in \\"}},
+        "5": {"class_type": "CLIPTextEncode", "inputs": {"text": "see http://x/{a|b}"}},
+    }));
+    let told: Vec<String> = drawing.remarks.iter().map(Remark::to_string).collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told[0].contains("node 1: type \"FromElsewhere\" has no schema"), "{told:?}");
+    assert!(told[2].contains("node 3: input \"widht\" has no widget"), "{told:?}");
+    assert!(told[3].contains("node 4: the editor changes the text of \"text\""), "{told:?}");
+    let unknown = &drawing.graph.nodes[0];
+    assert_eq!(unknown.widgets_values, Some(json!([2])));
+    assert_eq!(unknown.inputs[0].name, "image");
+    assert_eq!(drawing.graph.nodes[1].outputs.len(), 4);
+    assert!(drawing.graph.nodes[1].outputs[3].links.is_some());
+}
+
+#[test]
+fn links_to_what_is_missing_are_errors() {
+    let error = |graph: Value| {
+        from_api(&Graph::from_value(graph).unwrap(), &SCHEMAS, &Legend::default()).unwrap_err()
+    };
+    let saved = |link: Value| {
+        json!({"1": {"class_type": "EmptyImage", "inputs": {}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": link}}})
+    };
+    let missing = error(saved(json!(["9", 0])));
+    assert!(matches!(&missing, FromApiError::MissingNode { missing, .. } if missing == "9"), "{missing}");
+    let output = error(saved(json!(["1", 4])));
+    assert_eq!(output.to_string(), "node 2: input \"images\" is linked to output 4 of node 1, which has 1");
+}
+
+#[test]
+fn groups_stand_in_frames_and_a_note_beside_them() {
+    let graph = Graph::from_value(fixture("ui/default.0.3.64.api.json")).unwrap();
+    let group = |title: &str, nodes: &[&str]| NodeGroup {
+        title: title.to_owned(),
+        nodes: nodes.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    let legend = Legend {
+        groups: vec![group("Inputs", &["6", "7"]), group("None", &[])],
+        note: Some("# Hi".to_owned()),
+    };
+    let drawing = from_api(&graph, &SCHEMAS, &legend).unwrap();
+    assert_eq!(drawing.graph.groups.len(), 1);
+    assert_eq!(drawing.graph.groups[0]["title"], "Inputs");
+    let note = drawing.graph.nodes.last().unwrap();
+    assert_eq!((note.kind.as_str(), &note.widgets_values), ("MarkdownNote", &Some(json!(["# Hi"]))));
+    let highest = graph.nodes.keys().filter_map(|id| id.parse::<i64>().ok()).max().unwrap();
+    assert_eq!(note.id, UiNodeId::Number(highest + 1));
+    assert_eq!(drawing.graph.last_node_id, Some(note.id.clone()));
+    assert_nothing_overlaps(&drawing);
+}
+
+fn assert_nothing_overlaps(drawing: &Drawing) {
+    let body = |at: usize| {
+        let other = &drawing.graph.nodes[at].other;
+        let number = |key: &str, at: usize| other[key][at].as_i64().unwrap();
+        // The title bar is drawn above the position.
+        (number("pos", 0), number("pos", 1) - 30, number("size", 0), number("size", 1) + 30)
+    };
+    for one in 0..drawing.graph.nodes.len() {
+        for other in one + 1..drawing.graph.nodes.len() {
+            let ((x, y, w, h), (x2, y2, w2, h2)) = (body(one), body(other));
+            let apart = x + w <= x2 || x2 + w2 <= x || y + h <= y2 || y2 + h2 <= y;
+            assert!(apart, "nodes {one} and {other} overlap");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any texts and numbers in nodes of known types come back, and the ids with them.
+    #[test]
+    fn any_values_come_back(
+        texts in prop::collection::vec("[ -~\u{e9}\n{}|/\\\\*]{0,40}", 1..6),
+        seeds in prop::collection::vec(any::<u64>(), 1..4),
+        width in 16_i64..16384,
+    ) {
+        let mut graph = serde_json::Map::new();
+        for (at, text) in texts.iter().enumerate() {
+            // A single backslash at the end is the one text that the editor cannot hold.
+            let text = text.trim_end_matches('\\');
+            graph.insert(format!("text_{at}"), json!({"class_type": "CLIPTextEncode",
+                "inputs": {"text": text, "clip": ["loader", 1]}, "_meta": {"title": format!("t{at}")}}));
+        }
+        graph.insert("loader".to_owned(), json!({"class_type": "CheckpointLoaderSimple",
+            "inputs": {"ckpt_name": "c.safetensors"}, "_meta": {"title": "l"}}));
+        graph.insert("3".to_owned(), json!({"class_type": "EmptyLatentImage",
+            "inputs": {"width": width, "height": 64, "batch_size": 1}, "_meta": {"title": "e"}}));
+        for (at, seed) in seeds.iter().enumerate() {
+            graph.insert(format!("1{at}"), json!({"class_type": "KSampler", "inputs": {"seed": seed, "steps": 20,
+                "cfg": 8, "sampler_name": "euler", "scheduler": "normal", "denoise": 1, "model": ["loader", 0],
+                "positive": ["text_0", 0], "negative": ["text_0", 0], "latent_image": ["3", 0]},
+                "_meta": {"title": "k"}}));
+        }
+        let graph = Value::Object(graph);
+        assert_comes_back(&graph);
+        assert_nothing_overlaps(&draw(&graph));
+        let ids: BTreeSet<String> = draw(&graph).graph.nodes.iter().map(|node| node.id.to_string()).collect();
+        prop_assert_eq!(ids.len(), graph.as_object().unwrap().len());
+    }
+}
