@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::Batch;
 use crate::editor::{Editor, Opened};
 
-pub async fn run(options: Batch) -> anyhow::Result<()> {
+pub async fn run(options: Batch) -> anyhow::Result<ExitCode> {
     let files = graph_files(&options.graphs)?;
     fs::create_dir_all(&options.out)?;
     let mut editor = Editor::open(&options.source).await?;
@@ -16,7 +17,7 @@ pub async fn run(options: Batch) -> anyhow::Result<()> {
     for file in &files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let graph = fs::read_to_string(file)?;
-        match editor.load(&options.source, &name, &graph).await {
+        match editor.load(&name, &graph).await {
             Ok(opened) => write(&options, &name, &opened)?,
             Err(error) => {
                 fs::write(options.out.join(format!("{name}.warnings.txt")), format!("{error:#}\n"))?;
@@ -30,10 +31,10 @@ pub async fn run(options: Batch) -> anyhow::Result<()> {
         files.len(),
         options.out.display()
     );
-    if !failed.is_empty() {
-        bail!("the editor did not open:\n{}", failed.join("\n"));
+    for failure in &failed {
+        eprintln!("{failure}");
     }
-    Ok(())
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn write(options: &Batch, name: &str, opened: &Opened) -> anyhow::Result<()> {
@@ -49,7 +50,7 @@ fn write(options: &Batch, name: &str, opened: &Opened) -> anyhow::Result<()> {
 }
 
 /// Every `NAME.json` of a folder, by name.
-fn graph_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn graph_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));

@@ -33,7 +33,7 @@ impl Browser {
             // A page nobody looks at is not to be slowed down.
             .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
             .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-            .args(["--remote-debugging-port=0", "--window-size=1920,1080"])
+            .args(["--remote-debugging-port=0", "--window-size=800,600"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::null())

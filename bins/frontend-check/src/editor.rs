@@ -1,9 +1,10 @@
 //! The editor, open in a browser.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use base64::Engine;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -24,8 +25,9 @@ const PAGE: &str = include_str!("page.js");
 /// The editor, open in a browser. Graphs are opened one after the other in the same page.
 pub struct Editor {
     devtools: Devtools,
-    _browser: Browser,
+    browser: Browser,
     server: Server,
+    chromium: PathBuf,
 }
 
 /// What the editor made of a graph.
@@ -35,6 +37,8 @@ pub struct Opened {
     pub prompt: Value,
     /// The graph as it would save it.
     pub saved: Value,
+    /// Pairs of nodes of which one covers part of the other.
+    pub overlaps: Vec<String>,
     /// What it complained about: dialogs, messages, errors and warnings on the console.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -45,12 +49,12 @@ impl Editor {
     pub async fn open(source: &Source) -> anyhow::Result<Self> {
         let server = Server::start(&source.frontend, &source.object_info)?;
         let (browser, devtools) = start(&server, &source.chromium).await?;
-        Ok(Self { devtools, _browser: browser, server })
+        Ok(Self { devtools, browser, server, chromium: source.chromium.clone() })
     }
 
     /// Opens a graph, in whatever format, as if its file had been dropped on the page. When it takes too long, the
     /// browser is started anew for the next one.
-    pub async fn load(&mut self, source: &Source, name: &str, graph: &str) -> anyhow::Result<Opened> {
+    pub async fn load(&mut self, name: &str, graph: &str) -> anyhow::Result<Opened> {
         self.devtools.take_complaints();
         let call = format!("frontendCheck.open({}, {})", json!(name), json!(graph));
         match timeout(LOAD, self.devtools.evaluate(&call)).await {
@@ -65,12 +69,25 @@ impl Editor {
                 Err(error.context(format!("the editor failed {complaints:?}")))
             }
             Err(_) => {
-                let (browser, devtools) = start(&self.server, &source.chromium).await?;
-                self.devtools = devtools;
-                self._browser = browser;
+                (self.browser, self.devtools) = start(&self.server, &self.chromium).await?;
                 bail!("no answer within {} s", LOAD.as_secs())
             }
         }
+    }
+
+    /// Makes the window this large, in pixels.
+    pub async fn resize(&mut self, width: u32, height: u32) -> anyhow::Result<()> {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools.call("Emulation.setDeviceMetricsOverride", size).await?;
+        Ok(())
+    }
+
+    /// The window with the whole graph in view, as a PNG.
+    pub async fn picture(&mut self) -> anyhow::Result<Vec<u8>> {
+        self.devtools.evaluate("frontendCheck.fitView()").await?;
+        let reply = self.devtools.call("Page.captureScreenshot", json!({"format": "png"})).await?;
+        let picture = reply["data"].as_str().context("the browser sent no picture")?;
+        base64::engine::general_purpose::STANDARD.decode(picture).context("the browser sent no picture")
     }
 }
 

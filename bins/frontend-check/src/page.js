@@ -27,6 +27,23 @@ globalThis.frontendCheck = (() => {
     }
   }
 
+  // Nodes that cover part of each other, titles included, as they stand on the canvas.
+  const overlaps = () => {
+    const nodes = window.app.graph.nodes
+    const titleHeight = window.LiteGraph.NODE_TITLE_HEIGHT
+    const frames = nodes.map(({ pos, size }) => [pos[0], pos[1] - titleHeight, pos[0] + size[0], pos[1] + size[1]])
+    const found = []
+    for (let a = 0; a < nodes.length; a++) {
+      for (let b = a + 1; b < nodes.length; b++) {
+        const [one, other] = [frames[a], frames[b]]
+        if (one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3]) {
+          found.push(`${nodes[a].id} ${nodes[a].type} and ${nodes[b].id} ${nodes[b].type}`)
+        }
+      }
+    }
+    return found
+  }
+
   // Opens a graph, and says what comes of it.
   const open = async (name, text) => {
     takeDialogs()
@@ -37,9 +54,17 @@ globalThis.frontendCheck = (() => {
     await frame()
     const { output, workflow } = await window.app.graphToPrompt()
     takeDialogs()
-    return JSON.stringify({ prompt: output, saved: workflow, warnings })
+    return JSON.stringify({ prompt: output, saved: workflow, overlaps: overlaps(), warnings })
   }
 
-  return { open }
+  // Shows the whole graph, and waits until messages have gone and all is painted.
+  const fitView = async () => {
+    stores.get('toast').removeAll()
+    await window.app.extensionManager.command.execute('Comfy.Canvas.FitView')
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    await frame()
+  }
+
+  return { open, fitView }
 })()
 undefined

@@ -30,7 +30,8 @@ impl Server {
                 .route("/ws", web::get().to(socket))
                 .route("/templates/index.json", web::get().to(|| async { json_reply(json!([])) }))
                 .route("/internal/folder_paths", web::get().to(|| async { json_reply(json!({})) }))
-                .route("/internal/{any:.*}", web::get().to(|| async { json_reply(json!([])) }))
+                // `/internal/files/output` has no answer: with a list, the editor would put the first file of it in the
+                // place of what the graph names.
                 .route("/user.css", web::get().to(style_sheet))
                 .service(web::scope("/api").configure(api))
                 .service(actix_files::Files::new("/", &files).index_file("index.html"))
