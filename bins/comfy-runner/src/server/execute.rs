@@ -15,7 +15,7 @@ pub async fn execute(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
-    let workflow = state.workflows.get(&id)?;
+    let workflow = state.workflow(&id).await?;
     let form = Form::read(&request, body, workflow.manifest(), &state).await?;
     let assembled = assemble(&workflow, &form.params, &form.uploads)?;
     let submission = assembled.submission(workflow.manifest(), form.params);
