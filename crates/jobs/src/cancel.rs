@@ -14,6 +14,8 @@ use crate::table::Jobs;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The first pause between two looks at ComfyUI's queue; each one is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The least pause after an interruption: a message tells of the end sooner, and a queue of thousands is a long answer.
+const PAUSE_OF_INTERRUPTED: Duration = Duration::from_millis(500);
 
 /// Why a job was not cancelled.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,7 @@ impl Jobs {
                     if !interrupted {
                         client.interrupt(prompt_id).await?;
                         interrupted = true;
+                        pause = pause.max(PAUSE_OF_INTERRUPTED);
                     }
                     self.settle(prompt_id, Standing::Running);
                 }
