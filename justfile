@@ -17,7 +17,7 @@ test-live:
     #!/usr/bin/env bash
     set -euo pipefail
     : "${COMFYUI_URL:?set it to the address of a real ComfyUI}"
-    cargo test --workspace --test live --test conformance -- --nocapture --test-threads=1
+    cargo test --workspace --test live --test crashes --test conformance -- --nocapture --test-threads=1
 
 # Formatting, clippy, docs, licences.
 lint:

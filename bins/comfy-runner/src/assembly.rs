@@ -1,6 +1,10 @@
 //! From a request's values to a graph: the one road that the API and the command line share.
 
+use std::sync::Arc;
+
+use comfy_runner_jobs::Submission;
 use comfy_runner_manifest::{Manifest, Params, ParamsError, Uploads};
+use comfy_runner_protocol::Graph;
 use comfy_runner_workflow::{AssembleError, Assembled, OutputFolder, Workflow};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -16,6 +20,36 @@ pub enum RequestError {
     Assemble(#[from] AssembleError),
 }
 
+/// What a request makes.
+pub struct Assembly {
+    /// The graph, and what is known of it.
+    pub assembled: Assembled,
+    input_files: Vec<String>,
+}
+
+impl Assembly {
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.assembled.graph
+    }
+
+    /// What is to be submitted and remembered, where the caller gave these `params`.
+    pub fn submission(self, manifest: &Manifest, params: Map<String, Value>) -> Submission {
+        Submission {
+            workflow_id: manifest.id.clone(),
+            workflow_name: manifest.name.clone(),
+            params,
+            seeds: self.assembled.seeds,
+            graph: Arc::new(self.assembled.graph),
+            result_nodes: self.assembled.result_nodes,
+            output_folder: self.assembled.output_folder.as_str().to_owned(),
+            input_files: self.input_files,
+            retry_of: None,
+            idempotency: None,
+        }
+    }
+}
+
 /// Checks a request's values and puts the graph together for a run, with fresh seeds and an output folder of its own.
 ///
 /// `uploads` are the names under which ComfyUI stored files, by input id.
@@ -23,17 +57,14 @@ pub fn assemble(
     workflow: &Workflow,
     params: &Map<String, Value>,
     uploads: &Uploads,
-) -> Result<Assembled, RequestError> {
+) -> Result<Assembly, RequestError> {
     let folder = OutputFolder::new(OffsetDateTime::now_utc(), rand::random());
     assemble_into(&folder, workflow, params, uploads)
 }
 
 /// As [`assemble`], for a graph that is only looked at: its output folder is always the same, so that the same values
 /// and seeds give the same bytes.
-pub fn assemble_for_show(
-    workflow: &Workflow,
-    params: &Map<String, Value>,
-) -> Result<Assembled, RequestError> {
+pub fn assemble_for_show(workflow: &Workflow, params: &Map<String, Value>) -> Result<Assembly, RequestError> {
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
     assemble_into(&folder, workflow, params, &Uploads::new())
 }
@@ -43,9 +74,18 @@ fn assemble_into(
     workflow: &Workflow,
     params: &Map<String, Value>,
     uploads: &Uploads,
-) -> Result<Assembled, RequestError> {
+) -> Result<Assembly, RequestError> {
     let params = Params::check(workflow.manifest(), params, uploads, &mut rand::random)?;
-    Ok(workflow.assemble(&params, folder)?)
+    let assembled = workflow.assemble(&params, folder)?;
+    Ok(Assembly { assembled, input_files: input_files(workflow.manifest(), &params) })
+}
+
+/// The files that inputs name, each once.
+fn input_files(manifest: &Manifest, params: &Params) -> Vec<String> {
+    let inputs = manifest.inputs.iter().filter(|input| input.kind.is_file());
+    let names = inputs.filter_map(|input| params.get(&input.id)?.as_str());
+    let names: indexmap::IndexSet<_> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    names.into_iter().collect()
 }
 
 /// Checks what can be checked before files have arrived, so that wrong values are refused without an upload.

@@ -118,6 +118,36 @@ pub struct Serve {
     /// Threads that answer requests
     #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+    #[command(flatten)]
+    pub records: Records,
+}
+
+/// What is remembered of jobs.
+#[derive(Debug, Args)]
+pub struct Records {
+    /// The folder for what is remembered of jobs; `:memory:` forgets it all at the end [default: comfy-runner in the
+    /// platform's data folder]
+    #[arg(long, env = "COMFY_RUNNER_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// What becomes of jobs that ComfyUI loses as it restarts: they fail, or are submitted again, once, with the same
+    /// seeds
+    #[arg(long, env = "COMFY_RUNNER_LOST_JOBS", value_enum, default_value_t = LostJobs::Fail)]
+    pub lost_jobs: LostJobs,
+    /// Forget jobs that have been over for so many days; their files stay [default: never]
+    #[arg(long, env = "COMFY_RUNNER_KEEP_DAYS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_days: Option<u32>,
+    /// Remember at most so many jobs that are over, the newest; the files of others stay [default: all]
+    #[arg(long, env = "COMFY_RUNNER_KEEP_JOBS", value_name = "N")]
+    pub keep_jobs: Option<u32>,
+}
+
+/// What becomes of jobs that ComfyUI loses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LostJobs {
+    /// Submitted again, once, with the same seeds.
+    Retry,
+    /// Ended as errors.
+    Fail,
 }
 
 /// `comfy-runner demo`

@@ -15,7 +15,10 @@ fn comfy_runner(args: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMFY")) {
         command.env_remove(name);
     }
-    command.args(args).env("COMFY_RUNNER_WORKFLOWS", fixtures().join("workflows")).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null());
+    command
+        .env("COMFY_RUNNER_WORKFLOWS", fixtures().join("workflows"))
+        .env("COMFY_RUNNER_STATE_DIR", ":memory:");
     command
 }
 

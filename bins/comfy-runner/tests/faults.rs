@@ -506,7 +506,7 @@ async fn a_caller_that_leaves_in_the_middle_leaves_no_job_that_waits_for_ever() 
     drop(caller);
     let status = api.wait(&prompt_id.unwrap()).await;
     assert_eq!(status["status"], "error", "{status}");
-    assert!(status["error"].as_str().unwrap().contains("ComfyUI no longer knows this job"), "{status}");
+    assert!(status["error"].as_str().unwrap().contains("ComfyUI does not know this job"), "{status}");
     api.stop().await;
 }
 

@@ -47,6 +47,7 @@ impl Serve {
                 "Authorization: Bearer token-that-is-a-secret",
             ])
             .env("COMFY_RUNNER_API_KEY", KEY)
+            .env("COMFY_RUNNER_STATE_DIR", ":memory:")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

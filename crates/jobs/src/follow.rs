@@ -9,7 +9,8 @@ use comfy_runner_progress::Status;
 use comfy_runner_protocol::Message;
 
 use crate::reconcile::reconcile;
-use crate::table::Jobs;
+use crate::remember::{prune, write_changes};
+use crate::table::{Handover, Jobs};
 
 /// How often is looked for jobs that have been silent.
 const TICK: Duration = Duration::from_secs(1);
@@ -17,12 +18,21 @@ const TICK: Duration = Duration::from_secs(1);
 /// Follows all jobs on the one socket of `client` until the future is dropped.
 ///
 /// Messages are applied as they come. After every loss of the connection, and for jobs of which nothing is heard, the
-/// truth is fetched from ComfyUI's queue and history: a missed message leaves no job `running` for ever.
+/// truth is fetched from ComfyUI's queue and history: a missed message leaves no job `running` for ever. What becomes of
+/// jobs is written to the store as it changes, and the store forgets what is too old.
 pub async fn follow(jobs: Jobs, client: Client) {
+    tokio::select! {
+        () = listen(jobs.clone(), client) => {}
+        () = write_changes(&jobs) => {}
+        () = prune(&jobs) => {}
+    }
+}
+
+async fn listen(jobs: Jobs, client: Client) {
     let mut events = client.events(jobs.socket_id());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let reconciler = Reconciler { jobs: jobs.clone(), client, at_work: Rc::default() };
+    let reconciler = Reconciler { jobs: jobs.clone(), client, work: Rc::default() };
     loop {
         tokio::select! {
             event = events.next() => match event {
@@ -66,6 +76,8 @@ impl Jobs {
                 let Some(prompt_id) = message.prompt_id() else { return News::Applied };
                 let closed = self.change(prompt_id, |job| {
                     job.heard = now;
+                    // Whoever speaks of a prompt has it.
+                    job.handover = Handover::Taken;
                     // An error and files may be among what was missed.
                     if job.gap && closes(&message) {
                         job.closed = true;
@@ -124,20 +136,37 @@ fn log_traceback(message: &Message) {
 struct Reconciler {
     jobs: Jobs,
     client: Client,
-    at_work: Rc<Cell<bool>>,
+    work: Rc<Cell<Work>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Work {
+    #[default]
+    None,
+    OneRound,
+    /// And another one for all jobs, as somebody asked for it meanwhile.
+    AnotherRound,
 }
 
 impl Reconciler {
     fn start(&self, all: bool) {
-        if self.at_work.replace(true) {
-            return;
+        match self.work.get() {
+            Work::None => self.work.set(Work::OneRound),
+            Work::OneRound if all => return self.work.set(Work::AnotherRound),
+            Work::OneRound | Work::AnotherRound => return,
         }
-        let (jobs, client, at_work) = (self.jobs.clone(), self.client.clone(), Rc::clone(&self.at_work));
+        let (jobs, client, work) = (self.jobs.clone(), self.client.clone(), Rc::clone(&self.work));
         actix_rt::spawn(async move {
-            if let Err(error) = reconcile(&jobs, &client, all).await {
-                tracing::warn!(%error, "cannot hold jobs against ComfyUI's queue and history; will try again");
+            let mut all = all;
+            loop {
+                if let Err(error) = reconcile(&jobs, &client, all).await {
+                    tracing::warn!(%error, "cannot hold jobs against ComfyUI's queue and history; will try again");
+                }
+                all = work.replace(Work::OneRound) == Work::AnotherRound;
+                if !all {
+                    return work.set(Work::None);
+                }
             }
-            at_work.set(false);
         });
     }
 }

@@ -4,8 +4,11 @@
 
 mod cancel;
 mod follow;
+mod lost;
 mod reconcile;
+mod record;
 mod refusal;
+mod remember;
 mod status;
 mod submit;
 mod table;
@@ -14,6 +17,6 @@ mod upload;
 pub use follow::follow;
 pub use refusal::Refusal;
 pub use status::{ResultError, StatusError};
-pub use submit::{Submission, SubmitError, Submitted};
-pub use table::{Jobs, JobsConfig};
+pub use submit::{Idempotency, Submission, SubmitError, Submitted};
+pub use table::{Jobs, JobsConfig, LostJobs};
 pub use upload::{UploadError, upload};

@@ -1,13 +1,14 @@
-//! Where a job stands, and which file is its result: from memory, or else from ComfyUI.
+//! Where a job stands, and which file is its result: from memory, or else from the store, or else from ComfyUI.
 
 use comfy_runner_client::{Client, ClientError};
 use comfy_runner_progress::{Progress, Status};
-use comfy_runner_protocol::{Graph, HistoryEntry, Media, NodeId, OutputFile};
+use comfy_runner_protocol::{Graph, HistoryEntry, Media, NodeErrors, NodeId, OutputFile};
+use comfy_runner_store::StoreError;
 use serde::Deserialize as _;
 
-use crate::reconcile::Standing;
+use crate::reconcile::{Positions, Standing};
 use crate::submit::EXTRA_DATA_KEY;
-use crate::table::{Job, Jobs};
+use crate::table::{Handover, Job, Jobs};
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum StatusError {
     /// The job is not in memory, and ComfyUI cannot be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The job is not in memory, and the store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why there is no result.
@@ -62,7 +66,7 @@ impl Jobs {
         .await?
     }
 
-    /// Looks at a job, which is fetched from ComfyUI when it is not in memory.
+    /// Looks at a job, which is fetched from the store or from ComfyUI when it is not in memory.
     async fn look<T>(
         &self,
         client: &Client,
@@ -78,36 +82,57 @@ impl Jobs {
         once(&progress, self.now()).ok_or_else(|| StatusError::Unknown(prompt_id.to_owned()))
     }
 
-    /// Finds a job in ComfyUI's queue and history: one from before our start, or so old that we forgot it.
+    /// Finds a job in the store, or in ComfyUI's queue and history: one from before our start, or so old that we forgot
+    /// it, or one that another server has submitted.
     async fn recall(&self, client: &Client, prompt_id: &str) -> Result<Progress, StatusError> {
         let unknown = || StatusError::Unknown(prompt_id.to_owned());
         if !may_be_an_id(prompt_id) {
             return Err(unknown());
         }
+        if let Some(record) = self.store().get(prompt_id).await?
+            && record.summary.outcome.status.is_over()
+        {
+            let job = Job::of(&record, Handover::Taken, self.now());
+            let progress = job.progress.clone();
+            self.remember(job);
+            return Ok(progress);
+        }
         let queue = client.queue().await?;
         let mut progress = Progress::new(prompt_id, &Graph::default(), None);
-        match Standing::look_up(client, &queue, prompt_id).await? {
+        match Standing::look_up(client, &Positions::of(&queue), prompt_id).await? {
             Standing::Pending => {}
             Standing::Running => {
                 progress.started();
             }
             Standing::Ended(entry) => {
                 progress = ended(prompt_id, &entry);
-                self.remember(progress.clone());
+                self.remember(of_history(progress.clone(), self.now()));
             }
             Standing::Unknown => return Err(unknown()),
         }
         Ok(progress)
     }
 
-    /// Keeps a job that is over, so that the next poll need not ask ComfyUI.
-    fn remember(&self, over: Progress) {
-        let prompt_id = over.prompt_id().to_owned();
-        let pending = Progress::new(&prompt_id, &Graph::default(), None);
-        let job = Job { progress: pending, accepted: true, gap: false, closed: false, heard: self.now() };
-        let mut table = self.table();
-        table.insert(job);
-        table.change(&prompt_id, self.config().keep_ended, |job| job.progress = over);
+    /// Keeps a job that is over, so that the next poll need not ask anybody.
+    fn remember(&self, over: Job) {
+        self.table().insert_ended(over, self.config().keep_ended);
+    }
+}
+
+/// A job that only ComfyUI's history knows.
+fn of_history(progress: Progress, now: std::time::Duration) -> Job {
+    Job {
+        progress,
+        handover: Handover::Taken,
+        gap: false,
+        closed: false,
+        heard: now,
+        recorded: false,
+        queued_at: 0,
+        started_at: None,
+        finished_at: None,
+        warnings: Vec::new(),
+        node_errors: NodeErrors::new(),
     }
 }
 

@@ -1,18 +1,20 @@
 //! Handing a graph to ComfyUI.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_client::{Client, ClientError};
-use comfy_runner_progress::Progress;
+use comfy_runner_progress::Status;
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{Graph, NodeErrors, NodeId, PromptAccepted, PromptRequest};
+use comfy_runner_store::{Created, Outcome, Record, StoreError, Summary};
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::reconcile::Standing;
+use crate::reconcile::{Positions, Standing};
 use crate::refusal::{Refusal, warnings, without_tracebacks};
-use crate::table::{Job, Jobs};
+use crate::table::{Handover, Job, Jobs, wall_clock};
 
 /// The key of our part in a prompt's `extra_data`, which ComfyUI's history gives back.
 pub(crate) const EXTRA_DATA_KEY: &str = "comfy_runner";
@@ -20,17 +22,38 @@ pub(crate) const EXTRA_DATA_KEY: &str = "comfy_runner";
 /// How long ComfyUI may take to say whether it has a prompt, after it has already failed to say that it took it.
 const SECOND_LOOK: Duration = Duration::from_secs(5);
 
-/// What is to run.
-#[derive(Debug)]
-pub struct Submission<'a> {
+/// What is to run, and what is to be remembered of it.
+#[derive(Debug, Clone)]
+pub struct Submission {
     /// The workflow that the graph was made from.
-    pub workflow_id: &'a str,
+    pub workflow_id: String,
+    /// What people call it.
+    pub workflow_name: String,
+    /// The parameters as the caller gave them.
+    pub params: Map<String, Value>,
+    /// The seeds that the graph was made with.
+    pub seeds: IndexMap<String, u64>,
     /// The graph.
-    pub graph: &'a Graph,
+    pub graph: Arc<Graph>,
     /// The nodes whose files are the result; none leaves the choice to us.
-    pub result_nodes: &'a [NodeId],
-    /// The seeds that the graph was made with, for the reply.
-    pub seeds: &'a IndexMap<String, u64>,
+    pub result_nodes: Vec<NodeId>,
+    /// The job's folder below ComfyUI's output folder.
+    pub output_folder: String,
+    /// The files that the graph reads, as ComfyUI's input folder names them.
+    pub input_files: Vec<String>,
+    /// The job that this one repeats.
+    pub retry_of: Option<String>,
+    /// What makes a repeated request known.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What makes a repeated request known.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The caller's key.
+    pub key: String,
+    /// A digest of what came with the key.
+    pub digest: String,
 }
 
 /// A job that ComfyUI took: serialised, the contract's reply to `execute`.
@@ -42,6 +65,9 @@ pub struct Submitted {
     pub client_id: String,
     /// What each seed input was resolved to.
     pub seeds: IndexMap<String, u64>,
+    /// The job that this one repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
     /// One sentence for each part of the graph that ComfyUI will not run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -50,30 +76,53 @@ pub struct Submitted {
     pub node_errors: NodeErrors,
 }
 
-/// Why ComfyUI has no such job.
+/// Why there is no such job, or why nobody knows whether there is.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// ComfyUI refuses the graph.
     #[error("{}", .0.detail)]
     Refused(Refusal),
-    /// ComfyUI cannot be reached, or does not answer as it should.
+    /// ComfyUI cannot be reached, or does not answer as it should. It has not got the job.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The prompt was sent, and nobody knows whether it arrived. The job stays, and its status will say.
+    #[error("{error}; it may have taken the job all the same: the status of \"{prompt_id}\" will tell")]
+    Undecided {
+        /// The job's id.
+        prompt_id: String,
+        /// What happened.
+        error: ClientError,
+    },
+    /// The job cannot be written down. Nothing was sent to ComfyUI.
+    #[error("the job was not submitted, as it cannot be recorded: {0}")]
+    Store(#[from] StoreError),
+    /// The idempotency key came with another request before.
+    #[error(
+        "the idempotency key belongs to another request, the one of job \"{prompt_id}\": send the same parameters and \
+         files, or another key"
+    )]
+    KeyReused {
+        /// The job of that request.
+        prompt_id: String,
+    },
+    /// The request with this key is being worked on.
+    #[error("the request with this idempotency key is being worked on: send it again in a moment")]
+    KeyBusy,
 }
 
-/// A submission that is under way. Whoever waits for it may leave in the middle; then nobody knows whether ComfyUI took
+/// A job that is being handed over. Whoever waits for it may leave in the middle; then nobody knows whether ComfyUI took
 /// the prompt, and its queue and history must say.
-struct Undecided<'a> {
+pub(crate) struct UnderWay<'a> {
     jobs: &'a Jobs,
-    prompt_id: &'a str,
+    prompt_id: String,
 }
 
-impl Drop for Undecided<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let now = self.jobs.now();
-        self.jobs.change(self.prompt_id, |job| {
-            if !job.accepted {
-                job.accepted = true;
+        self.jobs.change(&self.prompt_id, |job| {
+            if job.handover == Handover::UnderWay {
+                job.handover = Handover::Undecided(now);
                 job.gap = true;
                 job.heard = now;
             }
@@ -81,97 +130,229 @@ impl Drop for Undecided<'_> {
     }
 }
 
+/// What came of sending a prompt, where it was not taken.
+enum NotTaken {
+    Refused(Refusal),
+    /// ComfyUI has not got it.
+    Failed(ClientError),
+    /// Nobody knows.
+    Undecided(ClientError),
+}
+
 impl Jobs {
-    /// Hands a graph to ComfyUI. The job is known before ComfyUI hears of it, so that no event comes too early.
-    pub async fn submit(
-        &self,
-        client: &Client,
-        submission: Submission<'_>,
-    ) -> Result<Submitted, SubmitError> {
-        let prompt_id = uuid::Uuid::new_v4().to_string();
-        let client_id = uuid::Uuid::new_v4().simple().to_string();
-        let graph = submission.graph;
-        let progress =
-            Progress::new(&prompt_id, graph, None).with_result_nodes(submission.result_nodes.to_vec());
-        // Read before the prompt is sent: a socket that opens later may have missed its first messages.
-        let gap = !self.is_connected();
-        self.table().insert(Job { progress, accepted: false, gap, closed: false, heard: self.now() });
-        let _undecided = Undecided { jobs: self, prompt_id: &prompt_id };
-        let accepted = match self.prompt(client, &prompt_id, &submission).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                self.table().remove(&prompt_id);
-                return Err(error);
+    /// Hands a graph to ComfyUI. The job is recorded, and known here, before ComfyUI hears of it: no crash loses it, and
+    /// no event comes too early.
+    pub async fn submit(&self, client: &Client, submission: Submission) -> Result<Submitted, SubmitError> {
+        let record = submission.into_record();
+        match self.admit(&record).await? {
+            (Created::New, under_way) => {
+                let submitted = self.hand_over(client, &record, under_way).await;
+                if let Err(error) = &submitted {
+                    self.withdraw_after(&record, error).await;
+                }
+                submitted
             }
-        };
-        self.accepted(&prompt_id, &accepted, graph);
-        let node_errors = without_tracebacks(accepted.node_errors);
-        let warnings = warnings(&node_errors, graph);
-        tracing::info!(
-            prompt_id = accepted.prompt_id,
-            workflow = submission.workflow_id,
-            nodes = graph.len(),
-            warnings = warnings.len(),
-            "submitted"
-        );
-        let seeds = submission.seeds.clone();
-        Ok(Submitted { prompt_id: accepted.prompt_id, client_id, seeds, warnings, node_errors })
+            (Created::Known(known) | Created::Repeated(known), _) => self.same_again(*known, &record),
+        }
     }
 
-    async fn prompt(
+    /// Writes a job down, here and in the store.
+    pub(crate) async fn admit(&self, record: &Record) -> Result<(Created, UnderWay<'_>), StoreError> {
+        // Read before the prompt is sent: a socket that opens later may have missed its first messages.
+        let gap = !self.is_connected();
+        let prompt_id = &record.summary.prompt_id;
+        self.table().insert(Job { gap, ..Job::of(record, Handover::UnderWay, self.now()) });
+        let under_way = UnderWay { jobs: self, prompt_id: prompt_id.clone() };
+        let created = self.store().create(record.clone()).await;
+        if !matches!(created, Ok(Created::New)) {
+            self.table().remove(prompt_id);
+        }
+        Ok((created?, under_way))
+    }
+
+    /// Marks a job as one that is being handed over.
+    pub(crate) fn under_way(&self, prompt_id: &str) -> UnderWay<'_> {
+        self.change(prompt_id, |job| job.handover = Handover::UnderWay);
+        UnderWay { jobs: self, prompt_id: prompt_id.to_owned() }
+    }
+
+    /// Sends the prompt of a job that was admitted.
+    pub(crate) async fn hand_over(
         &self,
         client: &Client,
-        prompt_id: &str,
-        submission: &Submission<'_>,
-    ) -> Result<PromptAccepted, SubmitError> {
-        let ours = json!({"workflow_id": submission.workflow_id, "result_nodes": submission.result_nodes});
+        record: &Record,
+        under_way: UnderWay<'_>,
+    ) -> Result<Submitted, SubmitError> {
+        let (summary, graph) = (&record.summary, &*record.graph);
+        let accepted = match self.prompt(client, record).await {
+            Ok(accepted) => accepted,
+            Err(NotTaken::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
+            Err(NotTaken::Failed(error)) => return Err(error.into()),
+            Err(NotTaken::Undecided(error)) => {
+                return Err(SubmitError::Undecided { prompt_id: summary.prompt_id.clone(), error });
+            }
+        };
+        let prompt_id = accepted.prompt_id;
+        if prompt_id != summary.prompt_id {
+            self.rename(record, &prompt_id).await;
+        }
+        let node_errors = without_tracebacks(accepted.node_errors);
+        let warnings = warnings(&node_errors, graph);
+        self.change(&prompt_id, |job| {
+            job.handover = Handover::Taken;
+            job.warnings.clone_from(&warnings);
+            job.node_errors.clone_from(&node_errors);
+        });
+        drop(under_way);
+        tracing::info!(
+            prompt_id,
+            workflow = summary.workflow_id,
+            nodes = graph.len(),
+            warnings = warnings.len(),
+            retry_of = summary.retry_of,
+            "submitted"
+        );
+        Ok(Submitted {
+            prompt_id,
+            client_id: summary.client_id.clone(),
+            seeds: record.seeds.clone(),
+            retry_of: summary.retry_of.clone(),
+            warnings,
+            node_errors,
+        })
+    }
+
+    async fn prompt(&self, client: &Client, record: &Record) -> Result<PromptAccepted, NotTaken> {
+        let prompt_id = &record.summary.prompt_id;
+        let ours = json!({"workflow_id": record.summary.workflow_id, "result_nodes": record.result_nodes});
         let extra_data = ExtraData::from_iter([(EXTRA_DATA_KEY.to_owned(), ours)]);
         let request = PromptRequest {
-            prompt: submission.graph,
+            prompt: &record.graph,
             client_id: self.socket_id(),
             prompt_id,
             extra_data: Some(&extra_data),
         };
-        match client.prompt(&request).await {
-            Ok(accepted) => Ok(accepted),
+        let error = match client.prompt(&request).await {
+            Ok(accepted) => return Ok(accepted),
             Err(comfy_runner_client::SubmitError::Refused(refused)) => {
-                Err(SubmitError::Refused(Refusal::new(refused, submission.graph)))
+                return Err(NotTaken::Refused(Refusal::new(refused, &record.graph)));
             }
-            Err(comfy_runner_client::SubmitError::Client(error)) if error.is_unreachable() => {
-                Err(error.into())
-            }
-            Err(comfy_runner_client::SubmitError::Client(error)) => {
-                // The prompt may have arrived although the reply did not: a job that runs must not be reported as
-                // refused, or somebody pays for it twice.
-                let patience = SECOND_LOOK.min(client.config().timeouts.reply);
-                match self.is_known(&client.with_reply_timeout(patience), prompt_id).await {
-                    Ok(true) => Ok(PromptAccepted {
-                        prompt_id: prompt_id.to_owned(),
-                        number: 0.0,
-                        node_errors: NodeErrors::new(),
-                    }),
-                    Ok(false) | Err(_) => Err(error.into()),
-                }
-            }
+            Err(comfy_runner_client::SubmitError::Client(error)) => error,
+        };
+        if error.is_unreachable() {
+            return Err(NotTaken::Failed(error));
+        }
+        // The prompt may have arrived although the reply did not: a job that runs must not be reported as refused, or
+        // somebody pays for it twice.
+        let patience = SECOND_LOOK.min(client.config().timeouts.reply);
+        match self.is_known(&client.with_reply_timeout(patience), prompt_id).await {
+            Ok(true) => Ok(PromptAccepted {
+                prompt_id: prompt_id.clone(),
+                number: 0.0,
+                node_errors: NodeErrors::new(),
+            }),
+            // It answered, and does not have it.
+            Ok(false) if has_decided(&error) => Err(NotTaken::Failed(error)),
+            Ok(false) | Err(_) => Err(NotTaken::Undecided(error)),
         }
     }
 
     async fn is_known(&self, client: &Client, prompt_id: &str) -> Result<bool, ClientError> {
         let queue = client.queue().await?;
-        Ok(!matches!(Standing::look_up(client, &queue, prompt_id).await?, Standing::Unknown))
+        let standing = Standing::look_up(client, &Positions::of(&queue), prompt_id).await?;
+        Ok(!matches!(standing, Standing::Unknown))
     }
 
-    /// ComfyUI took the prompt. One that is too old to take an id of ours has given it its own.
-    fn accepted(&self, prompt_id: &str, accepted: &PromptAccepted, graph: &Graph) {
-        let mut table = self.table();
-        let Some(mut job) = table.remove(prompt_id) else { return };
-        job.accepted = true;
-        if accepted.prompt_id != prompt_id {
-            let results = job.progress.result_nodes().to_vec();
-            job.progress = Progress::new(&accepted.prompt_id, graph, None).with_result_nodes(results);
-            // Its first events may have come before we knew the id.
-            job.gap = true;
+    /// Takes a job back that ComfyUI has not got, as this error says. What cannot be taken back has failed.
+    pub(crate) async fn withdraw_after(&self, record: &Record, error: &SubmitError) {
+        if !matches!(error, SubmitError::Refused(_) | SubmitError::Client(_)) {
+            return;
         }
-        table.insert(job);
+        let prompt_id = &record.summary.prompt_id;
+        match self.store().withdraw(prompt_id).await {
+            Ok(_) => {
+                self.table().remove(prompt_id);
+            }
+            Err(failure) => {
+                tracing::error!(error = %failure, prompt_id, "a job that ComfyUI has not taken cannot be taken back");
+                self.change(prompt_id, |job| {
+                    job.gap = false;
+                    job.progress.failed(error.to_string())
+                });
+            }
+        }
     }
+
+    /// A ComfyUI that is too old to take an id of ours has given the prompt its own.
+    async fn rename(&self, record: &Record, to: &str) {
+        let prompt_id = &record.summary.prompt_id;
+        if let Err(error) = self.store().rename(prompt_id, to).await {
+            tracing::error!(%error, prompt_id, to, "ComfyUI's own id for a job cannot be recorded");
+        }
+        let mut renamed = record.clone();
+        to.clone_into(&mut renamed.summary.prompt_id);
+        let mut table = self.table();
+        table.remove(prompt_id);
+        // Its first events may have come before we knew the id.
+        table.insert(Job { gap: true, ..Job::of(&renamed, Handover::UnderWay, self.now()) });
+    }
+
+    /// The answer to a request that came before, with the same idempotency key.
+    fn same_again(&self, known: Record, record: &Record) -> Result<Submitted, SubmitError> {
+        let Summary { prompt_id, client_id, retry_of, outcome, .. } = known.summary;
+        if known.request_digest != record.request_digest {
+            return Err(SubmitError::KeyReused { prompt_id });
+        }
+        let taken = self.table().get(&prompt_id).is_some_and(Job::is_taken);
+        if outcome.status == Status::Pending && !outcome.accepted && !taken {
+            return Err(SubmitError::KeyBusy);
+        }
+        let Outcome { warnings, node_errors, .. } = outcome;
+        Ok(Submitted { prompt_id, client_id, seeds: known.seeds, retry_of, warnings, node_errors })
+    }
+}
+
+/// Whether this answer means that ComfyUI is done with the prompt. A proxy that gives up, or a line that breaks, says
+/// nothing of what it will still do.
+fn has_decided(error: &ClientError) -> bool {
+    match error {
+        ClientError::Status { status, .. } => !matches!(status, 408 | 502..=504),
+        ClientError::Unreadable { .. } | ClientError::TooLarge { .. } => true,
+        _ => false,
+    }
+}
+
+impl Submission {
+    fn into_record(self) -> Record {
+        let (idempotency_key, request_digest) =
+            self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();
+        Record {
+            summary: Summary {
+                prompt_id: new_prompt_id(),
+                client_id: new_client_id(),
+                workflow_id: self.workflow_id,
+                workflow_name: self.workflow_name,
+                output_folder: self.output_folder,
+                retry_of: self.retry_of,
+                automatic: false,
+                queued_at: wall_clock(),
+                outcome: Outcome::default(),
+            },
+            params: self.params,
+            seeds: self.seeds,
+            input_files: self.input_files,
+            result_nodes: self.result_nodes,
+            graph: self.graph,
+            idempotency_key,
+            request_digest,
+        }
+    }
+}
+
+pub(crate) fn new_prompt_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn new_client_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }

@@ -5,21 +5,47 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use comfy_runner_progress::Progress;
+use comfy_runner_progress::{Progress, Status};
+use comfy_runner_protocol::NodeErrors;
+use comfy_runner_store::{Outcome, Store};
 use indexmap::IndexMap;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 /// How jobs are followed and how many are remembered.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
     /// After so long without a message about it, an open job is held against ComfyUI's queue and history.
     pub silence: Duration,
-    /// As many jobs that are over are kept in memory; ComfyUI's history answers for older ones.
+    /// As many jobs that are over are kept in memory; the store answers for older ones.
     pub keep_ended: usize,
+    /// What becomes of a job that ComfyUI took and does not know any more.
+    pub lost_jobs: LostJobs,
+    /// The store forgets jobs that have been over for so long; `None` keeps them.
+    pub keep_for: Option<Duration>,
+    /// The store keeps so many jobs that are over, the newest; `None` keeps all.
+    pub keep_recorded: Option<u32>,
+}
+
+/// What becomes of a job that ComfyUI took and does not know any more: it restarted, and dropped its queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LostJobs {
+    /// It ends as an error that says so.
+    #[default]
+    Fail,
+    /// It ends as an error that says so, and its graph is submitted again under a new id, once.
+    Retry,
 }
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        Self { silence: Duration::from_secs(5), keep_ended: 1000 }
+        Self {
+            silence: Duration::from_secs(5),
+            keep_ended: 1000,
+            lost_jobs: LostJobs::Fail,
+            keep_for: None,
+            keep_recorded: None,
+        }
     }
 }
 
@@ -33,8 +59,8 @@ struct Shared {
     config: JobsConfig,
     /// Times are counted from here.
     origin: Instant,
-    /// The client id of our one socket, under which all prompts are submitted.
-    socket_id: String,
+    /// What outlives this process.
+    store: Arc<dyn Store>,
     /// Whether that socket is open, as far as we have heard.
     connected: AtomicBool,
     /// Held for moments only, never across an await.
@@ -45,38 +71,87 @@ struct Shared {
 pub(crate) struct Job {
     /// Where it stands.
     pub progress: Progress,
-    /// Whether ComfyUI has said that it took the prompt. Until then it may well not know it.
-    pub accepted: bool,
+    /// Whether ComfyUI has it.
+    pub handover: Handover,
     /// Whether messages may have been missed since it was submitted: what came is then held against the history.
     pub gap: bool,
     /// Whether ComfyUI has closed it across such a gap: only the history knows how it ended.
     pub closed: bool,
     /// When the last message about it came.
     pub heard: Duration,
+    /// Whether the store has a record of it.
+    pub recorded: bool,
+    /// When it was taken, in milliseconds since 1970 like the times below.
+    pub queued_at: i64,
+    /// When it was first seen to run.
+    pub started_at: Option<i64>,
+    /// When it was over.
+    pub finished_at: Option<i64>,
+    /// One sentence for each part of the graph that ComfyUI does not run.
+    pub warnings: Vec<String>,
+    /// ComfyUI's own words about those parts.
+    pub node_errors: NodeErrors,
+}
+
+/// Whether ComfyUI has a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handover {
+    /// Somebody is handing it over; ComfyUI may well not know it yet.
+    UnderWay,
+    /// It was sent at this time, and nobody knows whether it arrived: queue and history must say.
+    Undecided(Duration),
+    /// A process that is gone has written it down, and perhaps sent it; we looked at this time first.
+    Inherited(Duration),
+    /// ComfyUI took it.
+    Taken,
 }
 
 #[derive(Default)]
 pub(crate) struct Table {
     jobs: IndexMap<String, Job>,
     ended: VecDeque<String>,
+    /// Jobs of which the store does not know the latest, and which change it was.
+    unwritten: IndexMap<String, u64>,
+    changes: u64,
+    news: Arc<Notify>,
+}
+
+/// What makes a job worth writing down again when it changes.
+type Stamp = (Status, bool, Option<u64>);
+
+impl Job {
+    fn stamp(&self) -> Stamp {
+        let status = self.progress.status();
+        // Of a job that is over only the history has news.
+        (status, self.is_taken(), status.is_over().then(|| self.progress.revision()))
+    }
+
+    pub fn is_taken(&self) -> bool {
+        self.handover == Handover::Taken
+    }
 }
 
 impl Jobs {
-    /// No jobs yet.
-    pub fn new(config: JobsConfig) -> Self {
+    /// No jobs yet; [`Jobs::load`] brings those of an earlier process.
+    pub fn new(config: JobsConfig, store: Arc<dyn Store>) -> Self {
         let shared = Shared {
             config,
             origin: Instant::now(),
-            socket_id: uuid::Uuid::new_v4().simple().to_string(),
+            store,
             connected: AtomicBool::new(false),
             table: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// The client id of the one socket on which ComfyUI tells of all our jobs.
+    /// The client id of the one socket on which ComfyUI tells of all our jobs. It is the store's, so that we hear of the
+    /// jobs of a process before us.
     pub fn socket_id(&self) -> &str {
-        &self.shared.socket_id
+        self.shared.store.identity()
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.shared.store
     }
 
     pub(crate) fn config(&self) -> &JobsConfig {
@@ -104,7 +179,7 @@ impl Jobs {
 
     /// Changes a job that is known here, and forgets the oldest of those that are over when there are too many.
     pub(crate) fn change<T>(&self, prompt_id: &str, change: impl FnOnce(&mut Job) -> T) -> Option<T> {
-        self.table().change(prompt_id, self.config().keep_ended, change)
+        self.table().change(prompt_id, self.config().keep_ended, wall_clock(), change)
     }
 
     /// What `look` makes of this job's progress; `None` for a job that is not known here.
@@ -119,12 +194,27 @@ impl Jobs {
     }
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn wall_clock() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
 impl Table {
     pub fn insert(&mut self, job: Job) {
         self.jobs.insert(job.progress.prompt_id().to_owned(), job);
     }
 
+    /// Takes in a job that is over and of which the store needs no word.
+    pub fn insert_ended(&mut self, job: Job, keep_ended: usize) {
+        let prompt_id = job.progress.prompt_id().to_owned();
+        if self.jobs.insert(prompt_id.clone(), job).is_none() {
+            self.ended.push_back(prompt_id);
+        }
+        self.forget_ended(keep_ended);
+    }
+
     pub fn remove(&mut self, prompt_id: &str) -> Option<Job> {
+        self.unwritten.swap_remove(prompt_id);
         self.jobs.swap_remove(prompt_id)
     }
 
@@ -146,47 +236,106 @@ impl Table {
         &mut self,
         prompt_id: &str,
         keep_ended: usize,
+        now: i64,
         change: impl FnOnce(&mut Job) -> T,
     ) -> Option<T> {
         let job = self.jobs.get_mut(prompt_id)?;
-        let was_over = job.progress.status().is_over();
+        let before = job.stamp();
         let result = change(job);
-        if !was_over && job.progress.status().is_over() {
+        let after = job.stamp();
+        if after == before {
+            return Some(result);
+        }
+        if after.0 == Status::Running {
+            job.started_at.get_or_insert(now);
+        }
+        if after.0.is_over() {
+            job.finished_at.get_or_insert(now);
+        }
+        if job.recorded {
+            self.changes += 1;
+            self.unwritten.insert(prompt_id.to_owned(), self.changes);
+            self.news.notify_one();
+        }
+        if !before.0.is_over() && after.0.is_over() {
             // A thousand last previews would be most of our memory, and the results say more.
             job.progress.take_picture();
             self.ended.push_back(prompt_id.to_owned());
-            while self.ended.len() > keep_ended {
-                let oldest = self.ended.pop_front().unwrap_or_default();
-                self.jobs.swap_remove(&oldest);
-            }
+            self.forget_ended(keep_ended);
         }
         Some(result)
+    }
+
+    /// Forgets the oldest jobs that are over, but none of which the store does not know the end yet.
+    fn forget_ended(&mut self, keep: usize) {
+        while self.ended.len() > keep
+            && self.ended.front().is_some_and(|oldest| !self.unwritten.contains_key(oldest))
+        {
+            let oldest = self.ended.pop_front().unwrap_or_default();
+            self.jobs.swap_remove(&oldest);
+        }
+    }
+
+    /// Some of the jobs of which the store does not know the latest: which change it is, and what to write.
+    pub fn unwritten(&self, at_most: usize) -> Vec<(u64, String, Outcome)> {
+        let jobs = self.unwritten.iter().take(at_most);
+        jobs.filter_map(|(id, change)| Some((*change, id.clone(), self.jobs.get(id)?.outcome()))).collect()
+    }
+
+    /// The store knows of this change. If there was none since, that is all.
+    pub fn written(&mut self, prompt_id: &str, change: u64) {
+        if self.unwritten.get(prompt_id) == Some(&change) {
+            self.unwritten.swap_remove(prompt_id);
+        }
+    }
+
+    /// Wakes whoever writes to the store.
+    pub fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use comfy_runner_progress::Status;
     use comfy_runner_protocol::Graph;
+    use comfy_runner_store::Sqlite;
     use serde_json::json;
 
     use super::*;
 
-    /// Jobs of one node each, all of which ComfyUI has accepted.
-    pub fn jobs(prompt_ids: &[&str], keep_ended: usize) -> Jobs {
-        let jobs = Jobs::new(JobsConfig { keep_ended, ..JobsConfig::default() });
+    /// A job of one node that ComfyUI has taken.
+    pub fn job(prompt_id: &str) -> Job {
         let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
+        Job {
+            progress: Progress::new(prompt_id, &graph, None),
+            handover: Handover::Taken,
+            gap: false,
+            closed: false,
+            heard: Duration::ZERO,
+            recorded: true,
+            queued_at: 0,
+            started_at: None,
+            finished_at: None,
+            warnings: Vec::new(),
+            node_errors: NodeErrors::new(),
+        }
+    }
+
+    /// Such jobs, and a store in memory that has not heard of them.
+    pub fn jobs(prompt_ids: &[&str], keep_ended: usize) -> Jobs {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        let jobs = Jobs::new(JobsConfig { keep_ended, ..JobsConfig::default() }, store);
         for prompt_id in prompt_ids {
-            let progress = Progress::new(prompt_id, &graph, None);
-            jobs.table().insert(Job {
-                progress,
-                accepted: true,
-                gap: false,
-                closed: false,
-                heard: Duration::ZERO,
-            });
+            jobs.table().insert(job(prompt_id));
         }
         jobs
+    }
+
+    fn write_all(jobs: &Jobs) {
+        let mut table = jobs.table();
+        for (change, id, _) in table.unwritten(usize::MAX) {
+            table.written(&id, change);
+        }
     }
 
     pub fn status(jobs: &Jobs, prompt_id: &str) -> Option<Status> {
@@ -198,6 +347,7 @@ pub(crate) mod tests {
         let jobs = jobs(&["open", "a", "b", "c"], 2);
         for over in ["a", "b", "c"] {
             jobs.change(over, |job| job.progress.cancelled());
+            write_all(&jobs);
         }
         assert_eq!(status(&jobs, "a"), None);
         assert_eq!(status(&jobs, "c"), Some(Status::Cancelled));
@@ -214,5 +364,36 @@ pub(crate) mod tests {
         assert_eq!(jobs.table().open().count(), 1);
         jobs.change("a", |job| job.gap = false);
         assert_eq!(jobs.table().open().count(), 0);
+    }
+
+    #[test]
+    fn no_job_is_forgotten_before_the_store_knows_its_end() {
+        let jobs = jobs(&["a", "b", "c"], 1);
+        for over in ["a", "b"] {
+            jobs.change(over, |job| job.progress.cancelled());
+        }
+        assert_eq!(status(&jobs, "a"), Some(Status::Cancelled));
+        write_all(&jobs);
+        jobs.change("c", |job| job.progress.cancelled());
+        assert_eq!((status(&jobs, "a"), status(&jobs, "b")), (None, None));
+        assert_eq!(status(&jobs, "c"), Some(Status::Cancelled));
+    }
+
+    #[test]
+    fn a_job_is_written_when_its_status_changes_and_again_when_it_changed_meanwhile() {
+        let jobs = jobs(&["a"], 10);
+        let unwritten = || jobs.table().unwritten(10);
+        jobs.change("a", |job| job.heard = Duration::from_secs(1));
+        assert!(unwritten().is_empty());
+        jobs.change("a", |job| job.progress.started());
+        let [(first, _, running)] = &unwritten()[..] else { panic!("one job") };
+        assert_eq!((running.status, running.started_at.is_some()), (Status::Running, true));
+        jobs.change("a", |job| job.progress.failed("it broke"));
+        jobs.table().written("a", *first);
+        let [(second, _, failed)] = &unwritten()[..] else { panic!("one job") };
+        assert_eq!((failed.status, failed.error.as_deref()), (Status::Error, Some("it broke")));
+        assert!(failed.finished_at.is_some());
+        jobs.table().written("a", *second);
+        assert!(unwritten().is_empty());
     }
 }

@@ -47,6 +47,12 @@ impl Outputs {
         self.files.insert(key, files.clone()).as_ref() != Some(&files)
     }
 
+    /// Takes the files of a node as they were once reported.
+    pub(crate) fn put(&mut self, node: &str, stands_for: Option<Position>, files: &[OutputFile]) {
+        let files = files.iter().map(|file| ReportedFile { media: file.media(), file: file.clone() });
+        self.files.insert((stands_for.unwrap_or(Position::MAX), node.to_owned()), files.collect());
+    }
+
     /// The files by node.
     pub(crate) fn by_node<'a>(&'a self, outline: &'a Outline) -> IndexMap<&'a str, NodeFiles<'a>> {
         let mut nodes: IndexMap<&str, NodeFiles> = IndexMap::new();

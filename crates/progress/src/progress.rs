@@ -266,6 +266,23 @@ impl Progress {
         self.end_if_open(Status::Error, Some(reason.into()))
     }
 
+    /// Puts a job that is over where a record says that it is: how it ended, why it failed, and the files it made, by
+    /// node.
+    pub fn restore<'a>(
+        &mut self,
+        status: Status,
+        error: Option<String>,
+        files: impl IntoIterator<Item = (&'a str, &'a [OutputFile])>,
+    ) {
+        self.outputs = Outputs::default();
+        for (node, files) in files {
+            let at = self.locate(node, None);
+            self.outputs.put(node, at, files);
+        }
+        self.end(status, error);
+        self.revision += 1;
+    }
+
     /// Says that the job runs, as the queue does when no message has said so yet. Says whether that is news.
     pub fn started(&mut self) -> bool {
         let news = self.status == Status::Pending;

@@ -178,3 +178,22 @@ fn an_empty_graph_is_no_reason_to_divide_by_zero() {
     let now = running(&progress, seconds(0));
     assert_eq!((now.effective_total, now.total_nodes, now.percent), (1, 0, 0));
 }
+
+#[test]
+fn a_job_restored_from_a_record_looks_as_it_did_when_it_ended() {
+    let mut ended = Progress::new("p", &graph(), None).with_result_nodes(vec!["4".into()]);
+    for (node, name) in [("2", "first.png"), ("4", "second.png"), ("9", "of a node nobody knows.mp4")] {
+        let output = json!({"images": [{"filename": name, "subfolder": "s", "type": "output"}]});
+        ended.apply(&message("executed", json!({"node": node, "output": output})), seconds(1));
+    }
+    ended.apply(&message("execution_success", json!({})), seconds(2));
+    let files: Vec<(String, Vec<_>)> = ended
+        .node_outputs()
+        .into_iter()
+        .map(|(id, node)| (id.to_owned(), node.items.into_iter().map(|item| item.file.clone()).collect()))
+        .collect();
+    let mut restored = Progress::new("p", &graph(), None).with_result_nodes(vec!["4".into()]);
+    restored.restore(ended.status(), None, files.iter().map(|(id, files)| (&**id, &**files)));
+    assert_eq!(restored.snapshot(seconds(0)), ended.snapshot(seconds(2)));
+    assert_eq!(restored.node_outputs(), ended.node_outputs());
+}

@@ -31,7 +31,15 @@ impl Process {
         log: &Path,
     ) -> anyhow::Result<(Self, Address)> {
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--comfyui", &format!("http://{comfyui}")]);
+        command.args([
+            "serve",
+            "--state-dir",
+            ":memory:",
+            "--listen",
+            "127.0.0.1:0",
+            "--comfyui",
+            &format!("http://{comfyui}"),
+        ]);
         command.arg("--workflows").arg(library.path());
         let (process, address) = Self::start(command, log, "address=").await?;
         Connection::open(&address).await?.exchange(&address.get("/ready")).await?;

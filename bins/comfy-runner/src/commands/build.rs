@@ -9,6 +9,6 @@ use crate::cli::Build;
 pub fn build(options: Build) -> anyhow::Result<ExitCode> {
     let (workflow, params) = request::read(&options.request)?;
     let assembled = assemble_for_show(&workflow, &params)?;
-    println!("{}", assembled.graph);
+    println!("{}", assembled.graph());
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use comfy_runner_client::{Config, Endpoint};
+use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
+use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
 use serde_json::{Value, json};
 
@@ -34,6 +36,8 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         max_upload: 100 << 20,
         workers: Some(2),
         comfyui: Config::new(simulator.url().parse::<Endpoint>()?),
+        jobs: JobsConfig::default(),
+        store: Arc::new(Sqlite::in_memory()?),
     };
     block_on(async {
         let workflows = Arc::new(Workflows::open(workflows.path())?);

@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use anyhow::{Context as _, bail};
 use comfy_runner_client::Client;
-use comfy_runner_jobs::{Jobs, JobsConfig, Submission, follow, upload};
+use comfy_runner_jobs::{Jobs, JobsConfig, follow, upload};
 use comfy_runner_manifest::Manifest;
 use comfy_runner_progress::{Progress, Snapshot, Status};
 use comfy_runner_protocol::OutputFile;
+use comfy_runner_store::Sqlite;
 use futures::StreamExt as _;
 use indexmap::IndexMap;
 
@@ -37,14 +39,9 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
             uploads.insert(id, stored);
         }
         let assembled = assemble(&workflow, &params, &uploads)?;
-        let jobs = Jobs::new(JobsConfig::default());
+        let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory()?));
         let following = actix_rt::spawn(follow(jobs.clone(), client.clone()));
-        let submission = Submission {
-            workflow_id: &workflow.manifest().id,
-            graph: &assembled.graph,
-            result_nodes: &assembled.result_nodes,
-            seeds: &assembled.seeds,
-        };
+        let submission = assembled.submission(workflow.manifest(), params);
         let submitted = jobs.submit(&client, submission).await?;
         for warning in &submitted.warnings {
             eprintln!("warning: {warning}");

@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
+use comfy_runner_jobs::{JobsConfig, LostJobs};
+use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
+use etcetera::BaseStrategy as _;
 
 use super::{block_on, client_config, request};
-use crate::cli::Serve;
+use crate::cli::{self, Records, Serve};
 use crate::server::{Server, Settings};
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
@@ -16,6 +21,8 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
         max_upload: options.max_upload,
         workers: options.workers.map(usize::from),
         comfyui: client_config(&options.comfyui)?,
+        jobs: jobs_config(&options.records),
+        store: open_store(&options.records)?,
     };
     let workflows = Arc::new(request::open(&options.workflows.dir)?);
     block_on(async {
@@ -26,6 +33,37 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The name of our folder in the platform's data folder.
+const STATE_FOLDER: &str = "comfy-runner";
+
+fn open_store(records: &Records) -> anyhow::Result<Arc<dyn Store>> {
+    let folder = match &records.state_dir {
+        Some(memory) if memory.as_os_str() == ":memory:" => return Ok(Arc::new(Sqlite::in_memory()?)),
+        Some(folder) => folder.clone(),
+        None => {
+            let platform = etcetera::base_strategy::choose_native_strategy()
+                .context("there is no home folder to remember jobs in; name a folder with --state-dir")?;
+            platform.data_dir().join(STATE_FOLDER)
+        }
+    };
+    let store = Sqlite::open(&folder)
+        .with_context(|| format!("cannot remember jobs in {} (--state-dir)", folder.display()))?;
+    tracing::info!(folder = %folder.display(), "jobs are remembered");
+    Ok(Arc::new(store))
+}
+
+fn jobs_config(records: &Records) -> JobsConfig {
+    JobsConfig {
+        lost_jobs: match records.lost_jobs {
+            cli::LostJobs::Retry => LostJobs::Retry,
+            cli::LostJobs::Fail => LostJobs::Fail,
+        },
+        keep_for: records.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+        keep_recorded: records.keep_jobs,
+        ..JobsConfig::default()
+    }
 }
 
 /// Names what is wrong with workflows, and with which.

@@ -27,15 +27,15 @@ pub enum ApiError {
     /// 405: not with this method.
     #[error("{0}")]
     WrongMethod(String),
+    /// 409: not as things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// 413: a part of the request is too large.
     #[error("{0}")]
     TooLarge(String),
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
-    /// 501: nobody has written that yet.
-    #[error("{0}")]
-    NotImplemented(&'static str),
     /// 503: not ready.
     #[error("{0}")]
     Unavailable(String),
@@ -77,9 +77,9 @@ impl ResponseError for ApiError {
             Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BrokenWorkflow(_) | Self::ComfyUi(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -147,7 +147,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => {
                 Self::Refused { detail: refusal.detail, node_errors: refusal.node_errors }
             }
-            SubmitError::Client(error) => Self::ComfyUi(error.to_string()),
+            SubmitError::Client(_) | SubmitError::Undecided { .. } => Self::ComfyUi(error.to_string()),
+            SubmitError::Store(_) => Self::Unavailable(error.to_string()),
+            SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
         }
     }
 }
@@ -157,6 +159,7 @@ impl From<StatusError> for ApiError {
         match &error {
             StatusError::Unknown(_) => Self::NotFound(error.to_string()),
             StatusError::Client(_) => Self::ComfyUi(error.to_string()),
+            StatusError::Store(_) => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Running a workflow, and uploading what it needs.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
-use comfy_runner_jobs::Submission;
 use serde_json::json;
 
 use super::State;
@@ -16,15 +15,10 @@ pub async fn execute(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
-    let workflow = state.workflows.get(&id)?;
+    let workflow = state.workflow(&id).await?;
     let form = Form::read(&request, body, workflow.manifest(), &state).await?;
     let assembled = assemble(&workflow, &form.params, &form.uploads)?;
-    let submission = Submission {
-        workflow_id: &id,
-        graph: &assembled.graph,
-        result_nodes: &assembled.result_nodes,
-        seeds: &assembled.seeds,
-    };
+    let submission = assembled.submission(workflow.manifest(), form.params);
     Ok(HttpResponse::Ok().json(state.jobs.submit(&state.client, submission).await?))
 }
 

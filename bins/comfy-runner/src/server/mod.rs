@@ -8,6 +8,7 @@ mod execute;
 mod form;
 mod health;
 mod request_log;
+mod schemas;
 mod status;
 mod workflows;
 
@@ -18,8 +19,9 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use comfy_runner_client::{Client, Config, ConfigError};
+use comfy_runner_client::{Client, Config, ConfigError, Schemas};
 use comfy_runner_jobs::{Jobs, JobsConfig, follow};
+use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::Workflows;
 
 use auth::ApiKeys;
@@ -27,7 +29,7 @@ pub use auth::AuthConfigError;
 use error::ApiError;
 
 /// What a server needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -39,6 +41,10 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// Which ComfyUI, and how to reach it.
     pub comfyui: Config,
+    /// How jobs are followed and how long they are remembered.
+    pub jobs: JobsConfig,
+    /// Where they are remembered.
+    pub store: Arc<dyn Store>,
 }
 
 /// Why a server does not start.
@@ -55,11 +61,23 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
 }
 
+/// Why a server ends otherwise than by being stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The network fails.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// What is remembered of jobs cannot be read at the start, or written at the end.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What handlers share. Each worker has its own, with connections of its own to ComfyUI.
 struct State {
     workflows: Arc<Workflows>,
     jobs: Jobs,
     client: Client,
+    schemas: Arc<Schemas>,
     max_upload: u64,
 }
 
@@ -76,14 +94,16 @@ impl Server {
     pub fn bind(settings: &Settings, workflows: Arc<Workflows>) -> Result<Self, StartError> {
         let keys = web::Data::new(ApiKeys::new(&settings.api_keys, settings.listen)?);
         let client = Client::new(settings.comfyui.clone())?;
-        let jobs = Jobs::new(JobsConfig::default());
+        let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let schemas = Arc::new(Schemas::default());
         let mut server = HttpServer::new(move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
                 jobs: of_workers.clone(),
                 client: Client::new(comfyui.clone())
                     .expect("the same configuration has made a client before"),
+                schemas: Arc::clone(&schemas),
                 max_upload,
             };
             App::new()
@@ -114,13 +134,18 @@ impl Server {
         self.server.handle()
     }
 
-    /// Answers requests and follows jobs until it is stopped by its handle, SIGINT or SIGTERM. Requests at work get ten
-    /// seconds to end.
-    pub async fn run(self) -> std::io::Result<()> {
-        let following = actix_rt::spawn(follow(self.jobs, self.client));
+    /// Brings back the jobs of the process before, and then answers requests and follows jobs until it is stopped by its
+    /// handle, SIGINT or SIGTERM. Requests at work get ten seconds to end.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let open = self.jobs.load().await?;
+        if open > 0 {
+            tracing::info!(open, "jobs were open when the server stopped; ComfyUI is asked for them");
+        }
+        let following = actix_rt::spawn(follow(self.jobs.clone(), self.client));
         let result = self.server.await;
         following.abort();
-        result
+        self.jobs.flush().await?;
+        Ok(result?)
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod process;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,9 @@ use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
 use comfy_runner::server::{Server, Settings};
 use comfy_runner_client::Config;
+use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
+use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -42,6 +46,8 @@ pub fn settings(comfyui: &str) -> Settings {
         max_upload: 1 << 20,
         workers: Some(1),
         comfyui: Config::new(comfyui.parse().unwrap()),
+        jobs: JobsConfig::default(),
+        store: Arc::new(Sqlite::in_memory().unwrap()),
     }
 }
 
@@ -248,7 +254,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
+    pub async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
     where
         S: futures::Stream<Item = Result<Bytes, awc::error::PayloadError>> + Unpin,
     {

@@ -35,7 +35,8 @@ pub struct NodeGroup {
 pub struct Drawing {
     /// The graph.
     pub graph: UiGraph,
-    /// What the editor will not hold as the prompt has it, in the graph's order.
+    /// What the editor will not hold as the prompt has it, in the graph's order. The graph says the same, as texts
+    /// under `extra.comfy_runner.remarks`.
     pub remarks: Vec<Remark>,
 }
 
@@ -133,7 +134,12 @@ pub fn from_api(graph: &Graph, schemas: &ObjectInfo, legend: &Legend) -> Result<
             links.push((from, link.output, at, shapes[at].slot(input)));
         }
     }
-    Ok(Drawing { graph: compose(graph, &shapes, &links, legend), remarks })
+    let mut drawn = compose(graph, &shapes, &links, legend);
+    if !remarks.is_empty() {
+        let told: Vec<String> = remarks.iter().map(Remark::to_string).collect();
+        drawn.extra = Some(json!({"comfy_runner": {"remarks": told}}));
+    }
+    Ok(Drawing { graph: drawn, remarks })
 }
 
 /// A node about to be drawn.

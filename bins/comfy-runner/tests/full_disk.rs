@@ -1,0 +1,140 @@
+//! A store that cannot be written: callers are told so, and ComfyUI hears of nothing that is not recorded.
+
+#![cfg(unix)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::process::{Asked, Caller, Served, Simulated, comfy_runner, without_configuration};
+
+async fn ask(server: &Served) -> Asked {
+    Caller::new().execute(&server.base, "no-model", &json!({})).await
+}
+
+/// As many prompts as ComfyUI has ever been sent.
+async fn sent(simulator: &Simulated) -> usize {
+    let caller = Caller::new();
+    let history = caller.get(&format!("{}/history", simulator.url)).await.json();
+    let queue: Value = caller.get(&format!("{}/queue", simulator.url)).await.json();
+    let waiting = |key: &str| queue[key].as_array().unwrap().len();
+    history.as_object().unwrap().len() + waiting("queue_running") + waiting("queue_pending")
+}
+
+/// The server refuses a job with 503 and words about the store, no path among them, and ComfyUI hears nothing.
+async fn refuses(server: &Served, simulator: &Simulated, state: &Path, words: &str) {
+    let before = sent(simulator).await;
+    let Asked::Refused(status, detail) = ask(server).await else { panic!("it takes jobs") };
+    assert_eq!(status, 503, "{detail}");
+    assert!(detail.starts_with("the job was not submitted, as it cannot be recorded: "), "{detail}");
+    assert!(detail.contains(words), "{detail}");
+    assert!(!detail.contains(state.to_str().unwrap()), "{detail}");
+    assert_eq!(sent(simulator).await, before);
+}
+
+#[actix_rt::test]
+async fn a_disk_that_takes_no_more_is_503_before_anything_is_sent() {
+    let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let simulator = Simulated::start(data.path());
+    // No file may grow beyond some 256 KiB; the signal that would kill whoever tries is ignored, so that writing fails.
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_comfy-runner"),
+    ]);
+    let server =
+        Served::try_start(without_configuration(command), &simulator.url, state.path(), &[]).unwrap();
+    let mut last = None;
+    for _ in 0..500 {
+        match ask(&server).await {
+            Asked::Taken(id) => last = Some(id),
+            _ => break,
+        }
+    }
+    refuses(&server, &simulator, state.path(), "look at its disk").await;
+    // What is known is still told.
+    let last = last.expect("there was room for a job");
+    assert_eq!(Caller::new().over(&server.base, &last).await["status"], "completed");
+}
+
+/// A file system of one megabyte, gone when this is dropped.
+struct TinyDisk(tempfile::TempDir);
+
+impl TinyDisk {
+    /// Whoever may not mount gets none.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(folder.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("SKIPPED: a file system cannot be mounted here");
+        }
+        mounted.then_some(Self(folder))
+    }
+
+    fn remount(&self, how: &str) {
+        let options = format!("remount,size=1m,{how}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(self.0.path()).status().unwrap().success());
+    }
+}
+
+impl Drop for TinyDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "a file system stays mounted");
+    }
+}
+
+#[actix_rt::test]
+async fn a_full_disk_is_503_until_there_is_room_and_on_a_read_only_one_no_server_starts() {
+    let Some(disk) = TinyDisk::mount() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let simulator = Simulated::start(data.path());
+    let state = disk.0.path();
+    let mut server = Served::start(&simulator.url, state, &[]);
+    assert!(matches!(ask(&server).await, Asked::Taken(_)));
+
+    let filler = state.join("filler");
+    let full = std::fs::write(&filler, vec![1; 2 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let mut refused = false;
+    for _ in 0..100 {
+        // The last page of the log may have room for some more.
+        refused = matches!(ask(&server).await, Asked::Refused(..));
+        if refused {
+            break;
+        }
+    }
+    assert!(refused, "a full disk takes jobs");
+    refuses(&server, &simulator, state, "its disk is full").await;
+    std::fs::remove_file(&filler).unwrap();
+    let Asked::Taken(id) = ask(&server).await else { panic!("there is room again") };
+    assert_eq!(Caller::new().over(&server.base, &id).await["status"], "completed");
+    server.kill();
+
+    disk.remount("ro");
+    let log = Served::try_start(comfy_runner(), &simulator.url, state, &[]).err().expect("it starts");
+    assert!(log.contains("cannot remember jobs in") && log.contains("(--state-dir)"), "{log}");
+    disk.remount("rw");
+    let server = Served::start(&simulator.url, state, &[]);
+    assert_eq!(Caller::new().over(&server.base, &id).await["status"], "completed");
+}
+
+#[actix_rt::test]
+async fn a_state_folder_that_is_a_file_or_in_use_keeps_the_server_from_starting() {
+    let state = tempfile::tempdir().unwrap();
+    let nowhere = "http://127.0.0.1:9";
+    let file = state.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let log = Served::try_start(comfy_runner(), nowhere, &file, &[]).err().expect("it starts");
+    assert!(log.contains("cannot remember jobs in") && log.contains("(--state-dir)"), "{log}");
+    let _first = Served::start(nowhere, state.path(), &[]);
+    let log = Served::try_start(comfy_runner(), nowhere, state.path(), &[]).err().expect("it starts");
+    assert!(log.contains("another process uses this store of jobs"), "{log}");
+}

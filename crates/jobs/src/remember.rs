@@ -1,0 +1,186 @@
+//! What outlives the process: open jobs are loaded when it starts, changes are written as they come, and what is too
+//! old is forgotten.
+
+use std::time::Duration;
+
+use comfy_runner_store::{Retention, StoreError};
+
+use crate::table::{Handover, Job, Jobs, wall_clock};
+
+/// As many records are read or written at once.
+const BATCH: usize = 100;
+
+/// How soon writing is tried again after it failed, at first and at last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+
+/// How often is looked for what is too old.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+impl Jobs {
+    /// Brings back the jobs that were open when the process before this one ended, and says how many. What became of
+    /// them meanwhile, [`follow`](crate::follow) finds out. To be called once, before requests are answered.
+    pub async fn load(&self) -> Result<usize, StoreError> {
+        let mut loaded = 0;
+        let mut after = None;
+        loop {
+            let records = self.store().open(after.as_deref(), BATCH as u32).await?;
+            let Some(last) = records.last() else { return Ok(loaded) };
+            after = Some(last.summary.prompt_id.clone());
+            loaded += records.len();
+            let now = self.now();
+            let mut table = self.table();
+            for record in &records {
+                let taken = record.summary.outcome.accepted;
+                let handover = if taken { Handover::Taken } else { Handover::Inherited(now) };
+                table.insert(Job { gap: true, ..Job::of(record, handover, now) });
+            }
+        }
+    }
+
+    /// Writes every change that the store does not know yet. For the end of a process: until then, [`follow`] does it.
+    ///
+    /// [`follow`]: crate::follow
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        while self.write_some().await? {}
+        Ok(())
+    }
+
+    /// Writes some of the changes; says whether there were any.
+    async fn write_some(&self) -> Result<bool, StoreError> {
+        let unwritten = self.table().unwritten(BATCH);
+        if unwritten.is_empty() {
+            return Ok(false);
+        }
+        let changes: Vec<_> = unwritten.iter().map(|(change, id, _)| (*change, id.clone())).collect();
+        let outcomes = unwritten.into_iter().map(|(_, id, outcome)| (id, outcome)).collect();
+        self.store().update(outcomes).await?;
+        let mut table = self.table();
+        for (change, id) in changes {
+            table.written(&id, change);
+        }
+        Ok(true)
+    }
+}
+
+/// Writes changes as they come. The jobs that changed are the queue: a job that changes twice is written once.
+pub(crate) async fn write_changes(jobs: &Jobs) {
+    let news = jobs.table().news();
+    let mut pause = PAUSES.0;
+    loop {
+        match jobs.write_some().await {
+            Ok(true) => pause = PAUSES.0,
+            Ok(false) => news.notified().await,
+            Err(error) => {
+                tracing::error!(%error, "what became of jobs cannot be written; will try again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+}
+
+/// Forgets what is too old, now and then.
+pub(crate) async fn prune(jobs: &Jobs) {
+    let (keep_for, keep) = (jobs.config().keep_for, jobs.config().keep_recorded);
+    if keep_for.is_none() && keep.is_none() {
+        return std::future::pending().await;
+    }
+    let mut ticks = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        ticks.tick().await;
+        let age = keep_for.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let before = age.map(|age| wall_clock().saturating_sub(age));
+        match jobs.store().prune(Retention { before, keep }).await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(forgotten, "old jobs are forgotten"),
+            Err(error) => tracing::error!(%error, "old jobs cannot be forgotten; will try again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use comfy_runner_progress::Status;
+    use comfy_runner_protocol::{Graph, NodeOutput};
+    use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::table::JobsConfig;
+    use crate::table::tests::status;
+
+    fn record(prompt_id: &str, accepted: bool) -> Record {
+        let graph = json!({"1": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Save"}}});
+        Record {
+            summary: Summary {
+                prompt_id: prompt_id.into(),
+                client_id: "client".into(),
+                workflow_id: "w".into(),
+                workflow_name: "W".into(),
+                output_folder: "f".into(),
+                retry_of: None,
+                automatic: false,
+                queued_at: 1,
+                outcome: Outcome { accepted, ..Outcome::default() },
+            },
+            params: Map::new(),
+            seeds: Default::default(),
+            input_files: Vec::new(),
+            result_nodes: Vec::new(),
+            graph: Arc::new(Graph::from_value(graph).unwrap()),
+            idempotency_key: None,
+            request_digest: None,
+        }
+    }
+
+    #[actix_rt::test]
+    async fn the_next_process_has_the_open_jobs_and_not_those_that_are_over() {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        for id in ["runs", "waits", "ends"] {
+            store.create(record(id, true)).await.unwrap();
+        }
+        store.create(record("unsure", false)).await.unwrap();
+        let before = Jobs::new(JobsConfig::default(), Arc::clone(&store) as _);
+        assert_eq!(before.load().await.unwrap(), 4);
+        before.change("runs", |job| job.progress.started());
+        before.change("ends", |job| {
+            let output: NodeOutput =
+                serde_json::from_value(json!({"images": [{"filename": "a.png", "type": "output"}]})).unwrap();
+            let outputs = [("1".to_owned(), output)].into_iter().collect();
+            let entry = comfy_runner_protocol::HistoryEntry {
+                prompt: json!(null),
+                outputs,
+                status: None,
+                meta: json!(null),
+            };
+            job.progress.finish(&entry);
+        });
+        before.flush().await.unwrap();
+
+        let after = Jobs::new(JobsConfig::default(), store);
+        assert_eq!(after.load().await.unwrap(), 3);
+        assert_eq!(after.socket_id(), before.socket_id());
+        assert_eq!(status(&after, "runs"), Some(Status::Running));
+        assert_eq!(status(&after, "waits"), Some(Status::Pending));
+        assert_eq!(status(&after, "ends"), None);
+        let mut table = after.table();
+        assert!(table.open().all(|job| job.gap), "nobody heard their messages meanwhile");
+        assert!(table.get("waits").unwrap().is_taken() && !table.get("unsure").unwrap().is_taken());
+    }
+
+    #[actix_rt::test]
+    async fn a_job_that_is_over_looks_the_same_when_the_store_gives_it_back() {
+        let store = Sqlite::in_memory().unwrap();
+        store.create(record("a", true)).await.unwrap();
+        let jobs = Jobs::new(JobsConfig::default(), Arc::new(store.clone()));
+        jobs.load().await.unwrap();
+        jobs.change("a", |job| job.progress.failed("it broke"));
+        jobs.flush().await.unwrap();
+        let given_back = store.get("a").await.unwrap().unwrap();
+        let job = Job::of(&given_back, Handover::Taken, Duration::ZERO);
+        assert_eq!(job.outcome(), given_back.summary.outcome);
+        assert_eq!((job.progress.status(), job.progress.error()), (Status::Error, Some("it broke")));
+    }
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+mod migrations;
+mod record;
+mod rows;
+mod sqlite;
+mod store;
+
+pub use error::{Fault, StoreError};
+pub use record::{Outcome, Record, Summary};
+pub use sqlite::Sqlite;
+pub use store::{Created, Deleted, Filter, MeanDuration, Page, Retention, Store, StoreFuture};

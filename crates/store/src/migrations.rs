@@ -1,0 +1,67 @@
+//! The schema, and the way from older ones. `user_version` counts the steps that a file has behind it.
+
+use rusqlite::Connection;
+
+use crate::error::Failure;
+
+/// Each step is applied once and never changed after a release; a change of the schema is a new step.
+///
+/// What is large and never changes stands in a table of its own: SQLite writes the whole of a row that changes.
+const STEPS: &[&str] = &["
+    CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        prompt_id TEXT NOT NULL UNIQUE,
+        client_id TEXT NOT NULL,
+        workflow_id TEXT NOT NULL,
+        workflow_name TEXT NOT NULL,
+        output_folder TEXT NOT NULL,
+        queued_at INTEGER NOT NULL,
+        retry_of TEXT,
+        automatic INTEGER NOT NULL,
+        idempotency_key TEXT UNIQUE,
+        request_digest TEXT,
+        status TEXT NOT NULL,
+        accepted INTEGER NOT NULL,
+        started_at INTEGER,
+        finished_at INTEGER,
+        error TEXT,
+        warnings TEXT NOT NULL,
+        node_errors TEXT NOT NULL,
+        outputs TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX jobs_by_status ON jobs (status, seq);
+    CREATE INDEX jobs_by_workflow ON jobs (workflow_id, seq);
+    CREATE UNIQUE INDEX jobs_retried_automatically ON jobs (retry_of) WHERE automatic;
+    CREATE TABLE requests (
+        seq INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,
+        params TEXT NOT NULL,
+        seeds TEXT NOT NULL,
+        graph TEXT NOT NULL,
+        result_nodes TEXT NOT NULL,
+        input_files TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE node_durations (
+        workflow_id TEXT NOT NULL,
+        class_type TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        mean_ms REAL NOT NULL,
+        PRIMARY KEY (workflow_id, class_type)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL) STRICT;
+"];
+
+/// Brings a database to the newest schema, or refuses one that is newer.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+    let known = STEPS.len() as u32;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(Failure::TooNew { found, known });
+    }
+    for (done, step) in (found..).zip(&STEPS[found as usize..]) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", done + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! Records as rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfy_runner_progress::Status;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+use serde_json::{from_str, to_string};
+
+use crate::error::Failure;
+use crate::record::{Outcome, Record, Summary};
+use crate::store::{Created, Deleted, Filter, MeanDuration, Page, Retention};
+
+const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
+                       automatic, status, accepted, started_at, finished_at, error, warnings, node_errors, outputs \
+                       FROM jobs";
+const RECORD: &str =
+    "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs JOIN requests USING (seq)";
+const OVER: &str = "status IN ('completed', 'error', 'cancelled')";
+
+type Result<T> = std::result::Result<T, Failure>;
+
+pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
+    let db = db.transaction()?;
+    if let Some(key) = &record.idempotency_key {
+        db.execute(
+            "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = ? AND status = 'error' AND NOT accepted",
+            [key],
+        )?;
+        if let Some(known) = by_key(&db, key)? {
+            return Ok(Created::Known(Box::new(known)));
+        }
+    }
+    let summary = &record.summary;
+    if let Some(retry_of) = summary.retry_of.as_ref().filter(|_| summary.automatic)
+        && let Some(before) = one(&db, "automatic AND retry_of = ?", retry_of)?
+    {
+        return Ok(Created::Repeated(Box::new(before)));
+    }
+    let outcome = &summary.outcome;
+    db.prepare_cached(
+        "INSERT INTO jobs (prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
+         automatic, idempotency_key, request_digest, status, accepted, started_at, finished_at, error, warnings, \
+         node_errors, outputs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        summary.prompt_id,
+        summary.client_id,
+        summary.workflow_id,
+        summary.workflow_name,
+        summary.output_folder,
+        summary.queued_at,
+        summary.retry_of,
+        summary.automatic,
+        record.idempotency_key,
+        record.request_digest,
+        outcome.status.as_str(),
+        outcome.accepted,
+        outcome.started_at,
+        outcome.finished_at,
+        outcome.error,
+        to_string(&outcome.warnings)?,
+        to_string(&outcome.node_errors)?,
+        to_string(&outcome.outputs)?,
+    ])?;
+    let seq = db.last_insert_rowid();
+    db.prepare_cached("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
+        seq,
+        to_string(&record.params)?,
+        to_string(&record.seeds)?,
+        to_string(&record.graph)?,
+        to_string(&record.result_nodes)?,
+        to_string(&record.input_files)?,
+    ])?;
+    db.commit()?;
+    Ok(Created::New)
+}
+
+pub(crate) fn update(db: &mut Connection, outcomes: &[(String, Outcome)]) -> Result<()> {
+    let db = db.transaction()?;
+    for (prompt_id, outcome) in outcomes {
+        db.prepare_cached(
+            "UPDATE jobs SET status = ?, accepted = ?, started_at = ?, finished_at = ?, error = ?, warnings = ?, \
+             node_errors = ?, outputs = ? WHERE prompt_id = ?",
+        )?
+        .execute(params![
+            outcome.status.as_str(),
+            outcome.accepted,
+            outcome.started_at,
+            outcome.finished_at,
+            outcome.error,
+            to_string(&outcome.warnings)?,
+            to_string(&outcome.node_errors)?,
+            to_string(&outcome.outputs)?,
+            prompt_id,
+        ])?;
+    }
+    Ok(db.commit()?)
+}
+
+pub(crate) fn rename(db: &Connection, prompt_id: &str, to: &str) -> Result<bool> {
+    Ok(db.execute("UPDATE jobs SET prompt_id = ? WHERE prompt_id = ?", [to, prompt_id])? > 0)
+}
+
+pub(crate) fn withdraw(db: &Connection, prompt_id: &str) -> Result<bool> {
+    Ok(db.execute("DELETE FROM jobs WHERE prompt_id = ? AND NOT accepted", [prompt_id])? > 0)
+}
+
+pub(crate) fn delete(db: &mut Connection, prompt_id: &str) -> Result<Deleted> {
+    let db = db.transaction()?;
+    let done = db.execute(&format!("DELETE FROM jobs WHERE prompt_id = ? AND {OVER}"), [prompt_id])? > 0;
+    let active =
+        db.query_row("SELECT 1 FROM jobs WHERE prompt_id = ?", [prompt_id], |_| Ok(())).optional()?;
+    db.commit()?;
+    Ok(match (done, active) {
+        (true, _) => Deleted::Done,
+        (false, Some(())) => Deleted::Active,
+        (false, None) => Deleted::Unknown,
+    })
+}
+
+pub(crate) fn get(db: &Connection, prompt_id: &str) -> Result<Option<Record>> {
+    one(db, "prompt_id = ?", prompt_id)
+}
+
+pub(crate) fn by_key(db: &Connection, key: &str) -> Result<Option<Record>> {
+    one(db, "idempotency_key = ?", key)
+}
+
+fn one(db: &Connection, which: &str, value: &str) -> Result<Option<Record>> {
+    let mut statement = db.prepare_cached(&format!("{RECORD} WHERE {which}"))?;
+    statement.query_row([value], |row| Ok(record(row))).optional()?.transpose()
+}
+
+pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
+    let mut sql = format!("{SUMMARY} WHERE TRUE");
+    let mut values: Vec<Sql> = Vec::new();
+    if !filter.statuses.is_empty() {
+        sql += &format!(" AND status IN ({})", vec!["?"; filter.statuses.len()].join(", "));
+        values.extend(filter.statuses.iter().map(|status| Sql::from(status.as_str().to_owned())));
+    }
+    let mut and = |condition: &str, value: Option<Sql>| {
+        if let Some(value) = value {
+            sql += condition;
+            values.push(value);
+        }
+    };
+    and(" AND workflow_id = ?", filter.workflow_id.clone().map(Sql::from));
+    and(" AND queued_at >= ?", filter.since.map(Sql::from));
+    and(" AND queued_at < ?", filter.until.map(Sql::from));
+    and(" AND seq < ?", filter.after.map(Sql::from));
+    // One more than asked for: it says whether there is a next page.
+    let wanted = if filter.limit == 0 { -1 } else { i64::from(filter.limit) + 1 };
+    and(" ORDER BY seq DESC LIMIT ?", Some(wanted.into()));
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get::<_, i64>("seq")?, summary(row)?));
+    }
+    let more = filter.limit > 0 && found.len() > filter.limit as usize;
+    if more {
+        found.pop();
+    }
+    let next = if more { found.last().map(|(seq, _)| *seq) } else { None };
+    Ok(Page { jobs: found.into_iter().map(|(_, summary)| summary).collect(), next })
+}
+
+pub(crate) fn open(db: &Connection, after: Option<&str>, limit: u32) -> Result<Vec<Record>> {
+    let mut statement = db.prepare_cached(&format!(
+        "{RECORD} WHERE NOT {OVER} AND seq > coalesce((SELECT seq FROM jobs WHERE prompt_id = ?), 0) ORDER BY seq LIMIT ?"
+    ))?;
+    let mut rows = statement.query(params![after, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(record(row)?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn prune(db: &Connection, retention: Retention) -> Result<usize> {
+    let mut forgotten = 0;
+    if let Some(before) = retention.before {
+        forgotten += db.execute(&format!("DELETE FROM jobs WHERE {OVER} AND finished_at < ?"), [before])?;
+    }
+    if let Some(keep) = retention.keep {
+        let first_too_many = format!("SELECT seq FROM jobs WHERE {OVER} ORDER BY seq DESC LIMIT 1 OFFSET ?");
+        forgotten +=
+            db.execute(&format!("DELETE FROM jobs WHERE {OVER} AND seq <= ({first_too_many})"), [keep])?;
+    }
+    Ok(forgotten)
+}
+
+pub(crate) fn node_durations(db: &Connection, workflow_id: &str) -> Result<HashMap<String, MeanDuration>> {
+    let mut statement =
+        db.prepare_cached("SELECT class_type, count, mean_ms FROM node_durations WHERE workflow_id = ?")?;
+    let rows = statement.query_map([workflow_id], |row| {
+        let mean = Duration::try_from_secs_f64(row.get::<_, f64>(2)? / 1e3).unwrap_or_default();
+        Ok((row.get(0)?, MeanDuration { mean, count: row.get::<_, i64>(1)?.unsigned_abs() }))
+    })?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
+}
+
+pub(crate) fn remember_durations(
+    db: &mut Connection,
+    workflow_id: &str,
+    durations: &[(String, Duration)],
+) -> Result<()> {
+    let transaction = db.transaction()?;
+    for (class, duration) in durations {
+        transaction
+            .prepare_cached(
+                "INSERT INTO node_durations VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET \
+                 mean_ms = mean_ms + (excluded.mean_ms - mean_ms) / (count + 1), count = count + 1",
+            )?
+            .execute(params![workflow_id, class, duration.as_secs_f64() * 1e3])?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn record(row: &Row<'_>) -> Result<Record> {
+    let text = |column: &str| row.get::<_, String>(column);
+    Ok(Record {
+        summary: summary(row)?,
+        params: from_str(&text("params")?)?,
+        seeds: from_str(&text("seeds")?)?,
+        graph: Arc::new(from_str(&text("graph")?)?),
+        result_nodes: from_str(&text("result_nodes")?)?,
+        input_files: from_str(&text("input_files")?)?,
+        idempotency_key: row.get("idempotency_key")?,
+        request_digest: row.get("request_digest")?,
+    })
+}
+
+fn summary(row: &Row<'_>) -> Result<Summary> {
+    let text = |column: &str| row.get::<_, String>(column);
+    let outcome = Outcome {
+        // The words are those of the status' own serialisation.
+        status: serde_json::from_value::<Status>(text("status")?.into())?,
+        accepted: row.get("accepted")?,
+        started_at: row.get("started_at")?,
+        finished_at: row.get("finished_at")?,
+        error: row.get("error")?,
+        warnings: from_str(&text("warnings")?)?,
+        node_errors: from_str(&text("node_errors")?)?,
+        outputs: from_str(&text("outputs")?)?,
+    };
+    Ok(Summary {
+        prompt_id: text("prompt_id")?,
+        client_id: text("client_id")?,
+        workflow_id: text("workflow_id")?,
+        workflow_name: text("workflow_name")?,
+        output_folder: text("output_folder")?,
+        retry_of: row.get("retry_of")?,
+        automatic: row.get("automatic")?,
+        queued_at: row.get("queued_at")?,
+        outcome,
+    })
+}

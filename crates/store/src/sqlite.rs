@@ -1,0 +1,187 @@
+//! SQLite on a thread of its own.
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Failure, StoreError};
+use crate::migrations::migrate;
+use crate::record::{Outcome, Record};
+use crate::rows;
+use crate::store::{Created, Deleted, Filter, MeanDuration, Page, Retention, Store, StoreFuture};
+
+/// The database in the state folder.
+const FILE: &str = "jobs.sqlite3";
+
+/// A file beside it that is locked while a process uses the folder. The database itself stays open to others, so that
+/// it can be backed up and looked into.
+const LOCK: &str = "jobs.lock";
+
+/// How long to wait for whoever else holds the folder or the database.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As many calls may wait for the thread; more wait to be let in.
+const WAITING: usize = 256;
+
+type Call = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A store in an SQLite file, or in memory. A clone is another handle on the same store.
+#[derive(Clone)]
+pub struct Sqlite {
+    calls: mpsc::Sender<Call>,
+    identity: Arc<str>,
+}
+
+impl Sqlite {
+    /// Opens the store in a folder; makes both if they are not there. One process may have it open; this one blocks for
+    /// two seconds at most while another lets it go.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(StoreError::Folder)?;
+        let lock = lock(&folder.join(LOCK))?;
+        let connection = open_file(&folder.join(FILE)).map_err(Failure::into_store_error)?;
+        Self::start(connection, Some(lock))
+    }
+
+    /// A store that ends with the process.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let connection =
+            Connection::open_in_memory().map_err(|error| Failure::from(error).into_store_error())?;
+        Self::start(connection, None)
+    }
+
+    fn start(mut connection: Connection, lock: Option<File>) -> Result<Self, StoreError> {
+        let identity = prepare(&mut connection).map_err(Failure::into_store_error)?.into();
+        let (calls, mut waiting) = mpsc::channel::<Call>(WAITING);
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || {
+                while let Some(call) = waiting.blocking_recv() {
+                    call(&mut connection);
+                }
+                drop(connection);
+                // The next process may have the folder when the database is closed, not before.
+                drop(lock);
+            })
+            .map_err(StoreError::Thread)?;
+        Ok(Self { calls, identity })
+    }
+
+    /// Has the thread do something, and waits for what comes of it.
+    fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            // Whoever asked may be gone by now; the work is done all the same.
+            let call: Call = Box::new(move |connection| drop(answer.send(work(connection))));
+            self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
+            answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
+        }
+        .boxed()
+    }
+}
+
+/// Takes the folder, as soon as whoever has it lets it go: a process that has just been told to stop may still write.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let file = File::create(path).map_err(StoreError::Folder)?;
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(StoreError::Folder(error)),
+            Err(TryLockError::WouldBlock) if asked.elapsed() >= PATIENCE => return Err(StoreError::InUse),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn open_file(path: &Path) -> Result<Connection, Failure> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With WAL, less than this could lose the last writes when the machine goes down.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// Brings the schema up to date, and returns the store's identity.
+fn prepare(connection: &mut Connection) -> Result<String, Failure> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    migrate(connection)?;
+    let proposed = uuid::Uuid::new_v4().simple().to_string();
+    connection.execute("INSERT INTO identity VALUES (1, ?) ON CONFLICT DO NOTHING", [proposed])?;
+    Ok(connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)
+}
+
+impl Store for Sqlite {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn create(&self, record: Record) -> StoreFuture<'_, Created> {
+        self.call(move |db| rows::create(db, &record))
+    }
+
+    fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()> {
+        self.call(move |db| rows::update(db, &outcomes))
+    }
+
+    fn rename(&self, prompt_id: &str, to: &str) -> StoreFuture<'_, bool> {
+        let (prompt_id, to) = (prompt_id.to_owned(), to.to_owned());
+        self.call(move |db| rows::rename(db, &prompt_id, &to))
+    }
+
+    fn withdraw(&self, prompt_id: &str) -> StoreFuture<'_, bool> {
+        let prompt_id = prompt_id.to_owned();
+        self.call(move |db| rows::withdraw(db, &prompt_id))
+    }
+
+    fn get(&self, prompt_id: &str) -> StoreFuture<'_, Option<Record>> {
+        let prompt_id = prompt_id.to_owned();
+        self.call(move |db| rows::get(db, &prompt_id))
+    }
+
+    fn by_key(&self, key: &str) -> StoreFuture<'_, Option<Record>> {
+        let key = key.to_owned();
+        self.call(move |db| rows::by_key(db, &key))
+    }
+
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Page> {
+        self.call(move |db| rows::list(db, &filter))
+    }
+
+    fn open(&self, after: Option<&str>, limit: u32) -> StoreFuture<'_, Vec<Record>> {
+        let after = after.map(str::to_owned);
+        self.call(move |db| rows::open(db, after.as_deref(), limit))
+    }
+
+    fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted> {
+        let prompt_id = prompt_id.to_owned();
+        self.call(move |db| rows::delete(db, &prompt_id))
+    }
+
+    fn prune(&self, retention: Retention) -> StoreFuture<'_, usize> {
+        self.call(move |db| rows::prune(db, retention))
+    }
+
+    fn node_durations(&self, workflow_id: &str) -> StoreFuture<'_, HashMap<String, MeanDuration>> {
+        let workflow_id = workflow_id.to_owned();
+        self.call(move |db| rows::node_durations(db, &workflow_id))
+    }
+
+    fn remember_durations(
+        &self,
+        workflow_id: &str,
+        durations: Vec<(String, Duration)>,
+    ) -> StoreFuture<'_, ()> {
+        let workflow_id = workflow_id.to_owned();
+        self.call(move |db| rows::remember_durations(db, &workflow_id, &durations))
+    }
+}

@@ -1,0 +1,230 @@
+//! The store through its trait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfy_runner_progress::Status;
+use comfy_runner_protocol::Graph;
+use comfy_runner_store::{
+    Created, Deleted, Fault, Filter, Outcome, Record, Retention, Sqlite, Store, StoreError, Summary,
+};
+use serde_json::json;
+
+fn record(prompt_id: &str, queued_at: i64) -> Record {
+    let graph = json!({"1": {"class_type": "KSampler", "inputs": {"seed": u64::MAX}}});
+    Record {
+        summary: Summary {
+            prompt_id: prompt_id.into(),
+            client_id: "c".into(),
+            workflow_id: "w".into(),
+            workflow_name: "W".into(),
+            output_folder: "f".into(),
+            retry_of: None,
+            automatic: false,
+            queued_at,
+            outcome: Outcome::default(),
+        },
+        params: json!({"prompt": "füchse", "cfg": 8.000000000000002}).as_object().unwrap().clone(),
+        seeds: [("seed".to_owned(), u64::MAX)].into_iter().collect(),
+        input_files: vec!["a.png".into()],
+        result_nodes: vec!["1".into()],
+        graph: Arc::new(Graph::from_value(graph).unwrap()),
+        idempotency_key: None,
+        request_digest: None,
+    }
+}
+
+fn over(status: Status, finished_at: i64) -> Outcome {
+    let outputs = json!({"1": [{"filename": "a.png", "subfolder": "f", "type": "output"}]});
+    Outcome {
+        status,
+        accepted: true,
+        started_at: Some(2),
+        finished_at: Some(finished_at),
+        error: Some("why".into()),
+        warnings: vec!["a warning".into()],
+        outputs: serde_json::from_value(outputs).unwrap(),
+        ..Outcome::default()
+    }
+}
+
+async fn put(store: &Sqlite, record: Record) -> Created {
+    store.create(record).await.unwrap()
+}
+
+async fn set(store: &Sqlite, prompt_id: &str, outcome: Outcome) {
+    store.update(vec![(prompt_id.to_owned(), outcome)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_record_survives_its_process_to_the_last_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    let identity = store.identity().to_owned();
+    assert!(matches!(put(&store, record("a", 1)).await, Created::New));
+    set(&store, "a", over(Status::Error, 3)).await;
+    set(&store, "unknown", Outcome::default()).await;
+    drop(store);
+    let mut expected = record("a", 1);
+    expected.summary.outcome = over(Status::Error, 3);
+    let store = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(store.get("a").await.unwrap(), Some(expected));
+    assert_eq!(store.get("unknown").await.unwrap(), None);
+    assert_eq!(store.identity(), identity);
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_store_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Sqlite::open(folder.path()).unwrap();
+    assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::InUse)));
+    drop(first);
+    Sqlite::open(folder.path()).unwrap();
+}
+
+#[tokio::test]
+async fn open_jobs_come_oldest_first_in_pieces_and_jobs_that_are_over_do_not() {
+    let store = Sqlite::in_memory().unwrap();
+    for id in ["a", "b", "c", "d"] {
+        put(&store, record(id, 1)).await;
+    }
+    set(&store, "b", over(Status::Completed, 3)).await;
+    let ids = |records: Vec<Record>| -> Vec<_> {
+        records.into_iter().map(|record| record.summary.prompt_id).collect()
+    };
+    assert_eq!(ids(store.open(None, 2).await.unwrap()), ["a", "c"]);
+    assert_eq!(ids(store.open(Some("c"), 2).await.unwrap()), ["d"]);
+    assert!(store.open(Some("d"), 2).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_is_repeated_automatically_once_and_by_hand_as_often_as_somebody_likes() {
+    let store = Sqlite::in_memory().unwrap();
+    let repeated = |id: &str, automatic| {
+        let mut record = record(id, 1);
+        record.summary.retry_of = Some("lost".into());
+        record.summary.automatic = automatic;
+        record
+    };
+    put(&store, record("lost", 1)).await;
+    assert!(matches!(put(&store, repeated("by hand", false)).await, Created::New));
+    assert!(matches!(put(&store, repeated("by itself", true)).await, Created::New));
+    let again = put(&store, repeated("by itself again", true)).await;
+    assert!(matches!(again, Created::Repeated(known) if known.summary.prompt_id == "by itself"));
+    assert!(matches!(put(&store, repeated("by hand again", false)).await, Created::New));
+    assert_eq!(store.get("by itself again").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_a_job_that_is_over_can_be_deleted_and_only_one_that_comfyui_has_not_got_withdrawn() {
+    let store = Sqlite::in_memory().unwrap();
+    put(&store, record("a", 1)).await;
+    assert_eq!(store.delete("a").await.unwrap(), Deleted::Active);
+    set(&store, "a", Outcome { accepted: true, ..Outcome::default() }).await;
+    assert!(!store.withdraw("a").await.unwrap());
+    set(&store, "a", over(Status::Cancelled, 2)).await;
+    assert_eq!(store.delete("a").await.unwrap(), Deleted::Done);
+    assert_eq!(store.delete("a").await.unwrap(), Deleted::Unknown);
+    put(&store, record("b", 1)).await;
+    assert!(store.withdraw("b").await.unwrap());
+    assert_eq!(store.get("b").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn pages_come_newest_first_and_miss_nothing_and_repeat_nothing() {
+    let store = Sqlite::in_memory().unwrap();
+    for n in 0..7 {
+        put(&store, record(&n.to_string(), n)).await;
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let filter = Filter { limit: 3, after, since: Some(1), ..Filter::default() };
+        let page = store.list(filter).await.unwrap();
+        seen.extend(page.jobs.into_iter().map(|job| job.prompt_id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["6", "5", "4", "3", "2", "1"]);
+}
+
+#[tokio::test]
+async fn retention_forgets_the_oldest_that_are_over_and_never_an_active_job() {
+    let store = Sqlite::in_memory().unwrap();
+    for n in 0..5 {
+        put(&store, record(&n.to_string(), n)).await;
+    }
+    for n in 1..5 {
+        set(&store, &n.to_string(), over(Status::Completed, n)).await;
+    }
+    assert_eq!(store.prune(Retention::default()).await.unwrap(), 0);
+    assert_eq!(store.prune(Retention { before: Some(2), keep: Some(2) }).await.unwrap(), 2);
+    let left = store.list(Filter::default()).await.unwrap().jobs;
+    assert_eq!(left.iter().map(|job| &*job.prompt_id).collect::<Vec<_>>(), ["4", "3", "0"]);
+}
+
+#[tokio::test]
+async fn one_idempotency_key_is_one_record() {
+    let store = Sqlite::in_memory().unwrap();
+    let keyed = |id: &str| Record { idempotency_key: Some("k".into()), ..record(id, 1) };
+    assert!(matches!(put(&store, keyed("a")).await, Created::New));
+    assert!(matches!(put(&store, keyed("b")).await, Created::Known(known) if known.summary.prompt_id == "a"));
+    assert_eq!(store.get("b").await.unwrap(), None);
+    // A job that failed without having reached ComfyUI gives its key back.
+    set(&store, "a", Outcome { accepted: false, ..over(Status::Error, 2) }).await;
+    assert!(matches!(put(&store, keyed("b")).await, Created::New));
+    set(&store, "b", over(Status::Error, 2)).await;
+    assert!(matches!(put(&store, keyed("c")).await, Created::Known(known) if known.summary.prompt_id == "b"));
+}
+
+#[tokio::test]
+async fn durations_are_a_mean_by_workflow_and_class() {
+    let store = Sqlite::in_memory().unwrap();
+    for seconds in [1, 2, 6] {
+        store.remember_durations("w", vec![("K".into(), Duration::from_secs(seconds))]).await.unwrap();
+    }
+    let durations = store.node_durations("w").await.unwrap();
+    assert_eq!((durations["K"].count, durations["K"].mean), (3, Duration::from_secs(3)));
+    assert!(store.node_durations("other").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Sqlite::open(folder.path()).unwrap());
+    let file = rusqlite::Connection::open(folder.path().join("jobs.sqlite3")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::TooNew { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_and_a_folder_that_is_a_file_are_refused_without_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("jobs.sqlite3"), "this is no database, and never was one".repeat(99))
+        .unwrap();
+    let damaged = Sqlite::open(folder.path()).err().unwrap();
+    assert!(matches!(damaged, StoreError::Database { fault: Fault::Damaged, .. }), "{damaged:?}");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let no_folder = Sqlite::open(&file).err().unwrap();
+    assert!(matches!(no_folder, StoreError::Folder(_)), "{no_folder:?}");
+    for error in [damaged, no_folder] {
+        assert!(!error.to_string().contains(folder.path().to_str().unwrap()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_nothing_behind_and_the_next_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    put(&store, record("a", 1)).await;
+    let other = rusqlite::Connection::open(folder.path().join("jobs.sqlite3")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let busy = store.create(record("b", 2)).await.unwrap_err();
+    assert!(matches!(busy, StoreError::Database { fault: Fault::Busy, .. }), "{busy:?}");
+    assert!(store.get("a").await.unwrap().is_some(), "it can be read all the while");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.get("b").await.unwrap(), None);
+    assert!(matches!(put(&store, record("b", 2)).await, Created::New));
+}
