@@ -1,6 +1,7 @@
 //! ComfyUI's UI format: the graphs that people save, share and see in the editor.
 
 mod drawn;
+mod edition;
 pub mod from_api;
 pub mod graph;
 pub mod layout;
