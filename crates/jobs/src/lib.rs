@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(test)]
+mod any_order;
 mod cancel;
 mod follow;
+mod live;
 mod lost;
 mod reconcile;
 mod record;
@@ -14,7 +17,11 @@ mod submit;
 mod table;
 mod upload;
 
+pub use cancel::CancelError;
 pub use follow::follow;
+pub use live::{
+    Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll, client_id_of, prompt_id_of,
+};
 pub use refusal::Refusal;
 pub use status::{ResultError, StatusError};
 pub use submit::{Idempotency, Submission, SubmitError, Submitted};

@@ -58,7 +58,7 @@ impl Standing {
 impl Job {
     /// Takes ComfyUI's word for where the job is. Says so if it is lost; then it is for the caller to end it. A prompt
     /// that may still be on its way gets `patience`.
-    fn settle(&mut self, standing: Standing, now: Duration, patience: Duration) -> Option<Loss> {
+    pub(crate) fn settle(&mut self, standing: Standing, now: Duration, patience: Duration) -> Option<Loss> {
         match standing {
             Standing::Unknown => return self.vanish(now, patience),
             Standing::Pending => {}
@@ -89,15 +89,15 @@ impl Job {
                 let lost = now.saturating_sub(since) >= patience;
                 return lost.then_some(Loss::NeverTaken { inherited });
             }
-            // With the connection lost meanwhile, ComfyUI has most likely restarted: it then drops its queue and its
-            // history. A prompt that runs does not leave without a word either.
-            Handover::Taken if self.gap || self.progress.status() != Status::Pending => {
-                return Some(Loss::Dropped);
-            }
-            // A pending prompt that somebody deletes leaves without a word.
-            Handover::Taken => {
+            // A pending prompt that somebody deletes leaves without a word, and one that we asked to stop as well.
+            Handover::Taken
+                if self.live.cancel_asked || (self.progress.status() == Status::Pending && !self.gap) =>
+            {
                 self.progress.cancelled();
             }
+            // With the connection lost meanwhile, ComfyUI has most likely restarted: it then drops its queue and its
+            // history. A prompt that runs does not leave without a word either.
+            Handover::Taken => return Some(Loss::Dropped),
         }
         (self.gap, self.closed) = (false, false);
         None
@@ -125,7 +125,7 @@ pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result
 }
 
 /// The jobs to look at, in the order in which they came: those that are lost go back into the queue in it.
-fn due(jobs: &Jobs, all: bool) -> Vec<String> {
+pub(crate) fn due(jobs: &Jobs, all: bool) -> Vec<String> {
     let now = jobs.now();
     let silence = jobs.config().silence;
     let mut table = jobs.table();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_runner_progress::{Progress, Status};
 use comfy_runner_store::{Outcome, Record};
 
+use crate::live::Live;
 use crate::table::{Handover, Job};
 
 impl Job {
@@ -24,8 +25,16 @@ impl Job {
                 progress.restore(over, outcome.error.clone(), files);
             }
         }
+        // What came before this process is no news; what is about to be handed over will be.
+        let live = match handover {
+            Handover::UnderWay | Handover::Inherited(_) => Live::new(&summary.workflow_id),
+            Handover::Taken | Handover::Undecided(_) => {
+                Live::of_old(&progress).of_workflow(&summary.workflow_id)
+            }
+        };
         Self {
             progress,
+            live,
             handover,
             gap: false,
             closed: false,

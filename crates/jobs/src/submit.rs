@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::live::client_id_of;
 use crate::reconcile::{Positions, Standing};
 use crate::refusal::{Refusal, warnings, without_tracebacks};
 use crate::table::{Handover, Job, Jobs, wall_clock};
@@ -213,8 +214,8 @@ impl Jobs {
             "submitted"
         );
         Ok(Submitted {
+            client_id: client_id_of(&prompt_id),
             prompt_id,
-            client_id: summary.client_id.clone(),
             seeds: record.seeds.clone(),
             retry_of: summary.retry_of.clone(),
             warnings,
@@ -291,6 +292,7 @@ impl Jobs {
         }
         let mut renamed = record.clone();
         to.clone_into(&mut renamed.summary.prompt_id);
+        renamed.summary.client_id = client_id_of(to);
         let mut table = self.table();
         table.remove(prompt_id);
         // Its first events may have come before we knew the id.
@@ -326,10 +328,11 @@ impl Submission {
     fn into_record(self) -> Record {
         let (idempotency_key, request_digest) =
             self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();
+        let prompt_id = new_prompt_id();
         Record {
             summary: Summary {
-                prompt_id: new_prompt_id(),
-                client_id: new_client_id(),
+                client_id: client_id_of(&prompt_id),
+                prompt_id,
                 workflow_id: self.workflow_id,
                 workflow_name: self.workflow_name,
                 output_folder: self.output_folder,
@@ -351,8 +354,4 @@ impl Submission {
 
 pub(crate) fn new_prompt_id() -> String {
     uuid::Uuid::new_v4().to_string()
-}
-
-fn new_client_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
 }

@@ -12,6 +12,8 @@ use indexmap::IndexMap;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::live::{Board, Live};
+
 /// How jobs are followed and how many are remembered.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
@@ -91,6 +93,8 @@ pub(crate) struct Job {
     pub warnings: Vec<String>,
     /// ComfyUI's own words about those parts.
     pub node_errors: NodeErrors,
+    /// What those who watch it need.
+    pub live: Live,
 }
 
 /// Whether ComfyUI has a prompt.
@@ -114,6 +118,7 @@ pub(crate) struct Table {
     unwritten: IndexMap<String, u64>,
     changes: u64,
     news: Arc<Notify>,
+    board: Board,
 }
 
 /// What makes a job worth writing down again when it changes.
@@ -124,6 +129,11 @@ impl Job {
         let status = self.progress.status();
         // Of a job that is over only the history has news.
         (status, self.is_taken(), status.is_over().then(|| self.progress.revision()))
+    }
+
+    /// What those who watch would see change.
+    fn looks(&self) -> (bool, u64, u64) {
+        (self.is_taken(), self.progress.revision(), self.progress.picture_revision())
     }
 
     pub fn is_taken(&self) -> bool {
@@ -200,14 +210,16 @@ pub(crate) fn wall_clock() -> i64 {
 }
 
 impl Table {
-    pub fn insert(&mut self, job: Job) {
+    pub fn insert(&mut self, mut job: Job) {
+        self.board.note(&mut job);
         self.jobs.insert(job.progress.prompt_id().to_owned(), job);
     }
 
     /// Takes in a job that is over and of which the store needs no word.
     pub fn insert_ended(&mut self, job: Job, keep_ended: usize) {
         let prompt_id = job.progress.prompt_id().to_owned();
-        if self.jobs.insert(prompt_id.clone(), job).is_none() {
+        if !self.jobs.contains_key(&prompt_id) {
+            self.jobs.insert(prompt_id.clone(), job);
             self.ended.push_back(prompt_id);
         }
         self.forget_ended(keep_ended);
@@ -215,15 +227,23 @@ impl Table {
 
     pub fn remove(&mut self, prompt_id: &str) -> Option<Job> {
         self.unwritten.swap_remove(prompt_id);
-        self.jobs.swap_remove(prompt_id)
+        let job = self.jobs.swap_remove(prompt_id)?;
+        self.board.forget(&job);
+        Some(job)
     }
 
     pub fn get(&self, prompt_id: &str) -> Option<&Job> {
         self.jobs.get(prompt_id)
     }
 
-    pub fn get_mut(&mut self, prompt_id: &str) -> Option<&mut Job> {
-        self.jobs.get_mut(prompt_id)
+    /// A job, and the board to tell of it.
+    pub fn job_and_board(&mut self, prompt_id: &str) -> Option<(&mut Job, &mut Board)> {
+        Some((self.jobs.get_mut(prompt_id)?, &mut self.board))
+    }
+
+    /// Who changed last.
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 
     /// The jobs that are not over, and those whose end has yet to be held against the history.
@@ -240,16 +260,23 @@ impl Table {
         change: impl FnOnce(&mut Job) -> T,
     ) -> Option<T> {
         let job = self.jobs.get_mut(prompt_id)?;
-        let before = job.stamp();
+        let (stamp, looks) = (job.stamp(), job.looks());
         let result = change(job);
-        let after = job.stamp();
-        if after == before {
+        let (before, after) = (stamp.0, job.progress.status());
+        if after.is_over() {
+            // A thousand last previews would be most of our memory, and the results say more.
+            job.progress.take_picture();
+        }
+        if job.looks() != looks {
+            self.board.note(job);
+        }
+        if job.stamp() == stamp {
             return Some(result);
         }
-        if after.0 == Status::Running {
+        if after == Status::Running {
             job.started_at.get_or_insert(now);
         }
-        if after.0.is_over() {
+        if after.is_over() {
             job.finished_at.get_or_insert(now);
         }
         if job.recorded {
@@ -257,9 +284,7 @@ impl Table {
             self.unwritten.insert(prompt_id.to_owned(), self.changes);
             self.news.notify_one();
         }
-        if !before.0.is_over() && after.0.is_over() {
-            // A thousand last previews would be most of our memory, and the results say more.
-            job.progress.take_picture();
+        if !before.is_over() && after.is_over() {
             self.ended.push_back(prompt_id.to_owned());
             self.forget_ended(keep_ended);
         }
@@ -272,7 +297,7 @@ impl Table {
             && self.ended.front().is_some_and(|oldest| !self.unwritten.contains_key(oldest))
         {
             let oldest = self.ended.pop_front().unwrap_or_default();
-            self.jobs.swap_remove(&oldest);
+            self.remove(&oldest);
         }
     }
 
@@ -318,6 +343,7 @@ pub(crate) mod tests {
             finished_at: None,
             warnings: Vec::new(),
             node_errors: NodeErrors::new(),
+            live: Live::default(),
         }
     }
 

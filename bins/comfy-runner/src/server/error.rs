@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use comfy_runner_jobs::{ResultError, StatusError, SubmitError, UploadError};
+use comfy_runner_jobs::{CancelError, PreviewError, ResultError, StatusError, SubmitError, UploadError};
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
 use serde::Serialize;
@@ -169,6 +169,24 @@ impl From<ResultError> for ApiError {
         match error {
             ResultError::Status(error) => error.into(),
             other => Self::NotFound(other.to_string()),
+        }
+    }
+}
+
+impl From<PreviewError> for ApiError {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Status(error) => error.into(),
+            other => Self::NotFound(other.to_string()),
+        }
+    }
+}
+
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::Status(error) => error.into(),
+            CancelError::Over(_) => Self::Conflict(error.to_string()),
         }
     }
 }
