@@ -11,8 +11,9 @@ use comfy_runner_store::Sqlite;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::live::{EventKind, Live};
+use crate::live::EventKind;
 use crate::reconcile::{Standing, due};
+use crate::table::tests::job;
 use crate::table::{Job, Jobs, JobsConfig};
 
 /// What truly became of a prompt.
@@ -112,14 +113,13 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 
 /// A job that ComfyUI took, of which everything is worth a look at once.
 fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
-    let store = Arc::new(Sqlite::in_memory().unwrap());
-    let jobs = Jobs::new(JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() }, store);
+    let config = JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() };
+    let jobs = Jobs::new(config, Arc::new(Sqlite::in_memory().unwrap()));
     let node = |link: Value| json!({"class_type": "SaveImage", "inputs": {"images": link}});
     let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
     let progress = comfy_runner_progress::Progress::new("p", &graph, None);
-    let mut live = Live::new("w");
-    live.cancel_asked = cancel_asked;
-    jobs.table().insert(Job { progress, gap, live, ..crate::table::tests::job("p") });
+    jobs.table().insert(Job { progress, gap, ..job("p") });
+    jobs.change("p", |job| job.live.cancel_asked = cancel_asked);
     jobs
 }
 
@@ -127,7 +127,7 @@ fn reconcile(jobs: &Jobs, truth: Truth, stage: Stage, all: bool) {
     for prompt_id in due(jobs, all) {
         jobs.change(&prompt_id, |job| {
             if job.settle(truth.standing(stage), Duration::ZERO, Duration::ZERO).is_some() {
-                // As `lose` ends a job that is not to be repeated.
+                // As without a second try.
                 job.progress.failed("lost");
                 (job.gap, job.closed) = (false, false);
             }

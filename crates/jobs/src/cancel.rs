@@ -8,12 +8,14 @@ use comfy_runner_progress::Status;
 use crate::live::{Previews, Wants, Watch};
 use crate::reconcile::{Positions, Standing};
 use crate::status::StatusError;
-use crate::table::{Job, Jobs};
+use crate::table::Jobs;
 
 /// How long is waited for a job to stop. A node looks up between its steps, and some never do.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The first pause between two looks at ComfyUI's queue; each one is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The least pause after an interruption: a message tells of the end sooner, and a queue of thousands is a long answer.
+const PAUSE_OF_INTERRUPTED: Duration = Duration::from_millis(500);
 
 /// Why a job was not cancelled.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +56,6 @@ impl Jobs {
         let mut pause = FIRST_PAUSE;
         while self.status_of(prompt_id).is_some_and(|status| !status.is_over()) {
             let queue = client.queue().await?;
-            let (now, patience) = (self.now(), self.config().silence);
             match Standing::look_up(client, &Positions::of(&queue), prompt_id).await? {
                 // It may start before ComfyUI hears of it. The next look tells.
                 Standing::Pending => client.delete_pending(prompt_id).await?,
@@ -63,16 +64,12 @@ impl Jobs {
                     if !interrupted {
                         client.interrupt(prompt_id).await?;
                         interrupted = true;
+                        pause = pause.max(PAUSE_OF_INTERRUPTED);
                     }
-                    self.change(prompt_id, |job| job.settle(Standing::Running, now, patience));
+                    self.settle(prompt_id, Standing::Running);
                 }
-                // Its prompt is on its way to ComfyUI.
-                Standing::Unknown if !self.is_taken(prompt_id) => {}
-                // A job that we asked to stop is not lost when it is gone.
-                gone => {
-                    self.change(prompt_id, |job| job.settle(gone, now, patience));
-                    return Ok(());
-                }
+                // It may still be on its way to ComfyUI; then the next look tells.
+                gone => self.settle(prompt_id, gone),
             }
             // Messages may tell of the end before the pause is over.
             let _ = tokio::time::timeout(pause, watch.until_over()).await;
@@ -85,7 +82,9 @@ impl Jobs {
         self.with_progress(prompt_id, |progress, _| progress.status())
     }
 
-    fn is_taken(&self, prompt_id: &str) -> bool {
-        self.table().get(prompt_id).is_some_and(Job::is_taken)
+    fn settle(&self, prompt_id: &str, standing: Standing) {
+        let (now, patience) = (self.now(), self.config().silence);
+        // A job that somebody asked to be stopped is never lost.
+        self.change(prompt_id, |job| job.settle(standing, now, patience));
     }
 }

@@ -19,9 +19,7 @@ mod upload;
 
 pub use cancel::CancelError;
 pub use follow::follow;
-pub use live::{
-    Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll, client_id_of, prompt_id_of,
-};
+pub use live::{Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll};
 pub use refusal::Refusal;
 pub use status::{ResultError, StatusError};
 pub use submit::{Idempotency, Submission, SubmitError, Submitted};

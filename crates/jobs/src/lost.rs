@@ -3,7 +3,6 @@
 use comfy_runner_client::{Client, ClientError};
 use comfy_runner_store::{Created, Outcome, Record, StoreError};
 
-use crate::live::client_id_of;
 use crate::submit::{SubmitError, new_prompt_id};
 use crate::table::{Handover, Jobs, LostJobs, wall_clock};
 
@@ -110,11 +109,10 @@ impl Jobs {
     }
 }
 
-/// The same job once more.
+/// The same job once more. Whoever follows it by its client id goes on to follow this one.
 fn repetition(lost: &Record) -> Record {
     let mut again = lost.clone();
     again.summary.retry_of = Some(std::mem::replace(&mut again.summary.prompt_id, new_prompt_id()));
-    again.summary.client_id = client_id_of(&again.summary.prompt_id);
     again.summary.automatic = true;
     again.summary.queued_at = wall_clock();
     again.summary.outcome = Outcome::default();

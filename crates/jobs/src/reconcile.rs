@@ -84,20 +84,28 @@ impl Job {
         match self.handover {
             _ if over => {}
             Handover::UnderWay => return None,
+            // It had been found there before somebody asked for it to be stopped, and now it is gone: that will do,
+            // whatever happened. Above all it is not submitted again.
+            Handover::Taken if self.live.cancel_asked => {
+                self.progress.cancelled();
+            }
             Handover::Undecided(since) | Handover::Inherited(since) => {
                 let inherited = self.handover == Handover::Inherited(since);
                 let lost = now.saturating_sub(since) >= patience;
-                return lost.then_some(Loss::NeverTaken { inherited });
-            }
-            // A pending prompt that somebody deletes leaves without a word, and one that we asked to stop as well.
-            Handover::Taken
-                if self.live.cancel_asked || (self.progress.status() == Status::Pending && !self.gap) =>
-            {
+                if !lost || !self.live.cancel_asked {
+                    return lost.then_some(Loss::NeverTaken { inherited });
+                }
                 self.progress.cancelled();
             }
             // With the connection lost meanwhile, ComfyUI has most likely restarted: it then drops its queue and its
             // history. A prompt that runs does not leave without a word either.
-            Handover::Taken => return Some(Loss::Dropped),
+            Handover::Taken if self.gap || self.progress.status() != Status::Pending => {
+                return Some(Loss::Dropped);
+            }
+            // A pending prompt that somebody deletes leaves without a word.
+            Handover::Taken => {
+                self.progress.cancelled();
+            }
         }
         (self.gap, self.closed) = (false, false);
         None

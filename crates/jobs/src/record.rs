@@ -25,16 +25,8 @@ impl Job {
                 progress.restore(over, outcome.error.clone(), files);
             }
         }
-        // What came before this process is no news; what is about to be handed over will be.
-        let live = match handover {
-            Handover::UnderWay | Handover::Inherited(_) => Live::new(&summary.workflow_id),
-            Handover::Taken | Handover::Undecided(_) => {
-                Live::of_old(&progress).of_workflow(&summary.workflow_id)
-            }
-        };
         Self {
             progress,
-            live,
             handover,
             gap: false,
             closed: false,
@@ -45,6 +37,7 @@ impl Job {
             finished_at: outcome.finished_at,
             warnings: outcome.warnings.clone(),
             node_errors: outcome.node_errors.clone(),
+            live: Live::new(&summary.client_id, &summary.workflow_id),
         }
     }
 

@@ -120,10 +120,10 @@ impl Jobs {
     }
 }
 
-/// A job that only ComfyUI's history knows.
+/// A job that only ComfyUI's queue or history knows.
 pub(crate) fn of_history(progress: Progress, now: std::time::Duration) -> Job {
+    let live = Live::of_old(&progress);
     Job {
-        live: Live::of_old(&progress),
         progress,
         handover: Handover::Taken,
         gap: false,
@@ -135,6 +135,7 @@ pub(crate) fn of_history(progress: Progress, now: std::time::Duration) -> Job {
         finished_at: None,
         warnings: Vec::new(),
         node_errors: NodeErrors::new(),
+        live,
     }
 }
 

@@ -214,8 +214,8 @@ impl Jobs {
             "submitted"
         );
         Ok(Submitted {
-            client_id: client_id_of(&prompt_id),
             prompt_id,
+            client_id: summary.client_id.clone(),
             seeds: record.seeds.clone(),
             retry_of: summary.retry_of.clone(),
             warnings,
@@ -292,7 +292,6 @@ impl Jobs {
         }
         let mut renamed = record.clone();
         to.clone_into(&mut renamed.summary.prompt_id);
-        renamed.summary.client_id = client_id_of(to);
         let mut table = self.table();
         table.remove(prompt_id);
         // Its first events may have come before we knew the id.

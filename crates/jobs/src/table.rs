@@ -131,13 +131,13 @@ impl Job {
         (status, self.is_taken(), status.is_over().then(|| self.progress.revision()))
     }
 
+    pub fn is_taken(&self) -> bool {
+        self.handover == Handover::Taken
+    }
+
     /// What those who watch would see change.
     fn looks(&self) -> (bool, u64, u64) {
         (self.is_taken(), self.progress.revision(), self.progress.picture_revision())
-    }
-
-    pub fn is_taken(&self) -> bool {
-        self.handover == Handover::Taken
     }
 }
 
@@ -211,6 +211,7 @@ pub(crate) fn wall_clock() -> i64 {
 
 impl Table {
     pub fn insert(&mut self, mut job: Job) {
+        self.board.welcome(&job);
         self.board.note(&mut job);
         self.jobs.insert(job.progress.prompt_id().to_owned(), job);
     }
@@ -218,7 +219,9 @@ impl Table {
     /// Takes in a job that is over and of which the store needs no word.
     pub fn insert_ended(&mut self, job: Job, keep_ended: usize) {
         let prompt_id = job.progress.prompt_id().to_owned();
+        // Two may have looked it up at once; the first one may be watched by now.
         if !self.jobs.contains_key(&prompt_id) {
+            self.board.welcome(&job);
             self.jobs.insert(prompt_id.clone(), job);
             self.ended.push_back(prompt_id);
         }
@@ -260,31 +263,29 @@ impl Table {
         change: impl FnOnce(&mut Job) -> T,
     ) -> Option<T> {
         let job = self.jobs.get_mut(prompt_id)?;
-        let (stamp, looks) = (job.stamp(), job.looks());
+        let (before, looked) = (job.stamp(), job.looks());
         let result = change(job);
-        let (before, after) = (stamp.0, job.progress.status());
-        if after.is_over() {
+        let after = job.stamp();
+        if after.0 == Status::Running {
+            job.started_at.get_or_insert(now);
+        }
+        if after.0.is_over() {
+            job.finished_at.get_or_insert(now);
             // A thousand last previews would be most of our memory, and the results say more.
             job.progress.take_picture();
         }
-        if job.looks() != looks {
+        if job.looks() != looked {
             self.board.note(job);
         }
-        if job.stamp() == stamp {
+        if after == before {
             return Some(result);
-        }
-        if after == Status::Running {
-            job.started_at.get_or_insert(now);
-        }
-        if after.is_over() {
-            job.finished_at.get_or_insert(now);
         }
         if job.recorded {
             self.changes += 1;
             self.unwritten.insert(prompt_id.to_owned(), self.changes);
             self.news.notify_one();
         }
-        if !before.is_over() && after.is_over() {
+        if !before.0.is_over() && after.0.is_over() {
             self.ended.push_back(prompt_id.to_owned());
             self.forget_ended(keep_ended);
         }
@@ -343,7 +344,7 @@ pub(crate) mod tests {
             finished_at: None,
             warnings: Vec::new(),
             node_errors: NodeErrors::new(),
-            live: Live::default(),
+            live: Live::new(prompt_id, "w"),
         }
     }
 

@@ -149,7 +149,8 @@ async fn measure_watchers(server: &Process, address: &Address, comfyui: &Address
     );
     println!("  a step, from the first who sees it to the others: {}", latency(&figures.step));
     println!("  states that were sent: {}", figures.states);
-    println!("  the end, from the call that cancels: {}", latency(&figures.end));
+    println!("  the end, from the call that cancels to the first: {:.0} ms", figures.cancel);
+    println!("  the end, from the first to the others: {}", latency(&figures.end));
     println!("  requests to ComfyUI in 20 s: {unwatched} without watchers, {watched} with them");
     println!("  WebSockets to ComfyUI: {}", figures.sockets);
     Ok(())

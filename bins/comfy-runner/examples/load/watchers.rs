@@ -42,7 +42,10 @@ pub struct Figures {
     pub step: Latency,
     /// How many states the watchers got.
     pub states: usize,
-    /// From the call that cancels the job to each watcher's end.
+    /// From the call that cancels the job to the first watcher that hears of its end, in milliseconds. ComfyUI is asked for
+    /// its queue in between, which is a long one.
+    pub cancel: f64,
+    /// From that first watcher to each of the others.
     pub end: Latency,
     /// Requests to ComfyUI while the jobs were submitted.
     pub requests_submitting: u64,
@@ -85,10 +88,12 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
         .await?
         .exchange(&server.post_json(&format!("/api/run/cancel/{}", running.0), &json!({})))
         .await?;
-    let mut took = Vec::new();
+    let mut told = Vec::new();
     for end in ends {
-        took.push(end.await??.duration_since(cancelled));
+        told.push(end.await??);
     }
+    let first = told.iter().copied().min().context("nobody watched")?;
+    let took = told.into_iter().map(|at| at.duration_since(first)).collect();
     // What waits must not run on: it is nobody's.
     Connection::open(simulator)
         .await?
@@ -102,6 +107,7 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
         submitted,
         states: steps.values().map(Vec::len).sum(),
         step: Latency::of(delays(&steps)).context("no step was seen by anybody")?,
+        cancel: first.duration_since(cancelled).as_secs_f64() * 1e3,
         end: Latency::of(took).context("nobody watched")?,
         requests_submitting: after.0 - before.0,
         requests_in_window: (unwatched, watched),

@@ -104,8 +104,8 @@ impl Server {
         let client = Client::new(settings.comfyui.clone())?;
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
-        let schemas = Arc::new(Schemas::default());
         let (stop, stopping) = watch::channel(false);
+        let schemas = Arc::new(Schemas::default());
         let mut server = HttpServer::new(move || {
             let state = State {
                 workflows: Arc::clone(&workflows),

@@ -1,6 +1,6 @@
 //! Who changed last, and word of it for those who watch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use comfy_runner_progress::Progress;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::event::{Event, EventKind, untold};
+use super::client_id::{client_id_of, prompt_id_of};
+use super::event::{Event, EventKind, JobNames, untold};
 use super::frames::{Frames, preview_text};
 use crate::table::Job;
 
@@ -20,6 +21,7 @@ const EVENTS_KEPT: usize = 1024;
 /// What watching needs of one job.
 #[derive(Default)]
 pub(crate) struct Live {
+    client_id: Box<str>,
     workflow_id: Option<Box<str>>,
     /// Somebody asked for the job to be stopped.
     pub cancel_asked: bool,
@@ -64,22 +66,20 @@ pub(crate) struct Board {
     events: VecDeque<Arc<Event>>,
     next_event: u64,
     changed: watch::Sender<u64>,
+    /// The prompt id of the last job with each client id: one that repeats a lost job has the same.
+    clients: HashMap<Box<str>, Box<str>>,
 }
 
 impl Live {
     /// For a job of this workflow.
-    pub fn new(workflow_id: &str) -> Self {
-        Self { workflow_id: Some(workflow_id.into()), ..Self::default() }
+    pub fn new(client_id: &str, workflow_id: &str) -> Self {
+        Self { client_id: client_id.into(), workflow_id: Some(workflow_id.into()), ..Self::default() }
     }
 
     /// For a job of which others have told before us: what it has come to is no news.
     pub fn of_old(progress: &Progress) -> Self {
-        Self { told: Some(EventKind::of(progress.status())), ..Self::default() }
-    }
-
-    /// The same, for a job of this workflow.
-    pub fn of_workflow(self, workflow_id: &str) -> Self {
-        Self { workflow_id: Some(workflow_id.into()), ..self }
+        let client_id = client_id_of(progress.prompt_id()).into();
+        Self { client_id, told: Some(EventKind::of(progress.status())), ..Self::default() }
     }
 
     /// The job's events so far.
@@ -92,7 +92,7 @@ impl Live {
         let old = self.frames.take();
         let frames = match old {
             Some(frames) if frames.revision == progress.revision() => frames,
-            old => Arc::new(Frames::of(progress, now, old.as_deref())),
+            old => Arc::new(Frames::of(progress, &self.client_id, now, old.as_deref())),
         };
         self.frames.insert(frames)
     }
@@ -101,7 +101,8 @@ impl Live {
     pub fn preview_text(&mut self, progress: &Progress) -> Option<ByteString> {
         let revision = progress.picture_revision();
         if self.preview.as_ref().is_none_or(|(of, _)| *of != revision) {
-            self.preview = Some((revision, preview_text(progress.prompt_id(), progress.picture()?)));
+            self.preview =
+                Some((revision, preview_text(progress.prompt_id(), &self.client_id, progress.picture()?)));
         }
         self.preview.as_ref().map(|(_, text)| text.clone())
     }
@@ -148,6 +149,7 @@ impl Default for Board {
             events: VecDeque::new(),
             next_event: u64::try_from(milliseconds).unwrap_or_default(),
             changed: watch::Sender::new(0),
+            clients: HashMap::new(),
         }
     }
 }
@@ -186,9 +188,23 @@ impl Board {
         }
     }
 
+    /// The job comes into the table.
+    pub fn welcome(&mut self, job: &Job) {
+        self.clients.insert(job.live.client_id.clone(), job.progress.prompt_id().into());
+    }
+
     /// The job is no longer in the table.
     pub fn forget(&mut self, job: &Job) {
         self.changes.remove(&job.live.place);
+        let last = self.clients.get(&job.live.client_id);
+        if last.is_some_and(|prompt_id| **prompt_id == *job.progress.prompt_id()) {
+            self.clients.remove(&job.live.client_id);
+        }
+    }
+
+    /// The prompt id of the job that has this client id.
+    pub fn prompt_id_of(&self, client_id: &str) -> String {
+        self.clients.get(client_id).map_or_else(|| prompt_id_of(client_id), |prompt_id| prompt_id.to_string())
     }
 
     /// Hears of every change: the place of the last one.
@@ -223,10 +239,23 @@ impl Board {
     fn event(&mut self, kind: EventKind, job: &mut Job) -> Arc<Event> {
         let id = self.next_event;
         self.next_event += 1;
-        let workflow_id = job.live.workflow_id.as_deref();
-        let event = Arc::new(Event::new(id, kind, OffsetDateTime::now_utc(), workflow_id, &job.progress));
+        let of = JobNames { client_id: &job.live.client_id, workflow_id: job.live.workflow_id.as_deref() };
+        let event = Arc::new(Event::new(id, kind, when(kind, job), of, &job.progress));
         job.live.told = Some(kind);
         job.live.events.push(Arc::clone(&event));
         event
     }
+}
+
+/// When it happened, where the job knows; else now.
+fn when(kind: EventKind, job: &Job) -> OffsetDateTime {
+    let known = match kind {
+        EventKind::Queued => None,
+        EventKind::Started => job.started_at,
+        EventKind::Completed | EventKind::Failed | EventKind::Cancelled => job.finished_at,
+    };
+    let at = |milliseconds: i64| {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
+    };
+    known.and_then(at).unwrap_or_else(OffsetDateTime::now_utc)
 }

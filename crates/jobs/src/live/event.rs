@@ -8,8 +8,6 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::client_id::client_id_of;
-
 /// A moment of a job's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
@@ -51,10 +49,19 @@ struct Message<'a> {
 #[derive(Serialize)]
 struct Data<'a> {
     prompt_id: &'a str,
-    client_id: String,
-    workflow_id: Option<&'a str>,
+    #[serde(flatten)]
+    of: JobNames<'a>,
     #[serde(flatten)]
     come_to: ComeTo<'a>,
+}
+
+/// What a job is called beside its id.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct JobNames<'a> {
+    /// What a caller follows it by.
+    pub client_id: &'a str,
+    /// Its workflow, where that is known.
+    pub workflow_id: Option<&'a str>,
 }
 
 /// What the job has come to. Of one that is not over only the status: it may be sent after a newer state, which says the
@@ -110,7 +117,7 @@ impl Event {
         id: u64,
         kind: EventKind,
         at: OffsetDateTime,
-        workflow_id: Option<&str>,
+        of: JobNames<'_>,
         progress: &Progress,
     ) -> Self {
         // Told of a job that has moved on since: the moment counts.
@@ -126,13 +133,8 @@ impl Event {
             kind: kind.as_str(),
             timestamp: at.format(&Rfc3339).unwrap_or_default(),
             severity: kind.severity(),
-            message: sentence(kind, workflow_id, progress.error()),
-            data: Data {
-                prompt_id: progress.prompt_id(),
-                client_id: client_id_of(progress.prompt_id()),
-                workflow_id,
-                come_to,
-            },
+            message: sentence(kind, of.workflow_id, progress.error()),
+            data: Data { prompt_id: progress.prompt_id(), of, come_to },
         };
         let text =
             serde_json::to_string(&message).expect("strings, numbers and maps with string keys are JSON");
@@ -197,7 +199,13 @@ mod tests {
         let mut progress = Progress::new("0a1b2c3d-0000-4000-8000-00000000000f", &graph, None);
         progress.failed("it broke");
         let at = time::macros::datetime!(2026-11-24 03:04:05.678901 UTC);
-        let event = Event::new(7, EventKind::Failed, at, Some("wan"), &progress);
+        let event = Event::new(
+            7,
+            EventKind::Failed,
+            at,
+            JobNames { client_id: "c", workflow_id: Some("wan") },
+            &progress,
+        );
         assert_eq!(
             serde_json::from_str::<Value>(&event.text).unwrap(),
             json!({
@@ -205,7 +213,7 @@ mod tests {
                 "message": "wan failed: it broke",
                 "data": {
                     "prompt_id": "0a1b2c3d-0000-4000-8000-00000000000f",
-                    "client_id": "0a1b2c3d00004000800000000000000f",
+                    "client_id": "c",
                     "workflow_id": "wan", "status": "error", "error": "it broke",
                 },
             })
@@ -217,12 +225,18 @@ mod tests {
         let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
         let mut progress = Progress::new("p", &graph, None);
         progress.started();
-        let event = Event::new(7, EventKind::Queued, OffsetDateTime::UNIX_EPOCH, None, &progress);
+        let event = Event::new(
+            7,
+            EventKind::Queued,
+            OffsetDateTime::UNIX_EPOCH,
+            JobNames { client_id: "c", workflow_id: None },
+            &progress,
+        );
         let event: Value = serde_json::from_str(&event.text).unwrap();
         assert_eq!(event["message"], "a job waits in the queue");
         assert_eq!(
             event["data"],
-            json!({"prompt_id": "p", "client_id": "p", "workflow_id": null, "status": "pending"})
+            json!({"prompt_id": "p", "client_id": "c", "workflow_id": null, "status": "pending"})
         );
     }
 }

@@ -11,7 +11,7 @@ mod plan;
 mod preview;
 mod watch;
 
-pub use client_id::{client_id_of, prompt_id_of};
+pub(crate) use client_id::client_id_of;
 pub use event::{Event, EventKind};
 pub use plan::{Previews, Wants};
 pub use preview::PreviewError;

@@ -78,6 +78,11 @@ impl Jobs {
         })
     }
 
+    /// The prompt id of the job that has this client id. That there is such a job, it does not say.
+    pub fn prompt_id_of(&self, client_id: &str) -> String {
+        self.table().board().prompt_id_of(client_id)
+    }
+
     /// Watches all jobs that are active.
     pub fn watch_all(&self) -> WatchAll {
         let table = self.table();
@@ -355,9 +360,8 @@ mod tests {
         let jobs = jobs(&["p", "q", "r"], 1);
         let mut watch = jobs.watch(&nobody(), "p", Wants::default()).await.unwrap();
         for prompt_id in ["p", "q", "r"] {
-            // Of these the store need not hear before they are forgotten.
-            jobs.change(prompt_id, |job| job.recorded = false);
             cancelled(&jobs, prompt_id);
+            jobs.flush().await.unwrap();
         }
         assert!(jobs.table().get("p").is_none());
         let news = watch.next().await.unwrap();

@@ -6,7 +6,7 @@ mod websocket;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
-use comfy_runner_jobs::{Previews, Wants, prompt_id_of};
+use comfy_runner_jobs::{Jobs, Previews, Wants};
 use serde::Deserialize;
 
 use super::State;
@@ -30,7 +30,7 @@ pub async fn socket(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let watcher = match query.job()? {
+    let watcher = match query.job(&state.jobs)? {
         Some(prompt_id) => {
             let wants = Wants { previews: Previews::Bytes, outputs: false };
             Watcher::One(Box::new(state.jobs.watch(&state.client, &prompt_id, wants).await?))
@@ -74,13 +74,13 @@ pub async fn preview(
 
 impl SocketQuery {
     /// The one job that is asked for, if it is one.
-    fn job(&self) -> Result<Option<String>, ApiError> {
+    fn job(&self, jobs: &Jobs) -> Result<Option<String>, ApiError> {
         match (&self.prompt_id, &self.client_id) {
             (Some(_), Some(_)) => {
                 Err(ApiError::BadRequest("give `prompt_id` or `client_id`, not both".to_owned()))
             }
             (Some(prompt_id), None) => Ok(Some(prompt_id.clone())),
-            (None, Some(client_id)) => Ok(Some(prompt_id_of(client_id))),
+            (None, Some(client_id)) => Ok(Some(jobs.prompt_id_of(client_id))),
             (None, None) => Ok(None),
         }
     }
