@@ -5,17 +5,23 @@
 mod cancel;
 mod follow;
 mod lost;
+mod queue;
 mod reconcile;
 mod record;
+mod records;
 mod refusal;
 mod remember;
+mod retry;
 mod status;
 mod submit;
 mod table;
 mod upload;
 
 pub use follow::follow;
+pub use queue::{ActiveJob, ActiveJobs, QueueError};
+pub use records::RecordError;
 pub use refusal::Refusal;
+pub use retry::RetryError;
 pub use status::{ResultError, StatusError};
 pub use submit::{Idempotency, Submission, SubmitError, Submitted};
 pub use table::{Jobs, JobsConfig, LostJobs};

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::error::ApiError;
-use super::form::Form;
+use super::form::{Files, Form};
 use crate::assembly::assemble;
 
 /// The query string of `build`.
@@ -33,7 +33,7 @@ pub async fn build(
             return Err(ApiError::BadRequest(format!("`format` is `api` or `workflow`, not \"{other}\"")));
         }
     }
-    let form = Form::read(&request, body, workflow.manifest(), &state).await?;
+    let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
     let assembled = assemble(&workflow, &form.params, &form.uploads)?;
     Ok(HttpResponse::Ok().json(assembled.graph()))
 }

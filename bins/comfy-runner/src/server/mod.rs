@@ -7,6 +7,8 @@ mod error;
 mod execute;
 mod form;
 mod health;
+mod idempotency;
+mod jobs;
 mod request_log;
 mod status;
 mod workflows;
@@ -163,9 +165,20 @@ fn routes(config: &mut web::ServiceConfig) {
                         .route(web::head().to(download::view))
                         .default_service(web::to(wrong_method)),
                 )
+                .service(only("/queue", web::get().to(jobs::queue)))
+                .service(only("/jobs", web::get().to(jobs::list)))
+                .service(
+                    web::resource("/jobs/{prompt_id}")
+                        .route(web::get().to(jobs::show))
+                        .route(web::delete().to(jobs::forget))
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(only("/jobs/{prompt_id}/retry", web::post().to(jobs::retry)))
+                .service(only("/jobs/{prompt_id}/files", web::get().to(jobs::files)))
+                .service(only("/jobs/{prompt_id}/package", web::get().to(jobs::package)))
                 .service(
                     web::scope("/run")
-                        .service(post("/upload-image", web::post().to(execute::upload_image)))
+                        .service(only("/upload-image", web::post().to(execute::upload_image)))
                         .service(
                             web::resource("/status/{prompt_id}")
                                 .route(web::get().to(status::status))
@@ -177,8 +190,8 @@ fn routes(config: &mut web::ServiceConfig) {
                                 .route(web::head().to(download::result))
                                 .default_service(web::to(wrong_method)),
                         )
-                        .service(post("/{workflow_id}/build", web::post().to(build::build)))
-                        .service(post("/{workflow_id}/execute", web::post().to(execute::execute)))
+                        .service(only("/{workflow_id}/build", web::post().to(build::build)))
+                        .service(only("/{workflow_id}/execute", web::post().to(execute::execute)))
                         .service(
                             web::resource("/{workflow_id}")
                                 .route(web::get().to(workflows::manifest))
@@ -190,7 +203,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(no_such_path));
 }
 
-fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
+fn only(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(wrong_method))
 }
 
