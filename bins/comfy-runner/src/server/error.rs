@@ -48,6 +48,9 @@ pub enum ApiError {
     /// 500: an answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Answer(#[from] serde_json::Error),
+    /// 500: a package breaks off.
+    #[error("the package cannot be written: {0}")]
+    Package(String),
     /// 500: ComfyUI does not answer as it should.
     #[error("{0}")]
     ComfyUi(String),
@@ -88,7 +91,9 @@ impl ResponseError for ApiError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BrokenWorkflow(_) | Self::Answer(_) | Self::ComfyUi(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

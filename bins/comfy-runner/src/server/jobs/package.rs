@@ -1,27 +1,24 @@
 //! A job with its files, as a ZIP that is written while it is sent.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::io::{self, Write};
+use std::rc::Rc;
 
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_DISPOSITION, HeaderMap};
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder, web};
-use async_zip::base::write::ZipFileWriter;
-use async_zip::error::ZipError;
-use async_zip::{Compression, ZipEntryBuilder};
 use comfy_runner_client::{Client, ClientError, FileBody};
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::Record;
-use futures::{AsyncWriteExt as _, StreamExt as _, stream};
-use tokio::io::DuplexStream;
-use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt as _};
-use tokio_util::io::ReaderStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use zip::result::ZipError;
+use zip::write::{SimpleFileOptions, StreamWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::server::State;
 use crate::server::error::ApiError;
-
-/// As much may be ahead of whoever reads.
-const AHEAD: usize = 64 * 1024;
 
 /// `GET /api/jobs/{prompt_id}/package`
 pub async fn package(
@@ -29,80 +26,128 @@ pub async fn package(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    let name: String =
-        prompt_id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
-    let (pipe, bytes) = tokio::io::duplex(AHEAD);
-    let client = state.client.clone();
-    let writing = actix_rt::spawn(async move { write(record, &client, pipe).await });
-    // A package that breaks off must not look like one that is whole: the connection is cut.
-    let end = stream::once(writing).filter_map(async |written| match written {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(Err(std::io::Error::other(error))),
-        Err(error) => Some(Err(std::io::Error::other(error))),
+    let package = Package::of(&record, state.client.clone())?;
+    // A package that breaks off must not look like one that is whole: after an error the connection is cut.
+    let body = stream::try_unfold(package, Package::next).inspect_err(|error| {
+        tracing::warn!(%error, "a package broke off");
     });
-    let body = ReaderStream::new(bytes).chain(end).inspect(|piece| {
-        if let Err(error) = piece {
-            tracing::warn!(%error, "a package broke off");
-        }
-    });
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name: String = prompt_id.chars().filter(plain).collect();
     Ok(HttpResponse::Ok()
         .content_type("application/zip")
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.zip\"")))
-        .streaming::<_, std::io::Error>(Box::pin(body)))
+        .streaming(Box::pin(body)))
 }
 
-/// Why a package breaks off.
+/// Why a package cannot be begun, or breaks off.
 #[derive(Debug, thiserror::Error)]
 enum PackageError {
     #[error(transparent)]
     Zip(#[from] ZipError),
     #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// The caller left.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
 }
 
-type Zip = ZipFileWriter<Compat<DuplexStream>>;
+impl From<PackageError> for ApiError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(error.to_string())
+    }
+}
 
-/// Writes `job.json`, then each file as it comes from ComfyUI, and at last what ComfyUI does not have any more.
-async fn write(record: Record, client: &Client, pipe: DuplexStream) -> Result<(), PackageError> {
-    let mut zip = ZipFileWriter::new(pipe.compat_write());
-    write_text(&mut zip, "job.json", &serde_json::to_vec_pretty(&record)?).await?;
-    let mut missing = Vec::new();
-    for (path, file) in contents(&record) {
-        let reply = client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
-        if reply.status.is_success() {
-            write_file(&mut zip, path, reply.body).await?;
-        } else {
-            missing.push(path);
+impl From<PackageError> for actix_web::Error {
+    fn from(error: PackageError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+/// A package that is being written: `job.json`, then each file as it comes from ComfyUI, and at last what ComfyUI does
+/// not have any more.
+struct Package {
+    client: Client,
+    /// Nothing when it is finished.
+    zip: Option<ZipWriter<StreamWriter<Written>>>,
+    written: Written,
+    to_come: std::vec::IntoIter<(String, OutputFile)>,
+    /// The file that is being written.
+    file: Option<FileBody>,
+    missing: Vec<String>,
+}
+
+impl Package {
+    fn of(record: &Record, client: Client) -> Result<Self, PackageError> {
+        let written = Written::default();
+        let mut zip = ZipWriter::new_stream(written.clone());
+        write_text(&mut zip, "job.json", &serde_json::to_vec_pretty(record)?)?;
+        let to_come = contents(record).into_iter();
+        Ok(Self { client, zip: Some(zip), written, to_come, file: None, missing: Vec::new() })
+    }
+
+    /// The next bytes, as soon as there are some.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, PackageError> {
+        loop {
+            let written = self.written.0.take();
+            if !written.is_empty() {
+                return Ok(Some((written.into(), self)));
+            }
+            let Some(zip) = &mut self.zip else { return Ok(None) };
+            if let Some(file) = &mut self.file {
+                match file.next().await {
+                    Some(piece) => zip.write_all(&piece?)?,
+                    None => self.file = None,
+                }
+            } else if let Some((path, file)) = self.to_come.next() {
+                let reply = self.client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
+                if reply.status.is_success() {
+                    zip.start_file(path, stored(length(&reply.headers)))?;
+                    self.file = Some(reply.body);
+                } else {
+                    self.missing.push(path);
+                }
+            } else {
+                if !self.missing.is_empty() {
+                    write_text(zip, "missing.json", &serde_json::to_vec_pretty(&self.missing)?)?;
+                }
+                self.zip.take().map(ZipWriter::finish).transpose()?;
+            }
         }
     }
-    if !missing.is_empty() {
-        write_text(&mut zip, "missing.json", &serde_json::to_vec_pretty(&missing)?).await?;
+}
+
+/// What was written and not yet sent.
+#[derive(Clone, Default)]
+struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
     }
-    zip.close().await?;
-    Ok(())
-}
 
-async fn write_text(zip: &mut Zip, path: &str, text: &[u8]) -> Result<(), PackageError> {
-    Ok(zip.write_entry_whole(entry(path.to_owned()), text).await?)
-}
-
-async fn write_file(zip: &mut Zip, path: String, mut body: FileBody) -> Result<(), PackageError> {
-    let mut entry = zip.write_entry_stream(entry(path)).await?;
-    while let Some(piece) = body.next().await {
-        let piece: Bytes = piece?;
-        entry.write_all(&piece).await?;
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
-    Ok(entry.close().await?)
 }
 
-/// Pictures and films are compressed already.
-fn entry(path: String) -> ZipEntryBuilder {
-    ZipEntryBuilder::new(path.into(), Compression::Stored)
+fn write_text<W: Write>(
+    zip: &mut ZipWriter<StreamWriter<W>>,
+    path: &str,
+    text: &[u8],
+) -> Result<(), PackageError> {
+    zip.start_file(path, stored(Some(text.len() as u64)))?;
+    Ok(zip.write_all(text)?)
+}
+
+/// Pictures and films are compressed already. A file that may need them gets fields for more than 4 GiB.
+fn stored(length: Option<u64>) -> SimpleFileOptions {
+    let large = length.is_none_or(|length| length >= u64::from(u32::MAX));
+    SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large)
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The files of a job, and where they go: each once, and none outside the package.
