@@ -12,7 +12,7 @@ fuzz_target!(|input: &str| {
     let (manifest, graph) = input.split_once("\n----\n").unwrap_or((input, ""));
     let (Some(mut manifest), _) = Manifest::parse_partly(manifest, "w") else { return };
     manifest.id = "w".to_owned();
-    let Ok(compiled) = Workflow::new(manifest, graph) else { return };
+    let Ok(compiled) = Workflow::new(manifest, graph, None) else { return };
     let workflow = compiled.workflow;
     let Ok(params) = Params::check(workflow.manifest(), &Map::new(), &Uploads::new(), &mut || 7) else { return };
     let folder = OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3);

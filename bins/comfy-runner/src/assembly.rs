@@ -22,7 +22,8 @@ pub enum RequestError {
 
 /// What a request makes.
 pub struct Assembly {
-    assembled: Assembled,
+    /// The graph, and what is known of it.
+    pub assembled: Assembled,
     input_files: Vec<String>,
 }
 

@@ -23,7 +23,7 @@ fn the_first_workflow_of_the_readme_fits_comfyuis_default_graph() {
         "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a bottle"}},
         "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "ComfyUI", "images": ["3", 0]}},
     });
-    let compiled = Workflow::new(manifest, &graph.to_string()).unwrap();
+    let compiled = Workflow::new(manifest, &graph.to_string(), None).unwrap();
     assert_eq!(compiled.warnings, []);
     let given = json!({"prompt": "a red fox", "steps": 30});
     let workflow = compiled.workflow;

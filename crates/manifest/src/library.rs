@@ -14,11 +14,19 @@ use crate::problem::{Problem, ProblemKind};
 
 /// What a workflow's folder compiles to.
 pub trait Compile: Sized {
+    /// What compiling needs beside the files: node schemas, for example. A library begins with the default, and gets
+    /// another with [`Library::set_context`].
+    type Context: Default + fmt::Debug;
+
     /// Compiles a folder whose manifest is read. Other files are read through [`Folder::read`].
     ///
     /// # Errors
     /// Every problem that could be found, warnings included.
-    fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>>;
+    fn compile(
+        manifest: Manifest,
+        folder: &mut Folder,
+        context: &Self::Context,
+    ) -> Result<Compiled<Self>, Vec<Problem>>;
 
     /// What is wrong with the files beside a manifest that is wrong itself and only partly read: whoever mends the
     /// manifest hears of it now, not afterwards. Only what holds whatever the rest of the manifest says.
@@ -27,7 +35,9 @@ pub trait Compile: Sized {
 
 /// A manifest alone, for programs that need no graph.
 impl Compile for Manifest {
-    fn compile(manifest: Manifest, _: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
+    type Context = ();
+
+    fn compile(manifest: Manifest, _: &mut Folder, (): &()) -> Result<Compiled<Self>, Vec<Problem>> {
         Ok(Compiled { workflow: manifest, warnings: Vec::new() })
     }
 
@@ -52,14 +62,17 @@ pub struct Compiled<T> {
 ///
 /// [`get`]: Library::get
 #[derive(Debug)]
-pub struct Library<T> {
+pub struct Library<T: Compile> {
     root: PathBuf,
     entries: RwLock<HashMap<String, Arc<Entry<T>>>>,
+    context: RwLock<Arc<T::Context>>,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct Entry<T: Compile> {
     folder: Folder,
+    /// With what it was compiled.
+    context: Arc<T::Context>,
     workflow: Result<Arc<T>, Arc<[Problem]>>,
     warnings: Arc<[Problem]>,
 }
@@ -116,12 +129,22 @@ impl<T: Compile> Library<T> {
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         fs::read_dir(&root)?;
-        Ok(Self { root, entries: RwLock::default() })
+        Ok(Self { root, entries: RwLock::default(), context: RwLock::default() })
     }
 
     /// Where the library is.
     pub fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// What workflows are compiled with.
+    pub fn context(&self) -> Arc<T::Context> {
+        Arc::clone(&self.context.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on compiles with this. What was compiled with another is compiled again when it is next asked for.
+    pub fn set_context(&self, context: T::Context) {
+        *self.context.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(context);
     }
 
     /// The workflow of this id, as its files are now.
@@ -161,11 +184,14 @@ impl<T: Compile> Library<T> {
     /// The entry of this id as its files are now; none when it has no manifest.
     fn entry(&self, id: &str) -> Option<Arc<Entry<T>>> {
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(entry) = known.filter(|entry| entry.folder.is_unchanged()) {
+        let context = self.context();
+        let holds =
+            |entry: &Arc<Entry<T>>| Arc::ptr_eq(&entry.context, &context) && entry.folder.is_unchanged();
+        if let Some(entry) = known.filter(holds) {
             return Some(entry);
         }
         // Compiling holds no lock: two requests may do it at once, and the later one stays.
-        let entry = self.is_workflow(id).then(|| Arc::new(Entry::compile(id, self.root.join(id))));
+        let entry = self.is_workflow(id).then(|| Arc::new(Entry::compile(id, self.root.join(id), context)));
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match &entry {
             Some(entry) => entries.insert(id.to_owned(), Arc::clone(entry)),
@@ -203,17 +229,17 @@ impl<T: Compile> Library<T> {
 }
 
 impl<T: Compile> Entry<T> {
-    fn compile(id: &str, path: PathBuf) -> Self {
+    fn compile(id: &str, path: PathBuf, context: Arc<T::Context>) -> Self {
         let mut folder = Folder::new(id, path);
-        let compiled = Self::compile_folder(&mut folder);
+        let compiled = Self::compile_folder(&mut folder, &context);
         let (workflow, warnings) = match compiled {
             Ok(compiled) => (Ok(Arc::new(compiled.workflow)), compiled.warnings),
             Err(problems) => (Err(problems.into()), Vec::new()),
         };
-        Self { folder, workflow, warnings: warnings.into() }
+        Self { folder, context, workflow, warnings: warnings.into() }
     }
 
-    fn compile_folder(folder: &mut Folder) -> Result<Compiled<T>, Vec<Problem>> {
+    fn compile_folder(folder: &mut Folder, context: &T::Context) -> Result<Compiled<T>, Vec<Problem>> {
         let text = folder.read(MANIFEST_FILE).map_err(|problem| vec![problem])?;
         if let Some(reason) = refuse_id(folder.id()) {
             return Err(vec![Problem::error(ProblemKind::WorkflowId, MANIFEST_FILE, reason)]);
@@ -224,7 +250,7 @@ impl<T: Compile> Entry<T> {
             warnings.extend(T::inspect(&manifest, folder));
             return Err(warnings);
         }
-        match T::compile(manifest, folder) {
+        match T::compile(manifest, folder, context) {
             Ok(mut compiled) => {
                 warnings.append(&mut compiled.warnings);
                 Ok(Compiled { warnings, ..compiled })

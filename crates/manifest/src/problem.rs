@@ -60,6 +60,8 @@ pub enum ProblemKind {
     Unbound,
     /// The graph file holds something that is not a graph in API format, or one with broken links.
     Graph,
+    /// The graph is in UI format, and there are no node schemas that say what is in it, or not for all its nodes.
+    NeedsSchemas,
     /// `outputs[].node_id` names no node of the graph.
     OutputNode,
     /// A stage of a dynamic workflow's pipeline that cannot work as it is written.

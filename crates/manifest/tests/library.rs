@@ -17,7 +17,9 @@ struct Plain {
 }
 
 impl Compile for Plain {
-    fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
+    type Context = ();
+
+    fn compile(manifest: Manifest, folder: &mut Folder, (): &()) -> Result<Compiled<Self>, Vec<Problem>> {
         let graph = folder.read(&manifest.workflow_file).map_err(|problem| vec![problem])?;
         Ok(Compiled { workflow: Self { name: manifest.name, graph }, warnings: Vec::new() })
     }

@@ -49,7 +49,7 @@ fn graph() -> Value {
 
 fn assemble(c: &mut Criterion) {
     let manifest = Manifest::parse(MANIFEST, "bench").expect("the manifest is sound").0;
-    let workflow = Workflow::new(manifest, &graph().to_string()).expect("the graph is sound").workflow;
+    let workflow = Workflow::new(manifest, &graph().to_string(), None).expect("the graph is sound").workflow;
     assert_eq!(workflow.graph().map(|graph| graph.len()), Some(30));
     let given = json!({"prompt": "a lighthouse on a cliff at dusk", "steps": "30", "size": "832x1216"});
     let given = given.as_object().expect("an object").clone();

@@ -14,6 +14,7 @@ use crate::dynamic::{
 };
 use crate::output_folder::OutputFolder;
 use crate::placeholder::{Name, Part, Template, push};
+use crate::ui::from_api::NodeGroup;
 use crate::workflow::{LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
 /// A graph that is ready for `POST /prompt`, and what goes with it.
@@ -29,6 +30,8 @@ pub struct Assembled {
     pub result_nodes: Vec<NodeId>,
     /// File names of the models that must be installed.
     pub required_models: Vec<String>,
+    /// The nodes of each block, by the block's name and number; empty for a static workflow.
+    pub blocks: Vec<NodeGroup>,
 }
 
 /// Why values do not fit the graph.
@@ -130,7 +133,7 @@ impl DynamicWorkflow {
         folder: &OutputFolder,
         limits: &Limits,
     ) -> Result<Assembled, AssembleError> {
-        let Built { mut graph, seeds: of_instances, required_models, problems, .. } =
+        let Built { mut graph, seeds: of_instances, required_models, blocks, problems, .. } =
             self.build(params, folder, limits);
         if !problems.is_empty() {
             return Err(AssembleError::Stages { problems });
@@ -141,7 +144,8 @@ impl DynamicWorkflow {
         let result_nodes = named.filter(|id| graph.nodes.contains_key(*id)).cloned().collect();
         let mut seeds = params.seeds().clone();
         seeds.extend(of_instances);
-        Ok(Assembled { graph, seeds, output_folder: folder.clone(), result_nodes, required_models })
+        let output_folder = folder.clone();
+        Ok(Assembled { graph, seeds, output_folder, result_nodes, required_models, blocks })
     }
 }
 
@@ -170,6 +174,7 @@ impl StaticWorkflow {
             output_folder: folder.clone(),
             result_nodes: self.manifest.outputs.iter().filter_map(|output| output.node.clone()).collect(),
             required_models: self.manifest.required_models.clone(),
+            blocks: Vec::new(),
         })
     }
 }

@@ -1,15 +1,20 @@
 //! From a folder to a workflow: the manifest and the graph, checked against each other.
 
+use std::sync::Arc;
+
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
     Compile, Compiled, Folder, Input, InputKind, Lines, MANIFEST_FILE, Manifest, Problem, ProblemKind,
     Report, Target, WorkflowKind,
 };
-use comfy_runner_protocol::{Graph, GraphError, Node};
+use comfy_runner_protocol::{Graph, GraphError, Node, ObjectInfo};
 use serde_json::Value;
 
 use crate::dynamic::{DynamicWorkflow, Expression, Names, compile_computed};
 use crate::placeholder::{Name, Template};
+use crate::ui::misfit::misfits;
+use crate::ui::saved::{NoPrompt, Saved, SavedError};
+use crate::ui::to_api::ToApiError;
 use crate::workflow::{Binding, LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
 /// Names that placeholders may use beside inputs and `defaults`.
@@ -19,12 +24,19 @@ pub(crate) const OWN_NAMES: [&str; 4] = ["output_dir", "output_prefix", "input_i
 const LORA_LOADERS: [&str; 2] = ["LoraLoader", "LoraLoaderModelOnly"];
 
 impl Compile for Workflow {
-    fn compile(manifest: Manifest, folder: &mut Folder) -> Result<Compiled<Self>, Vec<Problem>> {
+    /// Node schemas, for graphs in UI format.
+    type Context = Option<Arc<ObjectInfo>>;
+
+    fn compile(
+        manifest: Manifest,
+        folder: &mut Folder,
+        schemas: &Self::Context,
+    ) -> Result<Compiled<Self>, Vec<Problem>> {
         if manifest.kind == WorkflowKind::Dynamic {
             return Self::from_blocks(manifest, &mut |file| folder.read(file));
         }
         let text = read_graph(&manifest, folder).map_err(|problem| vec![problem])?;
-        Self::new(manifest, &text)
+        Self::new(manifest, &text, schemas.as_deref())
     }
 
     fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem> {
@@ -35,13 +47,15 @@ impl Compile for Workflow {
             Ok(text) => text,
             Err(problem) => return vec![problem],
         };
-        match Graph::from_json(&text) {
-            Ok(graph) => {
+        match Saved::from_json(&text) {
+            Ok(Saved::Api(graph)) => {
                 let lines = Lines::of(&text);
                 let mut report = Report::new(&manifest.workflow_file, &lines);
                 check_graph(&graph, &mut report);
                 report.finish()
             }
+            // What is in it can only be said with node schemas.
+            Ok(Saved::Ui(_)) => Vec::new(),
             Err(error) => vec![graph_problem(&manifest.workflow_file, &text, &error)],
         }
     }
@@ -55,12 +69,17 @@ fn read_graph(manifest: &Manifest, folder: &mut Folder) -> Result<String, Proble
 }
 
 impl Workflow {
-    /// Compiles a manifest and the text of its graph.
+    /// Compiles a manifest and the text of its graph. A graph in UI format needs node schemas; the manifest names its
+    /// nodes by the ids that the conversion gives them.
     ///
     /// # Errors
     /// Every problem that could be found, warnings included.
-    pub fn new(manifest: Manifest, graph: &str) -> Result<Compiled<Self>, Vec<Problem>> {
-        let Compiled { workflow, warnings } = StaticWorkflow::new(manifest, graph)?;
+    pub fn new(
+        manifest: Manifest,
+        graph: &str,
+        schemas: Option<&ObjectInfo>,
+    ) -> Result<Compiled<Self>, Vec<Problem>> {
+        let Compiled { workflow, warnings } = StaticWorkflow::new(manifest, graph, schemas)?;
         Ok(Compiled { workflow: Self { plan: Plan::Static(workflow) }, warnings })
     }
 
@@ -78,13 +97,23 @@ impl Workflow {
 }
 
 impl StaticWorkflow {
-    fn new(manifest: Manifest, graph: &str) -> Result<Compiled<Self>, Vec<Problem>> {
+    fn new(
+        manifest: Manifest,
+        graph: &str,
+        schemas: Option<&ObjectInfo>,
+    ) -> Result<Compiled<Self>, Vec<Problem>> {
         let file = manifest.workflow_file.clone();
         let text = graph;
-        let graph = Graph::from_json(text).map_err(|error| vec![graph_problem(&file, text, &error)])?;
-        let lines = Lines::of(text);
+        let saved = Saved::from_json(text).map_err(|error| vec![graph_problem(&file, text, &error)])?;
+        // The lines of a file in UI format are not those of the graph that it stands for.
+        let drawn = matches!(saved, Saved::Ui(_));
+        let lines = if drawn { Lines::default() } else { Lines::of(text) };
+        let graph = saved.into_prompt(schemas).map_err(|error| vec![no_prompt(&file, &error)])?;
         let mut problems = Report::new(&file, &lines);
         check_graph(&graph, &mut problems);
+        for misfit in schemas.filter(|_| drawn).map(|schemas| misfits(&graph, schemas)).unwrap_or_default() {
+            problems.warning(ProblemKind::BadValue, "", misfit.to_string());
+        }
         let slots = find_slots(&graph, &mut problems);
         check_names(&manifest, &graph, &slots, &mut problems);
         let mut report = manifest.report();
@@ -104,13 +133,24 @@ impl StaticWorkflow {
     }
 }
 
-fn graph_problem(file: &str, text: &str, error: &GraphError) -> Problem {
+fn no_prompt(file: &str, error: &NoPrompt) -> Problem {
+    let kind = match error {
+        NoPrompt::NeedsSchemas | NoPrompt::Convert(ToApiError::UnknownType { .. }) => {
+            ProblemKind::NeedsSchemas
+        }
+        NoPrompt::Convert(_) => ProblemKind::Graph,
+    };
+    Problem::error(kind, file, error.to_string())
+}
+
+fn graph_problem(file: &str, text: &str, error: &SavedError) -> Problem {
     let place = match error {
-        GraphError::Json(error) => (Some(error.line()), Some(error.column())),
-        GraphError::Node { node, .. } => (Lines::of(text).line(&pointer(&[node])), None),
+        SavedError::Api(GraphError::Json(error)) => (Some(error.line()), Some(error.column())),
+        SavedError::Api(GraphError::Node { node, .. }) => (Lines::of(text).line(&pointer(&[node])), None),
         _ => (None, None),
     };
-    let kind = if matches!(error, GraphError::Json(_)) { ProblemKind::Syntax } else { ProblemKind::Graph };
+    let syntax = matches!(error, SavedError::Api(GraphError::Json(_)));
+    let kind = if syntax { ProblemKind::Syntax } else { ProblemKind::Graph };
     let mut problem = Problem::error(kind, file, error.to_string());
     (problem.line, problem.column) = place;
     problem

@@ -5,6 +5,7 @@
 pub mod assemble;
 mod compile;
 mod dynamic;
+mod legend;
 pub mod output_folder;
 mod placeholder;
 pub mod ui;

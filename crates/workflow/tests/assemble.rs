@@ -17,7 +17,7 @@ fn manifest(rest: &str) -> Manifest {
 
 fn workflow(rest: &str, graph: &Value) -> Workflow {
     let graph = serde_json::to_string_pretty(graph).unwrap();
-    Workflow::new(manifest(rest), &graph).unwrap_or_else(|problems| panic!("{problems:?}")).workflow
+    Workflow::new(manifest(rest), &graph, None).unwrap_or_else(|problems| panic!("{problems:?}")).workflow
 }
 
 fn assemble(workflow: &Workflow, given: Value) -> Result<Assembled, AssembleError> {
@@ -36,7 +36,7 @@ fn node(class: &str, inputs: Value) -> Value {
 }
 
 fn problems(rest: &str, graph: &str) -> Vec<Problem> {
-    match Workflow::new(manifest(rest), graph) {
+    match Workflow::new(manifest(rest), graph, None) {
         Ok(compiled) => compiled.warnings,
         Err(problems) => problems,
     }
@@ -315,7 +315,7 @@ proptest! {
     #[test]
     fn no_graph_text_makes_compiling_panic(text in "\\PC{0,40}") {
         let graph = json!({"1": node("T", json!({"x": text, &text: [text, {&text: text}]}))});
-        let _ = Workflow::new(manifest("inputs: [{id: a, type: text}]"), &graph.to_string());
-        let _ = Workflow::new(manifest(""), &text);
+        let _ = Workflow::new(manifest("inputs: [{id: a, type: text}]"), &graph.to_string(), None);
+        let _ = Workflow::new(manifest(""), &text, None);
     }
 }

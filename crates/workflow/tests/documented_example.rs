@@ -20,7 +20,7 @@ fn the_documented_example_compiles_assembles_and_fits_a_real_comfyui() {
     let (manifest, warnings) = Manifest::parse(block("yaml", 0), "portrait").unwrap();
     assert_eq!(warnings, []);
     assert_eq!(manifest.json()["icon"], "face");
-    let compiled = Workflow::new(manifest, block("json", 0)).unwrap();
+    let compiled = Workflow::new(manifest, block("json", 0), None).unwrap();
     assert_eq!(compiled.warnings, []);
     let workflow = compiled.workflow;
 

@@ -15,6 +15,26 @@ pub struct Query {
     format: Option<String>,
 }
 
+/// What a graph is written in.
+enum Format {
+    /// What ComfyUI's `/prompt` takes.
+    Api,
+    /// What ComfyUI's editor opens.
+    Workflow,
+}
+
+impl Query {
+    fn format(&self) -> Result<Format, ApiError> {
+        match self.format.as_deref() {
+            None | Some("api") => Ok(Format::Api),
+            Some("workflow") => Ok(Format::Workflow),
+            Some(other) => {
+                Err(ApiError::BadRequest(format!("`format` is `api` or `workflow`, not \"{other}\"")))
+            }
+        }
+    }
+}
+
 /// `POST /api/run/{workflow_id}/build`
 pub async fn build(
     state: web::Data<State>,
@@ -23,17 +43,12 @@ pub async fn build(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
-    let workflow = state.workflows.get(&id)?;
-    match query.format.as_deref() {
-        None | Some("api") => {}
-        Some("workflow") => {
-            return Err(ApiError::NotImplemented("`format=workflow` is not there yet; use `format=api`"));
-        }
-        Some(other) => {
-            return Err(ApiError::BadRequest(format!("`format` is `api` or `workflow`, not \"{other}\"")));
-        }
-    }
+    let format = query.format()?;
+    let workflow = state.workflow(&id).await?;
     let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
-    let assembled = assemble(&workflow, &form.params, &form.uploads)?;
-    Ok(HttpResponse::Ok().json(assembled.graph()))
+    let assembly = assemble(&workflow, &form.params, &form.uploads)?;
+    Ok(match format {
+        Format::Api => HttpResponse::Ok().json(assembly.graph()),
+        Format::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembly.assembled).await?.graph),
+    })
 }

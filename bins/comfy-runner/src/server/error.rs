@@ -39,9 +39,6 @@ pub enum ApiError {
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
-    /// 501: nobody has written that yet.
-    #[error("{0}")]
-    NotImplemented(&'static str),
     /// 503: not ready.
     #[error("{0}")]
     Unavailable(String),
@@ -94,7 +91,6 @@ impl ResponseError for ApiError {
             Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

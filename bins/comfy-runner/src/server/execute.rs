@@ -18,7 +18,7 @@ pub async fn execute(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
-    let workflow = state.workflows.get(&id)?;
+    let workflow = state.workflow(&id).await?;
     let Some(key) = idempotency::key(&request)? else {
         let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
         return run(&state, &workflow, form, None).await;

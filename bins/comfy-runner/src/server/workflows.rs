@@ -9,7 +9,7 @@ use super::error::ApiError;
 
 /// `GET /api/workflows`: every workflow that works. Broken ones are named in the log.
 pub async fn list(state: web::Data<State>) -> Result<impl Responder, ApiError> {
-    let listing = state.workflows.list()?;
+    let listing = state.list().await?;
     let working = listing.workflows.iter().filter_map(|listed| listed.workflow.as_ref().ok());
     let summaries: Vec<_> = working.map(|workflow| Summary::of(workflow.manifest())).collect();
     Ok(HttpResponse::Ok().json(summaries))
@@ -17,7 +17,7 @@ pub async fn list(state: web::Data<State>) -> Result<impl Responder, ApiError> {
 
 /// `GET /api/run/{workflow_id}`: the manifest, unknown keys included.
 pub async fn manifest(state: web::Data<State>, id: web::Path<String>) -> Result<impl Responder, ApiError> {
-    let workflow = state.workflows.get(&id)?;
+    let workflow = state.workflow(&id).await?;
     Ok(HttpResponse::Ok().json(workflow.manifest()))
 }
 

@@ -19,6 +19,7 @@ use super::variables::Variables;
 use super::{DynamicWorkflow, Limits, Step};
 use crate::compile::pointer;
 use crate::output_folder::OutputFolder;
+use crate::ui::from_api::NodeGroup;
 
 /// What came of a walk. The graph is whole only when there are no problems.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Built {
     pub graph: Graph,
     /// Where each node came from, in the graph's order.
     pub origins: Vec<Origin>,
+    /// The nodes of each instance of a block, in the graph's order.
+    pub blocks: Vec<NodeGroup>,
     /// The seeds of instances, by `batch_1`, `scene_1`, ...
     pub seeds: IndexMap<String, u64>,
     pub required_models: Vec<String>,
@@ -345,6 +348,11 @@ impl<'a> Walk<'a> {
         }
         let (stage, file) = (instance.stage, instance.block.file.clone());
         self.built.origins.push(Origin { stage, file, local: local.map(str::to_owned) });
+        let title = instance.prefix.trim_end_matches('_');
+        match self.built.blocks.last_mut().filter(|group| group.title == title) {
+            Some(group) => group.nodes.push(id.clone()),
+            None => self.built.blocks.push(NodeGroup { title: title.to_owned(), nodes: vec![id.clone()] }),
+        }
         self.built.graph.nodes.insert(id, node);
         true
     }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use comfy_runner_protocol::object_info::{InputKind, InputSpec, NodeSchema};
 use serde_json::{Map, Value, json};
 
+use super::edition::Edition;
 use super::text::{as_textarea, upload_path};
 
 /// How deep choices may lie in choices of a `COMFY_DYNAMICCOMBO_V3`.
@@ -67,8 +68,8 @@ pub enum Given<'v> {
 
 impl<'s> Drawn<'s> {
     /// The node of this type and schema, with the values that a file or a prompt gives to its widgets.
-    pub fn new(class_type: &str, schema: &'s NodeSchema, given: Given<'_>) -> Self {
-        let mut pen = Pen { drawn: Self::default(), given, taken: 0, own_widgets: true };
+    pub fn new(edition: Edition, class_type: &str, schema: &'s NodeSchema, given: Given<'_>) -> Self {
+        let mut pen = Pen { edition, drawn: Self::default(), given, taken: 0 };
         pen.draw(class_type, schema);
         pen.drawn
     }
@@ -77,10 +78,10 @@ impl<'s> Drawn<'s> {
     ///
     /// Files from before 1.16 hold a value also for each input that only links fill; the editor knows them by their
     /// number and passes those values over.
-    pub fn from_list(class_type: &str, schema: &'s NodeSchema, values: &[Value]) -> Self {
-        match without_forced(class_type, schema, values) {
-            Some(values) => Self::new(class_type, schema, Given::List(&values)),
-            None => Self::new(class_type, schema, Given::List(values)),
+    pub fn from_list(edition: Edition, class_type: &str, schema: &'s NodeSchema, values: &[Value]) -> Self {
+        match without_forced(edition, class_type, schema, values) {
+            Some(values) => Self::new(edition, class_type, schema, Given::List(&values)),
+            None => Self::new(edition, class_type, schema, Given::List(values)),
         }
     }
 
@@ -159,11 +160,11 @@ fn entries<'s>(class_type: &str, schema: &'s NodeSchema) -> Vec<(&'s str, Entry<
 
 /// Draws one node, from top to bottom.
 struct Pen<'s, 'v> {
+    edition: Edition,
     drawn: Drawn<'s>,
     given: Given<'v>,
     /// How many values of the list are taken.
     taken: usize,
-    own_widgets: bool,
 }
 
 impl<'s> Pen<'s, '_> {
@@ -185,7 +186,7 @@ impl<'s> Pen<'s, '_> {
             }
         }
         match class_type {
-            "PreviewAny" => self.editor_widget("preview", json!(""), false, true),
+            "PreviewAny" => self.preview(),
             "CustomCombo" => self.own_options(),
             _ => {}
         }
@@ -294,6 +295,15 @@ impl<'s> Pen<'s, '_> {
         }
     }
 
+    /// `PreviewAny`: a view of the text; in newer editors two, and a switch between them.
+    fn preview(&mut self) {
+        self.editor_widget("preview", json!(""), false, true);
+        if self.edition == Edition::Newer {
+            self.editor_widget("preview", json!(""), false, true);
+            self.editor_widget("previewMode", json!(false), true, true);
+        }
+    }
+
     /// `CustomCombo`: a text for each choice, and an empty one behind them.
     fn own_options(&mut self) {
         let most = if let Given::List(list) = &self.given { list.len() + 1 } else { 1 };
@@ -309,7 +319,9 @@ impl<'s> Pen<'s, '_> {
     }
 
     fn editor_widget(&mut self, name: &str, default: Value, saved: bool, sent: bool) {
-        let value = if saved && self.own_widgets { self.take_own(name) } else { None };
+        // A prompt has values under the names of those that it carries, and under no others.
+        let named = matches!(self.given, Given::Named(_));
+        let value = if saved && (sent || !named) { self.take(name) } else { None };
         let value = Some(value.unwrap_or(default));
         self.drawn.widgets.push(Widget { name: Cow::Owned(name.to_owned()), spec: None, value, saved, sent });
     }
@@ -324,11 +336,6 @@ impl<'s> Pen<'s, '_> {
             }
             Given::Named(named) => named(name),
         }
-    }
-
-    /// The next value for a widget that the editor adds: those have no value under their names.
-    fn take_own(&mut self, name: &str) -> Option<Value> {
-        if let Given::Named(_) = self.given { None } else { self.take(name) }
     }
 }
 
@@ -466,12 +473,17 @@ fn default_of(spec: &InputSpec) -> Option<Value> {
 }
 
 /// The values without those of inputs that only links fill by now; none when there is nothing to pass over.
-fn without_forced(class_type: &str, schema: &NodeSchema, values: &[Value]) -> Option<Vec<Value>> {
+fn without_forced(
+    edition: Edition,
+    class_type: &str,
+    schema: &NodeSchema,
+    values: &[Value],
+) -> Option<Vec<Value>> {
     let inputs: Vec<_> = schema.inputs().collect();
     if !inputs.iter().any(|(_, spec, _)| flag(spec, "forceInput")) {
         return None;
     }
-    let fresh = Drawn::new(class_type, schema, Given::Nothing);
+    let fresh = Drawn::new(edition, class_type, schema, Given::Nothing);
     let upload = fresh
         .widgets
         .iter()

@@ -7,6 +7,7 @@ use comfy_runner_protocol::object_info::{InputKind, NodeSchema, ObjectInfo};
 use serde_json::{Map, Value, json};
 
 use super::drawn::{Drawn, Given, Widget, flag};
+use super::edition::Edition;
 use super::graph::{LinkSpelling, UiGraph, UiInput, UiLink, UiNode, UiNodeId, UiOutput};
 use super::layout::{self, Frame, Item};
 use super::size;
@@ -35,7 +36,8 @@ pub struct NodeGroup {
 pub struct Drawing {
     /// The graph.
     pub graph: UiGraph,
-    /// What the editor will not hold as the prompt has it, in the graph's order.
+    /// What the editor will not hold as the prompt has it, in the graph's order. The graph says the same, as texts
+    /// under `extra.comfy_runner.remarks`.
     pub remarks: Vec<Remark>,
 }
 
@@ -107,12 +109,13 @@ const FRAME_COLORS: [&str; 6] = ["#3f789e", "#8a6d3b", "#4b7a4b", "#7a4b6e", "#4
 /// # Errors
 /// See [`FromApiError`]. What the editor cannot hold is told in [`Drawing::remarks`].
 pub fn from_api(graph: &Graph, schemas: &ObjectInfo, legend: &Legend) -> Result<Drawing, FromApiError> {
+    let edition = Edition::of(schemas);
     let mut remarks = Vec::new();
     let places: HashMap<&str, usize> =
         graph.nodes.keys().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
     let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(graph.len());
     for (id, node) in &graph.nodes {
-        shapes.push(Shape::new(id, node, schemas.get(&node.class_type), &mut remarks));
+        shapes.push(Shape::new(edition, id, node, schemas.get(&node.class_type), &mut remarks));
     }
     let mut links = Vec::new();
     for (at, (id, node)) in graph.nodes.iter().enumerate() {
@@ -133,7 +136,12 @@ pub fn from_api(graph: &Graph, schemas: &ObjectInfo, legend: &Legend) -> Result<
             links.push((from, link.output, at, shapes[at].slot(input)));
         }
     }
-    Ok(Drawing { graph: compose(graph, &shapes, &links, legend), remarks })
+    let mut drawn = compose(graph, &shapes, &links, legend);
+    if !remarks.is_empty() {
+        let told: Vec<String> = remarks.iter().map(Remark::to_string).collect();
+        drawn.extra = Some(json!({"comfy_runner": {"remarks": told}}));
+    }
+    Ok(Drawing { graph: drawn, remarks })
 }
 
 /// A node about to be drawn.
@@ -148,7 +156,13 @@ struct Shape<'g> {
 }
 
 impl<'g> Shape<'g> {
-    fn new(id: &str, node: &'g Node, schema: Option<&'g NodeSchema>, remarks: &mut Vec<Remark>) -> Self {
+    fn new(
+        edition: Edition,
+        id: &str,
+        node: &'g Node,
+        schema: Option<&'g NodeSchema>,
+        remarks: &mut Vec<Remark>,
+    ) -> Self {
         let unknown = NodeSchema::default();
         if schema.is_none() {
             remarks.push(Remark::UnknownType { node: id.to_owned(), kind: node.class_type.clone() });
@@ -158,7 +172,7 @@ impl<'g> Shape<'g> {
             if Link::of(value).is_some() { None } else { Some(unwrapped(value)) }
         };
         let mut drawn = match schema {
-            Some(schema) => Drawn::new(&node.class_type, schema, Given::Named(&value)),
+            Some(schema) => Drawn::new(edition, &node.class_type, schema, Given::Named(&value)),
             None => Drawn::default(),
         };
         let mut values = Vec::new();

@@ -1,9 +1,11 @@
 //! ComfyUI's UI format: the graphs that people save, share and see in the editor.
 
 mod drawn;
+mod edition;
 pub mod from_api;
 pub mod graph;
 pub mod layout;
+pub mod misfit;
 pub mod picture;
 mod primitive;
 mod promoted;

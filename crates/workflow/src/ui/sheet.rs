@@ -8,6 +8,7 @@ use comfy_runner_protocol::object_info::{NodeSchema, ObjectInfo};
 use serde_json::Value;
 
 use super::drawn::{Drawn, Given, Widget, named};
+use super::edition::Edition;
 use super::graph::{Mode, SUBGRAPH_OUTPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
 use super::primitive;
 use super::promoted::Promoted;
@@ -33,6 +34,7 @@ pub(super) struct Placed<'g> {
     pub node: &'g UiNode,
     pub class_type: &'g str,
     pub role: Role<'g>,
+    edition: Edition,
     pub inputs: Vec<Input<'g>>,
     pub widgets: Vec<Widget<'g>>,
 }
@@ -82,12 +84,13 @@ pub(super) struct Opened<'g> {
 
 impl<'g> Opened<'g> {
     pub fn new(graph: &'g UiGraph, schemas: &'g ObjectInfo) -> Result<Self, ToApiError> {
+        let edition = Edition::of(schemas);
         let definitions = || graph.definitions.iter().flat_map(|definitions| &definitions.subgraphs);
         let sheet_of: HashMap<&str, usize> =
             definitions().enumerate().map(|(at, subgraph)| (subgraph.id.as_str(), at + 1)).collect();
         let by_sheet: Vec<&Subgraph> = definitions().collect();
         let place = |nodes: &'g [UiNode]| {
-            let placed = nodes.iter().map(|node| Placed::new(node, schemas, &sheet_of, &by_sheet));
+            let placed = nodes.iter().map(|node| Placed::new(edition, node, schemas, &sheet_of, &by_sheet));
             placed.collect::<Result<Vec<_>, _>>()
         };
         let mut sheets = vec![Sheet::new(None, place(&graph.nodes)?, &graph.links)?];
@@ -169,6 +172,7 @@ impl<'g> Sheet<'g> {
 
 impl<'g> Placed<'g> {
     fn new(
+        edition: Edition,
         node: &'g UiNode,
         schemas: &'g ObjectInfo,
         sheet_of: &HashMap<&str, usize>,
@@ -185,13 +189,13 @@ impl<'g> Placed<'g> {
         };
         let (inputs, widgets) = match role {
             Role::Runs(schema) => {
-                let drawn = drawn_of(node, class_type, schema)?;
+                let drawn = drawn_of(edition, node, class_type, schema)?;
                 (inputs_of(node, &drawn), drawn.widgets)
             }
             Role::Uses(sheet) => (use_inputs(node, subgraphs[sheet - 1]), Vec::new()),
             _ => (by_file(), Vec::new()),
         };
-        let mut placed = Self { node, class_type, role, inputs, widgets };
+        let mut placed = Self { node, class_type, role, edition, inputs, widgets };
         placed.mend();
         Ok(placed)
     }
@@ -209,7 +213,7 @@ impl<'g> Placed<'g> {
     pub fn title(&self) -> &str {
         let given = self.node.title.as_deref().filter(|title| !title.is_empty());
         given.unwrap_or_else(|| match self.role {
-            Role::Runs(schema) => type_title(self.class_type, schema),
+            Role::Runs(schema) => self.edition.title(self.class_type, schema),
             _ => self.class_type,
         })
     }
@@ -244,19 +248,6 @@ impl<'g> Input<'g> {
     }
 }
 
-/// What the editor calls a type. ComfyUI gives no name for some; for these five the editor has one of its own.
-fn type_title<'g>(class_type: &'g str, schema: &'g NodeSchema) -> &'g str {
-    let given = schema.display_name.as_deref().filter(|name| !name.is_empty());
-    given.unwrap_or(match class_type {
-        "ImageBlend" => "Image Blend",
-        "ImageBlur" => "Image Blur",
-        "ImageQuantize" => "Image Quantize",
-        "ImageSharpen" => "Image Sharpen",
-        "ImageScaleToTotalPixels" => "Scale Image to Total Pixels",
-        other => other,
-    })
-}
-
 /// Types that once had another name.
 fn current_type(kind: &str) -> &str {
     match kind {
@@ -267,11 +258,16 @@ fn current_type(kind: &str) -> &str {
     }
 }
 
-fn drawn_of<'g>(node: &UiNode, class_type: &str, schema: &'g NodeSchema) -> Result<Drawn<'g>, ToApiError> {
+fn drawn_of<'g>(
+    edition: Edition,
+    node: &UiNode,
+    class_type: &str,
+    schema: &'g NodeSchema,
+) -> Result<Drawn<'g>, ToApiError> {
     Ok(match &node.widgets_values {
-        None | Some(Value::Null) => Drawn::new(class_type, schema, Given::Nothing),
-        Some(Value::Array(values)) => Drawn::from_list(class_type, schema, values),
-        Some(Value::Object(map)) => Drawn::new(class_type, schema, Given::Named(&named(map))),
+        None | Some(Value::Null) => Drawn::new(edition, class_type, schema, Given::Nothing),
+        Some(Value::Array(values)) => Drawn::from_list(edition, class_type, schema, values),
+        Some(Value::Object(map)) => Drawn::new(edition, class_type, schema, Given::Named(&named(map))),
         Some(_) => return Err(ToApiError::WidgetValues { node: node.id.to_string() }),
     })
 }

@@ -14,6 +14,8 @@ const LETTER: f64 = 8.0;
 const TEXT_LINE: f64 = 16.0;
 /// How wide a text area is, and how many letters fit into a line of it.
 const TEXT_AREA: (f64, usize) = (400.0, 54);
+/// Room for a text that a node shows.
+const PREVIEW: f64 = 100.0;
 /// Room for the picture that a node shows.
 const PICTURE: f64 = 260.0;
 
@@ -40,6 +42,7 @@ pub(super) fn size(
                 width = width.max(TEXT_AREA.0);
                 height += area_height(widget.value.as_ref());
             }
+            None if widget.name == "preview" => height += PREVIEW,
             _ => height += WIDGET,
         }
     }

@@ -1,0 +1,76 @@
+//! Workflows and drawings that need the node schemas of our ComfyUI.
+
+use std::sync::Arc;
+
+use comfy_runner_manifest::{LibraryError, Listing, Problem, ProblemKind};
+use comfy_runner_protocol::ObjectInfo;
+use comfy_runner_workflow::ui::from_api::{Drawing, Remark, from_api};
+use comfy_runner_workflow::{Assembled, Workflow};
+
+use super::State;
+use super::error::ApiError;
+
+impl State {
+    /// The workflow of this id. One whose graph is in UI format is read with ComfyUI's node schemas.
+    pub async fn workflow(&self, id: &str) -> Result<Arc<Workflow>, ApiError> {
+        match self.workflows.get(id) {
+            Err(LibraryError::Broken { problems, .. }) if needs_schemas(&problems) => {}
+            found => return Ok(found?),
+        }
+        self.learn_schemas().await?;
+        Ok(self.workflows.get(id)?)
+    }
+
+    /// Every workflow. Those that need node schemas are left as broken when ComfyUI does not give any.
+    pub async fn list(&self) -> Result<Listing<Workflow>, ApiError> {
+        let listing = self.workflows.list()?;
+        let waiting = |problems: &Arc<[Problem]>| needs_schemas(problems);
+        if !listing.workflows.iter().any(|listed| listed.workflow.as_ref().is_err_and(waiting)) {
+            return Ok(listing);
+        }
+        if let Err(error) = self.learn_schemas().await {
+            tracing::warn!("workflows in UI format are not listed: {error}");
+            return Ok(listing);
+        }
+        Ok(self.workflows.list()?)
+    }
+
+    /// A graph of a workflow as the editor draws it.
+    pub async fn draw(&self, workflow: &Workflow, assembled: &Assembled) -> Result<Drawing, ApiError> {
+        let legend = workflow.legend(assembled);
+        let draw = |schemas: &ObjectInfo| {
+            from_api(&assembled.graph, schemas, &legend)
+                .map_err(|error| ApiError::BrokenWorkflow(format!("the graph cannot be drawn: {error}")))
+        };
+        let schemas = self.schemas.get(&self.client).await.map_err(|error| no_schemas(&error))?;
+        let drawing = draw(&schemas)?;
+        if !drawing.remarks.iter().any(|remark| matches!(remark, Remark::UnknownType { .. })) {
+            return Ok(drawing);
+        }
+        // Perhaps a custom node was installed since. If not, what can be known is drawn.
+        match self.schemas.newer(&self.client, Some(&schemas)).await {
+            Ok(newer) if !Arc::ptr_eq(&newer, &schemas) => draw(&newer),
+            Ok(_) => Ok(drawing),
+            Err(error) => Err(no_schemas(&error)),
+        }
+    }
+
+    /// Lets workflows be read with newer schemas than before.
+    async fn learn_schemas(&self) -> Result<(), ApiError> {
+        let known = self.workflows.context();
+        let newer = self.schemas.newer(&self.client, known.as_ref().as_ref()).await;
+        let newer = newer.map_err(|error| no_schemas(&error))?;
+        if known.as_ref().as_ref().is_none_or(|known| !Arc::ptr_eq(known, &newer)) {
+            self.workflows.set_context(Some(newer));
+        }
+        Ok(())
+    }
+}
+
+fn needs_schemas(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.kind == ProblemKind::NeedsSchemas)
+}
+
+fn no_schemas(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::ComfyUi(format!("ComfyUI's node schemas are needed here and cannot be had: {error}"))
+}

@@ -1,0 +1,143 @@
+//! Graphs in the editor's format: built ones go out in it, and folders may hold one that somebody saved.
+
+mod support;
+
+use comfy_runner_protocol::object_info::ObjectInfo;
+use comfy_runner_workflow::ui::graph::UiGraph;
+use comfy_runner_workflow::ui::to_api::to_api;
+use serde_json::{Value, json};
+use support::{Api, Form, Shelf, fixtures, picture, settings, simulator};
+
+fn fixture(path: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(fixtures().join(path)).unwrap()).unwrap()
+}
+
+fn prompt_of(drawing: &Value) -> Value {
+    let schemas: ObjectInfo = serde_json::from_value(fixture("object_info/0.3.64.json")).unwrap();
+    let graph: UiGraph = serde_json::from_value(drawing.clone()).unwrap();
+    serde_json::to_value(to_api(&graph, &schemas).unwrap()).unwrap()
+}
+
+#[actix_rt::test]
+async fn a_static_workflow_is_drawn_with_its_inputs_in_a_frame_and_a_note_that_explains_it() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let params = json!({"prompt": "a red {fox}", "seed": 7, "resolution": "128x64"});
+    let path = "/api/run/text-to-image/build";
+    let graph = api.post(&format!("{path}?format=api"), Form::new().params(params.clone())).await.json();
+    let reply = api.post(&format!("{path}?format=workflow"), Form::new().params(params)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let drawing = reply.json();
+    let back = prompt_of(&drawing);
+    for (id, node) in graph.as_object().unwrap() {
+        let mut inputs = node["inputs"].clone();
+        let mut drawn = back[id]["inputs"].clone();
+        for inputs in [&mut inputs, &mut drawn] {
+            // Each build has a folder of its own.
+            inputs.as_object_mut().unwrap().remove("filename_prefix");
+        }
+        // What the graph leaves to the node's default is a value in the editor.
+        for (name, value) in inputs.as_object().unwrap() {
+            // JavaScript writes 7.0 as 7.
+            let same = drawn[name] == *value || (value.is_number() && drawn[name].as_f64() == value.as_f64());
+            assert!(same, "node {id}: {name}: {} for {value}", drawn[name]);
+        }
+    }
+    assert_eq!(drawing["groups"][0]["title"], "Inputs");
+    let nodes = drawing["nodes"].as_array().unwrap();
+    let note = nodes.iter().find(|node| node["type"] == "MarkdownNote").unwrap();
+    let text = note["widgets_values"][0].as_str().unwrap();
+    assert!(text.contains("# Text to image") && text.contains("`prompt` Prompt (text, required)"), "{text}");
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_dynamic_workflow_is_drawn_with_a_frame_around_each_block() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let scenes = json!([{"prompt": "waves", "duration": 0.25}, {"prompt": "dusk", "duration": 0.5}]);
+    let form = Form::new().params(json!({"scenes": scenes, "seed": 10, "steps": 1})).file(
+        "image",
+        "first.png",
+        &picture(),
+    );
+    let reply = api.post("/api/run/multi-scene-video/build?format=workflow", form).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let drawing = reply.json();
+    let titles: Vec<&str> =
+        drawing["groups"].as_array().unwrap().iter().map(|group| group["title"].as_str().unwrap()).collect();
+    assert!(titles.len() >= 3 && titles.iter().any(|title| title.ends_with("_0")), "{titles:?}");
+    assert!(drawing["nodes"].as_array().unwrap().iter().any(|node| node["id"].is_string()));
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn without_a_comfyui_there_is_no_drawing_and_the_answer_says_why() {
+    let api = Api::start("http://127.0.0.1:9");
+    let form = Form::new().params(json!({"prompt": "a"}));
+    let reply = api.post("/api/run/text-to-image/build?format=workflow", form).await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.detail().contains("node schemas"), "{}", reply.detail());
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn nodes_that_comfyui_does_not_know_are_drawn_as_far_as_they_can_be_and_listed() {
+    let simulator = simulator();
+    let shelf = Shelf::new();
+    shelf.put(
+        "odd",
+        "id: odd",
+        &json!({"1": {"class_type": "FromElsewhere", "inputs": {"strength": 2}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}}}),
+    );
+    let api = Api::start_with(&settings(&simulator.url()), shelf.path());
+    let reply = api.post("/api/run/odd/build?format=workflow", Form::new()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let drawing = reply.json();
+    let remark = drawing["extra"]["comfy_runner"]["remarks"][0].as_str().unwrap();
+    assert!(remark.contains("node 1: type \"FromElsewhere\" has no schema"), "{remark}");
+    assert_eq!(drawing["nodes"][0]["outputs"][0]["links"], json!([1]));
+    api.stop().await;
+}
+
+fn saved_in_the_editor() -> Shelf {
+    let shelf = Shelf::new();
+    let manifest = "id: saved\ninputs:\n  - {id: prompt, type: text, node_id: 6, field: text}\n  \
+        - {id: seed, type: seed, node_id: 3, field: seed, default: -1}\n  \
+        - {id: steps, type: int, node_id: 3, field: steps, default: 2}\n  \
+        - {id: size, type: int, targets: [{node_id: 5, field: width}, {node_id: 5, field: height}], default: 64}";
+    shelf.put("saved", manifest, &fixture("ui/default.0.3.64.workflow.json"));
+    shelf
+}
+
+#[actix_rt::test]
+async fn a_folder_may_hold_the_graph_as_the_editor_saved_it() {
+    let simulator = simulator();
+    let shelf = saved_in_the_editor();
+    let api = Api::start_with(&settings(&simulator.url()), shelf.path());
+    let listed = api.get("/api/workflows").await.json();
+    assert_eq!(listed[0]["id"], "saved", "{listed}");
+    let graph = api
+        .post("/api/run/saved/build", Form::new().params(json!({"prompt": "a hut", "seed": 9})))
+        .await
+        .json();
+    assert_eq!(graph["6"]["inputs"]["text"], "a hut");
+    assert_eq!(graph["3"]["inputs"]["seed"], 9);
+    assert_eq!(graph["5"]["inputs"]["width"], 64);
+    let job = api.execute("saved", json!({"prompt": "a hut"})).await;
+    let status = api.wait(job["prompt_id"].as_str().unwrap()).await;
+    assert_eq!(status["status"], "completed", "{status}");
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_saved_graph_without_node_schemas_is_an_error_that_says_what_is_missing() {
+    let shelf = saved_in_the_editor();
+    let api = Api::start_with(&settings("http://127.0.0.1:9"), shelf.path());
+    let reply = api.post("/api/run/saved/build", Form::new()).await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.detail().contains("node schemas"), "{}", reply.detail());
+    assert_eq!(api.get("/api/workflows").await.json(), json!([]));
+    api.stop().await;
+}

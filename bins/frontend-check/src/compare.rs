@@ -1,0 +1,114 @@
+//! `frontend-check compare`: our conversions against the editor.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use comfy_runner_protocol::ObjectInfo;
+
+use crate::Compare;
+use crate::conversion::{schemas, to_drawing, to_prompt};
+use crate::difference::differences;
+use crate::editor::Editor;
+use crate::expectation::{Expectation, surprises};
+use crate::templates::{Template, known_templates};
+
+/// How many differences of one template are told.
+const TOLD: usize = 5;
+
+/// What is wrong with each direction, in words; nothing where all is well.
+struct Outcome {
+    ui_to_api: Vec<String>,
+    api_to_ui: Vec<String>,
+}
+
+pub async fn run(options: Compare) -> anyhow::Result<ExitCode> {
+    let schemas = schemas(&options.source.object_info)?;
+    let mut templates = known_templates(&options.templates, &schemas)?;
+    let expectation = options.expect.as_deref().map(Expectation::read).transpose()?;
+    let found = templates.len();
+    if !options.only.is_empty() {
+        templates.retain(|template| options.only.contains(&template.name));
+    }
+    let mut editor = Editor::open(&options.source).await?;
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    for template in &templates {
+        let outcome = check(&mut editor, template, &schemas, options.failures.as_deref()).await?;
+        tell("UI to API", template, &outcome.ui_to_api, &mut there);
+        tell("API to UI", template, &outcome.api_to_ui, &mut back);
+    }
+    let count = templates.len();
+    println!("UI to API: {} of {count} templates give the editor's prompt", count - there.len());
+    println!("API to UI: {} of {count} prompts come back from the editor", count - back.len());
+    let Some(expectation) = expectation.filter(|_| options.only.is_empty()) else {
+        return Ok(ExitCode::from(u8::from(!there.is_empty() || !back.is_empty())));
+    };
+    let mut news = surprises("UI to API", &there, &expectation.ui_to_api_fails);
+    news.extend(surprises("API to UI", &back, &expectation.api_to_ui_fails));
+    if found != expectation.templates {
+        news.push(format!("{found} templates have schemas, {} were expected", expectation.templates));
+    }
+    for surprise in &news {
+        eprintln!("{surprise}");
+    }
+    Ok(ExitCode::from(u8::from(!news.is_empty())))
+}
+
+fn tell(direction: &str, template: &Template, wrong: &[String], failed: &mut Vec<String>) {
+    if wrong.is_empty() {
+        return;
+    }
+    failed.push(template.name.clone());
+    println!("{direction}: {}", template.name);
+    for line in wrong.iter().take(TOLD) {
+        println!("    {line}");
+    }
+    if wrong.len() > TOLD {
+        println!("    and {} more", wrong.len() - TOLD);
+    }
+}
+
+/// Both directions for one template. The way back begins with the editor's prompt, so that it is judged by itself.
+async fn check(
+    editor: &mut Editor,
+    template: &Template,
+    schemas: &ObjectInfo,
+    failures: Option<&Path>,
+) -> anyhow::Result<Outcome> {
+    let opened = editor.load(&template.name, &template.graph).await;
+    let prompt = opened.with_context(|| format!("template {}", template.name))?.prompt;
+    let ours = to_prompt(&template.graph, schemas);
+    let ui_to_api = match &ours {
+        Ok(ours) => differences(ours, &prompt),
+        Err(error) => vec![format!("{error:#}")],
+    };
+    let drawing = to_drawing(&prompt, schemas);
+    let api_to_ui = match &drawing {
+        Ok(drawing) => match editor.load(&template.name, drawing).await {
+            Ok(opened) => {
+                let mut wrong = differences(&prompt, &opened.prompt);
+                wrong.extend(opened.warnings);
+                wrong.extend(opened.overlaps.iter().map(|pair| format!("one lies over the other: {pair}")));
+                wrong
+            }
+            Err(error) => vec![format!("{error:#}")],
+        },
+        Err(error) => vec![format!("{error:#}")],
+    };
+    let is_failure = !ui_to_api.is_empty() || !api_to_ui.is_empty();
+    if let Some(folder) = failures.filter(|_| is_failure) {
+        fs::create_dir_all(folder)?;
+        let write =
+            |ending: &str, text: &str| fs::write(folder.join(format!("{}.{ending}", template.name)), text);
+        write("json", &template.graph)?;
+        write("editor.api.json", &serde_json::to_string_pretty(&prompt)?)?;
+        if let Ok(ours) = &ours {
+            write("ours.api.json", &serde_json::to_string_pretty(ours)?)?;
+        }
+        if let Ok(drawing) = &drawing {
+            write("ours.json", drawing)?;
+        }
+    }
+    Ok(Outcome { ui_to_api, api_to_ui })
+}

@@ -1,0 +1,113 @@
+//! The editor, open in a browser.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::Source;
+use crate::browser::Browser;
+use crate::devtools::Devtools;
+use crate::server::Server;
+
+/// How long the editor may take to start.
+const START: Duration = Duration::from_secs(120);
+/// How long it may take over one graph.
+const LOAD: Duration = Duration::from_secs(90);
+
+/// The function in the page that opens a graph.
+const PAGE: &str = include_str!("page.js");
+
+/// The editor, open in a browser. Graphs are opened one after the other in the same page.
+pub struct Editor {
+    devtools: Devtools,
+    browser: Browser,
+    server: Server,
+    chromium: PathBuf,
+}
+
+/// What the editor made of a graph.
+#[derive(Debug, Deserialize)]
+pub struct Opened {
+    /// The prompt that it would send.
+    pub prompt: Value,
+    /// The graph as it would save it.
+    pub saved: Value,
+    /// Pairs of nodes of which one covers part of the other.
+    pub overlaps: Vec<String>,
+    /// What it complained about: dialogs, messages, errors and warnings on the console.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Editor {
+    /// Serves the editor and opens it.
+    pub async fn open(source: &Source) -> anyhow::Result<Self> {
+        let server = Server::start(&source.frontend, &source.object_info)?;
+        let (browser, devtools) = start(&server, &source.chromium).await?;
+        Ok(Self { devtools, browser, server, chromium: source.chromium.clone() })
+    }
+
+    /// Opens a graph, in whatever format, as if its file had been dropped on the page. When it takes too long, the
+    /// browser is started anew for the next one.
+    pub async fn load(&mut self, name: &str, graph: &str) -> anyhow::Result<Opened> {
+        self.devtools.take_complaints();
+        let call = format!("frontendCheck.open({}, {})", json!(name), json!(graph));
+        match timeout(LOAD, self.devtools.evaluate(&call)).await {
+            Ok(Ok(Value::String(reply))) => {
+                let mut opened: Opened = serde_json::from_str(&reply).context("no reply of the page")?;
+                opened.warnings.extend(self.devtools.take_complaints());
+                Ok(opened)
+            }
+            Ok(Ok(other)) => bail!("the page returned {other}"),
+            Ok(Err(error)) => {
+                let complaints = self.devtools.take_complaints();
+                Err(error.context(format!("the editor failed {complaints:?}")))
+            }
+            Err(_) => {
+                (self.browser, self.devtools) = start(&self.server, &self.chromium).await?;
+                bail!("no answer within {} s", LOAD.as_secs())
+            }
+        }
+    }
+
+    /// Makes the window this large, in pixels.
+    pub async fn resize(&mut self, width: u32, height: u32) -> anyhow::Result<()> {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools.call("Emulation.setDeviceMetricsOverride", size).await?;
+        Ok(())
+    }
+
+    /// The window with the whole graph in view, as a PNG.
+    pub async fn picture(&mut self) -> anyhow::Result<Vec<u8>> {
+        self.devtools.evaluate("frontendCheck.fitView()").await?;
+        let reply = self.devtools.call("Page.captureScreenshot", json!({"format": "png"})).await?;
+        let picture = reply["data"].as_str().context("the browser sent no picture")?;
+        base64::engine::general_purpose::STANDARD.decode(picture).context("the browser sent no picture")
+    }
+}
+
+async fn start(server: &Server, chromium: &Path) -> anyhow::Result<(Browser, Devtools)> {
+    let mut browser = Browser::start(chromium)?;
+    let page = browser.page().await?;
+    let mut devtools = timeout(START, Devtools::connect(&page)).await??;
+    devtools.call("Page.navigate", json!({"url": format!("http://{}/", server.address)})).await?;
+    let deadline = Instant::now() + START;
+    while devtools.evaluate(READY).await.ok() != Some(Value::Bool(true)) {
+        if Instant::now() > deadline {
+            let complaints = devtools.take_complaints().join("\n");
+            bail!("the editor did not start within {} s\n{complaints}", START.as_secs());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    devtools.evaluate(PAGE).await?;
+    Ok((browser, devtools))
+}
+
+/// `window.app` is set when nodes are registered; the spinner goes before that.
+const READY: &str =
+    "Boolean(window.app?.graph && window.app.extensionManager && !window.app.extensionManager.spinner)";

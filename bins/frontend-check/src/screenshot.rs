@@ -1,0 +1,30 @@
+//! `frontend-check screenshot`: a picture of a graph as the editor shows it.
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::Screenshot;
+use crate::conversion::{schemas, to_drawing};
+use crate::editor::Editor;
+
+pub async fn run(options: Screenshot) -> anyhow::Result<ExitCode> {
+    let file = options.graph.display();
+    let mut graph = fs::read_to_string(&options.graph).with_context(|| format!("cannot read {file}"))?;
+    let parsed: Value = serde_json::from_str(&graph).with_context(|| format!("{file} is no JSON"))?;
+    if !parsed["nodes"].is_array() {
+        graph = to_drawing(&parsed, &schemas(&options.source.object_info)?)?;
+    }
+    let name = options.graph.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut editor = Editor::open(&options.source).await?;
+    editor.resize(options.width, options.height).await?;
+    let opened = editor.load(&name, &graph).await?;
+    for warning in &opened.warnings {
+        eprintln!("the editor: {warning}");
+    }
+    fs::write(&options.out, editor.picture().await?)
+        .with_context(|| format!("cannot write {}", options.out.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
