@@ -5,7 +5,6 @@ mod support;
 use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
 
-use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
 use support::{Api, Form, Reply, picture, settings, simulator, uploaded};
 
@@ -34,10 +33,6 @@ async fn list(api: &Api, query: &str) -> Value {
 
 async fn retry(api: &Api, prompt_id: &str) -> Reply {
     api.post_body(&format!("/api/jobs/{prompt_id}/retry"), "application/json".into(), "").await
-}
-
-fn executed(simulator: &Simulator) -> usize {
-    simulator.executed_prompts() as usize
 }
 
 #[actix_rt::test]
@@ -312,7 +307,7 @@ async fn the_same_key_and_request_is_the_same_job_and_no_second_upload() {
     api.wait(&prompt_id).await;
     let again = api.post_with_key(path, "key-1", form(params.clone())).await;
     assert_eq!((again.status.as_u16(), again.json()), (200, first.json()));
-    assert_eq!((executed(&simulator), uploaded(&simulator).len()), (1, 1));
+    assert_eq!((simulator.executed_prompts(), uploaded(&simulator).len()), (1, 1));
 
     let others = [
         (path, form(json!({"prompt": "a red fox", "steps": 2, "seed": -1}))),
@@ -378,6 +373,6 @@ async fn requests_with_one_key_at_the_same_time_are_one_job() {
     }
     assert_eq!(jobs.len(), 1);
     api.wait(jobs.iter().next().unwrap()).await;
-    assert_eq!(executed(&simulator), 1);
+    assert_eq!(simulator.executed_prompts(), 1);
     api.stop().await;
 }
