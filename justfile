@@ -19,6 +19,10 @@ test-live:
     : "${COMFYUI_URL:?set it to the address of a real ComfyUI}"
     cargo test --workspace --test live --test crashes --test conformance -- --nocapture --test-threads=1
 
+# Our conversions against ComfyUI's real editor in a headless Chromium: `just test-frontend`, or of one version `just test-frontend 0.8.0`
+test-frontend *VERSIONS:
+    bins/frontend-check/test-frontend {{ VERSIONS }}
+
 # Formatting, clippy, docs, licences.
 lint:
     cargo fmt --all --check

@@ -27,11 +27,12 @@ globalThis.frontendCheck = (() => {
     }
   }
 
+  const frameOf = (pos, size, titleHeight) => [pos[0], pos[1] - titleHeight, pos[0] + size[0], pos[1] + size[1]]
+
   // Nodes that cover part of each other, titles included, as they stand on the canvas.
   const overlaps = () => {
     const nodes = window.app.graph.nodes
-    const titleHeight = window.LiteGraph.NODE_TITLE_HEIGHT
-    const frames = nodes.map(({ pos, size }) => [pos[0], pos[1] - titleHeight, pos[0] + size[0], pos[1] + size[1]])
+    const frames = nodes.map(({ pos, size }) => frameOf(pos, size, window.LiteGraph.NODE_TITLE_HEIGHT))
     const found = []
     for (let a = 0; a < nodes.length; a++) {
       for (let b = a + 1; b < nodes.length; b++) {
@@ -57,10 +58,17 @@ globalThis.frontendCheck = (() => {
     return JSON.stringify({ prompt: output, saved: workflow, overlaps: overlaps(), warnings })
   }
 
-  // Shows the whole graph, and waits until messages have gone and all is painted.
+  // Shows the whole graph, with its texts however small, and waits until messages have gone and all is painted.
   const fitView = async () => {
     stores.get('toast').removeAll()
-    await window.app.extensionManager.command.execute('Comfy.Canvas.FitView')
+    const { canvas, graph } = window.app
+    const groups = graph.groups.map(({ pos, size }) => frameOf(pos, size, 0))
+    const frames = [...graph.nodes.map(({ pos, size }) => frameOf(pos, size, window.LiteGraph.NODE_TITLE_HEIGHT)), ...groups]
+    if (!frames.length) return
+    const [left, top] = [0, 1].map((side) => Math.min(...frames.map((frame) => frame[side])))
+    const [right, bottom] = [2, 3].map((side) => Math.max(...frames.map((frame) => frame[side])))
+    canvas.ds.fitToBounds([left, top, right - left, bottom - top], { zoom: 0.88 })
+    canvas.setDirty(true, true)
     await new Promise((resolve) => setTimeout(resolve, 1500))
     await frame()
   }

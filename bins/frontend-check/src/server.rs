@@ -126,6 +126,11 @@ fn settings() -> Value {
         "Comfy.Workflow.Persist": false,
         "Comfy.Release.Status": "skipped",
         "Comfy.Notification.ShowVersionUpdates": false,
+        // Pictures show every text, and the graph instead of its overview.
+        "LiteGraph.Canvas.LowQualityRenderingZoomThreshold": 0.0,
+        "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+        "Comfy.Minimap.Visible": false,
+        "Comfy.Graph.CanvasInfo": false,
     })
 }
 

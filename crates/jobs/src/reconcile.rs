@@ -1,6 +1,6 @@
 //! What became of jobs of which nothing is heard: they are held against ComfyUI's queue and history.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use comfy_runner_client::{Client, ClientError};
@@ -13,15 +13,26 @@ use crate::table::{Handover, Job, Jobs};
 /// A queue in which prompts are found at once, however many there are.
 pub(crate) struct Positions<'a> {
     running: HashSet<&'a str>,
-    pending: HashSet<&'a str>,
+    /// How many wait before each.
+    pending: HashMap<&'a str, usize>,
 }
 
 impl<'a> Positions<'a> {
     pub fn of(queue: &'a Queue) -> Self {
-        let ids = |items: &'a [comfy_runner_protocol::queue::QueueItem]| {
-            items.iter().map(|item| item.prompt_id.as_str()).collect()
-        };
-        Self { running: ids(&queue.queue_running), pending: ids(&queue.queue_pending) }
+        let mut waiting: Vec<_> = queue.queue_pending.iter().collect();
+        waiting.sort_by(|a, b| a.number.total_cmp(&b.number));
+        let pending = waiting.into_iter().enumerate().map(|(before, item)| (item.prompt_id.as_str(), before));
+        let running = queue.queue_running.iter().map(|item| item.prompt_id.as_str());
+        Self { running: running.collect(), pending: pending.collect() }
+    }
+
+    /// How many prompts are before this one; 0 is the one that runs.
+    pub fn position(&self, prompt_id: &str) -> Option<usize> {
+        if self.running.contains(prompt_id) {
+            return Some(0);
+        }
+        // Also when nothing runs at this moment, the first that waits is not the one that runs.
+        Some(self.pending.get(prompt_id)? + self.running.len().max(1))
     }
 }
 
@@ -48,7 +59,7 @@ impl Standing {
         if queue.running.contains(prompt_id) {
             return Ok(Self::Running);
         }
-        if queue.pending.contains(prompt_id) {
+        if queue.pending.contains_key(prompt_id) {
             return Ok(Self::Pending);
         }
         Ok(client.history(prompt_id).await?.map_or(Self::Unknown, |entry| Self::Ended(Box::new(entry))))
@@ -176,6 +187,15 @@ mod tests {
         let recording: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let by_id = recording["history"].as_object().unwrap().values().next().unwrap();
         serde_json::from_value(by_id.as_object().unwrap().values().next().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn places_in_the_queue_are_counted_in_the_order_in_which_comfyui_will_run_them() {
+        let queue = r#"{"queue_running": [[5, "runs"]], "queue_pending": [[9, "last"], [7, "next"], [-8, "at the front"]]}"#;
+        let queue: Queue = serde_json::from_str(queue).unwrap();
+        let positions = Positions::of(&queue);
+        let places = ["runs", "at the front", "next", "last", "unknown"].map(|id| positions.position(id));
+        assert_eq!(places, [Some(0), Some(1), Some(2), Some(3), None]);
     }
 
     #[test]

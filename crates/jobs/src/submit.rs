@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_client::{Client, ClientError};
-use comfy_runner_progress::Status;
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{Graph, NodeErrors, NodeId, PromptAccepted, PromptRequest};
 use comfy_runner_store::{Created, Outcome, Record, StoreError, Summary};
@@ -144,7 +143,14 @@ impl Jobs {
     /// Hands a graph to ComfyUI. The job is recorded, and known here, before ComfyUI hears of it: no crash loses it, and
     /// no event comes too early.
     pub async fn submit(&self, client: &Client, submission: Submission) -> Result<Submitted, SubmitError> {
-        let record = submission.into_record();
+        self.submit_record(client, submission.into_record()).await
+    }
+
+    pub(crate) async fn submit_record(
+        &self,
+        client: &Client,
+        record: Record,
+    ) -> Result<Submitted, SubmitError> {
         match self.admit(&record).await? {
             (Created::New, under_way) => {
                 let submitted = self.hand_over(client, &record, under_way).await;
@@ -153,7 +159,9 @@ impl Jobs {
                 }
                 submitted
             }
-            (Created::Known(known) | Created::Repeated(known), _) => self.same_again(*known, &record),
+            (Created::Known(known) | Created::Repeated(known), _) => {
+                self.same_again(*known, record.request_digest.as_deref())
+            }
         }
     }
 
@@ -296,20 +304,6 @@ impl Jobs {
         table.remove(prompt_id);
         // Its first events may have come before we knew the id.
         table.insert(Job { gap: true, ..Job::of(&renamed, Handover::UnderWay, self.now()) });
-    }
-
-    /// The answer to a request that came before, with the same idempotency key.
-    fn same_again(&self, known: Record, record: &Record) -> Result<Submitted, SubmitError> {
-        let Summary { prompt_id, client_id, retry_of, outcome, .. } = known.summary;
-        if known.request_digest != record.request_digest {
-            return Err(SubmitError::KeyReused { prompt_id });
-        }
-        let taken = self.table().get(&prompt_id).is_some_and(Job::is_taken);
-        if outcome.status == Status::Pending && !outcome.accepted && !taken {
-            return Err(SubmitError::KeyBusy);
-        }
-        let Outcome { warnings, node_errors, .. } = outcome;
-        Ok(Submitted { prompt_id, client_id, seeds: known.seeds, retry_of, warnings, node_errors })
     }
 }
 

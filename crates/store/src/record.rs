@@ -5,8 +5,10 @@ use std::sync::Arc;
 use comfy_runner_progress::Status;
 use comfy_runner_protocol::{Graph, NodeErrors, NodeId, OutputFile};
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// All that is kept of a job. Serialised, it is what a caller may see of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,7 +34,7 @@ pub struct Record {
     pub request_digest: Option<String>,
 }
 
-/// What a list shows of a job. Times are milliseconds since 1970 in UTC.
+/// What a list shows of a job. Times are milliseconds since 1970; serialised, texts such as `2026-03-24T14:30:52.123Z`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The job's id.
@@ -50,13 +52,14 @@ pub struct Summary {
     /// Whether nobody asked for this repetition: ComfyUI had lost the job. A job has one such repetition at most.
     pub automatic: bool,
     /// When it was taken.
+    #[serde(serialize_with = "utc")]
     pub queued_at: i64,
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What becomes of a job: the part of a [`Record`] that changes. Times are milliseconds since 1970 in UTC.
+/// What becomes of a job: the part of a [`Record`] that changes. Times are as in [`Summary`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Where the job stands.
@@ -65,8 +68,10 @@ pub struct Outcome {
     #[serde(skip)]
     pub accepted: bool,
     /// When it began to run.
+    #[serde(serialize_with = "utc_if_any")]
     pub started_at: Option<i64>,
     /// When it was over.
+    #[serde(serialize_with = "utc_if_any")]
     pub finished_at: Option<i64>,
     /// Why it failed.
     pub error: Option<String>,
@@ -93,4 +98,16 @@ impl Default for Outcome {
             outputs: IndexMap::new(),
         }
     }
+}
+
+fn utc<S: Serializer>(milliseconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    utc_if_any(&Some(*milliseconds), serializer)
+}
+
+fn utc_if_any<S: Serializer>(milliseconds: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let time = milliseconds
+        .and_then(|time| OffsetDateTime::from_unix_timestamp_nanos(i128::from(time) * 1_000_000).ok());
+    // A time that no calendar has is none.
+    time.and_then(|time| time.format(format).ok()).serialize(serializer)
 }

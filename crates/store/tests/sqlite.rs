@@ -228,3 +228,13 @@ async fn a_write_that_fails_leaves_nothing_behind_and_the_next_one_works() {
     assert_eq!(store.get("b").await.unwrap(), None);
     assert!(matches!(put(&store, record("b", 2)).await, Created::New));
 }
+
+#[test]
+fn a_record_shows_its_times_as_utc_and_no_key() {
+    let mut record = record("a", 1_774_362_652_123);
+    record.idempotency_key = Some("secret".into());
+    let shown = serde_json::to_value(&record).unwrap();
+    assert_eq!(shown["queued_at"], "2026-03-24T14:30:52.123Z");
+    assert_eq!((&shown["finished_at"], &shown["status"]), (&json!(null), &json!("pending")));
+    assert!(!shown.to_string().contains("secret"), "{shown}");
+}

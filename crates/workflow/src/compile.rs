@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::dynamic::{DynamicWorkflow, Expression, Names, compile_computed};
 use crate::placeholder::{Name, Template};
+use crate::ui::misfit::misfits;
 use crate::ui::saved::{NoPrompt, Saved, SavedError};
 use crate::ui::to_api::ToApiError;
 use crate::workflow::{Binding, LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
@@ -105,10 +106,14 @@ impl StaticWorkflow {
         let text = graph;
         let saved = Saved::from_json(text).map_err(|error| vec![graph_problem(&file, text, &error)])?;
         // The lines of a file in UI format are not those of the graph that it stands for.
-        let lines = if matches!(saved, Saved::Api(_)) { Lines::of(text) } else { Lines::default() };
+        let drawn = matches!(saved, Saved::Ui(_));
+        let lines = if drawn { Lines::default() } else { Lines::of(text) };
         let graph = saved.into_prompt(schemas).map_err(|error| vec![no_prompt(&file, &error)])?;
         let mut problems = Report::new(&file, &lines);
         check_graph(&graph, &mut problems);
+        for misfit in schemas.filter(|_| drawn).map(|schemas| misfits(&graph, schemas)).unwrap_or_default() {
+            problems.warning(ProblemKind::BadValue, "", misfit.to_string());
+        }
         let slots = find_slots(&graph, &mut problems);
         check_names(&manifest, &graph, &slots, &mut problems);
         let mut report = manifest.report();

@@ -104,3 +104,104 @@ fn links_to_what_is_missing_are_errors() {
     assert!(matches!(error(json!([[2, 9, 0, 2, 0, "IMAGE"]])), ToApiError::MissingNode { .. }));
     assert!(matches!(error(json!([[2, 1, 7, 2, 0, "IMAGE"]])), ToApiError::MissingSlot { slot: 7, .. }));
 }
+
+/// A graph of small nodes, with schemas made for it.
+fn convert(graph: Value, types: Value) -> Result<Value, ToApiError> {
+    let schemas: ObjectInfo = serde_json::from_value(types).unwrap();
+    let graph: UiGraph = serde_json::from_value(graph).unwrap();
+    to_api(&graph, &schemas).map(|prompt| serde_json::to_value(prompt).unwrap())
+}
+
+fn types() -> Value {
+    json!({
+        "Source": {"input": {"required": {}}, "output": ["IMAGE", "MASK"]},
+        "Blur": {"input": {"required": {"mask": ["MASK"], "image": ["IMAGE"], "size": ["INT", {"default": 3, "step": 2, "min": 1}]}},
+            "output": ["IMAGE"]},
+        "Show": {"input": {"required": {"image": ["IMAGE"]}}, "output_node": true},
+        "Text": {"input": {"required": {"forced": ["STRING", {"forceInput": true}], "text": ["STRING", {"multiline": true,
+            "dynamicPrompts": true}], "seed": ["INT", {}]}}},
+    })
+}
+
+#[test]
+fn a_bypassed_node_passes_on_the_input_of_the_type_that_is_asked_for() {
+    let blur = |mode: i64| {
+        json!({"nodes": [
+            {"id": 1, "type": "Source", "outputs": [{"name": "IMAGE", "type": "IMAGE"}, {"name": "MASK", "type": "MASK"}]},
+            {"id": 2, "type": "Blur", "mode": mode, "inputs": [{"name": "mask", "type": "MASK", "link": 1},
+                {"name": "image", "type": "IMAGE", "link": 2}], "outputs": [{"name": "IMAGE", "type": "IMAGE"}]},
+            {"id": 3, "type": "Show", "inputs": [{"name": "image", "type": "IMAGE", "link": 3}]}],
+            "links": [[1, 1, 1, 2, 0, "MASK"], [2, 1, 0, 2, 1, "IMAGE"], [3, 2, 0, 3, 0, "IMAGE"]]})
+    };
+    assert_eq!(convert(blur(0), types()).unwrap()["3"]["inputs"]["image"], json!(["2", 0]));
+    let bypassed = convert(blur(4), types()).unwrap();
+    assert_eq!(bypassed["3"]["inputs"]["image"], json!(["1", 0]));
+    assert!(bypassed.get("2").is_none());
+    // Muted, it is gone, and what comes from it as well.
+    assert_eq!(convert(blur(2), types()).unwrap()["3"]["inputs"], json!({}));
+}
+
+#[test]
+fn a_primitive_gives_its_value_in_the_steps_of_the_widget_that_takes_it() {
+    let graph = json!({"nodes": [
+        {"id": 1, "type": "PrimitiveNode", "widgets_values": [8, "fixed"], "outputs": [{"name": "INT", "type": "INT", "links": [1]}]},
+        {"id": 2, "type": "Blur", "inputs": [{"name": "size", "type": "INT", "link": 1, "widget": {"name": "size"}}],
+            "widgets_values": [5], "outputs": []}],
+        "links": [[1, 1, 0, 2, 0, "INT"]]});
+    // Odd numbers from 1: 8 lies between 7 and 9, and halves go up.
+    assert_eq!(convert(graph, types()).unwrap()["2"]["inputs"]["size"], 9);
+}
+
+#[test]
+fn values_of_inputs_that_are_forced_by_now_are_passed_over_and_texts_are_resolved() {
+    let text = |values: Value| {
+        convert(json!({"nodes": [{"id": 1, "type": "Text", "widgets_values": values}]}), types())
+    };
+    let now = text(json!(["a {b|c} // d", 7, "fixed"])).unwrap();
+    assert_eq!(now["1"]["inputs"], json!({"text": "a b ", "seed": 7}));
+    let before = text(json!(["was forced", "a", 7, "fixed"])).unwrap();
+    assert_eq!(before["1"]["inputs"], json!({"text": "a", "seed": 7}));
+    let named = text(json!({"text": "n", "seed": 1})).unwrap();
+    assert_eq!(named["1"]["inputs"], json!({"text": "n", "seed": 1}));
+    assert!(matches!(text(json!("n")), Err(ToApiError::WidgetValues { .. })));
+}
+
+#[test]
+fn a_node_that_is_there_twice_is_named() {
+    let twice = json!({"nodes": [{"id": 1, "type": "Source"}, {"id": 1, "type": "Source"}]});
+    assert_eq!(
+        convert(twice, types()).unwrap_err().to_string(),
+        "node 1 is there twice; give one of them another id"
+    );
+}
+
+#[test]
+fn subgraphs_that_multiply_end_in_an_error_and_not_in_memory() {
+    // Ten uses of the next in each of ten: ten thousand million nodes.
+    let subgraphs: Vec<Value> = (0..10)
+        .map(|level| {
+            let kind = if level == 9 { "Source".to_owned() } else { format!("level {}", level + 1) };
+            let nodes: Vec<Value> = (0..10).map(|id| json!({"id": id, "type": kind})).collect();
+            json!({"id": format!("level {level}"), "nodes": nodes})
+        })
+        .collect();
+    let graph = json!({"nodes": [{"id": 1, "type": "level 0"}], "definitions": {"subgraphs": subgraphs}});
+    assert!(matches!(convert(graph, types()), Err(ToApiError::TooLarge)));
+}
+
+#[test]
+fn a_long_row_of_reroutes_is_followed_to_its_end() {
+    let mut nodes = vec![json!({"id": 0, "type": "Source", "outputs": [{"name": "IMAGE", "type": "IMAGE"}]})];
+    let mut links = Vec::new();
+    for at in 1..20_000 {
+        nodes.push(json!({"id": at, "type": "Reroute", "inputs": [{"name": "", "type": "*", "link": at}],
+            "outputs": [{"name": "", "type": "*"}]}));
+        links.push(json!([at, at - 1, 0, at, 0, "*"]));
+    }
+    nodes.push(
+        json!({"id": 20_000, "type": "Show", "inputs": [{"name": "image", "type": "IMAGE", "link": 20_000}]}),
+    );
+    links.push(json!([20_000, 19_999, 0, 20_000, 0, "IMAGE"]));
+    let prompt = convert(json!({"nodes": nodes, "links": links}), types()).unwrap();
+    assert_eq!(prompt["20000"]["inputs"]["image"], json!(["0", 0]));
+}

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::error::ApiError;
-use super::form::Form;
+use super::form::{Files, Form};
 use crate::assembly::assemble;
 
 /// The query string of `build`.
@@ -45,7 +45,7 @@ pub async fn build(
 ) -> Result<impl Responder, ApiError> {
     let format = query.format()?;
     let workflow = state.workflow(&id).await?;
-    let form = Form::read(&request, body, workflow.manifest(), &state).await?;
+    let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
     let assembly = assemble(&workflow, &form.params, &form.uploads)?;
     Ok(match format {
         Format::Api => HttpResponse::Ok().json(assembly.graph()),

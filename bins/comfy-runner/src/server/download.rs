@@ -117,15 +117,19 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
     if status == StatusCode::NOT_MODIFIED {
         return Ok(response.finish());
     }
-    let media_type = inline_media_type(&file.filename);
-    response.content_type(media_type.as_deref().unwrap_or("application/octet-stream"));
-    let disposition =
-        if media_type.is_some() { DispositionType::Inline } else { DispositionType::Attachment };
+    let shown = inline_media_type(&file.filename).is_some();
+    response.content_type(media_type(&file.filename));
+    let disposition = if shown { DispositionType::Inline } else { DispositionType::Attachment };
     response.insert_header(content_disposition(disposition, &file.filename));
     let Some(length) = length else { return Ok(response.streaming(reply.body)) };
     // The answer to a HEAD has the length of what a GET would bring; actix sends none of it.
     let body = if head { stream::empty().boxed_local() } else { reply.body.boxed_local() };
     Ok(response.body(SizedStream::new(length, body)))
+}
+
+/// The type under which a file of this name is delivered.
+pub fn media_type(name: &str) -> String {
+    inline_media_type(name).unwrap_or_else(|| "application/octet-stream".to_owned())
 }
 
 /// The type under which a browser may show a file of this name. `None` for everything that could run in our name:

@@ -2,9 +2,13 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use comfy_runner_jobs::{CancelError, PreviewError, ResultError, StatusError, SubmitError, UploadError};
+use comfy_runner_jobs::{
+    CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
+    UploadError,
+};
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
+use comfy_runner_store::StoreError;
 use serde::Serialize;
 
 use crate::assembly::RequestError;
@@ -39,6 +43,12 @@ pub enum ApiError {
     /// 503: not ready.
     #[error("{0}")]
     Unavailable(String),
+    /// 500: an answer cannot be written.
+    #[error("the answer cannot be written: {0}")]
+    Answer(#[from] serde_json::Error),
+    /// 500: a package breaks off.
+    #[error("the package cannot be written: {0}")]
+    Package(String),
     /// 500: ComfyUI does not answer as it should.
     #[error("{0}")]
     ComfyUi(String),
@@ -79,7 +89,9 @@ impl ResponseError for ApiError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BrokenWorkflow(_) | Self::ComfyUi(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -182,11 +194,45 @@ impl From<PreviewError> for ApiError {
     }
 }
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Unknown(_) => Self::NotFound(error.to_string()),
+            RecordError::Active(_) => Self::Conflict(error.to_string()),
+            RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<CancelError> for ApiError {
     fn from(error: CancelError) -> Self {
         match error {
             CancelError::Status(error) => error.into(),
             CancelError::Over(_) => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<RetryError> for ApiError {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::Record(error) => error.into(),
+            RetryError::Submit(error) => error.into(),
+        }
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Client(error) => Self::ComfyUi(error.to_string()),
+            QueueError::Store(error) => error.into(),
         }
     }
 }

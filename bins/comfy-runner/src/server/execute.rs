@@ -1,11 +1,14 @@
 //! Running a workflow, and uploading what it needs.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use comfy_runner_jobs::{Idempotency, Submission};
+use comfy_runner_workflow::Workflow;
 use serde_json::json;
 
 use super::State;
 use super::error::ApiError;
-use super::form::{Form, read_upload};
+use super::form::{Files, Form, read_upload};
+use super::idempotency::{self, RequestDigest};
 use crate::assembly::assemble;
 
 /// `POST /api/run/{workflow_id}/execute`
@@ -16,9 +19,29 @@ pub async fn execute(
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
     let workflow = state.workflow(&id).await?;
-    let form = Form::read(&request, body, workflow.manifest(), &state).await?;
-    let assembled = assemble(&workflow, &form.params, &form.uploads)?;
-    let submission = assembled.submission(workflow.manifest(), form.params);
+    let Some(key) = idempotency::key(&request)? else {
+        let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
+        return run(&state, &workflow, form, None).await;
+    };
+    let digest = RequestDigest::default();
+    let known = state.jobs.is_known_key(&key).await?;
+    let files = if known { Files::Digest(&digest) } else { Files::UploadAndDigest(&digest) };
+    let form = Form::read(&request, body, workflow.manifest(), &state, files).await?;
+    let idempotency = digest.with_key(key, &id, &form.params);
+    if known {
+        return Ok(HttpResponse::Ok().json(state.jobs.submitted_before(&idempotency).await?));
+    }
+    run(&state, &workflow, form, Some(idempotency)).await
+}
+
+async fn run(
+    state: &State,
+    workflow: &Workflow,
+    form: Form,
+    idempotency: Option<Idempotency>,
+) -> Result<HttpResponse, ApiError> {
+    let assembled = assemble(workflow, &form.params, &form.uploads)?;
+    let submission = Submission { idempotency, ..assembled.submission(workflow.manifest(), form.params) };
     Ok(HttpResponse::Ok().json(state.jobs.submit(&state.client, submission).await?))
 }
 

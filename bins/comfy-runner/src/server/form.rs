@@ -6,13 +6,17 @@ use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{self, Bytes};
 use comfy_runner_jobs::upload;
 use comfy_runner_manifest::Manifest;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::stream::LocalBoxStream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::State;
 use super::error::ApiError;
+use super::idempotency::RequestDigest;
 use crate::assembly::check_before_file;
+
+type Part = LocalBoxStream<'static, Result<Bytes, MultipartError>>;
 
 /// The most that `params` may have: prompts are long, but not longer than this.
 const LARGEST_PARAMS: usize = 1 << 20;
@@ -26,14 +30,26 @@ pub struct Form {
     pub uploads: IndexMap<String, String>,
 }
 
+/// What is done with the files of a form.
+#[derive(Clone, Copy)]
+pub enum Files<'a> {
+    /// They are streamed to ComfyUI.
+    Upload,
+    /// They are streamed to ComfyUI, and looked at as they pass by.
+    UploadAndDigest(&'a RequestDigest),
+    /// They are looked at: an earlier request has brought the same ones, or ought to have.
+    Digest(&'a RequestDigest),
+}
+
 impl Form {
-    /// Reads the form, streaming each file to ComfyUI as it comes. Params that come before a file are checked before
+    /// Reads the form, doing with each file what `files` says as it comes. Params that come before a file are checked before
     /// it is passed on. No body at all is a form without parts.
     pub async fn read(
         request: &HttpRequest,
         body: web::Payload,
         manifest: &Manifest,
         state: &State,
+        files: Files<'_>,
     ) -> Result<Self, ApiError> {
         let mut form = Self::default();
         let mut has_params = false;
@@ -58,7 +74,14 @@ impl Form {
                 )));
             }
             check_before_file(manifest, &form.params, &input.id)?;
-            let stored = store(part, state).await?;
+            let stored = match files {
+                Files::Upload => store(file_name(&part), part.boxed_local(), state).await?,
+                Files::UploadAndDigest(digest) => {
+                    let name = file_name(&part);
+                    store(name, digest.watch(&input.id, part).boxed_local(), state).await?
+                }
+                Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await?,
+            };
             form.uploads.insert(input.id.clone(), stored);
         }
         Ok(form)
@@ -74,7 +97,7 @@ pub async fn read_upload(
     let mut parts = multipart(request, body, state)?;
     while let Some(part) = parts.try_next().await? {
         if part.name() == Some("file") {
-            return store(part, state).await;
+            return store(file_name(&part), part.boxed_local(), state).await;
         }
     }
     Err(ApiError::BadRequest("the form has no part `file`: send it as multipart/form-data".to_owned()))
@@ -99,11 +122,32 @@ fn has_no_body(request: &HttpRequest) -> bool {
     !headers.contains_key(CONTENT_TYPE) && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
 }
 
-/// Streams the file of a part to ComfyUI, and returns the name under which it is stored.
-async fn store(part: Field, state: &State) -> Result<String, ApiError> {
-    let name =
-        part.content_disposition().and_then(|header| header.get_filename()).unwrap_or("upload").to_owned();
-    Ok(upload(&state.client, &name, part.boxed_local(), state.max_upload).await?)
+fn file_name(part: &Field) -> String {
+    part.content_disposition().and_then(|header| header.get_filename()).unwrap_or("upload").to_owned()
+}
+
+/// Streams a file to ComfyUI, and returns the name under which it is stored.
+async fn store(name: String, body: Part, state: &State) -> Result<String, ApiError> {
+    Ok(upload(&state.client, &name, body, state.max_upload).await?)
+}
+
+/// Lets a file pass by. It is stored under no name.
+async fn look_at(
+    body: impl Stream<Item = Result<Bytes, MultipartError>>,
+    state: &State,
+) -> Result<String, ApiError> {
+    let mut body = std::pin::pin!(body);
+    let mut passed = 0;
+    while let Some(piece) = body.try_next().await? {
+        passed += piece.len() as u64;
+        if passed > state.max_upload {
+            return Err(ApiError::TooLarge(format!(
+                "a file is larger than the limit of {} bytes",
+                state.max_upload
+            )));
+        }
+    }
+    Ok(String::new())
 }
 
 async fn read_params(mut part: Field) -> Result<Map<String, Value>, ApiError> {

@@ -8,6 +8,8 @@ mod error;
 mod execute;
 mod form;
 mod health;
+mod idempotency;
+mod jobs;
 mod live;
 mod request_log;
 mod schemas;
@@ -181,9 +183,20 @@ fn routes(config: &mut web::ServiceConfig) {
                         .route(web::head().to(download::view))
                         .default_service(web::to(wrong_method)),
                 )
+                .service(only("/queue", web::get().to(jobs::queue)))
+                .service(only("/jobs", web::get().to(jobs::list)))
+                .service(
+                    web::resource("/jobs/{prompt_id}")
+                        .route(web::get().to(jobs::show))
+                        .route(web::delete().to(jobs::forget))
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(only("/jobs/{prompt_id}/retry", web::post().to(jobs::retry)))
+                .service(only("/jobs/{prompt_id}/files", web::get().to(jobs::files)))
+                .service(only("/jobs/{prompt_id}/package", web::get().to(jobs::package)))
                 .service(
                     web::scope("/run")
-                        .service(post("/upload-image", web::post().to(execute::upload_image)))
+                        .service(only("/upload-image", web::post().to(execute::upload_image)))
                         .service(
                             web::resource("/status/{prompt_id}")
                                 .route(web::get().to(status::status))
@@ -195,12 +208,12 @@ fn routes(config: &mut web::ServiceConfig) {
                                 .route(web::head().to(download::result))
                                 .default_service(web::to(wrong_method)),
                         )
-                        .service(post("/cancel/{prompt_id}", web::post().to(cancel::cancel)))
+                        .service(only("/cancel/{prompt_id}", web::post().to(cancel::cancel)))
                         .service(stream("/ws", web::get().to(live::socket)))
                         .service(stream("/events/{prompt_id}", web::get().to(live::events)))
                         .service(stream("/preview/{prompt_id}", web::get().to(live::preview)))
-                        .service(post("/{workflow_id}/build", web::post().to(build::build)))
-                        .service(post("/{workflow_id}/execute", web::post().to(execute::execute)))
+                        .service(only("/{workflow_id}/build", web::post().to(build::build)))
+                        .service(only("/{workflow_id}/execute", web::post().to(execute::execute)))
                         .service(
                             web::resource("/{workflow_id}")
                                 .route(web::get().to(workflows::manifest))
@@ -212,7 +225,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(no_such_path));
 }
 
-fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
+fn only(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(wrong_method))
 }
 

@@ -169,6 +169,17 @@ impl Api {
         Reply::of(self.http.head(format!("{}{path}", self.base)).send().await.unwrap()).await
     }
 
+    pub async fn delete(&self, path: &str) -> Reply {
+        Reply::of(self.http.delete(format!("{}{path}", self.base)).send().await.unwrap()).await
+    }
+
+    /// Posts a multipart form with an idempotency key.
+    pub async fn post_with_key(&self, path: &str, key: &str, form: Form) -> Reply {
+        let request = self.http.post(format!("{}{path}", self.base)).content_type(form.content_type());
+        let request = request.insert_header(("Idempotency-Key", key));
+        Reply::of(request.send_body(form.body()).await.unwrap()).await
+    }
+
     /// Posts a multipart form.
     pub async fn post(&self, path: &str, form: Form) -> Reply {
         self.post_body(path, form.content_type(), form.body()).await

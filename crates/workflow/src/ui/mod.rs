@@ -5,6 +5,7 @@ mod edition;
 pub mod from_api;
 pub mod graph;
 pub mod layout;
+pub mod misfit;
 pub mod picture;
 mod primitive;
 mod promoted;

@@ -1,0 +1,211 @@
+//! A job with its files, as a ZIP that is written while it is sent.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderMap};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, Responder, web};
+use comfy_runner_client::{Client, ClientError, FileBody};
+use comfy_runner_protocol::OutputFile;
+use comfy_runner_store::Record;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use zip::result::ZipError;
+use zip::write::{SimpleFileOptions, StreamWriter};
+use zip::{CompressionMethod, ZipWriter};
+
+use crate::server::State;
+use crate::server::error::ApiError;
+
+/// `GET /api/jobs/{prompt_id}/package`
+pub async fn package(
+    state: web::Data<State>,
+    prompt_id: web::Path<String>,
+) -> Result<impl Responder, ApiError> {
+    let record = state.jobs.record(&prompt_id).await?;
+    let package = Package::of(&record, state.client.clone())?;
+    // A package that breaks off must not look like one that is whole: after an error the connection is cut.
+    let body = stream::try_unfold(package, Package::next).inspect_err(|error| {
+        tracing::warn!(%error, "a package broke off");
+    });
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name: String = prompt_id.chars().filter(plain).collect();
+    Ok(HttpResponse::Ok()
+        .content_type("application/zip")
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.zip\"")))
+        .streaming(Box::pin(body)))
+}
+
+/// Why a package cannot be begun, or breaks off.
+#[derive(Debug, thiserror::Error)]
+enum PackageError {
+    #[error(transparent)]
+    Zip(#[from] ZipError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<PackageError> for ApiError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(error.to_string())
+    }
+}
+
+impl From<PackageError> for actix_web::Error {
+    fn from(error: PackageError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+/// A package that is being written: `job.json`, then each file as it comes from ComfyUI, and at last what ComfyUI does
+/// not have any more.
+struct Package {
+    client: Client,
+    /// Nothing when it is finished.
+    zip: Option<ZipWriter<StreamWriter<Written>>>,
+    written: Written,
+    to_come: std::vec::IntoIter<(String, OutputFile)>,
+    /// The file that is being written.
+    file: Option<FileBody>,
+    missing: Vec<String>,
+}
+
+impl Package {
+    fn of(record: &Record, client: Client) -> Result<Self, PackageError> {
+        let written = Written::default();
+        let mut zip = ZipWriter::new_stream(written.clone());
+        write_text(&mut zip, "job.json", &serde_json::to_vec_pretty(record)?)?;
+        let to_come = contents(record).into_iter();
+        Ok(Self { client, zip: Some(zip), written, to_come, file: None, missing: Vec::new() })
+    }
+
+    /// The next bytes, as soon as there are some.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, PackageError> {
+        loop {
+            let written = self.written.0.take();
+            if !written.is_empty() {
+                return Ok(Some((written.into(), self)));
+            }
+            let Some(zip) = &mut self.zip else { return Ok(None) };
+            if let Some(file) = &mut self.file {
+                match file.next().await {
+                    Some(piece) => zip.write_all(&piece?)?,
+                    None => self.file = None,
+                }
+            } else if let Some((path, file)) = self.to_come.next() {
+                let reply = self.client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
+                if reply.status.is_success() {
+                    zip.start_file(path, stored(length(&reply.headers)))?;
+                    self.file = Some(reply.body);
+                } else {
+                    self.missing.push(path);
+                }
+            } else {
+                if !self.missing.is_empty() {
+                    write_text(zip, "missing.json", &serde_json::to_vec_pretty(&self.missing)?)?;
+                }
+                self.zip.take().map(ZipWriter::finish).transpose()?;
+            }
+        }
+    }
+}
+
+/// What was written and not yet sent.
+#[derive(Clone, Default)]
+struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_text<W: Write>(
+    zip: &mut ZipWriter<StreamWriter<W>>,
+    path: &str,
+    text: &[u8],
+) -> Result<(), PackageError> {
+    zip.start_file(path, stored(Some(text.len() as u64)))?;
+    Ok(zip.write_all(text)?)
+}
+
+/// Pictures and films are compressed already. A file that may need them gets fields for more than 4 GiB.
+fn stored(length: Option<u64>) -> SimpleFileOptions {
+    let large = length.is_none_or(|length| length >= u64::from(u32::MAX));
+    SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large)
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The files of a job, and where they go: each once, and none outside the package.
+fn contents(record: &Record) -> Vec<(String, OutputFile)> {
+    let inputs = record.input_files.iter().map(|name| {
+        let file = input_file(name);
+        (format!("input/{}", inside(&file.subfolder, &file.filename)), file)
+    });
+    let folder = format!("{}/", record.summary.output_folder);
+    let outputs = record.summary.outcome.outputs.values().flatten().map(|file| {
+        // The job's own folder is what the package is.
+        let subfolder = format!("{}/", file.subfolder);
+        let below = subfolder.strip_prefix(&folder).unwrap_or(&subfolder);
+        let top = if file.kind == "output" { "output" } else { "temp" };
+        (format!("{top}/{}", inside(below, &file.filename)), file.clone())
+    });
+    let mut seen = HashSet::new();
+    inputs.chain(outputs).filter(|(path, _)| seen.insert(path.clone())).collect()
+}
+
+/// A file of ComfyUI's input folder, unless its name says otherwise: `a.png [output]`.
+fn input_file(name: &str) -> OutputFile {
+    let annotated = ["input", "output", "temp"]
+        .into_iter()
+        .find_map(|kind| Some((name.strip_suffix(&format!(" [{kind}]"))?, kind)));
+    let (path, kind) = annotated.unwrap_or((name, "input"));
+    let (subfolder, filename) = path.rsplit_once('/').unwrap_or(("", path));
+    OutputFile { filename: filename.to_owned(), subfolder: subfolder.to_owned(), kind: kind.to_owned() }
+}
+
+/// A path of plain names: whoever unpacks it stays in one folder.
+fn inside(subfolder: &str, filename: &str) -> String {
+    let parts = subfolder.split(['/', '\\']).chain(filename.split(['/', '\\']));
+    let plain = parts.filter(|part| !matches!(*part, "" | "." | ".."));
+    plain.map(|part| part.replace(':', "_")).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_out_of_the_package() {
+        assert_eq!(inside("final", "a.png"), "final/a.png");
+        assert_eq!(inside("../../etc", "..\\..\\passwd"), "etc/passwd");
+        assert_eq!(inside("/C:/x", "a.png"), "C_/x/a.png");
+        assert_eq!(inside("", "a.png"), "a.png");
+    }
+
+    #[test]
+    fn an_input_says_which_folder_it_is_in() {
+        let file = |filename: &str, subfolder: &str, kind: &str| OutputFile {
+            filename: filename.into(),
+            subfolder: subfolder.into(),
+            kind: kind.into(),
+        };
+        assert_eq!(input_file("a.png"), file("a.png", "", "input"));
+        assert_eq!(input_file("x/y/a.png"), file("a.png", "x/y", "input"));
+        assert_eq!(input_file("a b.png [output]"), file("a b.png", "", "output"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Values that cannot be those of their inputs: the sign of a file whose widgets are not those of the type any more.
+//!
+//! UI format lists the values of widgets without their names. A file from another version of a node then gives values
+//! to the wrong widgets, and the editor sends them so. Whoever converts such a file should hear of it.
+
+use comfy_runner_protocol::graph::{Graph, Link};
+use comfy_runner_protocol::object_info::{InputKind, InputSpec, ObjectInfo};
+use serde_json::Value;
+
+/// A value that its input cannot take.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "node {node} ({kind}): `{input}` takes {wanted} and would get {value}: the file was saved with another version of \
+     this node, whose `widgets_values` were others; open it in the editor, set the values and save it again"
+)]
+pub struct Misfit {
+    /// The node's id in the prompt.
+    pub node: String,
+    /// Its type.
+    pub kind: String,
+    /// Its input.
+    pub input: String,
+    /// What the input takes.
+    pub wanted: &'static str,
+    /// What stands in its place.
+    pub value: Value,
+}
+
+/// The values of a prompt that their inputs cannot take.
+pub fn misfits(prompt: &Graph, schemas: &ObjectInfo) -> Vec<Misfit> {
+    let mut misfits = Vec::new();
+    for (id, node) in &prompt.nodes {
+        let Some(schema) = schemas.get(&node.class_type) else { continue };
+        for (name, value) in node.inputs.iter().filter(|(_, value)| Link::of(value).is_none()) {
+            let Some(wanted) = schema.input(name).and_then(|(spec, _)| refused(spec, value)) else {
+                continue;
+            };
+            let (node, kind) = (id.clone(), node.class_type.clone());
+            misfits.push(Misfit { node, kind, input: name.clone(), wanted, value: value.clone() });
+        }
+    }
+    misfits
+}
+
+/// What this input takes, when that is not what the value is.
+fn refused(spec: &InputSpec, value: &Value) -> Option<&'static str> {
+    let (wanted, fits) = match spec.kind {
+        InputKind::Int => ("a whole number", value.is_number()),
+        InputKind::Float => ("a number", value.is_number()),
+        InputKind::Boolean => ("true or false", value.is_boolean()),
+        InputKind::String => ("a text", value.is_string()),
+        InputKind::Combo(_) | InputKind::Other(_) => return None,
+    };
+    // A widget without a value holds null.
+    (!fits && !value.is_null()).then_some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_that_slipped_to_another_widget_are_named() {
+        let schemas: ObjectInfo = serde_json::from_value(json!({"K": {"input": {"required":
+            {"seed": ["INT", {}], "steps": ["INT", {}], "tile": ["BOOLEAN", {}], "mode": [["a"], {}]}}}}))
+        .unwrap();
+        let prompt = Graph::from_value(json!({"3": {"class_type": "K", "inputs":
+            {"seed": 5, "steps": "randomize", "tile": ["4", 0], "mode": 7}}}))
+        .unwrap();
+        let misfits = misfits(&prompt, &schemas);
+        assert_eq!(misfits.len(), 1);
+        let told = misfits[0].to_string();
+        assert!(
+            told.starts_with("node 3 (K): `steps` takes a whole number and would get \"randomize\""),
+            "{told}"
+        );
+    }
+}
