@@ -9,7 +9,7 @@ use comfy_runner_workflow::Workflows;
 use support::{Api, fixtures, settings};
 
 /// Every path of the API, with its method.
-const PATHS: [(&str, &str); 9] = [
+const PATHS: [(&str, &str); 13] = [
     ("GET", "/api/workflows"),
     ("GET", "/api/run/text-to-image"),
     ("POST", "/api/run/upload-image"),
@@ -18,6 +18,10 @@ const PATHS: [(&str, &str); 9] = [
     ("GET", "/api/run/status/x"),
     ("GET", "/api/run/result/x"),
     ("HEAD", "/api/run/result/x"),
+    ("GET", "/api/run/ws"),
+    ("GET", "/api/run/events/x"),
+    ("GET", "/api/run/preview/x"),
+    ("POST", "/api/run/cancel/x"),
     ("GET", "/api/comfyui/view?filename=a.png"),
 ];
 

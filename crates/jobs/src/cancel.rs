@@ -1,24 +1,90 @@
 //! Stopping a job.
 
-use comfy_runner_client::{Client, ClientError};
+use std::time::Duration;
 
+use comfy_runner_client::{Client, ClientError};
+use comfy_runner_progress::Status;
+
+use crate::live::{Previews, Wants, Watch};
+use crate::reconcile::{Positions, Standing};
+use crate::status::StatusError;
 use crate::table::Jobs;
 
+/// How long is waited for a job to stop. A node looks up between its steps, and some never do.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The first pause between two looks at ComfyUI's queue; each one is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The least pause after an interruption: a message tells of the end sooner, and a queue of thousands is a long answer.
+const PAUSE_OF_INTERRUPTED: Duration = Duration::from_millis(500);
+
+/// Why a job was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// It was over before, or at that instant, by itself.
+    #[error("the job is over: it is {}", .0.as_str())]
+    Over(Status),
+    /// See [`StatusError`].
+    #[error(transparent)]
+    Status(#[from] StatusError),
+}
+
 impl Jobs {
-    /// Takes a job out of ComfyUI's queue, or interrupts it if it runs, and only it. How the job ends, its status
-    /// says: it may well be over before ComfyUI hears of it.
-    pub async fn cancel(&self, client: &Client, prompt_id: &str) -> Result<(), ClientError> {
-        let queue = client.queue().await?;
-        if queue.is_pending(prompt_id) {
-            client.delete_pending(prompt_id).await?;
-            // It may have started in between; then it is no longer pending and deleting it did nothing.
-            let queue = client.queue().await?;
-            if !queue.is_running(prompt_id) {
-                return Ok(());
-            }
-        } else if !queue.is_running(prompt_id) {
-            return Ok(());
+    /// Takes a job out of ComfyUI's queue, or interrupts it if it runs, and only it. Returns what became of it:
+    /// `cancelled`, or `running` while the node at work has not let go (then it will be over when it does).
+    ///
+    /// ComfyUI says how the job ended. If it started, ended or failed at that very instant, that is its status.
+    pub async fn cancel(&self, client: &Client, prompt_id: &str) -> Result<Status, CancelError> {
+        let mut watch =
+            self.watch(client, prompt_id, Wants { previews: Previews::None, outputs: false }).await?;
+        if let Some(over) = self.status_of(prompt_id).filter(|status| status.is_over()) {
+            return Err(CancelError::Over(over));
         }
-        client.interrupt(prompt_id).await
+        self.change(prompt_id, |job| job.live.cancel_asked = true);
+        let stopped = tokio::time::timeout(PATIENCE, self.stop(client, prompt_id, &mut watch)).await;
+        stopped.unwrap_or(Ok(())).map_err(StatusError::from)?;
+        match self.status_of(prompt_id) {
+            Some(Status::Cancelled) => Ok(Status::Cancelled),
+            Some(over) if over.is_over() => Err(CancelError::Over(over)),
+            Some(open) => Ok(open),
+            None => Err(StatusError::Unknown(prompt_id.to_owned()).into()),
+        }
+    }
+
+    /// Tells ComfyUI to stop the job, until it is over.
+    async fn stop(&self, client: &Client, prompt_id: &str, watch: &mut Watch) -> Result<(), ClientError> {
+        let mut interrupted = false;
+        let mut pause = FIRST_PAUSE;
+        while self.status_of(prompt_id).is_some_and(|status| !status.is_over()) {
+            let queue = client.queue().await?;
+            match Standing::look_up(client, &Positions::of(&queue), prompt_id).await? {
+                // It may start before ComfyUI hears of it. The next look tells.
+                Standing::Pending => client.delete_pending(prompt_id).await?,
+                Standing::Running => {
+                    // Versions that stop whatever runs were just asked whether it is this one.
+                    if !interrupted {
+                        client.interrupt(prompt_id).await?;
+                        interrupted = true;
+                        pause = pause.max(PAUSE_OF_INTERRUPTED);
+                    }
+                    self.settle(prompt_id, Standing::Running);
+                }
+                // It may still be on its way to ComfyUI; then the next look tells.
+                gone => self.settle(prompt_id, gone),
+            }
+            // Messages may tell of the end before the pause is over.
+            let _ = tokio::time::timeout(pause, watch.until_over()).await;
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    fn status_of(&self, prompt_id: &str) -> Option<Status> {
+        self.with_progress(prompt_id, |progress, _| progress.status())
+    }
+
+    fn settle(&self, prompt_id: &str, standing: Standing) {
+        let (now, patience) = (self.now(), self.config().silence);
+        // A job that somebody asked to be stopped is never lost.
+        self.change(prompt_id, |job| job.settle(standing, now, patience));
     }
 }

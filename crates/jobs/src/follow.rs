@@ -49,7 +49,7 @@ async fn listen(jobs: Jobs, client: Client) {
 }
 
 /// Whether more is to be done about an event.
-enum News {
+pub(crate) enum News {
     Connected,
     /// A job ended of which messages were missed: the history says how.
     Closed,
@@ -58,7 +58,7 @@ enum News {
 
 impl Jobs {
     /// Takes an event of the socket.
-    fn hear(&self, event: Event) -> News {
+    pub(crate) fn hear(&self, event: Event) -> News {
         match event {
             Event::Connected => {
                 self.set_connected(true);
@@ -78,8 +78,8 @@ impl Jobs {
                     job.heard = now;
                     // Whoever speaks of a prompt has it.
                     job.handover = Handover::Taken;
-                    // An error and files may be among what was missed.
-                    if job.gap && closes(&message) {
+                    let unsettled = job.gap || !job.progress.status().is_over();
+                    if unsettled && only_history_knows(&message, job.gap) {
                         job.closed = true;
                         return true;
                     }
@@ -96,27 +96,40 @@ impl Jobs {
                 }
             }
             Event::Preview { format, image, metadata } => {
-                let prompt_id = metadata.as_ref().map(|metadata| metadata.prompt_id.clone());
                 let now = self.now();
                 // Without metadata a preview belongs to whatever runs; ComfyUI runs one prompt at a time.
-                let mut table = self.table();
-                let of_prompt = match &prompt_id {
-                    Some(prompt_id) => table.get_mut(prompt_id),
-                    None => table.open().find(|job| job.progress.status() == Status::Running),
+                let prompt_id = match &metadata {
+                    Some(metadata) => Some(metadata.prompt_id.clone()),
+                    None => self.running(),
                 };
-                if let Some(job) = of_prompt {
+                self.change(&prompt_id.unwrap_or_default(), |job| {
                     job.heard = now;
                     job.progress.preview(format, image, metadata.as_ref());
-                }
+                });
             }
         }
         News::Applied
     }
 }
 
-/// Whether the message ends a prompt without saying what went wrong, because nothing did or it was said before.
-fn closes(message: &Message) -> bool {
-    matches!(message, Message::ExecutionSuccess(_) | Message::Executing { node: None, .. })
+impl Jobs {
+    /// The job that runs.
+    fn running(&self) -> Option<String> {
+        let mut table = self.table();
+        let running = table.open().find(|job| job.progress.status() == Status::Running)?;
+        Some(running.progress.prompt_id().to_owned())
+    }
+}
+
+/// Whether the message ends a prompt of which only the history says how. Across a gap an error and files may be among what
+/// was missed. And a prompt that is merely closed has said before how it ended, if it was not lost; versions that do not
+/// tell of success close only what went well, but those that do cannot be told from them.
+fn only_history_knows(message: &Message, gap: bool) -> bool {
+    match message {
+        Message::Executing { node: None, .. } => true,
+        Message::ExecutionSuccess(_) => gap,
+        _ => false,
+    }
 }
 
 /// A traceback holds paths of ComfyUI's server and values of the prompt: for those who debug, not for callers.
@@ -202,20 +215,25 @@ mod tests {
 
     #[test]
     fn the_end_of_a_job_is_the_historys_to_tell_when_messages_were_missed() {
-        let jobs = jobs(&["a", "b"], 10);
+        let jobs = jobs(&["a", "b", "c"], 10);
         jobs.change("a", |job| job.gap = true);
-        // The error itself came before the socket was open.
+        let success = |id: &str| {
+            let text = format!(r#"{{"type": "execution_success", "data": {{"prompt_id": "{id}"}}}}"#);
+            jobs.hear(Event::Message(Message::parse(&text).unwrap()))
+        };
         let closed = |id: &str| {
             let text = format!(r#"{{"type": "executing", "data": {{"node": null, "prompt_id": "{id}"}}}}"#);
             jobs.hear(Event::Message(Message::parse(&text).unwrap()))
         };
-        assert!(matches!(closed("a"), News::Closed));
-        assert!(matches!(closed("b"), News::Applied));
-        assert_eq!(
-            (status(&jobs, "a"), status(&jobs, "b")),
-            (Some(Status::Pending), Some(Status::Completed))
-        );
-        assert!(jobs.table().open().all(|job| job.closed), "it is due without waiting for silence");
+        // Files, or the error itself, may have come before the socket was open.
+        assert!(matches!((success("a"), closed("a")), (News::Closed, News::Closed)));
+        // Nothing was missed.
+        assert!(matches!((success("b"), closed("b")), (News::Applied, News::Applied)));
+        // How it ended was lost, or this ComfyUI is too old to say it.
+        assert!(matches!(closed("c"), News::Closed));
+        let statuses = ["a", "b", "c"].map(|id| status(&jobs, id));
+        assert_eq!(statuses, [Some(Status::Pending), Some(Status::Completed), Some(Status::Pending)]);
+        assert!(jobs.table().open().all(|job| job.closed), "they are due without waiting for silence");
     }
 
     #[test]

@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(test)]
+mod any_order;
 mod cancel;
 mod follow;
+mod live;
 mod lost;
 mod queue;
 mod reconcile;
@@ -17,7 +20,9 @@ mod submit;
 mod table;
 mod upload;
 
+pub use cancel::CancelError;
 pub use follow::follow;
+pub use live::{Event, EventKind, News, PreviewError, Previews, Wants, Watch, WatchAll};
 pub use queue::{ActiveJob, ActiveJobs, QueueError};
 pub use records::RecordError;
 pub use refusal::Refusal;

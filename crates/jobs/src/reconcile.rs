@@ -69,7 +69,7 @@ impl Standing {
 impl Job {
     /// Takes ComfyUI's word for where the job is. Says so if it is lost; then it is for the caller to end it. A prompt
     /// that may still be on its way gets `patience`.
-    fn settle(&mut self, standing: Standing, now: Duration, patience: Duration) -> Option<Loss> {
+    pub(crate) fn settle(&mut self, standing: Standing, now: Duration, patience: Duration) -> Option<Loss> {
         match standing {
             Standing::Unknown => return self.vanish(now, patience),
             Standing::Pending => {}
@@ -95,10 +95,18 @@ impl Job {
         match self.handover {
             _ if over => {}
             Handover::UnderWay => return None,
+            // It had been found there before somebody asked for it to be stopped, and now it is gone: that will do,
+            // whatever happened. Above all it is not submitted again.
+            Handover::Taken if self.live.cancel_asked => {
+                self.progress.cancelled();
+            }
             Handover::Undecided(since) | Handover::Inherited(since) => {
                 let inherited = self.handover == Handover::Inherited(since);
                 let lost = now.saturating_sub(since) >= patience;
-                return lost.then_some(Loss::NeverTaken { inherited });
+                if !lost || !self.live.cancel_asked {
+                    return lost.then_some(Loss::NeverTaken { inherited });
+                }
+                self.progress.cancelled();
             }
             // With the connection lost meanwhile, ComfyUI has most likely restarted: it then drops its queue and its
             // history. A prompt that runs does not leave without a word either.
@@ -136,7 +144,7 @@ pub(crate) async fn reconcile(jobs: &Jobs, client: &Client, all: bool) -> Result
 }
 
 /// The jobs to look at, in the order in which they came: those that are lost go back into the queue in it.
-fn due(jobs: &Jobs, all: bool) -> Vec<String> {
+pub(crate) fn due(jobs: &Jobs, all: bool) -> Vec<String> {
     let now = jobs.now();
     let silence = jobs.config().silence;
     let mut table = jobs.table();

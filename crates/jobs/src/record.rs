@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_runner_progress::{Progress, Status};
 use comfy_runner_store::{Outcome, Record};
 
+use crate::live::Live;
 use crate::table::{Handover, Job};
 
 impl Job {
@@ -36,6 +37,7 @@ impl Job {
             finished_at: outcome.finished_at,
             warnings: outcome.warnings.clone(),
             node_errors: outcome.node_errors.clone(),
+            live: Live::new(&summary.client_id, &summary.workflow_id),
         }
     }
 

@@ -7,8 +7,9 @@ use comfy_runner_protocol::Graph;
 use comfy_runner_store::{Outcome, Record, StoreError};
 use serde_json::Value;
 
+use crate::live::client_id_of;
 use crate::records::RecordError;
-use crate::submit::{SubmitError, Submitted, new_client_id, new_prompt_id};
+use crate::submit::{SubmitError, Submitted, new_prompt_id};
 use crate::table::{Jobs, wall_clock};
 
 /// Why a job is not repeated.
@@ -52,7 +53,7 @@ fn again(mut record: Record, output_folder: &str) -> Record {
     let summary = &mut record.summary;
     summary.retry_of = Some(std::mem::replace(&mut summary.prompt_id, new_prompt_id()));
     summary.automatic = false;
-    summary.client_id = new_client_id();
+    summary.client_id = client_id_of(&summary.prompt_id);
     output_folder.clone_into(&mut summary.output_folder);
     summary.queued_at = wall_clock();
     summary.outcome = Outcome::default();

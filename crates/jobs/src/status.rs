@@ -6,6 +6,7 @@ use comfy_runner_protocol::{Graph, HistoryEntry, Media, NodeErrors, NodeId, Outp
 use comfy_runner_store::StoreError;
 use serde::Deserialize as _;
 
+use crate::live::Live;
 use crate::reconcile::{Positions, Standing};
 use crate::submit::EXTRA_DATA_KEY;
 use crate::table::{Handover, Job, Jobs};
@@ -84,7 +85,7 @@ impl Jobs {
 
     /// Finds a job in the store, or in ComfyUI's queue and history: one from before our start, or so old that we forgot
     /// it, or one that another server has submitted.
-    async fn recall(&self, client: &Client, prompt_id: &str) -> Result<Progress, StatusError> {
+    pub(crate) async fn recall(&self, client: &Client, prompt_id: &str) -> Result<Progress, StatusError> {
         let unknown = || StatusError::Unknown(prompt_id.to_owned());
         if !may_be_an_id(prompt_id) {
             return Err(unknown());
@@ -119,8 +120,9 @@ impl Jobs {
     }
 }
 
-/// A job that only ComfyUI's history knows.
-fn of_history(progress: Progress, now: std::time::Duration) -> Job {
+/// A job that only ComfyUI's queue or history knows.
+pub(crate) fn of_history(progress: Progress, now: std::time::Duration) -> Job {
+    let live = Live::of_old(&progress);
     Job {
         progress,
         handover: Handover::Taken,
@@ -133,6 +135,7 @@ fn of_history(progress: Progress, now: std::time::Duration) -> Job {
         finished_at: None,
         warnings: Vec::new(),
         node_errors: NodeErrors::new(),
+        live,
     }
 }
 

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::live::client_id_of;
 use crate::reconcile::{Positions, Standing};
 use crate::refusal::{Refusal, warnings, without_tracebacks};
 use crate::table::{Handover, Job, Jobs, wall_clock};
@@ -320,10 +321,11 @@ impl Submission {
     fn into_record(self) -> Record {
         let (idempotency_key, request_digest) =
             self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();
+        let prompt_id = new_prompt_id();
         Record {
             summary: Summary {
-                prompt_id: new_prompt_id(),
-                client_id: new_client_id(),
+                client_id: client_id_of(&prompt_id),
+                prompt_id,
                 workflow_id: self.workflow_id,
                 workflow_name: self.workflow_name,
                 output_folder: self.output_folder,
@@ -345,8 +347,4 @@ impl Submission {
 
 pub(crate) fn new_prompt_id() -> String {
     uuid::Uuid::new_v4().to_string()
-}
-
-pub(crate) fn new_client_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
 }

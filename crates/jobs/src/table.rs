@@ -12,6 +12,8 @@ use indexmap::IndexMap;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::live::{Board, Live};
+
 /// How jobs are followed and how many are remembered.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
@@ -91,6 +93,8 @@ pub(crate) struct Job {
     pub warnings: Vec<String>,
     /// ComfyUI's own words about those parts.
     pub node_errors: NodeErrors,
+    /// What those who watch it need.
+    pub live: Live,
 }
 
 /// Whether ComfyUI has a prompt.
@@ -114,6 +118,7 @@ pub(crate) struct Table {
     unwritten: IndexMap<String, u64>,
     changes: u64,
     news: Arc<Notify>,
+    board: Board,
 }
 
 /// What makes a job worth writing down again when it changes.
@@ -128,6 +133,11 @@ impl Job {
 
     pub fn is_taken(&self) -> bool {
         self.handover == Handover::Taken
+    }
+
+    /// What those who watch would see change.
+    fn looks(&self) -> (bool, u64, u64) {
+        (self.is_taken(), self.progress.revision(), self.progress.picture_revision())
     }
 }
 
@@ -200,14 +210,19 @@ pub(crate) fn wall_clock() -> i64 {
 }
 
 impl Table {
-    pub fn insert(&mut self, job: Job) {
+    pub fn insert(&mut self, mut job: Job) {
+        self.board.welcome(&job);
+        self.board.note(&mut job);
         self.jobs.insert(job.progress.prompt_id().to_owned(), job);
     }
 
     /// Takes in a job that is over and of which the store needs no word.
     pub fn insert_ended(&mut self, job: Job, keep_ended: usize) {
         let prompt_id = job.progress.prompt_id().to_owned();
-        if self.jobs.insert(prompt_id.clone(), job).is_none() {
+        // Two may have looked it up at once; the first one may be watched by now.
+        if !self.jobs.contains_key(&prompt_id) {
+            self.board.welcome(&job);
+            self.jobs.insert(prompt_id.clone(), job);
             self.ended.push_back(prompt_id);
         }
         self.forget_ended(keep_ended);
@@ -215,15 +230,23 @@ impl Table {
 
     pub fn remove(&mut self, prompt_id: &str) -> Option<Job> {
         self.unwritten.swap_remove(prompt_id);
-        self.jobs.swap_remove(prompt_id)
+        let job = self.jobs.swap_remove(prompt_id)?;
+        self.board.forget(&job);
+        Some(job)
     }
 
     pub fn get(&self, prompt_id: &str) -> Option<&Job> {
         self.jobs.get(prompt_id)
     }
 
-    pub fn get_mut(&mut self, prompt_id: &str) -> Option<&mut Job> {
-        self.jobs.get_mut(prompt_id)
+    /// A job, and the board to tell of it.
+    pub fn job_and_board(&mut self, prompt_id: &str) -> Option<(&mut Job, &mut Board)> {
+        Some((self.jobs.get_mut(prompt_id)?, &mut self.board))
+    }
+
+    /// Who changed last.
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 
     /// The jobs that are not over, and those whose end has yet to be held against the history.
@@ -240,17 +263,22 @@ impl Table {
         change: impl FnOnce(&mut Job) -> T,
     ) -> Option<T> {
         let job = self.jobs.get_mut(prompt_id)?;
-        let before = job.stamp();
+        let (before, looked) = (job.stamp(), job.looks());
         let result = change(job);
         let after = job.stamp();
-        if after == before {
-            return Some(result);
-        }
         if after.0 == Status::Running {
             job.started_at.get_or_insert(now);
         }
         if after.0.is_over() {
             job.finished_at.get_or_insert(now);
+            // A thousand last previews would be most of our memory, and the results say more.
+            job.progress.take_picture();
+        }
+        if job.looks() != looked {
+            self.board.note(job);
+        }
+        if after == before {
+            return Some(result);
         }
         if job.recorded {
             self.changes += 1;
@@ -258,8 +286,6 @@ impl Table {
             self.news.notify_one();
         }
         if !before.0.is_over() && after.0.is_over() {
-            // A thousand last previews would be most of our memory, and the results say more.
-            job.progress.take_picture();
             self.ended.push_back(prompt_id.to_owned());
             self.forget_ended(keep_ended);
         }
@@ -272,7 +298,7 @@ impl Table {
             && self.ended.front().is_some_and(|oldest| !self.unwritten.contains_key(oldest))
         {
             let oldest = self.ended.pop_front().unwrap_or_default();
-            self.jobs.swap_remove(&oldest);
+            self.remove(&oldest);
         }
     }
 
@@ -318,6 +344,7 @@ pub(crate) mod tests {
             finished_at: None,
             warnings: Vec::new(),
             node_errors: NodeErrors::new(),
+            live: Live::new(prompt_id, "w"),
         }
     }
 

@@ -221,6 +221,11 @@ impl Simulator {
         self.state.executed_prompts()
     }
 
+    /// How many requests have come so far, whatever they asked for, those that opened WebSockets included.
+    pub fn requests(&self) -> usize {
+        self.state.requests()
+    }
+
     /// Fault: cuts every WebSocket without a closing handshake, as a network does.
     pub fn drop_sockets(&self) {
         self.state.sockets.cut_all();

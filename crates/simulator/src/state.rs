@@ -27,6 +27,7 @@ pub struct State {
     signalled: Condvar,
     current: Mutex<Current>,
     executed_prompts: AtomicUsize,
+    requests: AtomicUsize,
     forgotten_times: AtomicUsize,
 }
 
@@ -72,6 +73,7 @@ impl State {
             signalled: Condvar::new(),
             current: Mutex::default(),
             executed_prompts: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
             forgotten_times: AtomicUsize::new(0),
         }
     }
@@ -140,6 +142,16 @@ impl State {
     /// How many prompts have run to their end, however they ended.
     pub fn executed_prompts(&self) -> usize {
         self.executed_prompts.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests have come, whatever they asked for.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// How often everything was to be forgotten: whoever keeps something compares.

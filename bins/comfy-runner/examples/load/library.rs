@@ -14,6 +14,9 @@ pub const SAVED: &str = "saved";
 /// A job that runs for ten minutes unless it is interrupted.
 pub const LONG: &str = "long";
 
+/// A job that makes a step each half second for ten minutes unless it is stopped.
+pub const STEADY: &str = "steady";
+
 /// A folder of workflows.
 pub struct Library(PathBuf);
 
@@ -24,12 +27,8 @@ impl Library {
         library.add(TWO_NODES, plate(0, "PreviewImage", json!({})))?;
         library.add(THIRTY_NODES, plate(28, "PreviewImage", json!({})))?;
         library.add(SAVED, plate(0, "SaveImage", json!({"filename_prefix": "ComfyUI"})))?;
-        let mut long = plate(1, "PreviewImage", json!({}));
-        long["1"] = json!({
-            "class_type": "RunnerTestProgress",
-            "inputs": {"steps": 600, "delay_ms": 1000, "seed": 0, "preview": false, "image": ["0", 0]},
-        });
-        library.add(LONG, long)?;
+        library.add(LONG, steps(600, 1000))?;
+        library.add(STEADY, steps(1200, 500))?;
         Ok(library)
     }
 
@@ -62,4 +61,14 @@ fn plate(inversions: usize, end: &str, mut inputs: Value) -> Value {
     inputs["images"] = json!([inversions.to_string(), 0]);
     add(end, inputs);
     graph.into()
+}
+
+/// So many steps, each of which takes so many milliseconds.
+fn steps(steps: u32, delay_ms: u32) -> Value {
+    let mut graph = plate(1, "PreviewImage", json!({}));
+    graph["1"] = json!({
+        "class_type": "RunnerTestProgress",
+        "inputs": {"steps": steps, "delay_ms": delay_ms, "seed": 0, "preview": false, "image": ["0", 0]},
+    });
+    graph
 }

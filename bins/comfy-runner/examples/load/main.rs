@@ -6,6 +6,9 @@
 //!
 //!     cargo build --release -p comfy-runner && cargo run --release -p comfy-runner --example load [PATH_OF_COMFY_RUNNER]
 //!
+//! With `watchers` as an argument, only jobs by the thousand and those who watch them are measured, which needs some five
+//! thousand open files (`ulimit -n`).
+//!
 //! With `COMFYUI_URL` set, `/execute` and `/status` are also measured before that ComfyUI, which must have the test nodes
 //! of `fixtures/comfyui_test_nodes`, and which nobody else should use meanwhile.
 
@@ -17,6 +20,7 @@ mod library;
 mod poll;
 mod process;
 mod table;
+mod watchers;
 
 use std::path::PathBuf;
 
@@ -28,8 +32,12 @@ use library::Library;
 use process::Process;
 use table::{Row, Table};
 
+/// The argument that leaves out everything but watchers.
+const WATCHERS: &str = "watchers";
+
 fn main() -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure())
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, measure())
 }
 
 async fn measure() -> anyhow::Result<()> {
@@ -43,8 +51,12 @@ async fn measure() -> anyhow::Result<()> {
         Process::simulate(&binary, &data, &folder.path().join("simulate.log")).await?;
     let (server, address) =
         Process::serve(&binary, &library, &simulated, &folder.path().join("serve.log")).await?;
+    if std::env::args().any(|argument| argument == WATCHERS) {
+        return measure_watchers(&server, &address, &simulated).await;
+    }
     measure_calls("simulator", &address, &simulated, &mut table).await?;
     measure_downloads(&server, &address, &simulated, &data, &mut table).await?;
+    measure_watchers(&server, &address, &simulated).await?;
 
     if let Ok(url) = std::env::var("COMFYUI_URL") {
         let comfyui: Address = url.parse().context("COMFYUI_URL")?;
@@ -57,7 +69,7 @@ async fn measure() -> anyhow::Result<()> {
 
 /// The binary that is measured: an argument names it, or it lies where cargo puts it beside this example.
 fn binary() -> anyhow::Result<PathBuf> {
-    let path = match std::env::args_os().nth(1) {
+    let path = match std::env::args_os().skip(1).find(|argument| argument != WATCHERS) {
         Some(path) => PathBuf::from(path),
         None => {
             let example = std::env::current_exe().context("cannot tell where this program is")?;
@@ -115,5 +127,31 @@ async fn measure_downloads(
     let memory = large.memory_of(server, address).await?;
     table.print(Row::below("memory, eight downloads, peak".into(), memory.peak, memory.before, "MiB", 64.0));
     table.note(format!("{:.1} MiB half-way, {:.1} MiB after", memory.half_way, memory.after));
+    Ok(())
+}
+
+async fn measure_watchers(server: &Process, address: &Address, comfyui: &Address) -> anyhow::Result<()> {
+    let figures = watchers::measure(server, address, comfyui).await?;
+    let latency = |latency: &watchers::Latency| {
+        format!("median {:.1} ms, p99 {:.1} ms, worst {:.1} ms", latency.median, latency.p99, latency.worst)
+    };
+    let (unwatched, watched) = figures.requests_in_window;
+    println!(
+        "10,000 jobs wait and 2,000 watch the one that runs, half by WebSocket, half by server-sent events:"
+    );
+    println!(
+        "  jobs taken: {:.0} a second, {} requests to ComfyUI",
+        figures.submitted, figures.requests_submitting
+    );
+    println!(
+        "  memory: {:.1} MiB before, {:.1} MiB with the jobs, {:.1} MiB with the watchers",
+        figures.memory_idle, figures.memory_queued, figures.memory_watched
+    );
+    println!("  a step, from the first who sees it to the others: {}", latency(&figures.step));
+    println!("  states that were sent: {}", figures.states);
+    println!("  the end, from the call that cancels to the first: {:.0} ms", figures.cancel);
+    println!("  the end, from the first to the others: {}", latency(&figures.end));
+    println!("  requests to ComfyUI in 20 s: {unwatched} without watchers, {watched} with them");
+    println!("  WebSockets to ComfyUI: {}", figures.sockets);
     Ok(())
 }

@@ -79,21 +79,25 @@ fn check_same_site(headers: &HeaderMap) -> Result<(), ApiError> {
             "while the server has no API key, it answers to localhost and 127.0.0.1 only, not to other names",
         ));
     }
-    let origin = headers.get(ORIGIN).map(text);
-    let same_origin = origin.is_none_or(|origin| {
-        let origin = origin.split_once("://").map(|(_, origin)| origin);
-        origin.zip(host.as_deref()).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
-    });
-    // Pictures and links of other sites come without an Origin.
-    let site = headers.get("Sec-Fetch-Site").map(text);
-    let same_site = site.is_none_or(|site| matches!(site.as_str(), "same-origin" | "none"));
-    if same_origin && same_site {
+    if is_of_our_pages(headers) {
         Ok(())
     } else {
         Err(ApiError::Forbidden(
             "requests from other sites' pages are refused while the server has no API key",
         ))
     }
+}
+
+/// Whether a request comes from a page of ours, or from no page at all.
+fn is_of_our_pages(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let same_origin = text(ORIGIN.as_str()).is_none_or(|origin| {
+        let origin = origin.split_once("://").map(|(_, origin)| origin);
+        origin.zip(text(HOST.as_str())).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    });
+    // Pictures and links of other sites come without an Origin.
+    let same_site = text("Sec-Fetch-Site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    same_origin && same_site
 }
 
 /// Whether a `Host` header names the machine that it is read on.
@@ -119,6 +123,19 @@ pub async fn require_key<B: MessageBody>(
         Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
         Err(error) => Ok(request.into_response(error.error_response()).map_into_right_body()),
     }
+}
+
+/// Middleware for what browsers open across sites without asking first: WebSockets and streams of events. Whatever lets
+/// the caller in, a page of another site gets nothing.
+pub async fn refuse_other_sites<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    if is_of_our_pages(request.headers()) {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    let refused = ApiError::Forbidden("a page of another site may not follow jobs here");
+    Ok(request.into_response(refused.error_response()).map_into_right_body())
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use comfy_runner_jobs::{
-    QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError, UploadError,
+    CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
+    UploadError,
 };
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
@@ -200,6 +201,15 @@ impl From<RecordError> for ApiError {
     }
 }
 
+impl From<PreviewError> for ApiError {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Status(error) => error.into(),
+            other => Self::NotFound(other.to_string()),
+        }
+    }
+}
+
 impl From<RetryError> for ApiError {
     fn from(error: RetryError) -> Self {
         match error {
@@ -214,6 +224,15 @@ impl From<QueueError> for ApiError {
         match error {
             QueueError::Client(error) => Self::ComfyUi(error.to_string()),
             QueueError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::Status(error) => error.into(),
+            CancelError::Over(_) => Self::Conflict(error.to_string()),
         }
     }
 }

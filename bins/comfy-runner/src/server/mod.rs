@@ -2,6 +2,7 @@
 
 mod auth;
 mod build;
+mod cancel;
 mod download;
 mod error;
 mod execute;
@@ -9,15 +10,17 @@ mod form;
 mod health;
 mod idempotency;
 mod jobs;
+mod live;
 mod request_log;
 mod schemas;
 mod status;
+mod stop;
 mod workflows;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -25,10 +28,13 @@ use comfy_runner_client::{Client, Config, ConfigError, Schemas};
 use comfy_runner_jobs::{Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::Workflows;
+use tokio::sync::watch;
 
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
 use error::ApiError;
+pub use stop::Handle;
+use stop::Stopping;
 
 /// What a server needs to know.
 #[derive(Clone)]
@@ -81,6 +87,7 @@ struct State {
     client: Client,
     schemas: Arc<Schemas>,
     max_upload: u64,
+    stopping: Stopping,
 }
 
 /// A server that listens. It answers while [`Server::run`] is awaited.
@@ -89,6 +96,7 @@ pub struct Server {
     server: actix_web::dev::Server,
     jobs: Jobs,
     client: Client,
+    handle: Handle,
 }
 
 impl Server {
@@ -98,6 +106,7 @@ impl Server {
         let client = Client::new(settings.comfyui.clone())?;
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let (stop, stopping) = watch::channel(false);
         let schemas = Arc::new(Schemas::default());
         let mut server = HttpServer::new(move || {
             let state = State {
@@ -107,6 +116,7 @@ impl Server {
                     .expect("the same configuration has made a client before"),
                 schemas: Arc::clone(&schemas),
                 max_upload,
+                stopping: stopping.clone(),
             };
             App::new()
                 .app_data(keys.clone())
@@ -123,7 +133,9 @@ impl Server {
         let server =
             server.bind(settings.listen).map_err(|error| StartError::Listen(settings.listen, error))?;
         let address = server.addrs().first().copied().unwrap_or(settings.listen);
-        Ok(Self { address, server: server.run(), jobs, client })
+        let server = server.run();
+        let handle = Handle::new(server.handle(), stop);
+        Ok(Self { address, server, jobs, client, handle })
     }
 
     /// Where it listens.
@@ -132,8 +144,8 @@ impl Server {
     }
 
     /// A handle that stops it from elsewhere.
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Brings back the jobs of the process before, and then answers requests and follows jobs until it is stopped by its
@@ -144,8 +156,10 @@ impl Server {
             tracing::info!(open, "jobs were open when the server stopped; ComfyUI is asked for them");
         }
         let following = actix_rt::spawn(follow(self.jobs.clone(), self.client));
+        let leaving = actix_rt::spawn(async move { self.handle.leave_on_signals().await });
         let result = self.server.await;
         following.abort();
+        leaving.abort();
         self.jobs.flush().await?;
         Ok(result?)
     }
@@ -194,6 +208,10 @@ fn routes(config: &mut web::ServiceConfig) {
                                 .route(web::head().to(download::result))
                                 .default_service(web::to(wrong_method)),
                         )
+                        .service(only("/cancel/{prompt_id}", web::post().to(cancel::cancel)))
+                        .service(stream("/ws", web::get().to(live::socket)))
+                        .service(stream("/events/{prompt_id}", web::get().to(live::events)))
+                        .service(stream("/preview/{prompt_id}", web::get().to(live::preview)))
                         .service(only("/{workflow_id}/build", web::post().to(build::build)))
                         .service(only("/{workflow_id}/execute", web::post().to(execute::execute)))
                         .service(
@@ -209,6 +227,14 @@ fn routes(config: &mut web::ServiceConfig) {
 
 fn only(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(wrong_method))
+}
+
+/// A path that a browser may open for the page of any site: only our own pages are answered.
+fn stream(path: &str, route: actix_web::Route) -> impl HttpServiceFactory + use<> {
+    web::resource(path)
+        .wrap(from_fn(auth::refuse_other_sites))
+        .route(route)
+        .default_service(web::to(wrong_method))
 }
 
 async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {

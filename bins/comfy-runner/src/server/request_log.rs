@@ -54,5 +54,8 @@ fn new_id() -> HeaderValue {
 }
 
 fn is_poll(path: &str) -> bool {
-    path.starts_with("/api/run/status/") || path == "/health" || path == "/ready"
+    path.starts_with("/api/run/status/")
+        || path.starts_with("/api/run/preview/")
+        || path == "/health"
+        || path == "/ready"
 }

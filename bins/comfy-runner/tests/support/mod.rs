@@ -3,18 +3,18 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod process;
+pub mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
-use comfy_runner::server::{Server, Settings};
+use comfy_runner::server::{Handle, Server, Settings};
 use comfy_runner_client::Config;
 use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
@@ -125,7 +125,7 @@ impl Shelf {
 pub struct Api {
     pub base: String,
     pub http: awc::Client,
-    handle: ServerHandle,
+    handle: Handle,
 }
 
 impl Api {

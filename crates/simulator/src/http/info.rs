@@ -16,7 +16,7 @@ pub async fn root() -> HttpResponse {
 }
 
 /// ComfyUI's keys, with values that say what really answers.
-pub async fn system_stats() -> HttpResponse {
+pub async fn system_stats(state: web::Data<State>) -> HttpResponse {
     let simulator = concat!("comfy-runner simulator ", env!("CARGO_PKG_VERSION"));
     HttpResponse::Ok().json(json!({
         "system": {
@@ -32,6 +32,8 @@ pub async fn system_stats() -> HttpResponse {
             "embedded_python": false,
             "argv": ["comfy-runner", "simulate"],
             "simulator": simulator,
+            "simulator_requests": state.requests(),
+            "simulator_sockets": state.sockets.open(),
         },
         "devices": [{
             "name": "simulator",

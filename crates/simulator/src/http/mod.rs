@@ -7,7 +7,7 @@ mod socket;
 mod upload;
 mod view;
 
-use actix_web::dev::{ServiceFactory, ServiceRequest};
+use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest};
 use actix_web::{App, Error, Resource, ResponseError, Route, guard, middleware, web};
 use serde_json::Value;
 
@@ -29,10 +29,15 @@ pub fn app(
     >,
 > {
     let limit = state.max_upload_size;
+    let counted = state.clone();
     App::new()
         .app_data(state)
         .app_data(web::PayloadConfig::new(limit))
         .wrap(middleware::DefaultHeaders::new().add(("Server", SERVER)))
+        .wrap_fn(move |request, service| {
+            counted.count_request();
+            service.call(request)
+        })
         .service(web::scope("/api").configure(routes))
         .configure(routes)
 }

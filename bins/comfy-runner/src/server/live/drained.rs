@@ -1,0 +1,40 @@
+//! Word of when a body was taken on by its connection.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::web::Bytes;
+use tokio::sync::Notify;
+
+/// A body that says when the connection has taken what it had.
+struct Told {
+    body: BoxBody,
+    taken: Rc<Notify>,
+}
+
+/// Makes the body of an answer tell when it is taken from. A connection takes something only when there is room in its
+/// buffer: whoever waits for it puts no more into the body than the other side can read.
+pub fn tell(response: HttpResponse) -> (HttpResponse, Rc<Notify>) {
+    let taken = Rc::new(Notify::new());
+    let of_body = Rc::clone(&taken);
+    (response.map_body(|_, body| BoxBody::new(Told { body, taken: of_body })), taken)
+}
+
+impl MessageBody for Told {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_next(cx);
+        if polled.is_ready() {
+            self.taken.notify_one();
+        }
+        polled
+    }
+}

@@ -1,0 +1,87 @@
+//! Jobs as they go: a WebSocket, server-sent events, and the latest preview.
+
+mod drained;
+mod sse;
+mod websocket;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, web};
+use comfy_runner_jobs::{Jobs, Previews, Wants};
+use serde::Deserialize;
+
+use super::State;
+use super::error::ApiError;
+use websocket::Watcher;
+
+/// nginx holds answers back unless it is told not to.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The query string of the WebSocket.
+#[derive(Debug, Deserialize)]
+pub struct SocketQuery {
+    client_id: Option<String>,
+    prompt_id: Option<String>,
+}
+
+/// `GET /api/run/ws`
+pub async fn socket(
+    state: web::Data<State>,
+    query: web::Query<SocketQuery>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let watcher = match query.job(&state.jobs)? {
+        Some(prompt_id) => {
+            let wants = Wants { previews: Previews::Bytes, outputs: false };
+            Watcher::One(Box::new(state.jobs.watch(&state.client, &prompt_id, wants).await?))
+        }
+        None => Watcher::All(state.jobs.watch_all()),
+    };
+    websocket::open(watcher, state.stopping.clone(), &request, body)
+}
+
+/// `GET /api/run/events/{prompt_id}`
+pub async fn events(
+    state: web::Data<State>,
+    prompt_id: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let end = state.jobs.end(&state.client, &prompt_id).await?;
+    // A browser opens an event stream again when it ends. One that knows the end is told that there is no more.
+    if end.is_some_and(|end| sse::has_seen(request.headers(), end.id)) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let wants = Wants { previews: Previews::Text, outputs: true };
+    let watch = state.jobs.watch(&state.client, &prompt_id, wants).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((X_ACCEL_BUFFERING, "no"))
+        .streaming(sse::stream(watch, state.stopping.clone())))
+}
+
+/// `GET /api/run/preview/{prompt_id}`
+pub async fn preview(
+    state: web::Data<State>,
+    prompt_id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let picture = state.jobs.preview(&state.client, &prompt_id).await?;
+    Ok(HttpResponse::Ok()
+        .content_type(picture.format.media_type())
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(picture.image))
+}
+
+impl SocketQuery {
+    /// The one job that is asked for, if it is one.
+    fn job(&self, jobs: &Jobs) -> Result<Option<String>, ApiError> {
+        match (&self.prompt_id, &self.client_id) {
+            (Some(_), Some(_)) => {
+                Err(ApiError::BadRequest("give `prompt_id` or `client_id`, not both".to_owned()))
+            }
+            (Some(prompt_id), None) => Ok(Some(prompt_id.clone())),
+            (None, Some(client_id)) => Ok(Some(jobs.prompt_id_of(client_id))),
+            (None, None) => Ok(None),
+        }
+    }
+}

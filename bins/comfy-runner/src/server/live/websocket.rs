@@ -1,0 +1,119 @@
+//! News as frames of a WebSocket.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{CloseCode, Closed, Message, MessageStream, ProtocolError, Session};
+use comfy_runner_jobs::{News, Watch, WatchAll};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::drained;
+use crate::server::error::ApiError;
+use crate::server::stop::{Stopping, stopped};
+
+/// How often the other side is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// After so long without one it is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// What is watched.
+pub enum Watcher {
+    /// One job.
+    One(Box<Watch>),
+    /// All that are active.
+    All(WatchAll),
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Vec<News>> {
+        match self {
+            Self::One(watch) => watch.next().await,
+            Self::All(watch) => Some(watch.next().await),
+        }
+    }
+}
+
+/// Answers a request for a WebSocket, and sends on it what is watched.
+pub fn open(
+    watcher: Watcher,
+    stopping: Stopping,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (response, session, incoming) = actix_ws::handle(request, body)
+        .map_err(|error| ApiError::BadRequest(format!("this path wants a WebSocket: {error}")))?;
+    let (response, taken) = drained::tell(response);
+    actix_web::rt::spawn(async move {
+        let closing = session.clone();
+        tokio::select! {
+            () = serve(watcher, session, incoming, taken) => {}
+            // The other side may be gone already.
+            () = stopped(stopping) => drop(closing.close(Some(CloseCode::Away.into())).await),
+        }
+    });
+    Ok(response)
+}
+
+/// Sends news until there is no more, or until the other side goes or says nothing for too long.
+async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: MessageStream, taken: Rc<Notify>) {
+    let mut pings = interval(PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    // Whether what was sent has left for the connection. Until then nothing more is sent: what is new then, is seen then.
+    let mut ready = true;
+    loop {
+        let going_on = tokio::select! {
+            news = watcher.next(), if ready => match news {
+                Some(news) => {
+                    ready = false;
+                    send(&mut session, news).await.is_ok()
+                }
+                // The other side may be gone already.
+                None => return drop(session.close(Some(CloseCode::Normal.into())).await),
+            },
+            () = taken.notified(), if !ready => {
+                ready = true;
+                true
+            }
+            message = incoming.recv() => {
+                heard = Instant::now();
+                answer(&mut session, message).await
+            }
+            _ = pings.tick() => heard.elapsed() < SILENCE_MAX && (!ready || session.ping(b"").await.is_ok()),
+        };
+        if !going_on {
+            return;
+        }
+    }
+}
+
+/// Sends a few frames. There is room for all of them, as those before have left.
+async fn send(session: &mut Session, news: Vec<News>) -> Result<(), Closed> {
+    for news in news {
+        match news {
+            News::State(text) | News::Output(text) | News::PreviewText(text) => session.text(text).await?,
+            News::Event(event) => session.text(event.text.clone()).await?,
+            News::Preview(image) => session.binary(image).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Answers what the other side sent, and says whether it is still there. What it says is nothing to us.
+async fn answer(session: &mut Session, message: Option<Result<Message, ProtocolError>>) -> bool {
+    match message {
+        // One that asks and never listens is given up, too.
+        Some(Ok(Message::Ping(payload))) => {
+            matches!(timeout(SILENCE_MAX, session.pong(&payload)).await, Ok(Ok(())))
+        }
+        Some(Ok(Message::Close(reason))) => {
+            // An answer that cannot be sent is not missed.
+            drop(session.clone().close(reason).await);
+            false
+        }
+        Some(Ok(_)) => true,
+        Some(Err(_)) | None => false,
+    }
+}

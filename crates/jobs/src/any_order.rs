@@ -1,0 +1,199 @@
+//! Messages in any order, lost and doubled, connections cut, looks at the queue and the history at any time: in the end a
+//! job's status is what ComfyUI's history says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfy_runner_client::Event;
+use comfy_runner_progress::Status;
+use comfy_runner_protocol::{Graph, HistoryEntry, ImageFormat, Message};
+use comfy_runner_store::Sqlite;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::live::EventKind;
+use crate::reconcile::{Standing, due};
+use crate::table::tests::job;
+use crate::table::{Job, Jobs, JobsConfig};
+
+/// What truly became of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Truth {
+    Success,
+    Failure,
+    Interruption,
+    /// Somebody took it out of the queue while it waited.
+    Deletion,
+}
+
+/// How far ComfyUI is with it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+enum Stage {
+    Waits,
+    Runs,
+    Ended,
+}
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// One of the messages that ComfyUI has for the prompt comes, at whatever time.
+    Message(prop::sample::Index),
+    Preview,
+    Connected,
+    Disconnected,
+    /// ComfyUI gets on with it.
+    Onward,
+    /// Jobs are held against the queue and the history.
+    Reconciled,
+}
+
+impl Truth {
+    /// The messages that tell of it. Versions that are not `modern` only close what went well.
+    fn messages(self, modern: bool) -> Vec<Message> {
+        let mut messages = vec![
+            json!({"type": "execution_start", "data": {"prompt_id": "p"}}),
+            json!({"type": "execution_cached", "data": {"nodes": ["1"], "prompt_id": "p"}}),
+            json!({"type": "executing", "data": {"node": "2", "prompt_id": "p"}}),
+            json!({"type": "progress", "data": {"node": "2", "value": 3, "max": 4, "prompt_id": "p"}}),
+            json!({"type": "executed", "data": {"node": "2", "output": {"images": [
+                {"filename": "a.png", "subfolder": "", "type": "output"}]}, "prompt_id": "p"}}),
+        ];
+        let node = json!({"prompt_id": "p", "node_id": "2", "node_type": "SaveImage", "executed": []});
+        match self {
+            Self::Success if modern => {
+                messages.push(json!({"type": "execution_success", "data": {"prompt_id": "p"}}));
+            }
+            Self::Success => {}
+            Self::Failure => messages.push(json!({"type": "execution_error", "data": node})),
+            Self::Interruption => messages.push(json!({"type": "execution_interrupted", "data": node})),
+            // It is never heard of.
+            Self::Deletion => return Vec::new(),
+        }
+        messages.push(json!({"type": "executing", "data": {"node": null, "prompt_id": "p"}}));
+        messages.iter().map(|message| Message::parse(&message.to_string()).unwrap()).collect()
+    }
+
+    fn history(self) -> Option<Box<HistoryEntry>> {
+        let (status, messages) = match self {
+            Self::Success => ("success", json!([])),
+            Self::Failure => {
+                ("error", json!([["execution_error", {"node_id": "2", "node_type": "SaveImage"}]]))
+            }
+            Self::Interruption => ("error", json!([["execution_interrupted", {"node_id": "2"}]])),
+            Self::Deletion => return None,
+        };
+        let entry = json!({"prompt": Value::Null, "outputs": {},
+            "status": {"status_str": status, "completed": status == "success", "messages": messages}});
+        Some(serde_json::from_value(entry).unwrap())
+    }
+
+    /// What the queue and the history say.
+    fn standing(self, stage: Stage) -> Standing {
+        match (stage, self.history()) {
+            (Stage::Waits, _) => Standing::Pending,
+            (Stage::Runs, Some(_)) => Standing::Running,
+            (Stage::Ended, Some(entry)) => Standing::Ended(entry),
+            (_, None) => Standing::Unknown,
+        }
+    }
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let happening = prop_oneof![
+        8 => any::<prop::sample::Index>().prop_map(Happening::Message),
+        1 => Just(Happening::Preview),
+        1 => Just(Happening::Connected),
+        1 => Just(Happening::Disconnected),
+        1 => Just(Happening::Onward),
+        2 => Just(Happening::Reconciled),
+    ];
+    prop::collection::vec(happening, 0..40)
+}
+
+/// A job that ComfyUI took, of which everything is worth a look at once.
+fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
+    let config = JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() };
+    let jobs = Jobs::new(config, Arc::new(Sqlite::in_memory().unwrap()));
+    let node = |link: Value| json!({"class_type": "SaveImage", "inputs": {"images": link}});
+    let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
+    let progress = comfy_runner_progress::Progress::new("p", &graph, None);
+    jobs.table().insert(Job { progress, gap, ..job("p") });
+    jobs.change("p", |job| job.live.cancel_asked = cancel_asked);
+    jobs
+}
+
+fn reconcile(jobs: &Jobs, truth: Truth, stage: Stage, all: bool) {
+    for prompt_id in due(jobs, all) {
+        jobs.change(&prompt_id, |job| {
+            if job.settle(truth.standing(stage), Duration::ZERO, Duration::ZERO).is_some() {
+                // As without a second try.
+                job.progress.failed("lost");
+                (job.gap, job.closed) = (false, false);
+            }
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn in_the_end_the_status_is_what_the_history_says(
+        truth in prop_oneof![
+            Just(Truth::Success), Just(Truth::Failure), Just(Truth::Interruption), Just(Truth::Deletion),
+        ],
+        modern in any::<bool>(),
+        gap in any::<bool>(),
+        cancel_asked in any::<bool>(),
+        happenings in happenings(),
+    ) {
+        let jobs = jobs(gap, cancel_asked);
+        let messages = truth.messages(modern);
+        let mut stage = Stage::Waits;
+        let mut missed = gap;
+        for happening in happenings {
+            let was = jobs.with_progress("p", |progress, _| (progress.status(), progress.percent()));
+            match happening {
+                Happening::Message(_) if messages.is_empty() => {}
+                Happening::Message(pick) => {
+                    jobs.hear(Event::Message(pick.get(&messages).clone()));
+                }
+                Happening::Preview => {
+                    jobs.hear(Event::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
+                }
+                Happening::Connected => {
+                    jobs.hear(Event::Connected);
+                    reconcile(&jobs, truth, stage, true);
+                }
+                Happening::Disconnected => {
+                    jobs.hear(Event::Disconnected { reason: "cut".into() });
+                    missed = missed || !was.unwrap().0.is_over();
+                }
+                Happening::Onward => stage = if stage == Stage::Waits { Stage::Runs } else { Stage::Ended },
+                Happening::Reconciled => reconcile(&jobs, truth, stage, false),
+            }
+            let is = jobs.with_progress("p", |progress, _| (progress.status(), progress.percent()));
+            prop_assert!(is.unwrap().1 >= was.unwrap().1 || was.unwrap().0.is_over());
+        }
+        // Sooner or later it has ended, and silence leads to a look.
+        reconcile(&jobs, truth, Stage::Ended, false);
+        let status = jobs.with_progress("p", |progress, _| progress.status()).unwrap();
+        match truth {
+            Truth::Success => prop_assert_eq!(status, Status::Completed),
+            Truth::Failure => prop_assert_eq!(status, Status::Error),
+            Truth::Interruption => prop_assert_eq!(status, Status::Cancelled),
+            // No history tells of it. Unless we asked for it, a restart of ComfyUI looks the same when we were not there.
+            Truth::Deletion if missed && !cancel_asked => prop_assert_eq!(status, Status::Error),
+            Truth::Deletion => prop_assert_eq!(status, Status::Cancelled),
+        }
+        let mut table = jobs.table();
+        prop_assert_eq!(table.open().count(), 0, "nothing is left to ask about");
+        // And that is what those who watch were told last, after it was queued, with ids that grow.
+        let (job, _) = table.job_and_board("p").unwrap();
+        let events = job.live.events();
+        prop_assert_eq!(events.first().unwrap().kind, EventKind::Queued);
+        prop_assert_eq!(events.last().unwrap().kind, EventKind::of(status));
+        prop_assert!(events.is_sorted_by(|one, next| one.id < next.id));
+    }
+}
