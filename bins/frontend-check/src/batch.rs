@@ -17,11 +17,11 @@ pub async fn run(options: Batch) -> anyhow::Result<ExitCode> {
     for file in &files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let graph = fs::read_to_string(file)?;
-        match editor.load(&name, &graph).await {
+        match editor.load(&name, &graph).await? {
             Ok(opened) => write(&options, &name, &opened)?,
             Err(error) => {
-                fs::write(options.out.join(format!("{name}.warnings.txt")), format!("{error:#}\n"))?;
-                failed.push(format!("{name}: {error:#}"));
+                fs::write(options.out.join(format!("{name}.warnings.txt")), format!("{error}\n"))?;
+                failed.push(format!("{name}: {error}"));
             }
         }
     }

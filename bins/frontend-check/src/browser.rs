@@ -74,3 +74,20 @@ impl Browser {
             .context("the browser has no page open")
     }
 }
+
+impl Drop for Browser {
+    /// Ends the browser and removes its profile, into which its helpers write until they have noticed.
+    fn drop(&mut self) {
+        if let Err(error) = self.process.start_kill() {
+            tracing::debug!(%error, "the browser was gone already");
+        }
+        for _ in 0..100 {
+            let is_over = !matches!(self.process.try_wait(), Ok(None));
+            if is_over && std::fs::remove_dir_all(self.profile.path()).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        tracing::warn!(profile = %self.profile.path().display(), "the browser's profile is left behind");
+    }
+}

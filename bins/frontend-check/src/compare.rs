@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use comfy_runner_protocol::ObjectInfo;
+use serde_json::Value;
 
 use crate::Compare;
 use crate::conversion::{schemas, to_drawing, to_prompt};
 use crate::difference::differences;
-use crate::editor::Editor;
+use crate::editor::{Editor, Opened};
 use crate::expectation::{Expectation, surprises};
 use crate::templates::{Template, known_templates};
 
@@ -76,8 +76,13 @@ async fn check(
     schemas: &ObjectInfo,
     failures: Option<&Path>,
 ) -> anyhow::Result<Outcome> {
-    let opened = editor.load(&template.name, &template.graph).await;
-    let prompt = opened.with_context(|| format!("template {}", template.name))?.prompt;
+    let prompt = match editor.load(&template.name, &template.graph).await? {
+        Ok(opened) => opened.prompt,
+        Err(error) => {
+            let wrong = vec![format!("the template itself: {error}")];
+            return Ok(Outcome { ui_to_api: wrong.clone(), api_to_ui: wrong });
+        }
+    };
     let ours = to_prompt(&template.graph, schemas);
     let ui_to_api = match &ours {
         Ok(ours) => differences(ours, &prompt),
@@ -85,15 +90,7 @@ async fn check(
     };
     let drawing = to_drawing(&prompt, schemas);
     let api_to_ui = match &drawing {
-        Ok(drawing) => match editor.load(&template.name, drawing).await {
-            Ok(opened) => {
-                let mut wrong = differences(&prompt, &opened.prompt);
-                wrong.extend(opened.warnings);
-                wrong.extend(opened.overlaps.iter().map(|pair| format!("one lies over the other: {pair}")));
-                wrong
-            }
-            Err(error) => vec![format!("{error:#}")],
-        },
+        Ok(drawing) => came_back(&prompt, editor.load(&template.name, drawing).await?),
         Err(error) => vec![format!("{error:#}")],
     };
     let is_failure = !ui_to_api.is_empty() || !api_to_ui.is_empty();
@@ -111,4 +108,16 @@ async fn check(
         }
     }
     Ok(Outcome { ui_to_api, api_to_ui })
+}
+
+/// What is wrong with a drawing that the editor opened.
+fn came_back(prompt: &Value, opened: Result<Opened, String>) -> Vec<String> {
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(error) => return vec![error],
+    };
+    let mut wrong = differences(prompt, &opened.prompt);
+    wrong.extend(opened.warnings);
+    wrong.extend(opened.overlaps.iter().map(|pair| format!("one lies over the other: {pair}")));
+    wrong
 }

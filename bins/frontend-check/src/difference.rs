@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Where `ours` differs from the editor's prompt, in words; nothing when they are the same. The order of nodes and inputs
-/// carries no meaning. Numbers are compared as the editor holds them, as 64-bit floats: it has no others.
+/// Where `ours` differs from the editor's prompt, in words; nothing when they are the same. The order of nodes and
+/// inputs carries no meaning. Numbers are compared as the editor holds them, as 64-bit floats: it has no others.
 pub fn differences(ours: &Value, editors: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare("", ours, editors, &mut found);

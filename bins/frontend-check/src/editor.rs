@@ -19,6 +19,9 @@ const START: Duration = Duration::from_secs(120);
 /// How long it may take over one graph.
 const LOAD: Duration = Duration::from_secs(90);
 
+/// How long a page that does nothing may take to say so.
+const ALIVE: Duration = Duration::from_secs(10);
+
 /// The function in the page that opens a graph.
 const PAGE: &str = include_str!("page.js");
 
@@ -52,27 +55,28 @@ impl Editor {
         Ok(Self { devtools, browser, server, chromium: source.chromium.clone() })
     }
 
-    /// Opens a graph, in whatever format, as if its file had been dropped on the page. When it takes too long, the
-    /// browser is started anew for the next one.
-    pub async fn load(&mut self, name: &str, graph: &str) -> anyhow::Result<Opened> {
+    /// Opens a graph as if its file had been dropped on the page. When it takes too long, or the browser ends over it,
+    /// the browser is started anew for the next one.
+    ///
+    /// The inner error says why the editor did not open this graph, the outer one why there is no editor any more.
+    pub async fn load(&mut self, name: &str, graph: &str) -> anyhow::Result<Result<Opened, String>> {
         self.devtools.take_complaints();
         let call = format!("frontendCheck.open({}, {})", json!(name), json!(graph));
-        match timeout(LOAD, self.devtools.evaluate(&call)).await {
-            Ok(Ok(Value::String(reply))) => {
-                let mut opened: Opened = serde_json::from_str(&reply).context("no reply of the page")?;
+        let failure = match timeout(LOAD, self.devtools.evaluate(&call)).await {
+            Ok(Ok(reply)) => {
+                let text = reply.as_str().context("the page returned no text")?;
+                let mut opened: Opened = serde_json::from_str(text).context("no reply of the page")?;
                 opened.warnings.extend(self.devtools.take_complaints());
-                Ok(opened)
+                return Ok(Ok(opened));
             }
-            Ok(Ok(other)) => bail!("the page returned {other}"),
-            Ok(Err(error)) => {
-                let complaints = self.devtools.take_complaints();
-                Err(error.context(format!("the editor failed {complaints:?}")))
-            }
-            Err(_) => {
-                (self.browser, self.devtools) = start(&self.server, &self.chromium).await?;
-                bail!("no answer within {} s", LOAD.as_secs())
-            }
+            Ok(Err(error)) => format!("the editor failed: {error:#}"),
+            Err(_) => format!("no answer within {} s", LOAD.as_secs()),
+        };
+        let complaints = self.devtools.take_complaints();
+        if !matches!(timeout(ALIVE, self.devtools.evaluate("true")).await, Ok(Ok(_))) {
+            (self.browser, self.devtools) = start(&self.server, &self.chromium).await?;
         }
+        Ok(Err(std::iter::once(failure).chain(complaints).collect::<Vec<_>>().join("\n")))
     }
 
     /// Makes the window this large, in pixels.

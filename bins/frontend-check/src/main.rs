@@ -18,7 +18,9 @@ mod templates;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Parser)]
 #[command(about, long_about = None)]
@@ -109,10 +111,29 @@ fn main() -> anyhow::Result<ExitCode> {
         .init();
     let cli = Cli::parse();
     actix_rt::System::new().block_on(async {
-        match cli.command {
-            Command::Editor(options) => batch::run(options).await,
-            Command::Compare(options) => compare::run(options).await,
-            Command::Screenshot(options) => screenshot::run(options).await,
+        let work = async {
+            match cli.command {
+                Command::Editor(options) => batch::run(options).await,
+                Command::Compare(options) => compare::run(options).await,
+                Command::Screenshot(options) => screenshot::run(options).await,
+            }
+        };
+        // Whoever stops us stops the browser too.
+        tokio::select! {
+            outcome = work => outcome,
+            () = stopped() => bail!("stopped by a signal"),
         }
     })
+}
+
+async fn stopped() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

@@ -20,7 +20,7 @@ pub async fn run(options: Screenshot) -> anyhow::Result<ExitCode> {
     let name = options.graph.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut editor = Editor::open(&options.source).await?;
     editor.resize(options.width, options.height).await?;
-    let opened = editor.load(&name, &graph).await?;
+    let opened = editor.load(&name, &graph).await?.map_err(anyhow::Error::msg)?;
     for warning in &opened.warnings {
         eprintln!("the editor: {warning}");
     }

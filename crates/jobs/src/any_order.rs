@@ -1,7 +1,7 @@
 //! Messages in any order, lost and doubled, connections cut, looks at the queue and the history at any time: in the end a
 //! job's status is what ComfyUI's history says.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use comfy_runner_client::Event;
@@ -15,6 +15,9 @@ use crate::live::EventKind;
 use crate::reconcile::{Standing, due};
 use crate::table::tests::job;
 use crate::table::{Job, Jobs, JobsConfig};
+
+/// Nothing is written to it.
+static STORE: LazyLock<Arc<Sqlite>> = LazyLock::new(|| Arc::new(Sqlite::in_memory().unwrap()));
 
 /// What truly became of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,7 +117,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 /// A job that ComfyUI took, of which everything is worth a look at once.
 fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
     let config = JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() };
-    let jobs = Jobs::new(config, Arc::new(Sqlite::in_memory().unwrap()));
+    let jobs = Jobs::new(config, STORE.clone());
     let node = |link: Value| json!({"class_type": "SaveImage", "inputs": {"images": link}});
     let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
     let progress = comfy_runner_progress::Progress::new("p", &graph, None);

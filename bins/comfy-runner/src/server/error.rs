@@ -185,6 +185,15 @@ impl From<ResultError> for ApiError {
     }
 }
 
+impl From<PreviewError> for ApiError {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Status(error) => error.into(),
+            other => Self::NotFound(other.to_string()),
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.to_string())
@@ -201,11 +210,11 @@ impl From<RecordError> for ApiError {
     }
 }
 
-impl From<PreviewError> for ApiError {
-    fn from(error: PreviewError) -> Self {
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
         match error {
-            PreviewError::Status(error) => error.into(),
-            other => Self::NotFound(other.to_string()),
+            CancelError::Status(error) => error.into(),
+            CancelError::Over(_) => Self::Conflict(error.to_string()),
         }
     }
 }
@@ -224,15 +233,6 @@ impl From<QueueError> for ApiError {
         match error {
             QueueError::Client(error) => Self::ComfyUi(error.to_string()),
             QueueError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<CancelError> for ApiError {
-    fn from(error: CancelError) -> Self {
-        match error {
-            CancelError::Status(error) => error.into(),
-            CancelError::Over(_) => Self::Conflict(error.to_string()),
         }
     }
 }

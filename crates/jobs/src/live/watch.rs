@@ -279,8 +279,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::live::EventKind;
-    use crate::table::tests::jobs;
+    use crate::live::{EventKind, Live};
+    use crate::table::tests::{job, jobs};
 
     /// Nobody is there: what is in the table is answered for without it.
     fn nobody() -> Client {
@@ -383,6 +383,20 @@ mod tests {
         assert_eq!(end.kind, EventKind::Failed);
         step(&jobs, "p", 1);
         assert_eq!(summary(&all.next().await), ["p 1", "job.started"]);
+    }
+
+    #[actix_rt::test]
+    async fn a_client_id_leads_to_the_last_job_that_has_it() {
+        let jobs = jobs(&["lost"], 10);
+        let again = Job { live: Live::new("lost", "w"), ..job("again") };
+        jobs.table().insert(again);
+        assert_eq!(jobs.prompt_id_of("lost"), "again");
+        let mut watch = jobs.watch(&nobody(), "again", Wants::default()).await.unwrap();
+        let Some(News::State(text)) = watch.next().await.unwrap().pop() else { panic!("a state") };
+        assert!(text.contains(r#""client_id":"lost""#), "{text}");
+        jobs.table().remove("again");
+        let forgotten = "0a1b2c3d00004000800000000000000f";
+        assert_eq!(jobs.prompt_id_of(forgotten), "0a1b2c3d-0000-4000-8000-00000000000f");
     }
 
     #[actix_rt::test]
