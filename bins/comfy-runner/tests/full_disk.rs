@@ -10,8 +10,14 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::process::{Asked, Caller, Served, Simulated, comfy_runner, without_configuration};
 
+/// Asks for a job, and waits for its end if it is taken: afterwards nothing moves on ComfyUI.
 async fn ask(server: &Served) -> Asked {
-    Caller::new().execute(&server.base, "no-model", &json!({})).await
+    let caller = Caller::new();
+    let asked = caller.execute(&server.base, "no-model", &json!({})).await;
+    if let Asked::Taken(id) = &asked {
+        assert_eq!(caller.over(&server.base, id).await["status"], "completed");
+    }
+    asked
 }
 
 /// As many prompts as ComfyUI has ever been sent.

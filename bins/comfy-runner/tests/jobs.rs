@@ -307,6 +307,7 @@ async fn the_same_key_and_request_is_the_same_job_and_no_second_upload() {
     api.wait(&prompt_id).await;
     let again = api.post_with_key(path, "key-1", form(params.clone())).await;
     assert_eq!((again.status.as_u16(), again.json()), (200, first.json()));
+    support::eventually("it is counted", || simulator.executed_prompts() > 0).await;
     assert_eq!((simulator.executed_prompts(), uploaded(&simulator).len()), (1, 1));
 
     let others = [
@@ -372,7 +373,9 @@ async fn requests_with_one_key_at_the_same_time_are_one_job() {
         }
     }
     assert_eq!(jobs.len(), 1);
+    assert_eq!(ids(&list(&api, "").await).len(), 1);
     api.wait(jobs.iter().next().unwrap()).await;
+    support::eventually("it is counted", || simulator.executed_prompts() > 0).await;
     assert_eq!(simulator.executed_prompts(), 1);
     api.stop().await;
 }

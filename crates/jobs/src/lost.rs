@@ -1,9 +1,9 @@
 //! What becomes of jobs that ComfyUI took, or should have taken, and does not know.
 
 use comfy_runner_client::{Client, ClientError};
-use comfy_runner_store::{Created, Outcome, Record, StoreError};
+use comfy_runner_store::{Outcome, Record, StoreError};
 
-use crate::submit::{SubmitError, new_prompt_id};
+use crate::submit::{Admission, SubmitError, new_prompt_id};
 use crate::table::{Handover, Jobs, LostJobs, wall_clock};
 
 const LOST: &str =
@@ -89,12 +89,11 @@ impl Jobs {
     /// Submits a lost job again under a new id, which it returns, or why that is in vain.
     async fn repeat(&self, client: &Client, lost: &Record) -> Result<Result<String, String>, Undecided> {
         let again = repetition(lost);
-        let (created, under_way) = self.admit(&again).await?;
-        match created {
-            Created::New => {}
+        let under_way = match self.admit(&again).await? {
+            Admission::New(under_way) => under_way,
             // A process before us has come as far as this.
-            Created::Repeated(before) | Created::Known(before) => return Ok(Ok(before.summary.prompt_id)),
-        }
+            Admission::Known(before) => return Ok(Ok(before.summary.prompt_id)),
+        };
         let error = match self.hand_over(client, &again, under_way).await {
             Ok(submitted) => return Ok(Ok(submitted.prompt_id)),
             Err(error) => error,

@@ -112,12 +112,12 @@ pub enum SubmitError {
 
 /// A job that is being handed over. Whoever waits for it may leave in the middle; then nobody knows whether ComfyUI took
 /// the prompt, and its queue and history must say.
-pub(crate) struct UnderWay<'a> {
-    jobs: &'a Jobs,
+pub(crate) struct UnderWay {
+    jobs: Jobs,
     prompt_id: String,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         let now = self.jobs.now();
         self.jobs.change(&self.prompt_id, |job| {
@@ -128,6 +128,14 @@ impl Drop for UnderWay<'_> {
             }
         });
     }
+}
+
+/// What came of writing a job down.
+pub(crate) enum Admission {
+    /// It is to be handed over now.
+    New(UnderWay),
+    /// It is the one that was written down before; nothing was written.
+    Known(Box<Record>),
 }
 
 /// What came of sending a prompt, where it was not taken.
@@ -152,37 +160,37 @@ impl Jobs {
         record: Record,
     ) -> Result<Submitted, SubmitError> {
         match self.admit(&record).await? {
-            (Created::New, under_way) => {
+            Admission::New(under_way) => {
                 let submitted = self.hand_over(client, &record, under_way).await;
                 if let Err(error) = &submitted {
                     self.withdraw_after(&record, error).await;
                 }
                 submitted
             }
-            (Created::Known(known) | Created::Repeated(known), _) => {
-                self.same_again(*known, record.request_digest.as_deref())
-            }
+            Admission::Known(known) => self.same_again(*known, record.request_digest.as_deref()),
         }
     }
 
-    /// Writes a job down, here and in the store.
-    pub(crate) async fn admit(&self, record: &Record) -> Result<(Created, UnderWay<'_>), StoreError> {
-        // Read before the prompt is sent: a socket that opens later may have missed its first messages.
-        let gap = !self.is_connected();
-        let prompt_id = &record.summary.prompt_id;
-        self.table().insert(Job { gap, ..Job::of(record, Handover::UnderWay, self.now()) });
-        let under_way = UnderWay { jobs: self, prompt_id: prompt_id.clone() };
-        let created = self.store().create(record.clone()).await;
-        if !matches!(created, Ok(Created::New)) {
-            self.table().remove(prompt_id);
-        }
-        Ok((created?, under_way))
+    /// Writes a job down, in the store and here. Whoever waits for it may leave in the middle; it is done all the same.
+    pub(crate) async fn admit(&self, record: &Record) -> Result<Admission, StoreError> {
+        let (jobs, record) = (self.clone(), record.clone());
+        let admitting = actix_rt::spawn(async move {
+            match jobs.store().create(record.clone()).await? {
+                Created::New => {}
+                Created::Known(known) | Created::Repeated(known) => return Ok(Admission::Known(known)),
+            }
+            // Read before the prompt is sent: a socket that opens later may have missed its first messages.
+            let gap = !jobs.is_connected();
+            jobs.table().insert(Job { gap, ..Job::of(&record, Handover::UnderWay, jobs.now()) });
+            Ok(Admission::New(UnderWay { jobs, prompt_id: record.summary.prompt_id }))
+        });
+        admitting.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Marks a job as one that is being handed over.
-    pub(crate) fn under_way(&self, prompt_id: &str) -> UnderWay<'_> {
+    pub(crate) fn under_way(&self, prompt_id: &str) -> UnderWay {
         self.change(prompt_id, |job| job.handover = Handover::UnderWay);
-        UnderWay { jobs: self, prompt_id: prompt_id.to_owned() }
+        UnderWay { jobs: self.clone(), prompt_id: prompt_id.to_owned() }
     }
 
     /// Sends the prompt of a job that was admitted.
@@ -190,7 +198,7 @@ impl Jobs {
         &self,
         client: &Client,
         record: &Record,
-        under_way: UnderWay<'_>,
+        under_way: UnderWay,
     ) -> Result<Submitted, SubmitError> {
         let (summary, graph) = (&record.summary, &*record.graph);
         let accepted = match self.prompt(client, record).await {
