@@ -190,11 +190,17 @@ pub struct Run {
 /// `comfy-runner build`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  comfy-runner build text-to-image --workflows ./workflows -p prompt=\"a red fox\" > graph.json"
+    after_help = "Examples:\n  comfy-runner build text-to-image --workflows ./workflows -p prompt=\"a red fox\" > graph.json\n  \
+        comfy-runner build text-to-image --workflows ./workflows --format workflow --comfyui http://127.0.0.1:8188 > drawn.json"
 )]
 pub struct Build {
     #[command(flatten)]
     pub request: Request,
+    /// What the graph is written in. The editor's format, and workflows that are kept in it, need node schemas
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = GraphFormat::Api)]
+    pub format: GraphFormat,
+    #[command(flatten)]
+    pub schemas: NodeSchemas,
 }
 
 /// A workflow and the values for its inputs.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_runner_workflow::ui::from_api::{Legend, from_api};
+use comfy_runner_workflow::ui::misfit::misfits;
 use comfy_runner_workflow::ui::saved::Saved;
 
 use super::{saved, schemas};
@@ -19,7 +20,11 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
         (ui @ Saved::Ui(_), GraphFormat::Api) => {
             let why = "converting to API format needs node schemas, which name the values";
             let schemas = schemas::needed(&options.schemas, why)?;
-            ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?.to_string()
+            let graph = ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?;
+            for misfit in misfits(&graph, &schemas) {
+                eprintln!("warning: {misfit}");
+            }
+            graph.to_string()
         }
         (Saved::Api(graph), GraphFormat::Workflow) => {
             let why = "converting to UI format needs node schemas, which say what a node looks like";

@@ -36,6 +36,7 @@ fn read(file: &Path) -> anyhow::Result<ObjectInfo> {
         .with_context(|| format!("{} is not what ComfyUI's /object_info returns", file.display()))
 }
 
-fn fetch(config: Config) -> anyhow::Result<ObjectInfo> {
+/// The schemas of a ComfyUI.
+pub fn fetch(config: Config) -> anyhow::Result<ObjectInfo> {
     block_on(async { Client::new(config)?.object_info().await.map_err(anyhow::Error::from) })
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use comfy_runner_manifest::{Problem, Severity};
 use comfy_runner_workflow::validate as against;
@@ -10,8 +11,10 @@ use super::{request, schemas};
 use crate::cli::Validate;
 
 pub fn validate(options: Validate) -> anyhow::Result<ExitCode> {
-    let schemas = schemas::to_check_against(&options)?;
-    let listing = request::open(&options.dir)?.list()?;
+    let schemas = schemas::to_check_against(&options)?.map(Arc::new);
+    let workflows = request::open(&options.dir)?;
+    workflows.set_context(schemas.clone());
+    let listing = workflows.list()?;
     let mut tally = Tally::default();
     for listed in &listing.workflows {
         let folder = options.dir.join(&listed.id);
