@@ -48,6 +48,8 @@ pub enum Command {
     Run(Run),
     /// Print the graph that a request makes, without running it
     Build(Build),
+    /// Convert a saved graph between ComfyUI's UI format and API format
+    Convert(Convert),
     /// Check every workflow of a folder
     Validate(Validate),
     /// Serve a ComfyUI stand-in that needs no models and no GPU
@@ -188,11 +190,17 @@ pub struct Run {
 /// `comfy-runner build`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  comfy-runner build text-to-image --workflows ./workflows -p prompt=\"a red fox\" > graph.json"
+    after_help = "Examples:\n  comfy-runner build text-to-image --workflows ./workflows -p prompt=\"a red fox\" > graph.json\n  \
+        comfy-runner build text-to-image --workflows ./workflows --format workflow --comfyui http://127.0.0.1:8188 > drawn.json"
 )]
 pub struct Build {
     #[command(flatten)]
     pub request: Request,
+    /// What the graph is written in. The editor's format, and workflows that are kept in it, need node schemas
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = GraphFormat::Api)]
+    pub format: GraphFormat,
+    #[command(flatten)]
+    pub schemas: NodeSchemas,
 }
 
 /// A workflow and the values for its inputs.
@@ -227,6 +235,58 @@ pub struct Validate {
     // No COMFYUI_URL here: checking offline must not depend on what is set for `serve`.
     #[arg(long, env = "COMFY_RUNNER_VALIDATE_COMFYUI", value_name = "URL")]
     pub comfyui: Option<String>,
+}
+
+/// `comfy-runner convert`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner convert saved.json --to api --comfyui http://127.0.0.1:8188 > graph.json\n  \
+    comfy-runner convert graph.json --to workflow --object-info nodes.json -o drawn.json\n  \
+    comfy-runner convert ComfyUI_00001_.png --to api")]
+pub struct Convert {
+    /// A graph in either format, or a PNG or WebP picture that ComfyUI wrote one into
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The format to convert to; a graph that has it already is only written anew
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub to: GraphFormat,
+    #[command(flatten)]
+    pub schemas: NodeSchemas,
+    /// The file to write, whole or not at all; one that is there is replaced [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// ComfyUI's two formats of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// What ComfyUI runs: nodes with their values by name
+    Api,
+    /// What the editor saves and opens: nodes with their places
+    Workflow,
+}
+
+/// Where node schemas come from.
+#[derive(Debug, Args)]
+pub struct NodeSchemas {
+    /// A file with what ComfyUI's /object_info returned; it goes over --comfyui
+    #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE")]
+    pub object_info: Option<PathBuf>,
+    /// The ComfyUI to ask for its node schemas
+    #[arg(long, env = "COMFYUI_URL", value_name = "URL")]
+    pub comfyui: Option<String>,
+    /// A header for requests to that ComfyUI; may be given more than once (in the environment: one a line)
+    #[arg(
+        long = "comfyui-header",
+        env = "COMFYUI_HEADERS",
+        value_name = "NAME: VALUE",
+        value_delimiter = '\n',
+        hide_env_values = true
+    )]
+    pub headers: Vec<String>,
+    /// A PEM file of certificate authorities to trust for https, beside the usual ones
+    #[arg(long = "comfyui-ca", env = "COMFYUI_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 /// `comfy-runner simulate`

@@ -141,3 +141,39 @@ async fn a_saved_graph_without_node_schemas_is_an_error_that_says_what_is_missin
     assert_eq!(api.get("/api/workflows").await.json(), json!([]));
     api.stop().await;
 }
+
+fn comfy_runner(arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_comfy-runner"));
+    command.args(arguments).env_remove("COMFYUI_URL").env_remove("COMFY_RUNNER_OBJECT_INFO");
+    command.output().unwrap()
+}
+
+#[test]
+fn build_draws_a_graph_and_reads_one_that_was_saved_in_the_editor() {
+    let schemas = fixtures().join("object_info/0.3.64.json");
+    let (schemas, shelf) = (schemas.to_str().unwrap(), saved_in_the_editor());
+    let folder = shelf.path().to_str().unwrap();
+    let build = ["build", "saved", "--workflows", folder, "-p", "prompt=a hut", "-p", "seed=5"];
+    let refused = comfy_runner(&build);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(
+        told.contains("\"saved\" is in ComfyUI's UI format") && told.contains("--object-info FILE"),
+        "{told}"
+    );
+
+    let with_schemas = [&build[..], &["--object-info", schemas]].concat();
+    let api = comfy_runner(&with_schemas);
+    let graph: Value = serde_json::from_slice(&api.stdout).unwrap();
+    assert_eq!(graph["6"]["inputs"]["text"], "a hut");
+    let drawn = comfy_runner(&[&with_schemas[..], &["--format", "workflow"]].concat());
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    let drawing: Value = serde_json::from_slice(&drawn.stdout).unwrap();
+    assert_eq!(prompt_of(&drawing)["3"]["inputs"]["seed"], 5);
+    assert_eq!(drawing["groups"][0]["title"], "Inputs");
+
+    // The schemas are of a ComfyUI without models: it is the graph that is looked at, and only that is missing.
+    let validate = comfy_runner(&["validate", folder, "--object-info", schemas]);
+    let told = String::from_utf8_lossy(&validate.stdout).into_owned();
+    assert!(told.contains("node 4 \"Load Checkpoint\"") && told.contains("1 error, 0 warnings"), "{told}");
+}

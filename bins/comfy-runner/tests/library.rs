@@ -227,11 +227,11 @@ async fn a_placeholder_that_nothing_fills_and_a_graph_that_is_none_are_named() {
     unfilled["1"]["inputs"]["width"] = "{{widht}}".into();
     let mut dangling = graph();
     dangling["2"]["inputs"]["images"] = json!(["7", 0]);
-    let ui_format = json!({"nodes": [], "links": [], "version": 0.4});
+    let ui_format = json!({"nodes": [{"id": 1}], "links": [], "version": 0.4});
     let cases = [
         (unfilled, vec!["workflow.json", "{{widht}}", "Did you mean \"width\"?"]),
         (dangling, vec!["workflow.json", "\"7\"", "not there"]),
-        (ui_format, vec!["workflow.json", "API"]),
+        (ui_format, vec!["workflow.json", "UI format", "node 1", "`type`"]),
         (json!([]), vec!["workflow.json"]),
         (json!({}), vec!["workflow.json", "no nodes"]),
     ];

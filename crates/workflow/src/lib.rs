@@ -4,6 +4,7 @@
 
 pub mod assemble;
 mod compile;
+pub mod draft;
 mod dynamic;
 mod legend;
 pub mod output_folder;
@@ -14,6 +15,7 @@ mod validate_blocks;
 pub mod workflow;
 
 pub use assemble::{AssembleError, Assembled};
+pub use draft::{Draft, draft};
 pub use dynamic::{Limits, StageProblem};
 pub use output_folder::OutputFolder;
 pub use validate::validate;

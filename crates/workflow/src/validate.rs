@@ -315,10 +315,7 @@ fn choice(value: &Value, choices: &[Value]) -> Option<Wrong> {
     let more = if choices.len() > 10 { format!(" and {} more", choices.len() - 10) } else { String::new() };
     let offered = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") + &more };
     let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
-    let is_model = value.as_str().is_some_and(|name| {
-        let name = name.to_ascii_lowercase();
-        MODEL_FILES.iter().any(|ending| name.ends_with(ending))
-    });
+    let is_model = value.as_str().is_some_and(is_model_file);
     let (kind, reason) = if is_model {
         let reason = format!("needs the model {value}, which is not installed; there is {offered}.{hint}");
         (ProblemKind::MissingModel, reason)
@@ -326,6 +323,12 @@ fn choice(value: &Value, choices: &[Value]) -> Option<Wrong> {
         (ProblemKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
     };
     Some(Wrong { severity: Severity::Error, kind, reason })
+}
+
+/// Whether this is the name of a model file.
+pub(crate) fn is_model_file(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    MODEL_FILES.iter().any(|ending| name.ends_with(ending))
 }
 
 /// A number as ComfyUI reads it: texts and booleans are converted.

@@ -176,6 +176,14 @@ fn a_node_that_is_there_twice_is_named() {
 }
 
 #[test]
+fn a_group_node_is_told_for_what_it_is() {
+    for kind in ["workflow>Upscale", "workflow/Upscale"] {
+        let error = convert(json!({"nodes": [{"id": 4, "type": kind}]}), types()).unwrap_err();
+        assert!(error.to_string().starts_with("node 4: \"Upscale\" is a group node"), "{error}");
+    }
+}
+
+#[test]
 fn subgraphs_that_multiply_end_in_an_error_and_not_in_memory() {
     // Ten uses of the next in each of ten: ten thousand million nodes.
     let subgraphs: Vec<Value> = (0..10)

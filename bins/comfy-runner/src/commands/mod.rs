@@ -1,15 +1,19 @@
 //! One module per command.
 
 mod build;
+mod convert;
 mod demo;
 mod progress_bar;
 mod request;
 mod run;
 mod samples;
+mod saved;
+mod schemas;
 mod serve;
 mod simulate;
 mod validate;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -27,6 +31,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Demo(demo) => self::demo::demo(demo),
         Command::Run(run) => self::run::run(run),
         Command::Build(build) => self::build::build(build),
+        Command::Convert(convert) => self::convert::convert(convert),
         Command::Validate(validate) => self::validate::validate(validate),
         Command::Simulate(simulate) => self::simulate::simulate(simulate),
     });
@@ -46,15 +51,20 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// How to reach the ComfyUI that the command line names.
 fn client_config(comfyui: &ComfyUi) -> anyhow::Result<Config> {
-    let endpoint: Endpoint = comfyui.url.parse().context("--comfyui (COMFYUI_URL)")?;
+    config(&comfyui.url, &comfyui.headers, comfyui.ca.as_deref())
+}
+
+/// How to reach the ComfyUI at this URL, with these headers and certificate authorities.
+fn config(url: &str, headers: &[String], ca: Option<&Path>) -> anyhow::Result<Config> {
+    let endpoint: Endpoint = url.parse().context("--comfyui (COMFYUI_URL)")?;
     let mut config = Config::new(endpoint);
-    for header in comfyui.headers.iter().filter(|header| !header.trim().is_empty()) {
+    for header in headers.iter().filter(|header| !header.trim().is_empty()) {
         let (name, value) = header
             .split_once(':')
             .context("--comfyui-header (COMFYUI_HEADERS) must be a name, a colon and a value")?;
         config = config.with_header(name, value).context("--comfyui-header (COMFYUI_HEADERS)")?;
     }
-    if let Some(file) = &comfyui.ca {
+    if let Some(file) = ca {
         let pem =
             std::fs::read(file).with_context(|| format!("cannot read --comfyui-ca {}", file.display()))?;
         config = config

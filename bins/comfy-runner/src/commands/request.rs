@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use comfy_runner_manifest::{LibraryError, ProblemKind};
+use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Workflow, Workflows};
 use serde_json::{Map, Value};
 
@@ -14,9 +16,12 @@ pub fn open(dir: &Path) -> anyhow::Result<Workflows> {
     Workflows::open(dir).with_context(|| format!("cannot use the workflows folder {}", dir.display()))
 }
 
-/// The workflow that is asked for, and its values.
-pub fn read(request: &Request) -> anyhow::Result<(Arc<Workflow>, Map<String, Value>)> {
-    let workflow = open(&request.workflows.dir)?.get(&request.id)?;
+/// The workflow that is asked for, and its values. Node schemas are asked for when its graph is in UI format.
+pub fn read(
+    request: &Request,
+    schemas: impl FnOnce() -> anyhow::Result<ObjectInfo>,
+) -> anyhow::Result<(Arc<Workflow>, Map<String, Value>)> {
+    let workflow = workflow(&open(&request.workflows.dir)?, &request.id, schemas)?;
     let mut params = match &request.params {
         Some(params) => read_params(params)?,
         None => Map::new(),
@@ -26,6 +31,23 @@ pub fn read(request: &Request) -> anyhow::Result<(Arc<Workflow>, Map<String, Val
         params.insert(key, value);
     }
     Ok((workflow, params))
+}
+
+fn workflow(
+    workflows: &Workflows,
+    id: &str,
+    schemas: impl FnOnce() -> anyhow::Result<ObjectInfo>,
+) -> anyhow::Result<Arc<Workflow>> {
+    match workflows.get(id) {
+        Err(LibraryError::Broken { problems, .. })
+            if problems.iter().any(|problem| problem.kind == ProblemKind::NeedsSchemas) =>
+        {
+            let context = format!("the graph of workflow \"{id}\" is in ComfyUI's UI format");
+            workflows.set_context(Some(Arc::new(schemas().context(context)?)));
+            Ok(workflows.get(id)?)
+        }
+        found => Ok(found?),
+    }
 }
 
 fn read_params(text: &str) -> anyhow::Result<Map<String, Value>> {

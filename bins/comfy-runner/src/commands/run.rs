@@ -18,15 +18,15 @@ use futures::StreamExt as _;
 use indexmap::IndexMap;
 
 use super::progress_bar::{Display, Report};
-use super::{block_on, client_config, request};
+use super::{block_on, client_config, request, schemas};
 use crate::assembly::{assemble, check_before_files};
 use crate::cli::Run;
 
 const POLL: Duration = Duration::from_millis(100);
 
 pub fn run(options: Run) -> anyhow::Result<ExitCode> {
-    let (workflow, params) = request::read(&options.request)?;
     let config = client_config(&options.comfyui)?;
+    let (workflow, params) = request::read(&options.request, || schemas::fetch(config.clone()))?;
     let images = files_for_inputs(workflow.manifest(), &options.images)?;
     check_before_files(workflow.manifest(), &params)?;
     std::fs::create_dir_all(&options.output)

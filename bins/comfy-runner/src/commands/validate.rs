@@ -2,19 +2,19 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context as _;
-use comfy_runner_client::{Client, Config, Endpoint};
 use comfy_runner_manifest::{Problem, Severity};
-use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::validate as against;
 
-use super::{block_on, request};
+use super::{request, schemas};
 use crate::cli::Validate;
 
 pub fn validate(options: Validate) -> anyhow::Result<ExitCode> {
-    let schemas = schemas(&options)?;
-    let listing = request::open(&options.dir)?.list()?;
+    let schemas = schemas::to_check_against(&options)?.map(Arc::new);
+    let workflows = request::open(&options.dir)?;
+    workflows.set_context(schemas.clone());
+    let listing = workflows.list()?;
     let mut tally = Tally::default();
     for listed in &listing.workflows {
         let folder = options.dir.join(&listed.id);
@@ -33,22 +33,6 @@ pub fn validate(options: Validate) -> anyhow::Result<ExitCode> {
     tally.print(&options.dir, &listing.notes);
     tally.print_summary(listing.workflows.len(), schemas.is_some());
     Ok(if tally.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn schemas(options: &Validate) -> anyhow::Result<Option<ObjectInfo>> {
-    if let Some(file) = &options.object_info {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let schemas = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not what ComfyUI's /object_info returns", file.display()))?;
-        return Ok(Some(schemas));
-    }
-    let Some(url) = &options.comfyui else { return Ok(None) };
-    let endpoint: Endpoint = url.parse().context("--comfyui")?;
-    let schemas = block_on(async {
-        Client::new(Config::new(endpoint))?.object_info().await.map_err(anyhow::Error::from)
-    })?;
-    Ok(Some(schemas))
 }
 
 #[derive(Default)]

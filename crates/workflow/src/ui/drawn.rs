@@ -3,6 +3,8 @@
 //! The rules are those of ComfyUI's editor (1.27 to 1.35), found by asking it; `docs/ui-format.md` lists them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use comfy_runner_protocol::object_info::{InputKind, InputSpec, NodeSchema};
 use serde_json::{Map, Value, json};
@@ -66,11 +68,34 @@ pub enum Given<'v> {
     Named(&'v dyn Fn(&str) -> Option<Value>),
 }
 
+/// The types of a graph's nodes as the editor sees them, each looked at once.
+pub struct Catalogue<'s> {
+    edition: Edition,
+    entries: HashMap<&'s str, Rc<[(&'s str, Entry<'s>)]>>,
+}
+
+impl<'s> Catalogue<'s> {
+    /// Nothing looked at yet.
+    pub fn new(edition: Edition) -> Self {
+        Self { edition, entries: HashMap::new() }
+    }
+
+    fn entries(&mut self, class_type: &'s str, schema: &'s NodeSchema) -> Rc<[(&'s str, Entry<'s>)]> {
+        Rc::clone(self.entries.entry(class_type).or_insert_with(|| entries(class_type, schema).into()))
+    }
+}
+
 impl<'s> Drawn<'s> {
     /// The node of this type and schema, with the values that a file or a prompt gives to its widgets.
-    pub fn new(edition: Edition, class_type: &str, schema: &'s NodeSchema, given: Given<'_>) -> Self {
-        let mut pen = Pen { edition, drawn: Self::default(), given, taken: 0 };
-        pen.draw(class_type, schema);
+    pub fn new(
+        types: &mut Catalogue<'s>,
+        class_type: &'s str,
+        schema: &'s NodeSchema,
+        given: Given<'_>,
+    ) -> Self {
+        let entries = types.entries(class_type, schema);
+        let mut pen = Pen { edition: types.edition, drawn: Self::default(), given, taken: 0 };
+        pen.draw(class_type, &entries);
         pen.drawn
     }
 
@@ -78,10 +103,15 @@ impl<'s> Drawn<'s> {
     ///
     /// Files from before 1.16 hold a value also for each input that only links fill; the editor knows them by their
     /// number and passes those values over.
-    pub fn from_list(edition: Edition, class_type: &str, schema: &'s NodeSchema, values: &[Value]) -> Self {
-        match without_forced(edition, class_type, schema, values) {
-            Some(values) => Self::new(edition, class_type, schema, Given::List(&values)),
-            None => Self::new(edition, class_type, schema, Given::List(values)),
+    pub fn from_list(
+        types: &mut Catalogue<'s>,
+        class_type: &'s str,
+        schema: &'s NodeSchema,
+        values: &[Value],
+    ) -> Self {
+        match without_forced(types, class_type, schema, values) {
+            Some(values) => Self::new(types, class_type, schema, Given::List(&values)),
+            None => Self::new(types, class_type, schema, Given::List(values)),
         }
     }
 
@@ -143,7 +173,7 @@ fn entries<'s>(class_type: &str, schema: &'s NodeSchema) -> Vec<(&'s str, Entry<
         let order = schema.other.get("input_order").and_then(|order| order.get(section));
         order.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     };
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for (section, of_optional) in [("required", false), ("optional", true)] {
         for name in order(section) {
             let next = places.len();
@@ -168,14 +198,13 @@ struct Pen<'s, 'v> {
 }
 
 impl<'s> Pen<'s, '_> {
-    fn draw(&mut self, class_type: &str, schema: &'s NodeSchema) {
-        let entries = entries(class_type, schema);
-        for (name, entry) in &entries {
+    fn draw(&mut self, class_type: &str, entries: &[(&'s str, Entry<'s>)]) {
+        for (name, entry) in entries {
             if let Entry::Spec(spec, optional) = entry {
                 self.socket(Cow::Borrowed(name), Cow::Borrowed(spec), *optional, 0);
             }
         }
-        for (name, entry) in &entries {
+        for (name, entry) in entries {
             match entry {
                 Entry::Spec(spec, optional) => {
                     self.widget(Cow::Borrowed(name), Cow::Borrowed(spec), *optional, 0);
@@ -208,7 +237,7 @@ impl<'s> Pen<'s, '_> {
                 }
             }
             _ => {
-                let kind = Cow::Owned(type_name(&spec).to_owned());
+                let kind = kind_of(&spec);
                 self.slot(Slot { name, kind, optional, widget: false });
             }
         }
@@ -245,7 +274,7 @@ impl<'s> Pen<'s, '_> {
         }
         let chosen = widget.value.clone();
         self.drawn.widgets.push(widget);
-        let kind = Cow::Owned(type_name(&spec).to_owned());
+        let kind = kind_of(&spec);
         if !flag(&spec, "socketless") {
             self.slot(Slot { name: name.clone(), kind, optional, widget: true });
         }
@@ -388,6 +417,14 @@ pub fn has_widget(spec: &InputSpec) -> bool {
     }
 }
 
+/// The type as slots show it, borrowed where the schema is.
+fn kind_of<'s>(spec: &Cow<'s, InputSpec>) -> Cow<'s, str> {
+    match spec {
+        Cow::Borrowed(spec) => Cow::Borrowed(type_name(spec)),
+        Cow::Owned(spec) => Cow::Owned(type_name(spec).to_owned()),
+    }
+}
+
 /// The type as slots show it.
 pub fn type_name(spec: &InputSpec) -> &str {
     match &spec.kind {
@@ -473,17 +510,17 @@ fn default_of(spec: &InputSpec) -> Option<Value> {
 }
 
 /// The values without those of inputs that only links fill by now; none when there is nothing to pass over.
-fn without_forced(
-    edition: Edition,
-    class_type: &str,
-    schema: &NodeSchema,
+fn without_forced<'s>(
+    types: &mut Catalogue<'s>,
+    class_type: &'s str,
+    schema: &'s NodeSchema,
     values: &[Value],
 ) -> Option<Vec<Value>> {
-    let inputs: Vec<_> = schema.inputs().collect();
-    if !inputs.iter().any(|(_, spec, _)| flag(spec, "forceInput")) {
+    if !schema.inputs().any(|(_, spec, _)| flag(spec, "forceInput")) {
         return None;
     }
-    let fresh = Drawn::new(edition, class_type, schema, Given::Nothing);
+    let inputs: Vec<_> = schema.inputs().collect();
+    let fresh = Drawn::new(types, class_type, schema, Given::Nothing);
     let upload = fresh
         .widgets
         .iter()

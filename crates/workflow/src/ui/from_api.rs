@@ -6,7 +6,7 @@ use comfy_runner_protocol::graph::{Graph, Link, Node, NodeId};
 use comfy_runner_protocol::object_info::{InputKind, NodeSchema, ObjectInfo};
 use serde_json::{Map, Value, json};
 
-use super::drawn::{Drawn, Given, Widget, flag};
+use super::drawn::{Catalogue, Drawn, Given, Widget, flag};
 use super::edition::Edition;
 use super::graph::{LinkSpelling, UiGraph, UiInput, UiLink, UiNode, UiNodeId, UiOutput};
 use super::layout::{self, Frame, Item};
@@ -109,13 +109,13 @@ const FRAME_COLORS: [&str; 6] = ["#3f789e", "#8a6d3b", "#4b7a4b", "#7a4b6e", "#4
 /// # Errors
 /// See [`FromApiError`]. What the editor cannot hold is told in [`Drawing::remarks`].
 pub fn from_api(graph: &Graph, schemas: &ObjectInfo, legend: &Legend) -> Result<Drawing, FromApiError> {
-    let edition = Edition::of(schemas);
+    let mut types = Catalogue::new(Edition::of(schemas));
     let mut remarks = Vec::new();
     let places: HashMap<&str, usize> =
         graph.nodes.keys().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
     let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(graph.len());
     for (id, node) in &graph.nodes {
-        shapes.push(Shape::new(edition, id, node, schemas.get(&node.class_type), &mut remarks));
+        shapes.push(Shape::new(&mut types, id, node, schemas.get(&node.class_type), &mut remarks));
     }
     let mut links = Vec::new();
     for (at, (id, node)) in graph.nodes.iter().enumerate() {
@@ -157,7 +157,7 @@ struct Shape<'g> {
 
 impl<'g> Shape<'g> {
     fn new(
-        edition: Edition,
+        types: &mut Catalogue<'g>,
         id: &str,
         node: &'g Node,
         schema: Option<&'g NodeSchema>,
@@ -172,7 +172,7 @@ impl<'g> Shape<'g> {
             if Link::of(value).is_some() { None } else { Some(unwrapped(value)) }
         };
         let mut drawn = match schema {
-            Some(schema) => Drawn::new(edition, &node.class_type, schema, Given::Named(&value)),
+            Some(schema) => Drawn::new(types, &node.class_type, schema, Given::Named(&value)),
             None => Drawn::default(),
         };
         let mut values = Vec::new();

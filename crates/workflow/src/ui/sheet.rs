@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use comfy_runner_protocol::object_info::{NodeSchema, ObjectInfo};
 use serde_json::Value;
 
-use super::drawn::{Drawn, Given, Widget, named};
+use super::drawn::{Catalogue, Drawn, Given, Widget, named};
 use super::edition::Edition;
 use super::graph::{Mode, SUBGRAPH_OUTPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
 use super::primitive;
@@ -80,17 +80,22 @@ pub(super) struct Opened<'g> {
     pub sheets: Vec<Sheet<'g>>,
     pub scopes: Vec<Scope>,
     pub promoted: Promoted,
+    /// How many slots there are in all scopes: more than any trace passes that does not go in a circle.
+    pub places: usize,
 }
 
 impl<'g> Opened<'g> {
     pub fn new(graph: &'g UiGraph, schemas: &'g ObjectInfo) -> Result<Self, ToApiError> {
         let edition = Edition::of(schemas);
+        let mut types = Catalogue::new(edition);
         let definitions = || graph.definitions.iter().flat_map(|definitions| &definitions.subgraphs);
         let sheet_of: HashMap<&str, usize> =
             definitions().enumerate().map(|(at, subgraph)| (subgraph.id.as_str(), at + 1)).collect();
         let by_sheet: Vec<&Subgraph> = definitions().collect();
-        let place = |nodes: &'g [UiNode]| {
-            let placed = nodes.iter().map(|node| Placed::new(edition, node, schemas, &sheet_of, &by_sheet));
+        let mut place = |nodes: &'g [UiNode]| {
+            let placed = nodes
+                .iter()
+                .map(|node| Placed::new(&mut types, edition, node, schemas, &sheet_of, &by_sheet));
             placed.collect::<Result<Vec<_>, _>>()
         };
         let mut sheets = vec![Sheet::new(None, place(&graph.nodes)?, &graph.links)?];
@@ -101,8 +106,14 @@ impl<'g> Opened<'g> {
             primitive::apply(sheet);
         }
         let promoted = Promoted::of(&sheets);
-        let mut opened = Self { sheets, scopes: Vec::new(), promoted };
+        let mut opened = Self { sheets, scopes: Vec::new(), promoted, places: 0 };
         opened.open()?;
+        let slots = |sheet: &Sheet<'_>| -> usize {
+            let slots = |placed: &Placed<'_>| placed.inputs.len() + placed.node.outputs.len() + 1;
+            sheet.nodes.iter().map(slots).sum()
+        };
+        let slots: Vec<usize> = opened.sheets.iter().map(slots).collect();
+        opened.places = opened.scopes.iter().map(|scope| 2 * slots[scope.sheet]).sum();
         Ok(opened)
     }
 
@@ -172,6 +183,7 @@ impl<'g> Sheet<'g> {
 
 impl<'g> Placed<'g> {
     fn new(
+        types: &mut Catalogue<'g>,
         edition: Edition,
         node: &'g UiNode,
         schemas: &'g ObjectInfo,
@@ -189,7 +201,7 @@ impl<'g> Placed<'g> {
         };
         let (inputs, widgets) = match role {
             Role::Runs(schema) => {
-                let drawn = drawn_of(edition, node, class_type, schema)?;
+                let drawn = drawn_of(types, node, class_type, schema)?;
                 (inputs_of(node, &drawn), drawn.widgets)
             }
             Role::Uses(sheet) => (use_inputs(node, subgraphs[sheet - 1]), Vec::new()),
@@ -259,15 +271,15 @@ fn current_type(kind: &str) -> &str {
 }
 
 fn drawn_of<'g>(
-    edition: Edition,
+    types: &mut Catalogue<'g>,
     node: &UiNode,
-    class_type: &str,
+    class_type: &'g str,
     schema: &'g NodeSchema,
 ) -> Result<Drawn<'g>, ToApiError> {
     Ok(match &node.widgets_values {
-        None | Some(Value::Null) => Drawn::new(edition, class_type, schema, Given::Nothing),
-        Some(Value::Array(values)) => Drawn::from_list(edition, class_type, schema, values),
-        Some(Value::Object(map)) => Drawn::new(edition, class_type, schema, Given::Named(&named(map))),
+        None | Some(Value::Null) => Drawn::new(types, class_type, schema, Given::Nothing),
+        Some(Value::Array(values)) => Drawn::from_list(types, class_type, schema, values),
+        Some(Value::Object(map)) => Drawn::new(types, class_type, schema, Given::Named(&named(map))),
         Some(_) => return Err(ToApiError::WidgetValues { node: node.id.to_string() }),
     })
 }

@@ -27,6 +27,17 @@ pub enum ToApiError {
         /// Its type.
         kind: String,
     },
+    /// A group node, which subgraphs have replaced.
+    #[error(
+        "node {node}: \"{name}\" is a group node, the editor's kind from before subgraphs; open the file in the editor, \
+         convert the group node to a subgraph or to nodes, and save it"
+    )]
+    GroupNode {
+        /// The node's id in the prompt.
+        node: String,
+        /// The group's name.
+        name: String,
+    },
     /// Two nodes of one id.
     #[error("node {node}{} is there twice; give one of them another id", place(within))]
     DuplicateNode {
@@ -154,7 +165,10 @@ fn inputs(opened: &Opened<'_>, scope: usize, at: usize) -> Result<IndexMap<Strin
     let placed = opened.node(scope, at);
     let Role::Runs(_) = placed.role else {
         let (node, kind) = (opened.id(scope, at), placed.class_type.to_owned());
-        return Err(ToApiError::UnknownType { node, kind });
+        return Err(match kind.strip_prefix("workflow>").or_else(|| kind.strip_prefix("workflow/")) {
+            Some(name) => ToApiError::GroupNode { node, name: name.to_owned() },
+            None => ToApiError::UnknownType { node, kind },
+        });
     };
     let mut inputs = IndexMap::new();
     for widget in placed.widgets.iter().filter(|widget| widget.sent) {

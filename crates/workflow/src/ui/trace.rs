@@ -1,7 +1,5 @@
 //! Follows a link back through all that the editor sees through: reroutes, bypassed nodes, borders of subgraphs.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::graph::{Mode, SUBGRAPH_INPUT};
@@ -17,7 +15,7 @@ pub(super) enum Source {
 }
 
 /// Where a trace stands: at a slot of a node of a scope.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 enum Place {
     Input { scope: usize, node: usize, slot: usize },
     Output { scope: usize, node: usize, slot: i64 },
@@ -32,13 +30,9 @@ pub(super) fn source(
 ) -> Result<Option<Source>, ToApiError> {
     let mut place = Place::Input { scope, node, slot };
     // The type that the input asks for; bypassed nodes look for an input of it.
-    let mut asked: Option<String> = None;
-    let mut seen = HashSet::new();
-    loop {
-        if !seen.insert(place) {
-            let input = opened.node(scope, node).inputs[slot].name.to_string();
-            return Err(ToApiError::Cycle { node: opened.id(scope, node), input });
-        }
+    let mut asked: Option<&str> = None;
+    // Whoever takes more steps than there are places has been somewhere twice.
+    for _ in 0..opened.places {
         place = match place {
             Place::Input { scope, node, slot } => {
                 let placed = opened.node(scope, node);
@@ -68,7 +62,7 @@ pub(super) fn source(
                         let node = format!("{}{}", opened.scopes[scope].prefix, found.origin_id);
                         return Err(ToApiError::MissingNode { link: found.id, node });
                     };
-                    asked.get_or_insert_with(|| input.kind.to_string());
+                    asked.get_or_insert(&input.kind);
                     if output_missing(opened, scope, origin, found.origin_slot) {
                         let (node, slot) = (opened.id(scope, origin), found.origin_slot);
                         return Err(ToApiError::MissingSlot { link: found.id, node, slot });
@@ -79,8 +73,9 @@ pub(super) fn source(
             Place::Output { scope, node, slot } => {
                 let placed = opened.node(scope, node);
                 if placed.mode() == Mode::Bypassed {
-                    let asked = asked.take().unwrap_or_default();
-                    let Some(slot) = passed_through(placed, slot, &asked) else { return Ok(None) };
+                    let Some(slot) = passed_through(placed, slot, asked.take().unwrap_or_default()) else {
+                        return Ok(None);
+                    };
                     Place::Input { scope, node, slot }
                 } else {
                     match placed.role {
@@ -101,6 +96,8 @@ pub(super) fn source(
             }
         };
     }
+    let input = opened.node(scope, node).inputs[slot].name.to_string();
+    Err(ToApiError::Cycle { node: opened.id(scope, node), input })
 }
 
 /// Into a subgraph, to what gives this of its outputs.

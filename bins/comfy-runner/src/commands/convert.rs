@@ -1,0 +1,58 @@
+//! `comfy-runner convert`
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_runner_workflow::ui::from_api::{Legend, from_api};
+use comfy_runner_workflow::ui::misfit::misfits;
+use comfy_runner_workflow::ui::saved::Saved;
+
+use super::{saved, schemas};
+use crate::cli::{Convert, GraphFormat};
+
+pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
+    let name = options.file.display();
+    let graph = match (saved::read(&options.file, options.to)?, options.to) {
+        (Saved::Api(graph), GraphFormat::Api) => graph.to_string(),
+        (Saved::Ui(graph), GraphFormat::Workflow) => serde_json::to_string_pretty(&graph)?,
+        (ui @ Saved::Ui(_), GraphFormat::Api) => {
+            let why = "converting to API format needs node schemas, which name the values";
+            let schemas = schemas::needed(&options.schemas, why)?;
+            let graph = ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?;
+            for misfit in misfits(&graph, &schemas) {
+                eprintln!("warning: {misfit}");
+            }
+            graph.to_string()
+        }
+        (Saved::Api(graph), GraphFormat::Workflow) => {
+            let why = "converting to UI format needs node schemas, which say what a node looks like";
+            let schemas = schemas::needed(&options.schemas, why)?;
+            let drawing = from_api(&graph, &schemas, &Legend::default());
+            let drawing = drawing.with_context(|| format!("cannot convert {name}"))?;
+            for remark in &drawing.remarks {
+                eprintln!("warning: {remark}");
+            }
+            serde_json::to_string_pretty(&drawing.graph)?
+        }
+    };
+    match &options.output {
+        None => println!("{graph}"),
+        Some(file) => write(file, &graph).with_context(|| format!("cannot write {}", file.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the whole file or nothing.
+fn write(file: &Path, graph: &str) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut part = tempfile::Builder::new();
+    #[cfg(unix)]
+    // What the umask leaves of it, as for any new file.
+    part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut part = part.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    writeln!(part, "{graph}")?;
+    part.persist(file)?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Node schemas, from a file or from a ComfyUI.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use comfy_runner_client::{Client, Config, Endpoint};
+use comfy_runner_protocol::ObjectInfo;
+
+use super::{block_on, config};
+use crate::cli::{NodeSchemas, Validate};
+
+/// The schemas to check against, if the command line names some.
+pub fn to_check_against(options: &Validate) -> anyhow::Result<Option<ObjectInfo>> {
+    if let Some(file) = &options.object_info {
+        return read(file).map(Some);
+    }
+    let Some(url) = &options.comfyui else { return Ok(None) };
+    let endpoint: Endpoint = url.parse().context("--comfyui")?;
+    fetch(Config::new(endpoint)).map(Some)
+}
+
+/// The schemas for a command that does not work without them. `why` begins the message when none are named.
+pub fn needed(options: &NodeSchemas, why: &str) -> anyhow::Result<ObjectInfo> {
+    match (&options.object_info, &options.comfyui) {
+        (Some(file), _) => read(file),
+        (None, Some(url)) => fetch(config(url, &options.headers, options.ca.as_deref())?),
+        (None, None) => bail!(
+            "{why}; give --comfyui URL, or --object-info FILE with what that ComfyUI's /object_info returns"
+        ),
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<ObjectInfo> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what ComfyUI's /object_info returns", file.display()))
+}
+
+/// The schemas of a ComfyUI.
+pub fn fetch(config: Config) -> anyhow::Result<ObjectInfo> {
+    block_on(async { Client::new(config)?.object_info().await.map_err(anyhow::Error::from) })
+}

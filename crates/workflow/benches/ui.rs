@@ -1,0 +1,85 @@
+//! Both directions of the UI format: the largest recorded graph, and made rows of samplers.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::PathBuf;
+
+use comfy_runner_protocol::graph::Graph;
+use comfy_runner_protocol::object_info::ObjectInfo;
+use comfy_runner_workflow::ui::from_api::{Legend, from_api};
+use comfy_runner_workflow::ui::graph::UiGraph;
+use comfy_runner_workflow::ui::to_api::to_api;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::{Value, json};
+
+fn fixture(path: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(path);
+    serde_json::from_str(&fs::read_to_string(path).expect("the fixture is there")).expect("it is JSON")
+}
+
+/// Samplers one after another, each with a text and a picture of its own: five nodes for each.
+fn made(nodes: usize) -> Graph {
+    let mut graph = serde_json::Map::new();
+    graph.insert(
+        "loader".to_owned(),
+        json!({"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "c"}}),
+    );
+    graph.insert(
+        "latent".to_owned(),
+        json!({"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64}}),
+    );
+    for at in 0..nodes / 5 {
+        let latent = if at == 0 { "latent".to_owned() } else { format!("sample_{}", at - 1) };
+        let text = |words: &str| json!({"class_type": "CLIPTextEncode", "inputs": {"text": words, "clip": ["loader", 1]}});
+        graph.insert(format!("good_{at}"), text("a hut by the sea"));
+        graph.insert(format!("bad_{at}"), text("blurry"));
+        graph.insert(format!("sample_{at}"), json!({"class_type": "KSampler", "inputs": {"seed": at, "steps": 20, "cfg": 7.0,
+            "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0, "model": ["loader", 0],
+            "positive": [format!("good_{at}"), 0], "negative": [format!("bad_{at}"), 0], "latent_image": [latent, 0]}}));
+        graph.insert(
+            format!("decode_{at}"),
+            json!({"class_type": "VAEDecode", "inputs":
+            {"samples": [format!("sample_{at}"), 0], "vae": ["loader", 2]}}),
+        );
+        graph.insert(
+            format!("save_{at}"),
+            json!({"class_type": "SaveImage", "inputs":
+            {"images": [format!("decode_{at}"), 0], "filename_prefix": "a"}}),
+        );
+    }
+    Graph::from_value(Value::Object(graph)).expect("it is a graph")
+}
+
+fn both_ways(criterion: &mut Criterion) {
+    let schemas: ObjectInfo =
+        serde_json::from_value(fixture("object_info/0.3.64.json")).expect("they are schemas");
+    let legend = Legend::default();
+    let mut group = criterion.benchmark_group("ui format");
+
+    let largest: UiGraph =
+        serde_json::from_value(fixture("ui/flux1_dev_uso_reference_image_gen.0.3.64.workflow.json"))
+            .expect("it is a graph");
+    let prompt = to_api(&largest, &schemas).expect("it converts");
+    group.bench_function("ui to api, the largest recorded", |b| {
+        b.iter(|| to_api(black_box(&largest), &schemas))
+    });
+    group.bench_function("api to ui, the largest recorded", |b| {
+        b.iter(|| from_api(black_box(&prompt), &schemas, &legend))
+    });
+
+    for nodes in [200, 2_000, 20_000] {
+        let prompt = made(nodes);
+        let drawing = from_api(&prompt, &schemas, &legend).expect("it can be drawn").graph;
+        group.throughput(Throughput::Elements(nodes as u64));
+        group.bench_with_input(BenchmarkId::new("ui to api, made", nodes), &drawing, |b, drawing| {
+            b.iter(|| to_api(black_box(drawing), &schemas));
+        });
+        group.bench_with_input(BenchmarkId::new("api to ui, made", nodes), &prompt, |b, prompt| {
+            b.iter(|| from_api(black_box(prompt), &schemas, &legend));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, both_ways);
+criterion_main!(benches);
