@@ -57,8 +57,9 @@ pub(super) fn size(
 /// The size of a note with this text.
 pub(super) fn note_size(text: &str) -> [u32; 2] {
     const WIDTH: u32 = 480;
-    let lines: usize = text.lines().map(|line| line.chars().count() / 62 + 1).sum();
-    [WIDTH, 80 + 22 * u32::try_from(lines).unwrap_or(u32::MAX).min(60)]
+    let lines: usize =
+        text.lines().filter(|line| !line.is_empty()).map(|line| line.chars().count() / 70 + 1).sum();
+    [WIDTH, 100 + 22 * u32::try_from(lines).unwrap_or(u32::MAX).min(60)]
 }
 
 fn value_width(widget: &Widget<'_>) -> f64 {
