@@ -48,6 +48,8 @@ pub enum Command {
     Run(Run),
     /// Print the graph that a request makes, without running it
     Build(Build),
+    /// Make a workflow folder from a saved graph, with a manifest whose inputs are found by themselves
+    Init(Init),
     /// Convert a saved graph between ComfyUI's UI format and API format
     Convert(Convert),
     /// Check every workflow of a folder
@@ -235,6 +237,23 @@ pub struct Validate {
     // No COMFYUI_URL here: checking offline must not depend on what is set for `serve`.
     #[arg(long, env = "COMFY_RUNNER_VALIDATE_COMFYUI", value_name = "URL")]
     pub comfyui: Option<String>,
+}
+
+/// `comfy-runner init`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner init portrait saved.json --workflows ./workflows --comfyui http://127.0.0.1:8188\n  \
+    comfy-runner init portrait ComfyUI_00001_.png --workflows ./workflows --object-info nodes.json")]
+pub struct Init {
+    /// The workflow's id: the name of the folder to make
+    pub id: String,
+    /// A graph in either format, or a PNG or WebP picture that ComfyUI wrote one into
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub workflows: WorkflowFolder,
+    #[command(flatten)]
+    pub schemas: NodeSchemas,
 }
 
 /// `comfy-runner convert`

@@ -3,6 +3,7 @@
 mod build;
 mod convert;
 mod demo;
+mod init;
 mod progress_bar;
 mod request;
 mod run;
@@ -31,6 +32,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Demo(demo) => self::demo::demo(demo),
         Command::Run(run) => self::run::run(run),
         Command::Build(build) => self::build::build(build),
+        Command::Init(init) => self::init::init(init),
         Command::Convert(convert) => self::convert::convert(convert),
         Command::Validate(validate) => self::validate::validate(validate),
         Command::Simulate(simulate) => self::simulate::simulate(simulate),
