@@ -1,0 +1,202 @@
+//! `convert` and `init`: from files that people have to graphs and folders that work.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::fixtures;
+use tempfile::TempDir;
+
+fn comfy_runner(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_comfy-runner"));
+    command.args(arguments).env_remove("COMFYUI_URL").env_remove("COMFY_RUNNER_OBJECT_INFO");
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(bytes)))
+}
+
+fn fixture(path: &str) -> String {
+    fixtures().join(path).to_str().unwrap().to_owned()
+}
+
+fn schemas() -> String {
+    fixture("object_info/0.3.64.json")
+}
+
+/// Graphs that the real editor saved, for which these schemas hold.
+const SAVED: [&str; 5] = [
+    "default.0.3.64",
+    "flux1_dev_uso_reference_image_gen.0.3.64",
+    "hidream_e1_1.0.3.64",
+    "hunyuan_video_text_to_video.0.3.64",
+    "image_qwen_image_instantx_controlnet.0.3.64",
+];
+
+#[test]
+fn a_saved_graph_is_converted_to_the_editors_prompt_and_drawn_again() {
+    let folder = TempDir::new().unwrap();
+    for name in SAVED {
+        let saved = fixture(&format!("ui/{name}.workflow.json"));
+        let converted = comfy_runner(&["convert", &saved, "--to", "api", "--object-info", &schemas()]);
+        assert!(converted.status.success(), "{}", stderr(&converted));
+        let prompt = json(&converted.stdout);
+        assert_eq!(prompt, json(&std::fs::read(fixture(&format!("ui/{name}.api.json"))).unwrap()), "{name}");
+
+        let graph = folder.path().join("graph.json");
+        std::fs::write(&graph, &converted.stdout).unwrap();
+        let drawing = folder.path().join("drawing.json");
+        let (graph, drawing) = (graph.to_str().unwrap(), drawing.to_str().unwrap());
+        let drawn =
+            comfy_runner(&["convert", graph, "--to", "workflow", "--object-info", &schemas(), "-o", drawing]);
+        assert!(drawn.status.success() && drawn.stdout.is_empty(), "{}", stderr(&drawn));
+        let back = comfy_runner(&["convert", drawing, "--to", "api", "--object-info", &schemas()]);
+        assert_eq!(json(&back.stdout), prompt, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_converted_is_told_and_nothing_is_written() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let out = folder.path().join("out.json");
+    let saved = fixture("ui/default.0.3.64.workflow.json");
+    let cases = [
+        (vec![file("a.json", "[1, 2]")], "a list"),
+        (vec![file("b.json", "{\"nodes\": [{\"id\": 3}]}")], "node 3: missing field `type`"),
+        (vec![file("c.json", "no json")], "not valid JSON"),
+        (vec![saved], "--object-info FILE"),
+        (
+            vec![
+                file("d.json", "{\"nodes\": [{\"id\": 3, \"type\": \"Nowhere\"}]}"),
+                "--object-info".into(),
+                schemas(),
+            ],
+            "type \"Nowhere\" has no schema",
+        ),
+        (vec![folder.path().join("gone.json").to_str().unwrap().to_owned()], "gone.json"),
+        (
+            vec![fixture("ui/default.0.3.64.workflow.json"), "--object-info".into(), file("e.json", "[]")],
+            "e.json",
+        ),
+    ];
+    for (arguments, told) in cases {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let refused = comfy_runner(
+            &[&["convert", "--to", "api", "-o", out.to_str().unwrap()], &arguments[..]].concat(),
+        );
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        assert!(stderr(&refused).contains(told), "{told} is not in: {}", stderr(&refused));
+        assert!(!out.exists());
+    }
+}
+
+fn init(id: &str, file: &str, library: &Path) -> Output {
+    comfy_runner(&["init", id, file, "--workflows", library.to_str().unwrap(), "--object-info", &schemas()])
+}
+
+/// The graph without what every build has for itself, and with numbers that are alike whether they are written 8 or 8.0.
+fn without_seeds_and_folders(mut graph: Value) -> Value {
+    for node in graph.as_object_mut().unwrap().values_mut() {
+        let inputs = node["inputs"].as_object_mut().unwrap();
+        inputs.retain(|name, _| !["seed", "noise_seed", "filename_prefix"].contains(&name.as_str()));
+        for value in inputs.values_mut().filter(|value| value.is_number()) {
+            *value = value.as_f64().into();
+        }
+    }
+    graph
+}
+
+#[test]
+fn a_folder_made_from_a_saved_graph_works_as_it_is() {
+    let library = TempDir::new().unwrap();
+    let folder = library.path().to_str().unwrap();
+    for (number, name) in SAVED.iter().enumerate() {
+        let id = format!("workflow-{number}");
+        let made = init(&id, &fixture(&format!("ui/{name}.workflow.json")), library.path());
+        assert!(made.status.success(), "{name}: {}", stderr(&made));
+        // A file that callers must bring stays out of this: the graph keeps its own.
+        let built = comfy_runner(&["build", &id, "--workflows", folder]);
+        assert!(built.status.success(), "{name}: {}", stderr(&built));
+        let expected = json(&std::fs::read(fixture(&format!("ui/{name}.api.json"))).unwrap());
+        assert_eq!(
+            without_seeds_and_folders(json(&built.stdout)),
+            without_seeds_and_folders(expected),
+            "{name}"
+        );
+    }
+    let validated = comfy_runner(&["validate", folder]);
+    let told = String::from_utf8_lossy(&validated.stdout).into_owned();
+    assert!(validated.status.success() && told.contains("0 errors"), "{told}");
+}
+
+#[test]
+fn the_inputs_that_people_want_are_found() {
+    let library = TempDir::new().unwrap();
+    let made = init("mine", &fixture("ui/default.0.3.64.workflow.json"), library.path());
+    assert!(made.status.success(), "{}", stderr(&made));
+    let folder = library.path().to_str().unwrap();
+    let given = [
+        "-p",
+        "prompt=a hut",
+        "-p",
+        "negative_prompt=fog",
+        "-p",
+        "width=640",
+        "-p",
+        "seed=7",
+        "-p",
+        "steps=3",
+    ];
+    let built = comfy_runner(&[&["build", "mine", "--workflows", folder], &given[..]].concat());
+    assert!(built.status.success(), "{}", stderr(&built));
+    let graph = json(&built.stdout);
+    assert_eq!(graph["6"]["inputs"]["text"], "a hut");
+    assert_eq!(graph["7"]["inputs"]["text"], "fog");
+    assert_eq!(graph["5"]["inputs"]["width"], 640);
+    assert_eq!((&graph["3"]["inputs"]["seed"], &graph["3"]["inputs"]["steps"]), (&7.into(), &3.into()));
+    let wrong = comfy_runner(&["build", "mine", "--workflows", folder, "-p", "denoise=7"]);
+    assert!(stderr(&wrong).contains("denoise"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn init_refuses_what_it_cannot_make_a_folder_of_and_leaves_nothing_behind() {
+    let library = TempDir::new().unwrap();
+    let saved = fixture("ui/default.0.3.64.workflow.json");
+    let not_a_graph = library.path().join("notes.txt");
+    std::fs::write(&not_a_graph, "hello").unwrap();
+    let picture = fixture_picture(library.path());
+    let cases = [
+        ("../up", saved.as_str(), "../up"),
+        ("mine", not_a_graph.to_str().unwrap(), "notes.txt"),
+        ("mine", picture.as_str(), "no graph"),
+    ];
+    for (id, file, told) in cases {
+        let refused = init(id, file, library.path());
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        assert!(stderr(&refused).contains(told), "{told} is not in: {}", stderr(&refused));
+    }
+    assert_eq!(std::fs::read_dir(library.path()).unwrap().count(), 2, "the two files and no folder");
+    assert!(init("mine", &saved, library.path()).status.success());
+    let again = init("mine", &saved, library.path());
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+}
+
+/// A picture without a graph.
+fn fixture_picture(folder: &Path) -> String {
+    let file = folder.join("plain.png");
+    std::fs::write(&file, support::picture()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
