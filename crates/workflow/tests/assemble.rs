@@ -251,7 +251,9 @@ fn every_mistake_in_the_graph_is_told_with_its_line() {
     assert!(found[1].message.contains("Did you mean \"steps\"?"), "{}", found[1]);
     let json = problems("", "{\n \"1\": {,}\n}");
     assert_eq!((json[0].kind, json[0].line), (ProblemKind::Syntax, Some(2)));
-    assert!(problems("", r#"{"nodes": [], "links": []}"#)[0].message.contains("Export (API)"));
+    let drawn = problems("", r#"{"nodes": [], "links": []}"#);
+    assert_eq!(drawn[0].kind, ProblemKind::NeedsSchemas);
+    assert!(drawn[0].message.contains("node schemas"), "{}", drawn[0]);
     assert!(problems("", "{}")[0].message.contains("no nodes"));
 }
 
