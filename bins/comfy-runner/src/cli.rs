@@ -54,6 +54,8 @@ pub enum Command {
     Convert(Convert),
     /// Check every workflow of a folder
     Validate(Validate),
+    /// Look after the jobs of a running server
+    Jobs(Jobs),
     /// Serve a ComfyUI stand-in that needs no models and no GPU
     Simulate(Simulate),
 }
@@ -306,6 +308,106 @@ pub struct NodeSchemas {
     /// A PEM file of certificate authorities to trust for https, beside the usual ones
     #[arg(long = "comfyui-ca", env = "COMFYUI_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
+}
+
+/// `comfy-runner jobs`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner jobs list --status running,pending\n  \
+    comfy-runner jobs watch 0f8fad5b-d9cb-469f-a165-70867728950e\n  \
+    comfy-runner jobs list --all --json | jq '.jobs[] | select(.status == \"error\")'")]
+pub struct Jobs {
+    #[command(flatten)]
+    pub server: ServerAddress,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: JobsCommand,
+}
+
+/// Which server, and the key to it.
+#[derive(Debug, Args)]
+pub struct ServerAddress {
+    /// Where `comfy-runner serve` listens
+    #[arg(
+        long,
+        global = true,
+        env = "COMFY_RUNNER_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub server: String,
+    /// The server's API key
+    #[arg(long, global = true, env = "COMFY_RUNNER_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+}
+
+/// What can be done with jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// Print the jobs, newest first
+    List(JobsList),
+    /// Print all that is kept of a job
+    Show {
+        /// The job's id
+        prompt_id: String,
+        /// Print the record as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop jobs that wait or run
+    Cancel {
+        /// The jobs' ids
+        #[arg(required = true)]
+        prompt_ids: Vec<String>,
+        /// Print the answers as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a job once more, with the same values and seeds, and print its id
+    Retry {
+        /// The job's id
+        prompt_id: String,
+        /// Follow the new job to its end
+        #[arg(long)]
+        watch: bool,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow a job to its end, or tell of all jobs until stopped
+    Watch {
+        /// The job's id; without it, all jobs
+        prompt_id: Option<String>,
+        /// Print messages as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `comfy-runner jobs list`
+#[derive(Debug, Args)]
+pub struct JobsList {
+    /// Only with these statuses: pending, running, completed, error, cancelled, with commas between
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Only of this workflow
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+    /// Only queued at this time or later: 2026-03-24T14:30:52Z, or a day in UTC
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only queued before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Every job there is
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `comfy-runner simulate`

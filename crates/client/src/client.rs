@@ -84,6 +84,12 @@ impl Client {
         &self.shared.config
     }
 
+    /// The HTTP client beneath, which trusts what the configuration trusts, for what is not ComfyUI's API: it sends no
+    /// headers of the configuration by itself, and has no time limit.
+    pub fn http(&self) -> awc::Client {
+        self.shared.streams.clone()
+    }
+
     /// The same client, with its connections, but another patience for replies: a health check wants its answer soon.
     pub fn with_reply_timeout(&self, timeout: Duration) -> Self {
         Self { shared: Rc::clone(&self.shared), reply_timeout: timeout }

@@ -57,7 +57,7 @@ impl Endpoint {
     }
 
     /// The URL of a path below this endpoint; the path begins with a slash and is encoded already.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }

@@ -4,6 +4,7 @@ mod build;
 mod convert;
 mod demo;
 mod init;
+mod jobs;
 mod progress_bar;
 mod request;
 mod run;
@@ -35,6 +36,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Init(init) => self::init::init(init),
         Command::Convert(convert) => self::convert::convert(convert),
         Command::Validate(validate) => self::validate::validate(validate),
+        Command::Jobs(jobs) => self::jobs::jobs(jobs),
         Command::Simulate(simulate) => self::simulate::simulate(simulate),
     });
     match result {

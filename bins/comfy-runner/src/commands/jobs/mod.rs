@@ -1,0 +1,65 @@
+//! `comfy-runner jobs`: looks after the jobs of a running server.
+
+mod list;
+mod server;
+mod show;
+mod table;
+mod watch;
+
+use std::process::ExitCode;
+
+use awc::http::Method;
+use serde_json::Value;
+
+use self::server::Server;
+use super::block_on;
+use crate::cli::{Jobs, JobsCommand};
+
+pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let server = Server::new(&options.server)?;
+        match &options.command {
+            JobsCommand::List(list) => list::list(&server, list).await,
+            JobsCommand::Show { prompt_id, json } => show::show(&server, prompt_id, *json).await,
+            JobsCommand::Cancel { prompt_ids, json } => cancel(&server, prompt_ids, *json).await,
+            JobsCommand::Retry { prompt_id, watch, json } => retry(&server, prompt_id, *watch, *json).await,
+            JobsCommand::Watch { prompt_id: Some(prompt_id), json } => {
+                watch::one(&server, prompt_id, *json).await
+            }
+            JobsCommand::Watch { prompt_id: None, json } => watch::all(&server, *json).await,
+        }
+    })
+}
+
+/// Stops jobs. What stands in the way of one does not keep the others from being stopped.
+async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for prompt_id in prompt_ids {
+        let path = format!("/api/run/cancel/{}", server::encode(prompt_id));
+        match server.call(Method::POST, &path).await {
+            Ok(answer) if json => println!("{answer}"),
+            Ok(answer) => println!("{prompt_id} {}", text(&answer, "status")),
+            Err(error) => {
+                eprintln!("error: {prompt_id}: {error:#}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+async fn retry(server: &Server, prompt_id: &str, watch: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/jobs/{}/retry", server::encode(prompt_id));
+    let answer = server.call(Method::POST, &path).await?;
+    if json {
+        println!("{answer}");
+    } else {
+        println!("{}", text(&answer, "prompt_id"));
+    }
+    if watch { watch::one(server, text(&answer, "prompt_id"), json).await } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// The text under this key; nothing where there is none.
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}

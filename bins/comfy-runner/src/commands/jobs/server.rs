@@ -1,0 +1,108 @@
+//! The server whose jobs they are.
+
+use anyhow::{Context as _, anyhow, bail};
+use awc::http::{Method, StatusCode};
+use comfy_runner_client::{Client, Config, Endpoint};
+use serde_json::Value;
+
+use crate::cli::ServerAddress;
+
+/// The most that an answer may hold: a page of jobs, or a record with its graph.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A running comfy-runner.
+pub struct Server {
+    config: Config,
+    http: awc::Client,
+}
+
+/// An answer whose body is still to come.
+pub type Answer = awc::ClientResponse;
+
+impl Server {
+    pub fn new(options: &ServerAddress) -> anyhow::Result<Self> {
+        let endpoint: Endpoint = options.server.parse().context("--server (COMFY_RUNNER_SERVER)")?;
+        let mut config = Config::new(endpoint);
+        // The server may know several keys, with commas between them; one will do.
+        let key = options
+            .api_key
+            .as_deref()
+            .and_then(|keys| keys.split(',').map(str::trim).find(|k| !k.is_empty()));
+        if let Some(key) = key {
+            config = config.with_header("X-API-Key", key).context("--api-key (COMFY_RUNNER_API_KEY)")?;
+        }
+        let http = Client::new(config.clone())?.http();
+        Ok(Self { config, http })
+    }
+
+    /// What it answers as JSON.
+    pub async fn call(&self, method: Method, path: &str) -> anyhow::Result<Value> {
+        let mut answer = self.open(method, path).await?;
+        let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
+        serde_json::from_slice(&body).with_context(|| {
+            format!("{} does not answer as comfy-runner does; does --server name one?", self.address())
+        })
+    }
+
+    /// An answer to be read as it comes. Refusals are errors, with the server's own words.
+    pub async fn open(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+        let mut request = self.http.request(method, self.config.endpoint.url(path));
+        for (name, value) in self.config.headers() {
+            request = request.insert_header((name.clone(), value.clone()));
+        }
+        let mut answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
+        let detail = serde_json::from_slice::<Value>(&body)
+            .ok()
+            .and_then(|body| Some(body["detail"].as_str()?.to_owned()));
+        let detail = detail.unwrap_or_else(|| format!("{} answered {}", self.address(), answer.status()));
+        match answer.status() {
+            StatusCode::UNAUTHORIZED => bail!("{detail}; give it with --api-key or COMFY_RUNNER_API_KEY"),
+            _ => bail!("{detail}"),
+        }
+    }
+
+    /// A WebSocket.
+    pub async fn socket(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<actix_codec::Framed<awc::BoxedSocket, awc::ws::Codec>> {
+        let mut request = self.http.ws(self.config.endpoint.url(path)).max_frame_size(MAX_ANSWER);
+        for (name, value) in self.config.headers() {
+            request = request.set_header(name.clone(), value.clone());
+        }
+        let (_, socket) = request.connect().await.map_err(|error| match error {
+            awc::error::WsClientError::InvalidResponseStatus(StatusCode::UNAUTHORIZED) => {
+                anyhow!("the server wants an API key, or another one; give it with --api-key or COMFY_RUNNER_API_KEY")
+            }
+            error => self.unreachable(&error),
+        })?;
+        Ok(socket)
+    }
+
+    fn address(&self) -> &str {
+        self.config.endpoint.address()
+    }
+
+    fn unreachable(&self, error: &dyn std::fmt::Display) -> anyhow::Error {
+        anyhow!(
+            "no server answers at {} ({error}); start `comfy-runner serve`, or name another with --server",
+            self.address()
+        )
+    }
+
+    fn broken(&self) -> String {
+        format!("the answer of {} broke off", self.address())
+    }
+}
+
+/// Text as a part of a path or a query.
+pub fn encode(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    text.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
