@@ -183,4 +183,28 @@ mod tests {
         assert_eq!(job.outcome(), given_back.summary.outcome);
         assert_eq!((job.progress.status(), job.progress.error()), (Status::Error, Some("it broke")));
     }
+
+    #[actix_rt::test]
+    async fn old_jobs_are_forgotten_while_jobs_are_followed() {
+        let store = Sqlite::in_memory().unwrap();
+        let config = JobsConfig { keep_recorded: Some(1), ..JobsConfig::default() };
+        let jobs = Jobs::new(config, Arc::new(store.clone()));
+        for id in ["old", "new", "open"] {
+            store.create(record(id, true)).await.unwrap();
+        }
+        jobs.load().await.unwrap();
+        for id in ["old", "new"] {
+            jobs.change(id, |job| job.progress.failed("it broke"));
+        }
+        jobs.flush().await.unwrap();
+        let left = async || {
+            let left = store.list(Default::default()).await.unwrap().jobs;
+            left.into_iter().map(|job| job.prompt_id).collect::<Vec<_>>()
+        };
+        tokio::select! {
+            () = prune(&jobs) => panic!("it goes on for ever"),
+            () = async { while left().await.len() == 3 { tokio::task::yield_now().await } } => {}
+        }
+        assert_eq!(left().await, ["open", "new"]);
+    }
 }
