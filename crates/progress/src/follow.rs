@@ -17,7 +17,7 @@ impl Progress {
         self.now = self.now.max(now);
         let before = self.visible();
         let files_changed = self.follow(message);
-        self.percent = self.percent.max(self.percent_now());
+        self.move_percent();
         let news = files_changed || self.visible() != before;
         self.revision += u64::from(news);
         news

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod durations;
 mod estimate;
 mod failure;
 mod follow;
@@ -12,6 +13,7 @@ mod running;
 mod snapshot;
 mod status;
 
+pub use durations::{Durations, MeanDuration, NodeDuration};
 pub use failure::failure_text;
 pub use outputs::{NodeFiles, ReportedFile};
 pub use progress::{Picture, Progress};

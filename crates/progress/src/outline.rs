@@ -1,12 +1,15 @@
 //! What a job needs to remember of its graph: ids, titles, types and links, in a few allocations however many nodes.
 
-use comfy_runner_protocol::{Graph, NodeId};
+use comfy_runner_protocol::{Graph, Link, Node, NodeId};
 
 /// The place of a node in the graph's order.
 pub(crate) type Position = usize;
 
 /// Types that only the editor knows; where an export holds them, they run in no time or not at all.
 const DO_NOTHING: [&str; 4] = ["Reroute", "Note", "MarkdownNote", "PrimitiveNode"];
+
+/// Sigmas are followed back over so many nodes.
+const SIGMAS_FROM: usize = 8;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Outline {
@@ -31,6 +34,8 @@ struct Facts {
     end: u32,
     links_start: u32,
     links_end: u32,
+    /// 0 where the graph asks for no steps.
+    steps: f32,
     does_nothing: bool,
 }
 
@@ -64,6 +69,7 @@ impl Outline {
                 end: text.len() as u32,
                 links_start,
                 links_end: links.len() as u32,
+                steps: steps_of(graph, node).unwrap_or(0.0) as f32,
                 does_nothing: DO_NOTHING.contains(&node.class_type.as_str()),
             });
         }
@@ -113,6 +119,12 @@ impl Outline {
         self.slice(facts.class_start, facts.end)
     }
 
+    /// The steps that the graph asks of the node. See [`steps_of`].
+    pub(crate) fn steps(&self, at: Position) -> Option<f64> {
+        let steps = self.nodes[at].steps;
+        (steps > 0.0).then_some(f64::from(steps))
+    }
+
     pub(crate) fn does_nothing(&self, at: Position) -> bool {
         self.nodes[at].does_nothing
     }
@@ -138,6 +150,23 @@ impl Outline {
     fn slice(&self, from: u32, to: u32) -> &str {
         &self.text[from as usize..to as usize]
     }
+}
+
+/// The steps that a graph asks of a node. ComfyUI's samplers call the input `steps`; those that take `sigmas` get them
+/// from a scheduler that has such an input, at times through nodes that cut them up.
+fn steps_of(graph: &Graph, node: &Node) -> Option<f64> {
+    let mut node = node;
+    for _ in 0..=SIGMAS_FROM {
+        if let Some(steps) = node.inputs.get("steps") {
+            let literal = match Link::of(steps) {
+                Some(link) => graph.node(link.node)?.inputs.get("value")?,
+                None => steps,
+            };
+            return literal.as_f64().filter(|steps| steps.is_finite() && *steps > 0.0);
+        }
+        node = graph.node(Link::of(node.inputs.get("sigmas")?)?.node)?;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -183,5 +212,25 @@ mod tests {
         let outline = Outline::of(&graph(), Some(&["2".into()]));
         let reroute = outline.position("9").unwrap();
         assert_eq!(ids(&outline, &outline.will_run(|at| at == reroute)), ["2"]);
+    }
+
+    #[test]
+    fn the_steps_of_a_node_are_its_own_or_those_of_the_scheduler_its_sigmas_come_from() {
+        let graph = Graph::from_value(json!({
+            "own": {"class_type": "KSampler", "inputs": {"steps": 20}},
+            "linked": {"class_type": "KSampler", "inputs": {"steps": ["number", 0]}},
+            "number": {"class_type": "PrimitiveInt", "inputs": {"value": 7}},
+            "custom": {"class_type": "SamplerCustomAdvanced", "inputs": {"sigmas": ["cut", 1]}},
+            "cut": {"class_type": "SplitSigmas", "inputs": {"sigmas": ["scheduler", 0], "step": 3}},
+            "scheduler": {"class_type": "BasicScheduler", "inputs": {"steps": 12}},
+            "circle": {"class_type": "SplitSigmas", "inputs": {"sigmas": ["circle", 0]}},
+            "none": {"class_type": "SaveImage", "inputs": {"steps": "many"}},
+            "bad": {"class_type": "KSampler", "inputs": {"steps": -1}},
+        }))
+        .unwrap();
+        let outline = Outline::of(&graph, None);
+        let steps = |id: &str| outline.steps(outline.position(id).unwrap());
+        assert_eq!(["own", "linked", "custom"].map(steps), [Some(20.0), Some(7.0), Some(12.0)]);
+        assert_eq!(["circle", "none", "bad", "number"].map(steps), [None; 4]);
     }
 }

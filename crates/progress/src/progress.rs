@@ -1,6 +1,7 @@
 //! A job's progress: what it is told, what it is asked, and how it counts. How messages move it stands in `follow`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,8 @@ use comfy_runner_protocol::{
 };
 use indexmap::IndexMap;
 
-use crate::estimate::{NodeTimes, time_left};
+use crate::durations::{Durations, NodeDuration};
+use crate::estimate::{Expected, NodeTimes};
 use crate::failure::failure_text;
 use crate::outline::{Outline, Position};
 use crate::outputs::{NodeFiles, Outputs};
@@ -58,6 +60,10 @@ pub struct Progress {
     /// Whether this ComfyUI sends `progress_state`. Older ones run one node after the other and only say which starts.
     pub(crate) tells_states: bool,
     pub(crate) percent: u8,
+    /// What earlier jobs tell of how long nodes take.
+    pub(crate) history: Option<Arc<Durations>>,
+    /// What that means for the nodes of this job; known once it runs.
+    pub(crate) expected: Option<Expected>,
     pub(crate) times: NodeTimes,
     pub(crate) durations: Vec<(Position, Duration)>,
     pub(crate) outputs: Outputs,
@@ -107,6 +113,8 @@ impl Progress {
             children: HashMap::new(),
             tells_states: false,
             percent: 0,
+            history: None,
+            expected: None,
             times: NodeTimes::default(),
             durations: Vec::new(),
             outputs: Outputs::default(),
@@ -192,15 +200,41 @@ impl Progress {
         &self.results
     }
 
-    /// How long each node took that ran and is done: its id, its type and the time. What an estimate learns from.
-    pub fn durations(&self) -> impl Iterator<Item = (&str, &str, Duration)> {
-        self.durations.iter().map(|&(at, took)| (self.outline.id(at), self.outline.class_type(at), took))
+    /// How long each node took that ran and is done; nothing once the history has told how the job ended. What [`Durations`] learn from.
+    pub fn durations(&self) -> impl Iterator<Item = NodeDuration<'_>> {
+        self.durations.iter().map(|&(at, took)| NodeDuration {
+            node_id: self.outline.id(at),
+            class_type: self.outline.class_type(at),
+            took,
+            steps: self.outline.steps(at),
+        })
+    }
+
+    /// Weighs nodes by how long they took in earlier jobs of the same workflow, for percent and time left. Without
+    /// that, all nodes count the same. It is for jobs that have yet to start: what is done counts as it did.
+    pub fn expect(&mut self, history: Arc<Durations>) {
+        self.history = Some(history);
+        if self.status == Status::Running {
+            self.weigh();
+        }
     }
 
     /// Takes a message about this prompt; messages about others, and those that name no prompt, are passed over.
     /// `now` is the time since any fixed moment. Says whether the snapshot changed.
     pub fn apply(&mut self, message: &Message, now: Duration) -> bool {
         message.prompt_id() == Some(&self.prompt_id) && self.take(message, now)
+    }
+
+    /// Lets time pass without a message: a node that does not count its steps moves on as far as earlier jobs let expect.
+    /// Says whether the snapshot changed.
+    pub fn tick(&mut self, now: Duration) -> bool {
+        let before = self.percent;
+        if self.status == Status::Running {
+            self.now = self.now.max(now);
+            self.move_percent();
+        }
+        self.revision += u64::from(self.percent != before);
+        self.percent != before
     }
 
     /// Takes a message that names no prompt, as very old versions of ComfyUI send them, for one about this prompt. It
@@ -251,6 +285,8 @@ impl Progress {
             self.outputs.report(node, at, output);
         }
         self.end(status, error);
+        // When its nodes ended, nobody has seen.
+        self.durations.clear();
         self.revision += 1;
     }
 
@@ -288,6 +324,7 @@ impl Progress {
         let news = self.status == Status::Pending;
         if news {
             self.status = Status::Running;
+            self.weigh();
             self.revision += 1;
         }
         news
@@ -309,8 +346,7 @@ impl Progress {
     fn running_snapshot(&self, now: Duration) -> RunningSnapshot<'_> {
         let visible = self.visible();
         let rate = self.current_run().and_then(|run| run.steps.rate()).unwrap_or(0.0);
-        let to_come = visible.effective_total.saturating_sub(visible.nodes_done);
-        let left = time_left(&self.running, to_come, self.times, now);
+        let left = self.time_left(now);
         RunningSnapshot {
             status: visible.status,
             node_title: visible.current.map(|at| self.outline.title(at)),
@@ -364,22 +400,11 @@ impl Progress {
 
     /// Nodes that run: those expected to, and those that did although nobody expected it.
     fn effective_total(&self) -> usize {
-        let runs = |at: &Position| {
-            self.will_run[*at] || (self.nodes[*at] != NodeMark::Waiting && !self.outline.does_nothing(*at))
-        };
-        (0..self.nodes.len()).filter(runs).count().max(1)
+        (0..self.nodes.len()).filter(|&at| self.runs(at)).count().max(1)
     }
 
-    /// `(nodes_done - 1 + step/total_steps) / effective_total * 100`, where several nodes may be at work.
-    pub(crate) fn percent_now(&self) -> u8 {
-        let counts = |at: Position| !self.outline.does_nothing(at);
-        let finished =
-            (0..self.nodes.len()).filter(|&at| self.nodes[at] == NodeMark::Finished && counts(at)).count();
-        let at_work: f64 =
-            self.running.iter().filter(|run| counts(run.node)).map(RunningNode::fraction).sum();
-        // A float that is too large, too small or none becomes the nearest u8, or 0.
-        let percent = ((finished as f64 + at_work) / self.effective_total() as f64 * 100.0) as u8;
-        percent.min(99)
+    pub(crate) fn runs(&self, at: Position) -> bool {
+        self.will_run[at] || (self.nodes[at] != NodeMark::Waiting && !self.outline.does_nothing(at))
     }
 
     pub(crate) fn visible(&self) -> Visible {

@@ -24,6 +24,8 @@ pub(crate) struct Steps {
     pub(crate) value: f64,
     /// 0 for a node that does not count.
     pub(crate) total: f64,
+    /// Whether a loop was over before this one.
+    again: bool,
     /// When which step was reached, for the last ten steps.
     reached: VecDeque<(Duration, f64)>,
 }
@@ -31,6 +33,12 @@ pub(crate) struct Steps {
 impl RunningNode {
     pub(crate) fn new(node: Position, since: Duration) -> Self {
         Self { node, since, steps: Steps::default(), children: 0 }
+    }
+
+    /// Whether its steps say how much of it is done: it has not expanded into nodes of which each counts for itself, and
+    /// this is its only loop so far.
+    pub(crate) fn counts(&self) -> bool {
+        self.children == 0 && self.steps.total > 0.0 && !self.steps.again
     }
 
     /// How much of the node is done, from 0 to 1. How many nodes an expansion will start is not known, so `n` of them
@@ -55,6 +63,7 @@ impl Steps {
             return;
         }
         if total != self.total || value < self.value {
+            self.again |= !self.reached.is_empty();
             self.reached.clear();
         } else if value == self.value && !self.reached.is_empty() {
             return;
@@ -119,6 +128,11 @@ mod tests {
         steps.reach(5.0, 5.0, seconds(2.0));
         steps.reach(1.0, 5.0, seconds(3.0));
         assert_eq!((steps.value, steps.rate()), (1.0, None));
+        let mut node = RunningNode::new(0, seconds(0.0));
+        node.steps.reach(1.0, 5.0, seconds(1.0));
+        assert!(node.counts());
+        node.steps = steps;
+        assert!(!node.counts(), "how many loops are to come is not known");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 mod support;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use comfy_runner_progress::{Progress, Snapshot, Status};
+use comfy_runner_progress::{Durations, MeanDuration, Progress, Snapshot, Status};
 use comfy_runner_protocol::Message;
 use proptest::prelude::*;
 use support::{Recorded, Recording, recordings};
@@ -36,12 +36,33 @@ fn messages(prompt_id: &str, recorded: &[Message]) -> Vec<Message> {
     messages
 }
 
+/// What may have been learnt of the recordings' nodes, the impossible included.
+fn durations() -> impl Strategy<Value = Durations> {
+    let class = prop::sample::select(vec![
+        "EmptyImage",
+        "ImageInvert",
+        "ComfyRunnerTestProgress",
+        "SaveImage",
+        "Other",
+    ]);
+    let mean = (0u64..u64::MAX, prop::option::of(0.0f64..1e9), 1u64..50, 0u32..60).prop_map(
+        |(millis, steps, count, shift)| MeanDuration {
+            mean: Duration::from_millis(millis >> shift),
+            steps,
+            count,
+        },
+    );
+    prop::collection::hash_map(class.prop_map(str::to_owned), mean, 0..4)
+        .prop_map(|known| known.into_iter().collect())
+}
+
 proptest! {
     #[test]
     fn percent_never_falls_and_what_is_over_stays_over(
         which in 0usize..9,
         picks in prop::collection::vec((any::<prop::sample::Index>(), 0u64..50), 0..120),
         with_ends in any::<bool>(),
+        known in durations(),
     ) {
         let recording = &RECORDINGS[which];
         let recorded: Vec<_> = recording.frames.iter().filter_map(|(_, frame)| match frame {
@@ -59,13 +80,17 @@ proptest! {
             messages.retain(|message| !ends(message));
         }
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
+        progress.expect(Arc::new(known.clone()));
         let (mut percent, mut over, mut now) = (0, None, 0u64);
         for (pick, pause) in picks {
             // The clock stands still at times, and once in a while goes back, as no clock should.
             now = if pause == 49 { now / 2 } else { now + pause * 10 };
             let at = Duration::from_millis(now);
             let revision = progress.revision();
-            let news = progress.apply(pick.get(&messages), at);
+            let news = match pause % 5 {
+                3 => progress.tick(at),
+                _ => progress.apply(pick.get(&messages), at),
+            };
             prop_assert_eq!(news, progress.revision() != revision);
             prop_assert!(progress.percent() >= percent);
             percent = progress.percent();
@@ -91,6 +116,9 @@ proptest! {
             let mut late = Progress::new(&job.prompt_id, &job.graph, None);
             late.finish(history);
             prop_assert_eq!(late.node_outputs(), progress.node_outputs());
+            let mut learnt = known.clone();
+            learnt.learn_from(&progress);
+            prop_assert!(progress.status() == Status::Completed || learnt == known);
         }
     }
 }

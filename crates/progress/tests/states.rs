@@ -1,8 +1,9 @@
 //! What no recording shows: several nodes at once, nodes that expand, very old versions, and ends from outside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use comfy_runner_progress::{Progress, RunningSnapshot, Snapshot, Status};
+use comfy_runner_progress::{Durations, MeanDuration, Progress, RunningSnapshot, Snapshot, Status};
 use comfy_runner_protocol::{Graph, HistoryEntry, Message};
 use serde_json::{Value, json};
 
@@ -167,7 +168,7 @@ fn how_long_nodes_took_is_there_to_learn_from() {
     progress.apply(&message("executing", json!({"node": "1"})), seconds(0));
     progress.apply(&message("executing", json!({"node": "2"})), seconds(7));
     progress.apply(&message("execution_success", json!({})), seconds(10));
-    let took: Vec<_> = progress.durations().collect();
+    let took: Vec<_> = progress.durations().map(|node| (node.node_id, node.class_type, node.took)).collect();
     assert_eq!(took, [("1", "Load", seconds(7)), ("2", "Sample", seconds(3))]);
 }
 
@@ -196,4 +197,62 @@ fn a_job_restored_from_a_record_looks_as_it_did_when_it_ended() {
     restored.restore(ended.status(), None, files.iter().map(|(id, files)| (&**id, &**files)));
     assert_eq!(restored.snapshot(seconds(0)), ended.snapshot(seconds(2)));
     assert_eq!(restored.node_outputs(), ended.node_outputs());
+}
+
+fn history<const N: usize>(seconds_of: [(&str, u64); N]) -> Arc<Durations> {
+    let mean = |n| MeanDuration { mean: seconds(n), steps: None, count: 1 };
+    Arc::new(seconds_of.into_iter().map(|(class, n)| (class.to_owned(), mean(n))).collect())
+}
+
+#[test]
+fn with_a_history_each_node_counts_as_long_as_it_takes() {
+    let mut progress = Progress::new("p", &graph(), None);
+    progress.expect(history([("Load", 10), ("Sample", 80), ("SaveImage", 10)]));
+    progress.apply(&message("executing", json!({"node": "1"})), seconds(0));
+    let now = running(&progress, seconds(4));
+    assert_eq!((now.percent, now.eta_seconds), (0, Some(96)));
+    progress.apply(&message("executing", json!({"node": "2"})), seconds(10));
+    progress.apply(&message("progress", json!({"node": "2", "value": 10, "max": 40})), seconds(30));
+    let now = running(&progress, seconds(30));
+    assert_eq!((now.percent, now.eta_seconds), (30, Some(70)));
+}
+
+#[test]
+fn a_node_that_does_not_count_moves_on_with_the_clock_and_waits_before_its_end() {
+    let mut progress = Progress::new("p", &graph(), None);
+    progress.expect(history([("Load", 10), ("Sample", 80), ("SaveImage", 10)]));
+    progress.apply(&message("executing", json!({"node": "1"})), seconds(0));
+    progress.apply(&message("executing", json!({"node": "2"})), seconds(10));
+    let revision = progress.revision();
+    assert!(progress.tick(seconds(50)));
+    assert!(!progress.tick(seconds(50)) && !progress.tick(seconds(20)), "nothing moved");
+    assert_eq!((progress.percent(), progress.revision()), (50, revision + 1));
+    progress.tick(seconds(1000));
+    assert_eq!((progress.percent(), running(&progress, seconds(1000)).eta_seconds), (86, Some(10)));
+}
+
+#[test]
+fn nodes_of_which_nothing_is_known_count_as_the_mean_of_the_others() {
+    let mut progress = Progress::new("p", &graph(), None);
+    progress.expect(history([("Load", 10), ("Sample", 30), ("Reroute", 1000)]));
+    progress.started();
+    assert_eq!(running(&progress, seconds(0)).eta_seconds, Some(10 + 30 + 20));
+    let mut strange = Progress::new("p", &graph(), None);
+    strange.expect(history([("Other", 10)]));
+    strange.started();
+    assert_eq!(running(&strange, seconds(0)).eta_seconds, None);
+}
+
+#[test]
+fn a_job_that_did_not_complete_teaches_nothing() {
+    let mut learnt = Durations::default();
+    for (end, teaches) in [("execution_interrupted", false), ("execution_success", true)] {
+        let mut progress = Progress::new("p", &graph(), None);
+        progress.apply(&message("executing", json!({"node": "1"})), seconds(0));
+        progress.apply(&message("executing", json!({"node": "2"})), seconds(3));
+        let data = json!({"node_id": "2", "node_type": "Sample", "executed": []});
+        progress.apply(&message(end, data), seconds(4));
+        assert_eq!(learnt.learn_from(&progress), teaches, "{end}");
+    }
+    assert_eq!(learnt.iter().count(), 2);
 }
