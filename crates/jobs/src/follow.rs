@@ -5,14 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use comfy_runner_client::{Client, Event};
-use comfy_runner_progress::Status;
 use comfy_runner_protocol::Message;
 
 use crate::reconcile::reconcile;
 use crate::remember::{prune, write_changes};
 use crate::table::{Handover, Jobs};
 
-/// How often is looked for jobs that have been silent.
+/// How often jobs that run move on with the clock, and is looked for those that have been silent.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Follows all jobs on the one socket of `client` until the future is dropped.
@@ -43,7 +42,10 @@ async fn listen(jobs: Jobs, client: Client) {
                 },
                 None => return,
             },
-            _ = ticks.tick() => reconciler.start(false),
+            _ = ticks.tick() => {
+                jobs.tick();
+                reconciler.start(false);
+            }
         }
     }
 }
@@ -115,9 +117,16 @@ impl Jobs {
 impl Jobs {
     /// The job that runs.
     fn running(&self) -> Option<String> {
-        let mut table = self.table();
-        let running = table.open().find(|job| job.progress.status() == Status::Running)?;
-        Some(running.progress.prompt_id().to_owned())
+        self.table().running().next().map(str::to_owned)
+    }
+
+    /// Lets time pass for the jobs that run.
+    fn tick(&self) {
+        let now = self.now();
+        let running: Vec<_> = self.table().running().map(str::to_owned).collect();
+        for prompt_id in running {
+            self.change(&prompt_id, |job| job.progress.tick(now));
+        }
     }
 }
 
@@ -186,6 +195,7 @@ impl Reconciler {
 
 #[cfg(test)]
 mod tests {
+    use comfy_runner_progress::Status;
     use comfy_runner_protocol::{ImageFormat, PreviewMetadata};
 
     use super::*;

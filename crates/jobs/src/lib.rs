@@ -6,6 +6,7 @@
 mod any_order;
 mod cancel;
 mod follow;
+mod lessons;
 mod live;
 mod lost;
 mod queue;

@@ -27,6 +27,9 @@ impl Jobs {
             let Some(last) = records.last() else { return Ok(loaded) };
             after = Some(last.summary.prompt_id.clone());
             loaded += records.len();
+            for record in &records {
+                self.recall_durations(&record.summary.workflow_id).await;
+            }
             let now = self.now();
             let mut table = self.table();
             for record in &records {
@@ -45,11 +48,11 @@ impl Jobs {
         Ok(())
     }
 
-    /// Writes some of the changes; says whether there were any.
+    /// Writes some of the changes, and when all are written, what was learnt; says whether there was anything.
     async fn write_some(&self) -> Result<bool, StoreError> {
         let unwritten = self.table().unwritten(BATCH);
         if unwritten.is_empty() {
-            return Ok(false);
+            return self.write_lesson().await;
         }
         let changes: Vec<_> = unwritten.iter().map(|(change, id, _)| (*change, id.clone())).collect();
         let outcomes = unwritten.into_iter().map(|(_, id, outcome)| (id, outcome)).collect();

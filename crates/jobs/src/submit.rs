@@ -179,6 +179,7 @@ impl Jobs {
                 Created::New => {}
                 Created::Known(known) | Created::Repeated(known) => return Ok(Admission::Known(known)),
             }
+            jobs.recall_durations(&record.summary.workflow_id).await;
             // Read before the prompt is sent: a socket that opens later may have missed its first messages.
             let gap = !jobs.is_connected();
             jobs.table().insert(Job { gap, ..Job::of(&record, Handover::UnderWay, jobs.now()) });

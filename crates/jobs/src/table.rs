@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::lessons::Lessons;
 use crate::live::{Board, Live};
 
 /// How jobs are followed and how many are remembered.
@@ -119,6 +120,8 @@ pub(crate) struct Table {
     changes: u64,
     news: Arc<Notify>,
     board: Board,
+    /// What jobs that are over taught of those to come.
+    pub lessons: Lessons,
 }
 
 /// What makes a job worth writing down again when it changes.
@@ -254,6 +257,12 @@ impl Table {
         self.jobs.values_mut().filter(|job| !job.progress.status().is_over() || job.gap)
     }
 
+    /// The jobs that run.
+    pub fn running(&self) -> impl Iterator<Item = &str> {
+        let running = self.jobs.values().filter(|job| job.progress.status() == Status::Running);
+        running.map(|job| job.progress.prompt_id())
+    }
+
     /// Changes a job, and sees to it that not too many are kept that are over. Says nothing of a job that is not there.
     pub fn change<T>(
         &mut self,
@@ -263,7 +272,13 @@ impl Table {
         change: impl FnOnce(&mut Job) -> T,
     ) -> Option<T> {
         let job = self.jobs.get_mut(prompt_id)?;
-        let (before, looked) = (job.stamp(), job.looks());
+        let (before, looked, missed) = (job.stamp(), job.looks(), job.gap);
+        if before.0 == Status::Pending
+            && let Some(known) = self.lessons.of(job.live.workflow_id())
+        {
+            // What is learnt while a job waits is of use to it.
+            job.progress.expect(known);
+        }
         let result = change(job);
         let after = job.stamp();
         if after.0 == Status::Running {
@@ -286,6 +301,10 @@ impl Table {
             self.news.notify_one();
         }
         if !before.0.is_over() && after.0.is_over() {
+            if !missed {
+                self.lessons.learn(job.live.workflow_id(), &job.progress);
+                self.news.notify_one();
+            }
             self.ended.push_back(prompt_id.to_owned());
             self.forget_ended(keep_ended);
         }

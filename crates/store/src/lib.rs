@@ -12,4 +12,4 @@ mod store;
 pub use error::{Fault, StoreError};
 pub use record::{Outcome, Record, Summary};
 pub use sqlite::Sqlite;
-pub use store::{Created, Deleted, Filter, MeanDuration, Page, Retention, Store, StoreFuture};
+pub use store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};

@@ -7,7 +7,8 @@ use crate::error::Failure;
 /// Each step is applied once and never changed after a release; a change of the schema is a new step.
 ///
 /// What is large and never changes stands in a table of its own: SQLite writes the whole of a row that changes.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE jobs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         prompt_id TEXT NOT NULL UNIQUE,
@@ -48,7 +49,11 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (workflow_id, class_type)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    ALTER TABLE node_durations ADD COLUMN mean_steps REAL;
+",
+];
 
 /// Brings a database to the newest schema, or refuses one that is newer.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
@@ -64,4 +69,26 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_the_first_schema_keeps_what_it_holds() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.execute("INSERT INTO identity VALUES (1, 'old')", []).unwrap();
+        connection.execute("INSERT INTO node_durations VALUES ('w', 'KSampler', 3, 250.0)", []).unwrap();
+        migrate(&mut connection).unwrap();
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version as usize, STEPS.len());
+        let kept =
+            connection.query_row("SELECT id, count, mean_steps FROM identity, node_durations", [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, Option<f64>>(2)?))
+            });
+        assert_eq!(kept.unwrap(), ("old".to_owned(), 3, None));
+    }
 }

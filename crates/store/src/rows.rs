@@ -1,17 +1,16 @@
 //! Records as rows.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comfy_runner_progress::Status;
+use comfy_runner_progress::{Durations, MeanDuration, Status};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 use serde_json::{from_str, to_string};
 
 use crate::error::Failure;
 use crate::record::{Outcome, Record, Summary};
-use crate::store::{Created, Deleted, Filter, MeanDuration, Page, Retention};
+use crate::store::{Created, Deleted, Filter, Page, Retention};
 
 const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
                        automatic, status, accepted, started_at, finished_at, error, warnings, node_errors, outputs \
@@ -193,12 +192,14 @@ pub(crate) fn prune(db: &Connection, retention: Retention) -> Result<usize> {
     Ok(forgotten)
 }
 
-pub(crate) fn node_durations(db: &Connection, workflow_id: &str) -> Result<HashMap<String, MeanDuration>> {
-    let mut statement =
-        db.prepare_cached("SELECT class_type, count, mean_ms FROM node_durations WHERE workflow_id = ?")?;
+pub(crate) fn durations(db: &Connection, workflow_id: &str) -> Result<Durations> {
+    let mut statement = db.prepare_cached(
+        "SELECT class_type, count, mean_ms, mean_steps FROM node_durations WHERE workflow_id = ?",
+    )?;
     let rows = statement.query_map([workflow_id], |row| {
         let mean = Duration::try_from_secs_f64(row.get::<_, f64>(2)? / 1e3).unwrap_or_default();
-        Ok((row.get(0)?, MeanDuration { mean, count: row.get::<_, i64>(1)?.unsigned_abs() }))
+        let (count, steps) = (row.get::<_, i64>(1)?.unsigned_abs(), row.get(3)?);
+        Ok((row.get(0)?, MeanDuration { mean, steps, count }))
     })?;
     Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
@@ -206,16 +207,18 @@ pub(crate) fn node_durations(db: &Connection, workflow_id: &str) -> Result<HashM
 pub(crate) fn remember_durations(
     db: &mut Connection,
     workflow_id: &str,
-    durations: &[(String, Duration)],
+    durations: &Durations,
 ) -> Result<()> {
     let transaction = db.transaction()?;
-    for (class, duration) in durations {
+    for (class_type, known) in durations.iter() {
+        let count = i64::try_from(known.count).unwrap_or(i64::MAX);
+        let mean_ms = known.mean.as_secs_f64() * 1e3;
         transaction
             .prepare_cached(
-                "INSERT INTO node_durations VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET \
-                 mean_ms = mean_ms + (excluded.mean_ms - mean_ms) / (count + 1), count = count + 1",
+                "INSERT OR REPLACE INTO node_durations (workflow_id, class_type, count, mean_ms, mean_steps) \
+                 VALUES (?, ?, ?, ?, ?)",
             )?
-            .execute(params![workflow_id, class, duration.as_secs_f64() * 1e3])?;
+            .execute(params![workflow_id, class_type, count, mean_ms, known.steps])?;
     }
     Ok(transaction.commit()?)
 }

@@ -1,6 +1,5 @@
 //! SQLite on a thread of its own.
 
-use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +13,8 @@ use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
 use crate::record::{Outcome, Record};
 use crate::rows;
-use crate::store::{Created, Deleted, Filter, MeanDuration, Page, Retention, Store, StoreFuture};
+use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
+use comfy_runner_progress::Durations;
 
 /// The database in the state folder.
 const FILE: &str = "jobs.sqlite3";
@@ -171,16 +171,12 @@ impl Store for Sqlite {
         self.call(move |db| rows::prune(db, retention))
     }
 
-    fn node_durations(&self, workflow_id: &str) -> StoreFuture<'_, HashMap<String, MeanDuration>> {
+    fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations> {
         let workflow_id = workflow_id.to_owned();
-        self.call(move |db| rows::node_durations(db, &workflow_id))
+        self.call(move |db| rows::durations(db, &workflow_id))
     }
 
-    fn remember_durations(
-        &self,
-        workflow_id: &str,
-        durations: Vec<(String, Duration)>,
-    ) -> StoreFuture<'_, ()> {
+    fn remember_durations(&self, workflow_id: &str, durations: Durations) -> StoreFuture<'_, ()> {
         let workflow_id = workflow_id.to_owned();
         self.call(move |db| rows::remember_durations(db, &workflow_id, &durations))
     }

@@ -1,9 +1,6 @@
 //! What any store can do.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
-use comfy_runner_progress::Status;
+use comfy_runner_progress::{Durations, Status};
 use futures::future::BoxFuture;
 
 use crate::error::StoreError;
@@ -69,15 +66,6 @@ pub struct Retention {
     pub keep: Option<u32>,
 }
 
-/// How long a class of nodes took in a workflow.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MeanDuration {
-    /// The mean.
-    pub mean: Duration,
-    /// Of so many runs.
-    pub count: u64,
-}
-
 /// A durable record of jobs. What a call has answered for survives a crash.
 ///
 /// Writes happen in the order of the calls.
@@ -106,12 +94,8 @@ pub trait Store: Send + Sync {
     fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted>;
     /// Forgets old jobs. Says how many.
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize>;
-    /// The mean duration of each node class in a workflow.
-    fn node_durations(&self, workflow_id: &str) -> StoreFuture<'_, HashMap<String, MeanDuration>>;
-    /// Adds durations, by node class, to the means of a workflow.
-    fn remember_durations(
-        &self,
-        workflow_id: &str,
-        durations: Vec<(String, Duration)>,
-    ) -> StoreFuture<'_, ()>;
+    /// How long the nodes of a workflow take, as far as that was learnt.
+    fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations>;
+    /// Puts what was learnt of a workflow in the place of what was known.
+    fn remember_durations(&self, workflow_id: &str, durations: Durations) -> StoreFuture<'_, ()>;
 }

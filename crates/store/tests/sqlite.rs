@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use comfy_runner_progress::Status;
+use comfy_runner_progress::{Durations, MeanDuration, Status};
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{
     Created, Deleted, Fault, Filter, Outcome, Record, Retention, Sqlite, Store, StoreError, Summary,
@@ -179,14 +179,19 @@ async fn one_idempotency_key_is_one_record() {
 }
 
 #[tokio::test]
-async fn durations_are_a_mean_by_workflow_and_class() {
-    let store = Sqlite::in_memory().unwrap();
-    for seconds in [1, 2, 6] {
-        store.remember_durations("w", vec![("K".into(), Duration::from_secs(seconds))]).await.unwrap();
-    }
-    let durations = store.node_durations("w").await.unwrap();
-    assert_eq!((durations["K"].count, durations["K"].mean), (3, Duration::from_secs(3)));
-    assert!(store.node_durations("other").await.unwrap().is_empty());
+async fn what_was_learnt_of_a_workflow_is_there_after_a_restart_and_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let mean = |seconds, steps, count| MeanDuration { mean: Duration::from_secs(seconds), steps, count };
+    let learnt = |sampler| -> Durations {
+        [("KSampler".to_owned(), sampler), ("SaveImage".to_owned(), mean(1, None, 4))].into_iter().collect()
+    };
+    let store = Sqlite::open(folder.path()).unwrap();
+    store.remember_durations("w", learnt(mean(9, Some(20.0), 1))).await.unwrap();
+    store.remember_durations("w", learnt(mean(7, Some(25.0), 2))).await.unwrap();
+    drop(store);
+    let store = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(store.durations("w").await.unwrap(), learnt(mean(7, Some(25.0), 2)));
+    assert!(store.durations("other").await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -82,6 +82,11 @@ impl Live {
         Self { client_id, told: Some(EventKind::of(progress.status())), ..Self::default() }
     }
 
+    /// The workflow that the job is of; empty where that is not known.
+    pub fn workflow_id(&self) -> &str {
+        self.workflow_id.as_deref().unwrap_or_default()
+    }
+
     /// The job's events so far.
     pub fn events(&self) -> &[Arc<Event>] {
         &self.events

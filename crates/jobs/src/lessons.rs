@@ -1,0 +1,165 @@
+//! What jobs taught of how long nodes take, by workflow: read from the store with a workflow's first job, and written
+//! back when there is more of it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use comfy_runner_progress::{Durations, Progress};
+use comfy_runner_store::StoreError;
+
+use crate::table::Jobs;
+
+/// What is known of the workflows that had jobs since this process started.
+#[derive(Default)]
+pub(crate) struct Lessons {
+    known: HashMap<String, Arc<Durations>>,
+    /// The workflows of which the store does not know the latest.
+    unwritten: HashSet<String>,
+}
+
+impl Lessons {
+    /// What is known of a workflow.
+    pub fn of(&self, workflow_id: &str) -> Option<Arc<Durations>> {
+        self.known.get(workflow_id).cloned()
+    }
+
+    /// Learns from a job that has just ended. A workflow of which the store could not be read is left alone: a single job
+    /// must not take the place of all that was learnt before.
+    pub fn learn(&mut self, workflow_id: &str, progress: &Progress) {
+        if let Some(known) = self.known.get_mut(workflow_id)
+            && Arc::make_mut(known).learn_from(progress)
+        {
+            self.unwritten.insert(workflow_id.to_owned());
+        }
+    }
+
+    /// One of the workflows of which the store does not know the latest, and what to write.
+    fn unwritten(&self) -> Option<(String, Arc<Durations>)> {
+        let workflow_id = self.unwritten.iter().next()?;
+        Some((workflow_id.clone(), self.of(workflow_id)?))
+    }
+
+    /// The store knows this. If nothing was learnt since, that is all.
+    fn written(&mut self, workflow_id: &str, durations: &Arc<Durations>) {
+        if self.known.get(workflow_id).is_some_and(|known| Arc::ptr_eq(known, durations)) {
+            self.unwritten.remove(workflow_id);
+        }
+    }
+}
+
+impl Jobs {
+    /// Sees to it that we know what there is to know of a workflow. Without that its jobs run all the same, and are
+    /// estimated worse.
+    pub(crate) async fn recall_durations(&self, workflow_id: &str) {
+        if self.table().lessons.known.contains_key(workflow_id) {
+            return;
+        }
+        match self.store().durations(workflow_id).await {
+            Ok(durations) => {
+                self.table()
+                    .lessons
+                    .known
+                    .entry(workflow_id.to_owned())
+                    .or_insert_with(|| Arc::new(durations));
+            }
+            Err(error) => {
+                tracing::warn!(%error, workflow = workflow_id, "how long its nodes take cannot be read");
+            }
+        }
+    }
+
+    /// Writes what was learnt of one workflow; says whether there was anything.
+    pub(crate) async fn write_lesson(&self) -> Result<bool, StoreError> {
+        let unwritten = self.table().lessons.unwritten();
+        let Some((workflow_id, durations)) = unwritten else { return Ok(false) };
+        self.store().remember_durations(&workflow_id, Durations::clone(&durations)).await?;
+        self.table().lessons.written(&workflow_id, &durations);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use comfy_runner_client::Event;
+    use comfy_runner_progress::{RunningSnapshot, Snapshot};
+    use comfy_runner_protocol::Message;
+    use comfy_runner_store::Sqlite;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::table::JobsConfig;
+    use crate::table::tests::{job, jobs};
+
+    fn tell(jobs: &Jobs, kind: &str, mut data: Value, prompt_id: &str) {
+        data["prompt_id"] = prompt_id.into();
+        let text = json!({"type": kind, "data": data}).to_string();
+        jobs.hear(Event::Message(Message::parse(&text).unwrap()));
+    }
+
+    /// Has the one node of a job run, and the job complete.
+    fn complete(jobs: &Jobs, prompt_id: &str) {
+        tell(jobs, "executing", json!({"node": "1"}), prompt_id);
+        tell(jobs, "execution_success", json!({}), prompt_id);
+    }
+
+    /// What a job that has just started says.
+    fn start<T>(jobs: &Jobs, prompt_id: &str, look: impl FnOnce(&RunningSnapshot<'_>) -> T) -> T {
+        tell(jobs, "execution_start", json!({}), prompt_id);
+        let looked = jobs.with_progress(prompt_id, |progress, now| match progress.snapshot(now) {
+            Snapshot::Running(running) => look(&running),
+            other => panic!("it does not run: {other:?}"),
+        });
+        looked.unwrap()
+    }
+
+    async fn learnt(jobs: &Jobs) -> usize {
+        jobs.flush().await.unwrap();
+        jobs.store().durations("w").await.unwrap().iter().count()
+    }
+
+    #[actix_rt::test]
+    async fn a_job_teaches_those_that_wait_already_and_those_of_the_next_process() {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        let process = |ids: &[&str]| {
+            let jobs = Jobs::new(JobsConfig::default(), Arc::clone(&store) as _);
+            ids.iter().for_each(|id| jobs.table().insert(job(id)));
+            jobs
+        };
+        let first = process(&["a", "waits"]);
+        first.recall_durations("w").await;
+        complete(&first, "a");
+        assert!(start(&first, "waits", |running| running.eta_seconds.is_some()));
+        assert_eq!(learnt(&first).await, 1);
+
+        let next = process(&["b"]);
+        next.recall_durations("w").await;
+        assert!(start(&next, "b", |running| running.eta_seconds.is_some()));
+    }
+
+    #[actix_rt::test]
+    async fn a_job_some_of_whose_messages_were_missed_teaches_nothing() {
+        let jobs = jobs(&["cut", "looked up"], 10);
+        jobs.recall_durations("w").await;
+        jobs.hear(Event::Disconnected { reason: "cut".into() });
+        jobs.hear(Event::Connected);
+        let history =
+            json!({"outputs": {}, "status": {"status_str": "success", "completed": true, "messages": []}});
+        let history: comfy_runner_protocol::HistoryEntry = serde_json::from_value(history).unwrap();
+        for prompt_id in ["cut", "looked up"] {
+            tell(&jobs, "executing", json!({"node": "1"}), prompt_id);
+        }
+        jobs.change("cut", |job| job.progress.finish(&history));
+        // Its end was late by more than a look at the history.
+        jobs.change("looked up", |job| job.gap = false);
+        jobs.change("looked up", |job| job.progress.finish(&history));
+        assert_eq!(learnt(&jobs).await, 0);
+    }
+
+    #[actix_rt::test]
+    async fn what_could_not_be_read_is_not_written_over() {
+        let jobs = jobs(&["a"], 10);
+        complete(&jobs, "a");
+        assert_eq!(learnt(&jobs).await, 0);
+        assert!(jobs.table().lessons.of("w").is_none());
+    }
+}
