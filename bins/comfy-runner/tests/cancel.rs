@@ -4,7 +4,9 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use comfy_runner_store::{Sqlite, Store as _};
 use mockito::{Matcher, Mock, ServerGuard};
 use serde_json::{Value, json};
 use support::streams::{Socket, Sse};
@@ -239,6 +241,38 @@ async fn a_job_that_was_taken_out_of_the_queue_is_cancelled_although_messages_ma
     interrupt.assert_async().await;
     delete.assert_async().await;
     script.api.stop().await;
+}
+
+#[actix_rt::test]
+async fn that_a_job_is_to_stop_is_written_down_before_comfyui_hears_of_it() {
+    let mut comfyui = mockito::Server::new_async().await;
+    let accepted = json!({"prompt_id": "p", "number": 1, "node_errors": {}});
+    comfyui.mock("POST", "/prompt").with_body(accepted.to_string()).create_async().await;
+    let state = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(state.path()).unwrap();
+    let (at_hand, written) = (store.clone(), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&written);
+    comfyui
+        .mock("GET", "/queue")
+        .with_body_from_request(move |_| {
+            let record = futures::executor::block_on(at_hand.get("p")).unwrap().unwrap();
+            seen.fetch_add(usize::from(record.summary.outcome.cancel_asked), Ordering::Relaxed);
+            EMPTY.into()
+        })
+        .create_async()
+        .await;
+    comfyui.mock("GET", "/history/p").with_body("{}").create_async().await;
+    let shelf = Shelf::new();
+    shelf.put("only", "id: only\nname: Only\n", &json!({"1": {"class_type": "SaveImage", "inputs": {}}}));
+    let mut settings = settings(&comfyui.url());
+    settings.store = Arc::new(store);
+    // Nobody but who cancels asks for the queue.
+    settings.jobs.silence = Duration::from_secs(3600);
+    let api = Api::start_with(&settings, shelf.path());
+    assert_eq!(api.post("/api/run/only/execute", Form::new()).await.status, 200);
+    assert_eq!(cancel(&api, "p").await.json()["status"], "cancelled");
+    assert_eq!(written.load(Ordering::Relaxed), 1);
+    api.stop().await;
 }
 
 #[actix_rt::test]

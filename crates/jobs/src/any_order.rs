@@ -122,7 +122,7 @@ fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
     let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
     let progress = comfy_runner_progress::Progress::new("p", &graph, None);
     jobs.table().insert(Job { progress, gap, ..job("p") });
-    jobs.change("p", |job| job.live.cancel_asked = cancel_asked);
+    jobs.change("p", |job| job.cancel_asked = cancel_asked);
     jobs
 }
 

@@ -10,6 +10,8 @@ use crate::reconcile::{Positions, Standing};
 use crate::status::StatusError;
 use crate::table::Jobs;
 
+/// How long is waited for the store to know that a job is to stop.
+const WRITING: Duration = Duration::from_secs(1);
 /// How long is waited for a job to stop. A node looks up between its steps, and some never do.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The first pause between two looks at ComfyUI's queue; each one is twice as long as the one before.
@@ -39,7 +41,12 @@ impl Jobs {
         if let Some(over) = self.status_of(prompt_id).filter(|status| status.is_over()) {
             return Err(CancelError::Over(over));
         }
-        self.change(prompt_id, |job| job.live.cancel_asked = true);
+        self.change(prompt_id, |job| job.cancel_asked = true);
+        // Should we die between ComfyUI's forgetting the job and our writing so, the next process must know that it is not
+        // lost. A store that does not take it is no reason to let the job run.
+        if tokio::time::timeout(WRITING, self.until_written(prompt_id)).await.is_err() {
+            tracing::warn!(prompt_id, "a job is being cancelled before that could be written down");
+        }
         let stopped = tokio::time::timeout(PATIENCE, self.stop(client, prompt_id, &mut watch)).await;
         stopped.unwrap_or(Ok(())).map_err(StatusError::from)?;
         match self.status_of(prompt_id) {

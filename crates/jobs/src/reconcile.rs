@@ -97,13 +97,13 @@ impl Job {
             Handover::UnderWay => return None,
             // It had been found there before somebody asked for it to be stopped, and now it is gone: that will do,
             // whatever happened. Above all it is not submitted again.
-            Handover::Taken if self.live.cancel_asked => {
+            Handover::Taken if self.cancel_asked => {
                 self.progress.cancelled();
             }
             Handover::Undecided(since) | Handover::Inherited(since) => {
                 let inherited = self.handover == Handover::Inherited(since);
                 let lost = now.saturating_sub(since) >= patience;
-                if !lost || !self.live.cancel_asked {
+                if !lost || !self.cancel_asked {
                     return lost.then_some(Loss::NeverTaken { inherited });
                 }
                 self.progress.cancelled();

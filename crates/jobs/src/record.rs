@@ -30,6 +30,7 @@ impl Job {
             handover,
             gap: false,
             closed: false,
+            cancel_asked: outcome.cancel_asked,
             heard: now,
             recorded: true,
             queued_at: summary.queued_at,
@@ -50,6 +51,7 @@ impl Job {
         Outcome {
             status: self.progress.status(),
             accepted: self.is_taken(),
+            cancel_asked: self.cancel_asked,
             started_at: self.started_at,
             finished_at: self.finished_at,
             error: self.progress.error().map(str::to_owned),

@@ -48,6 +48,17 @@ impl Jobs {
         Ok(())
     }
 
+    /// Waits until [`follow`](crate::follow) has written the latest of a job.
+    pub(crate) async fn until_written(&self, prompt_id: &str) {
+        loop {
+            let unwritten = self.table().unless_written(prompt_id);
+            match unwritten {
+                Some(written) => written.await,
+                None => return,
+            }
+        }
+    }
+
     /// Writes some of the changes, and when all are written, what was learnt; says whether there was anything.
     async fn write_some(&self) -> Result<bool, StoreError> {
         let unwritten = self.table().unwritten(BATCH);
@@ -111,6 +122,8 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::lost::Loss;
+    use crate::reconcile::Standing;
     use crate::table::JobsConfig;
     use crate::table::tests::status;
 
@@ -171,6 +184,31 @@ mod tests {
         let mut table = after.table();
         assert!(table.open().all(|job| job.gap), "nobody heard their messages meanwhile");
         assert!(table.get("waits").unwrap().is_taken() && !table.get("unsure").unwrap().is_taken());
+    }
+
+    #[actix_rt::test]
+    async fn a_job_that_was_to_stop_when_the_process_died_is_cancelled_and_not_lost() {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        for id in ["to stop", "unsure", "lost"] {
+            store.create(record(id, id != "unsure")).await.unwrap();
+        }
+        let before = Jobs::new(JobsConfig::default(), Arc::clone(&store) as _);
+        before.load().await.unwrap();
+        for id in ["to stop", "unsure"] {
+            before.change(id, |job| job.cancel_asked = true);
+        }
+        before.flush().await.unwrap();
+
+        let after = Jobs::new(JobsConfig::default(), store);
+        after.load().await.unwrap();
+        let later = after.now() + Duration::from_secs(60);
+        let settle = |id| {
+            let loss = after.change(id, |job| job.settle(Standing::Unknown, later, Duration::ZERO));
+            (status(&after, id).unwrap(), loss.flatten())
+        };
+        assert_eq!(settle("to stop"), (Status::Cancelled, None));
+        assert_eq!(settle("unsure"), (Status::Cancelled, None));
+        assert_eq!(settle("lost"), (Status::Pending, Some(Loss::Dropped)));
     }
 
     #[actix_rt::test]

@@ -128,6 +128,7 @@ pub(crate) fn of_history(progress: Progress, now: std::time::Duration) -> Job {
         handover: Handover::Taken,
         gap: false,
         closed: false,
+        cancel_asked: false,
         heard: now,
         recorded: false,
         queued_at: 0,

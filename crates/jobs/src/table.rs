@@ -11,6 +11,7 @@ use comfy_runner_store::{Outcome, Store};
 use indexmap::IndexMap;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::lessons::Lessons;
 use crate::live::{Board, Live};
@@ -80,6 +81,8 @@ pub(crate) struct Job {
     pub gap: bool,
     /// Whether ComfyUI has closed it across such a gap: only the history knows how it ended.
     pub closed: bool,
+    /// Whether somebody asked for it to be stopped.
+    pub cancel_asked: bool,
     /// When the last message about it came.
     pub heard: Duration,
     /// Whether the store has a record of it.
@@ -119,19 +122,20 @@ pub(crate) struct Table {
     unwritten: IndexMap<String, u64>,
     changes: u64,
     news: Arc<Notify>,
+    written: Arc<Notify>,
     board: Board,
     /// What jobs that are over taught of those to come.
     pub lessons: Lessons,
 }
 
 /// What makes a job worth writing down again when it changes.
-type Stamp = (Status, bool, Option<u64>);
+type Stamp = (Status, bool, bool, Option<u64>);
 
 impl Job {
     fn stamp(&self) -> Stamp {
         let status = self.progress.status();
         // Of a job that is over only the history has news.
-        (status, self.is_taken(), status.is_over().then(|| self.progress.revision()))
+        (status, self.is_taken(), self.cancel_asked, status.is_over().then(|| self.progress.revision()))
     }
 
     pub fn is_taken(&self) -> bool {
@@ -331,7 +335,14 @@ impl Table {
     pub fn written(&mut self, prompt_id: &str, change: u64) {
         if self.unwritten.get(prompt_id) == Some(&change) {
             self.unwritten.swap_remove(prompt_id);
+            self.written.notify_waiters();
         }
+    }
+
+    /// What tells when the store may know the latest of this job; `None` if it does.
+    pub fn unless_written(&self, prompt_id: &str) -> Option<OwnedNotified> {
+        let waits = self.unwritten.contains_key(prompt_id);
+        waits.then(|| Arc::clone(&self.written).notified_owned())
     }
 
     /// Wakes whoever writes to the store.
@@ -356,6 +367,7 @@ pub(crate) mod tests {
             handover: Handover::Taken,
             gap: false,
             closed: false,
+            cancel_asked: false,
             heard: Duration::ZERO,
             recorded: true,
             queued_at: 0,

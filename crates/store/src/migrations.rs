@@ -50,9 +50,8 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL) STRICT;
 ",
-    "
-    ALTER TABLE node_durations ADD COLUMN mean_steps REAL;
-",
+    "ALTER TABLE node_durations ADD COLUMN mean_steps REAL",
+    "ALTER TABLE jobs ADD COLUMN cancel_asked INTEGER NOT NULL DEFAULT FALSE",
 ];
 
 /// Brings a database to the newest schema, or refuses one that is newer.

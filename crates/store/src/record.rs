@@ -67,6 +67,9 @@ pub struct Outcome {
     /// Whether ComfyUI is known to have taken the prompt.
     #[serde(skip)]
     pub accepted: bool,
+    /// Whether somebody asked for it to be stopped.
+    #[serde(skip)]
+    pub cancel_asked: bool,
     /// When it began to run.
     #[serde(serialize_with = "utc_if_any")]
     pub started_at: Option<i64>,
@@ -90,6 +93,7 @@ impl Default for Outcome {
         Self {
             status: Status::Pending,
             accepted: false,
+            cancel_asked: false,
             started_at: None,
             finished_at: None,
             error: None,

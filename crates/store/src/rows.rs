@@ -13,7 +13,7 @@ use crate::record::{Outcome, Record, Summary};
 use crate::store::{Created, Deleted, Filter, Page, Retention};
 
 const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
-                       automatic, status, accepted, started_at, finished_at, error, warnings, node_errors, outputs \
+                       automatic, status, accepted, cancel_asked, started_at, finished_at, error, warnings, node_errors, outputs \
                        FROM jobs";
 const RECORD: &str =
     "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs JOIN requests USING (seq)";
@@ -41,8 +41,8 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
     let outcome = &summary.outcome;
     db.prepare_cached(
         "INSERT INTO jobs (prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
-         automatic, idempotency_key, request_digest, status, accepted, started_at, finished_at, error, warnings, \
-         node_errors, outputs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         automatic, idempotency_key, request_digest, status, accepted, cancel_asked, started_at, finished_at, error, \
+         warnings, node_errors, outputs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         summary.prompt_id,
@@ -57,6 +57,7 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
         record.request_digest,
         outcome.status.as_str(),
         outcome.accepted,
+        outcome.cancel_asked,
         outcome.started_at,
         outcome.finished_at,
         outcome.error,
@@ -81,12 +82,13 @@ pub(crate) fn update(db: &mut Connection, outcomes: &[(String, Outcome)]) -> Res
     let db = db.transaction()?;
     for (prompt_id, outcome) in outcomes {
         db.prepare_cached(
-            "UPDATE jobs SET status = ?, accepted = ?, started_at = ?, finished_at = ?, error = ?, warnings = ?, \
-             node_errors = ?, outputs = ? WHERE prompt_id = ?",
+            "UPDATE jobs SET status = ?, accepted = ?, cancel_asked = ?, started_at = ?, finished_at = ?, error = ?, \
+             warnings = ?, node_errors = ?, outputs = ? WHERE prompt_id = ?",
         )?
         .execute(params![
             outcome.status.as_str(),
             outcome.accepted,
+            outcome.cancel_asked,
             outcome.started_at,
             outcome.finished_at,
             outcome.error,
@@ -243,6 +245,7 @@ fn summary(row: &Row<'_>) -> Result<Summary> {
         // The words are those of the status' own serialisation.
         status: serde_json::from_value::<Status>(text("status")?.into())?,
         accepted: row.get("accepted")?,
+        cancel_asked: row.get("cancel_asked")?,
         started_at: row.get("started_at")?,
         finished_at: row.get("finished_at")?,
         error: row.get("error")?,

@@ -23,8 +23,6 @@ const EVENTS_KEPT: usize = 1024;
 pub(crate) struct Live {
     client_id: Box<str>,
     workflow_id: Option<Box<str>>,
-    /// Somebody asked for the job to be stopped.
-    pub cancel_asked: bool,
     /// The last moment that was told.
     told: Option<EventKind>,
     /// What was told.
