@@ -6,6 +6,7 @@ use comfy_runner_progress::{Progress, Status};
 use comfy_runner_store::{Outcome, Record};
 
 use crate::live::Live;
+use crate::refusal::left_out;
 use crate::table::{Handover, Job};
 
 impl Job {
@@ -15,6 +16,7 @@ impl Job {
         let outcome = &summary.outcome;
         let mut progress = Progress::new(&summary.prompt_id, &record.graph, None)
             .with_result_nodes(record.result_nodes.clone());
+        progress.leave_out(left_out(&outcome.node_errors));
         match outcome.status {
             Status::Pending => {}
             Status::Running => {

@@ -40,6 +40,11 @@ pub(crate) fn warnings(node_errors: &NodeErrors, graph: &Graph) -> Vec<String> {
         .collect()
 }
 
+/// The output nodes that ComfyUI does not run because of these errors.
+pub(crate) fn left_out(node_errors: &NodeErrors) -> impl Iterator<Item = &str> {
+    node_errors.values().flat_map(|problem| &problem.dependent_outputs).map(String::as_str)
+}
+
 /// Takes out tracebacks, which ComfyUI adds when its own validation fails.
 pub(crate) fn without_tracebacks(mut node_errors: NodeErrors) -> NodeErrors {
     for error in node_errors.values_mut().flat_map(|problem| &mut problem.errors) {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::live::client_id_of;
 use crate::reconcile::{Positions, Standing};
-use crate::refusal::{Refusal, warnings, without_tracebacks};
+use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
 use crate::table::{Handover, Job, Jobs, wall_clock};
 
 /// The key of our part in a prompt's `extra_data`, which ComfyUI's history gives back.
@@ -218,6 +218,7 @@ impl Jobs {
         let warnings = warnings(&node_errors, graph);
         self.change(&prompt_id, |job| {
             job.handover = Handover::Taken;
+            job.progress.leave_out(left_out(&node_errors));
             job.warnings.clone_from(&warnings);
             job.node_errors.clone_from(&node_errors);
         });

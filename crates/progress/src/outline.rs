@@ -129,6 +129,12 @@ impl Outline {
         self.nodes[at].does_nothing
     }
 
+    /// Does without some of the outputs.
+    pub(crate) fn leave_out(&mut self, without: impl Fn(&str) -> bool) {
+        let kept = self.outputs.iter().filter(|&&at| !without(self.id(at as usize))).copied().collect();
+        self.outputs = kept;
+    }
+
     /// Which nodes run when those for which `is_cached` holds need not: a cached node asks for nothing upstream.
     pub(crate) fn will_run(&self, is_cached: impl Fn(Position) -> bool) -> Box<[bool]> {
         let mut wanted = vec![false; self.len()];

@@ -1,6 +1,6 @@
 //! A job's progress: what it is told, what it is asked, and how it counts. How messages move it stands in `follow`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +129,16 @@ impl Progress {
     pub fn with_result_nodes(mut self, nodes: Vec<NodeId>) -> Self {
         self.results = nodes;
         self
+    }
+
+    /// Says that ComfyUI leaves out these output nodes, as something is wrong with them or before them: what only they need
+    /// does not run.
+    pub fn leave_out<'a>(&mut self, outputs: impl IntoIterator<Item = &'a str>) {
+        let outputs: HashSet<&str> = outputs.into_iter().collect();
+        if !outputs.is_empty() {
+            self.outline.leave_out(|id| outputs.contains(id));
+            self.will_run = self.outline.will_run(|at| self.cached[at]);
+        }
     }
 
     /// The prompt's id.

@@ -86,6 +86,22 @@ fn the_history_alone_tells_the_same_as_the_messages() {
 }
 
 #[test]
+fn what_only_a_dropped_output_needs_is_not_among_the_nodes_that_run() {
+    let recording = recording("validation_errors");
+    let job = &recording.jobs[0];
+    let in_all = |mut progress: Progress| {
+        progress.started();
+        running(&progress, Duration::ZERO)["effective_total"].as_u64()
+    };
+    let all = Progress::new(&job.prompt_id, &job.graph, None);
+    let mut told = all.clone();
+    // The preview of a picture that cannot be scaled, as the reply says.
+    told.leave_out(["6"]);
+    assert_eq!((in_all(all), in_all(told)), (Some(6), Some(4)));
+    assert_eq!(in_all(Progress::new(&job.prompt_id, &job.graph, job.outputs.as_deref())), Some(4));
+}
+
+#[test]
 fn a_running_job_shows_the_contracts_fields_in_the_contracts_order() {
     let recording = recording("success_with_preview");
     let job = &recording.jobs[0];
