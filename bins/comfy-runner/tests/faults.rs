@@ -142,7 +142,10 @@ async fn a_graph_that_comfyui_takes_in_part_runs_with_a_warning() {
         warning.contains("\"ImageScale\"") && warning.contains("not run because of it: \"PreviewImage\""),
         "{warning}"
     );
-    assert_eq!(api.wait(job["prompt_id"].as_str().unwrap()).await["status"], "completed");
+    let prompt_id = job["prompt_id"].as_str().unwrap();
+    let at_work = api.wait_until(prompt_id, |status| status["step"].as_u64() > Some(1)).await;
+    assert_eq!((&at_work["total_nodes"], &at_work["effective_total"]), (&json!(6), &json!(4)), "{at_work}");
+    assert_eq!(api.wait(prompt_id).await["status"], "completed");
     api.stop().await;
 }
 
