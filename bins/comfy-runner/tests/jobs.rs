@@ -223,6 +223,10 @@ async fn a_package_holds_the_record_the_inputs_and_the_outputs() {
         record["outputs"].as_object().unwrap().values().next().unwrap()[0]["filename"].as_str().unwrap();
     assert_eq!(files[&format!("output/final/{name}")], result.body);
     assert_eq!(files.len(), 3, "{:?}", files.keys());
+    let mut zip = zip::ZipArchive::new(Cursor::new(&reply.body)).unwrap();
+    let dated = zip.by_index(0).unwrap().last_modified().unwrap().to_string();
+    let (day, finished) = (&dated[..10], record["finished_at"].as_str().unwrap());
+    assert!(finished.starts_with(day), "{dated} and {finished}");
 
     // What ComfyUI does not have any more is named.
     std::fs::remove_file(simulator.data_dir().join("input").join(input)).unwrap();

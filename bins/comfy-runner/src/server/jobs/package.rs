@@ -13,6 +13,7 @@ use comfy_runner_client::{Client, ClientError, FileBody};
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::Record;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use time::OffsetDateTime;
 use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
@@ -71,6 +72,8 @@ struct Package {
     /// Nothing when it is finished.
     zip: Option<ZipWriter<StreamWriter<Written>>>,
     written: Written,
+    /// When the job was over: what the files in it are dated.
+    time: zip::DateTime,
     to_come: std::vec::IntoIter<(String, OutputFile)>,
     /// The file that is being written.
     file: Option<FileBody>,
@@ -81,9 +84,10 @@ impl Package {
     fn of(record: &Record, client: Client) -> Result<Self, PackageError> {
         let written = Written::default();
         let mut zip = ZipWriter::new_stream(written.clone());
-        write_text(&mut zip, "job.json", &serde_json::to_vec_pretty(record)?)?;
+        let time = time_of(record);
+        write_text(&mut zip, "job.json", &serde_json::to_vec_pretty(record)?, time)?;
         let to_come = contents(record).into_iter();
-        Ok(Self { client, zip: Some(zip), written, to_come, file: None, missing: Vec::new() })
+        Ok(Self { client, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
     }
 
     /// The next bytes, as soon as there are some.
@@ -102,14 +106,14 @@ impl Package {
             } else if let Some((path, file)) = self.to_come.next() {
                 let reply = self.client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
                 if reply.status.is_success() {
-                    zip.start_file(path, stored(length(&reply.headers)))?;
+                    zip.start_file(path, stored(length(&reply.headers), self.time))?;
                     self.file = Some(reply.body);
                 } else {
                     self.missing.push(path);
                 }
             } else {
                 if !self.missing.is_empty() {
-                    write_text(zip, "missing.json", &serde_json::to_vec_pretty(&self.missing)?)?;
+                    write_text(zip, "missing.json", &serde_json::to_vec_pretty(&self.missing)?, self.time)?;
                 }
                 self.zip.take().map(ZipWriter::finish).transpose()?;
             }
@@ -135,15 +139,30 @@ fn write_text<W: Write>(
     zip: &mut ZipWriter<StreamWriter<W>>,
     path: &str,
     text: &[u8],
+    time: zip::DateTime,
 ) -> Result<(), PackageError> {
-    zip.start_file(path, stored(Some(text.len() as u64)))?;
+    zip.start_file(path, stored(Some(text.len() as u64), time))?;
     Ok(zip.write_all(text)?)
 }
 
 /// Pictures and films are compressed already. A file that may need them gets fields for more than 4 GiB.
-fn stored(length: Option<u64>) -> SimpleFileOptions {
+fn stored(length: Option<u64>, time: zip::DateTime) -> SimpleFileOptions {
     let large = length.is_none_or(|length| length >= u64::from(u32::MAX));
-    SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large)
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    options.large_file(large).last_modified_time(time)
+}
+
+/// When the job was over, in UTC, as a ZIP has no time zones; before that, when it was queued.
+fn time_of(record: &Record) -> zip::DateTime {
+    let milliseconds = record.summary.outcome.finished_at.unwrap_or(record.summary.queued_at);
+    let time = OffsetDateTime::from_unix_timestamp(milliseconds / 1000).ok();
+    let time = time.and_then(|time| {
+        let year = u16::try_from(time.year()).ok()?;
+        let (month, day) = (time.month().into(), time.day());
+        zip::DateTime::from_date_and_time(year, month, day, time.hour(), time.minute(), time.second()).ok()
+    });
+    // A ZIP knows the years from 1980 to 2107.
+    time.unwrap_or_default()
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
