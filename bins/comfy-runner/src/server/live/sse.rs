@@ -50,3 +50,67 @@ fn pieces(news: &News) -> [Bytes; 3] {
     };
     [head, text.as_bytes().clone(), FIELD_END]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use comfy_runner_client::{Client, Config};
+    use comfy_runner_jobs::{Jobs, JobsConfig, Wants};
+    use comfy_runner_protocol::Graph;
+    use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn waiting() -> Record {
+        Record {
+            summary: Summary {
+                prompt_id: "waits".into(),
+                client_id: "c".into(),
+                workflow_id: "w".into(),
+                workflow_name: "W".into(),
+                output_folder: "f".into(),
+                retry_of: None,
+                automatic: false,
+                queued_at: 0,
+                outcome: Outcome { accepted: true, ..Outcome::default() },
+            },
+            params: Default::default(),
+            seeds: Default::default(),
+            input_files: Vec::new(),
+            result_nodes: Vec::new(),
+            graph: Arc::new(Graph::default()),
+            idempotency_key: None,
+            request_digest: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_without_news_gives_a_sign_of_life_and_ends_when_the_server_does() {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        store.create(waiting()).await.unwrap();
+        let jobs = Jobs::new(JobsConfig::default(), store);
+        jobs.load().await.unwrap();
+        let nobody = Client::new(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let watch = jobs.watch(&nobody, "waits", Wants::default()).await.unwrap();
+        let (server, stopping) = watch::channel(false);
+        let mut stream = pin!(stream(watch, stopping));
+        let mut read = async || Some(String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap());
+
+        let mut state = String::new();
+        while !state.ends_with("\n\n") {
+            state += &read().await.unwrap();
+        }
+        assert!(state.starts_with("event: progress\ndata: {") && state.contains("\"pending\""), "{state}");
+        let quiet = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(read().await.unwrap(), ": still here\n\n");
+        }
+        assert_eq!(quiet.elapsed().as_secs(), 3 * HEARTBEAT.as_secs());
+        server.send_replace(true);
+        assert_eq!(read().await, None);
+    }
+}

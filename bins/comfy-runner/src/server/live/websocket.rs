@@ -117,3 +117,41 @@ async fn answer(session: &mut Session, message: Option<Result<Message, ProtocolE
         Some(Err(_)) | None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix_web::FromRequest as _;
+    use actix_web::body::to_bytes;
+    use actix_web::dev::Payload;
+    use actix_web::test::TestRequest;
+    use comfy_runner_jobs::{Jobs, JobsConfig};
+    use comfy_runner_store::Sqlite;
+
+    use super::*;
+
+    /// A ping without a payload.
+    const PING: &[u8] = &[0x89, 0];
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_gives_no_sign_of_life_is_asked_for_one_and_then_given_up() {
+        let request = TestRequest::default()
+            .insert_header(("upgrade", "websocket"))
+            .insert_header(("connection", "upgrade"))
+            .insert_header(("sec-websocket-version", "13"))
+            .insert_header(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))
+            .to_http_request();
+        let mut silence: Payload = Payload::Stream { payload: Box::pin(futures::stream::pending()) };
+        let silence = web::Payload::from_request(&request, &mut silence).await.unwrap();
+        let (response, session, incoming) = actix_ws::handle(&request, silence).unwrap();
+        let (response, taken) = drained::tell(response);
+        let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory().unwrap()));
+        let start = Instant::now();
+        serve(Watcher::All(jobs.watch_all()), session, incoming, taken).await;
+        assert_eq!(start.elapsed(), SILENCE_MAX);
+
+        let sent = to_bytes(response.into_body()).await.unwrap();
+        assert_eq!(sent, PING.repeat(3));
+    }
+}
