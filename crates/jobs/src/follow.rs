@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_runner_client::{Client, Event};
 use comfy_runner_protocol::Message;
 
+use crate::lessons::write_lessons;
 use crate::reconcile::reconcile;
 use crate::remember::{prune, write_changes};
 use crate::table::{Handover, Jobs};
@@ -23,6 +24,7 @@ pub async fn follow(jobs: Jobs, client: Client) {
     tokio::select! {
         () = listen(jobs.clone(), client) => {}
         () = write_changes(&jobs) => {}
+        () = write_lessons(&jobs) => {}
         () = prune(&jobs) => {}
     }
 }

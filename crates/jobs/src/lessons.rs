@@ -3,11 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use comfy_runner_progress::{Durations, Progress};
 use comfy_runner_store::StoreError;
+use tokio::time::MissedTickBehavior;
 
 use crate::table::Jobs;
+
+/// How often what was learnt is written.
+const WRITE_EVERY: Duration = Duration::from_secs(2);
 
 /// What is known of the workflows that had jobs since this process started.
 #[derive(Default)]
@@ -75,6 +80,26 @@ impl Jobs {
         self.store().remember_durations(&workflow_id, Durations::clone(&durations)).await?;
         self.table().lessons.written(&workflow_id, &durations);
         Ok(true)
+    }
+}
+
+/// Writes what was learnt, now and then: a job that ends needs no more than its own record written at once, and little is
+/// lost with the lessons of the last seconds.
+pub(crate) async fn write_lessons(jobs: &Jobs) {
+    let mut ticks = tokio::time::interval(WRITE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        loop {
+            match jobs.write_lesson().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "how long nodes take cannot be written; will try again");
+                    break;
+                }
+            }
+        }
     }
 }
 

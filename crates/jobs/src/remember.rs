@@ -45,6 +45,7 @@ impl Jobs {
     /// [`follow`]: crate::follow
     pub async fn flush(&self) -> Result<(), StoreError> {
         while self.write_some().await? {}
+        while self.write_lesson().await? {}
         Ok(())
     }
 
@@ -59,11 +60,11 @@ impl Jobs {
         }
     }
 
-    /// Writes some of the changes, and when all are written, what was learnt; says whether there was anything.
+    /// Writes some of the changes; says whether there were any.
     async fn write_some(&self) -> Result<bool, StoreError> {
         let unwritten = self.table().unwritten(BATCH);
         if unwritten.is_empty() {
-            return self.write_lesson().await;
+            return Ok(false);
         }
         let changes: Vec<_> = unwritten.iter().map(|(change, id, _)| (*change, id.clone())).collect();
         let outcomes = unwritten.into_iter().map(|(_, id, outcome)| (id, outcome)).collect();

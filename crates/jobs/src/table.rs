@@ -307,7 +307,6 @@ impl Table {
         if !before.0.is_over() && after.0.is_over() {
             if !missed {
                 self.lessons.learn(job.live.workflow_id(), &job.progress);
-                self.news.notify_one();
             }
             self.ended.push_back(prompt_id.to_owned());
             self.forget_ended(keep_ended);
