@@ -62,8 +62,8 @@ impl Endpoint {
     }
 }
 
-/// A value as it may stand in a path segment or in a query.
-pub(crate) fn encode(value: &str) -> impl fmt::Display + '_ {
+/// A value as it may stand in a path segment or in a query: all but ASCII letters, digits and `-_.~` is escaped.
+pub fn encode(value: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(value, ENCODED)
 }
 

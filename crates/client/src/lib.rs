@@ -20,7 +20,7 @@ mod view;
 
 pub use client::{Client, SystemStats};
 pub use config::{Config, ConfigError, SocketConfig, Timeouts};
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, encode};
 pub use error::{ClientError, SubmitError, Unreachable};
 pub use handle::Handle;
 pub use schemas::Schemas;

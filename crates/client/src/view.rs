@@ -66,6 +66,18 @@ impl<'a> From<&'a OutputFile> for FileQuery<'a> {
     }
 }
 
+impl FileQuery<'_> {
+    /// The file's path below ComfyUI's URL, `/view?...`.
+    pub fn path(&self) -> String {
+        format!(
+            "/view?filename={}&subfolder={}&type={}",
+            encode(self.filename),
+            encode(self.subfolder),
+            encode(self.kind)
+        )
+    }
+}
+
 impl Client {
     /// A file, streamed: `method` is GET or HEAD. Of the caller's `headers`, those that ask for a range or for news
     /// only are passed on.
@@ -75,13 +87,7 @@ impl Client {
         method: Method,
         headers: &HeaderMap,
     ) -> Result<FileReply, ClientError> {
-        let path = format!(
-            "/view?filename={}&subfolder={}&type={}",
-            encode(file.filename),
-            encode(file.subfolder),
-            encode(file.kind)
-        );
-        let (exchange, mut request) = self.streaming(method.clone(), &path);
+        let (exchange, mut request) = self.streaming(method.clone(), &file.path());
         for name in FORWARDED {
             for value in headers.get_all(&name) {
                 request = request.append_header((name.clone(), value.clone()));

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 
 use awc::http::Method;
+use comfy_runner_client::encode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::server::{Server, encode};
+use super::server::Server;
 use super::{table, text};
 use crate::cli::JobsList;
 

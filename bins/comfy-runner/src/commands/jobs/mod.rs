@@ -9,6 +9,7 @@ mod watch;
 use std::process::ExitCode;
 
 use awc::http::Method;
+use comfy_runner_client::encode;
 use serde_json::Value;
 
 use self::server::Server;
@@ -35,7 +36,7 @@ pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
 async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for prompt_id in prompt_ids {
-        let path = format!("/api/run/cancel/{}", server::encode(prompt_id));
+        let path = format!("/api/run/cancel/{}", encode(prompt_id));
         match server.call(Method::POST, &path).await {
             Ok(answer) if json => println!("{answer}"),
             Ok(answer) => println!("{prompt_id} {}", text(&answer, "status")),
@@ -49,7 +50,7 @@ async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::R
 }
 
 async fn retry(server: &Server, prompt_id: &str, watch: bool, json: bool) -> anyhow::Result<ExitCode> {
-    let path = format!("/api/jobs/{}/retry", server::encode(prompt_id));
+    let path = format!("/api/jobs/{}/retry", encode(prompt_id));
     let answer = server.call(Method::POST, &path).await?;
     if json {
         println!("{answer}");

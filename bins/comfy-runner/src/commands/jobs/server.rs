@@ -98,11 +98,3 @@ impl Server {
         format!("the answer of {} broke off", self.address())
     }
 }
-
-/// Text as a part of a path or a query.
-pub fn encode(text: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
-    text.bytes()
-        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use awc::http::Method;
+use comfy_runner_client::encode;
 use serde_json::Value;
 
-use super::server::{Server, encode};
+use super::server::Server;
 use super::text;
 
 pub async fn show(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result<ExitCode> {

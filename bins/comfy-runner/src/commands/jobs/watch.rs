@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::bail;
 use awc::http::Method;
 use awc::ws::{Frame, Message};
+use comfy_runner_client::encode;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 
 use super::super::progress_bar::{Display, Report};
-use super::server::{Server, encode};
+use super::server::Server;
 use super::text;
 
 /// How long is waited before the server is asked again, after the stream broke off.

@@ -1,6 +1,7 @@
 //! The files that a job made.
 
 use actix_web::{Responder, web};
+use comfy_runner_client::FileQuery;
 use comfy_runner_protocol::{Media, OutputFile};
 use comfy_runner_store::Record;
 use serde::Serialize;
@@ -55,19 +56,9 @@ fn of_record(record: &Record) -> Vec<File<'_>> {
         .collect()
 }
 
-/// The path below which we deliver a file.
+/// The path under which we deliver a file.
 fn link(file: &OutputFile) -> String {
-    let query = [("filename", &file.filename), ("subfolder", &file.subfolder), ("type", &file.kind)];
-    let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    format!("/api/comfyui/view?{}", query.join("&"))
-}
-
-/// Everything but letters, digits and `-._~` as `%` and two hex digits.
-fn encode(text: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    text.bytes()
-        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    format!("/api/comfyui{}", FileQuery::from(file).path())
 }
 
 #[cfg(test)]
