@@ -79,6 +79,13 @@ pub struct ComfyUi {
         default_value = "http://127.0.0.1:8188"
     )]
     pub url: String,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// What it takes to reach a ComfyUI, beside its address.
+#[derive(Debug, Args)]
+pub struct Access {
     /// A header for every request to ComfyUI, such as `Authorization: Bearer ...`; may be given more than once (in the
     /// environment: one a line)
     #[arg(
@@ -296,18 +303,8 @@ pub struct NodeSchemas {
     /// The ComfyUI to ask for its node schemas
     #[arg(long, env = "COMFYUI_URL", value_name = "URL")]
     pub comfyui: Option<String>,
-    /// A header for requests to that ComfyUI; may be given more than once (in the environment: one a line)
-    #[arg(
-        long = "comfyui-header",
-        env = "COMFYUI_HEADERS",
-        value_name = "NAME: VALUE",
-        value_delimiter = '\n',
-        hide_env_values = true
-    )]
-    pub headers: Vec<String>,
-    /// A PEM file of certificate authorities to trust for https, beside the usual ones
-    #[arg(long = "comfyui-ca", env = "COMFYUI_CA", value_name = "FILE")]
-    pub ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// `comfy-runner jobs`

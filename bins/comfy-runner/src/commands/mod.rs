@@ -15,13 +15,12 @@ mod serve;
 mod simulate;
 mod validate;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_runner_client::{Config, Endpoint};
 
-use crate::cli::{Cli, ComfyUi, Command};
+use crate::cli::{Access, Cli, ComfyUi, Command};
 use crate::logging;
 
 /// Runs what the command line says. An error goes to stderr, and the exit code is 1.
@@ -55,20 +54,20 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// How to reach the ComfyUI that the command line names.
 fn client_config(comfyui: &ComfyUi) -> anyhow::Result<Config> {
-    config(&comfyui.url, &comfyui.headers, comfyui.ca.as_deref())
+    config(&comfyui.url, &comfyui.access)
 }
 
-/// How to reach the ComfyUI at this URL, with these headers and certificate authorities.
-fn config(url: &str, headers: &[String], ca: Option<&Path>) -> anyhow::Result<Config> {
+/// How to reach the ComfyUI at this URL.
+fn config(url: &str, access: &Access) -> anyhow::Result<Config> {
     let endpoint: Endpoint = url.parse().context("--comfyui (COMFYUI_URL)")?;
     let mut config = Config::new(endpoint);
-    for header in headers.iter().filter(|header| !header.trim().is_empty()) {
+    for header in access.headers.iter().filter(|header| !header.trim().is_empty()) {
         let (name, value) = header
             .split_once(':')
             .context("--comfyui-header (COMFYUI_HEADERS) must be a name, a colon and a value")?;
         config = config.with_header(name, value).context("--comfyui-header (COMFYUI_HEADERS)")?;
     }
-    if let Some(file) = ca {
+    if let Some(file) = &access.ca {
         let pem =
             std::fs::read(file).with_context(|| format!("cannot read --comfyui-ca {}", file.display()))?;
         config = config

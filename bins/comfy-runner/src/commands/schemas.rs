@@ -23,7 +23,7 @@ pub fn to_check_against(options: &Validate) -> anyhow::Result<Option<ObjectInfo>
 pub fn needed(options: &NodeSchemas, why: &str) -> anyhow::Result<ObjectInfo> {
     match (&options.object_info, &options.comfyui) {
         (Some(file), _) => read(file),
-        (None, Some(url)) => fetch(config(url, &options.headers, options.ca.as_deref())?),
+        (None, Some(url)) => fetch(config(url, &options.access)?),
         (None, None) => bail!(
             "{why}; give --comfyui URL, or --object-info FILE with what that ComfyUI's /object_info returns"
         ),
