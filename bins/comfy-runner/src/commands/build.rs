@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_runner_workflow::ui::from_api::from_api;
 
+use super::drawing::drawn;
 use super::{request, schemas};
 use crate::assembly::assemble_for_show;
 use crate::cli::{Build, GraphFormat};
@@ -18,11 +18,8 @@ pub fn build(options: Build) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let schemas = schemas::needed(&options.schemas, "node schemas say what a node looks like in the editor")?;
-    let drawing = from_api(&assembled.graph, &schemas, &workflow.legend(&assembled))
+    let drawn = drawn(&assembled.graph, &schemas, &workflow.legend(&assembled))
         .context("the graph cannot be drawn")?;
-    for remark in &drawing.remarks {
-        eprintln!("warning: {remark}");
-    }
-    println!("{}", serde_json::to_string_pretty(&drawing.graph)?);
+    println!("{drawn}");
     Ok(ExitCode::SUCCESS)
 }

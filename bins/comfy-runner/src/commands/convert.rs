@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_runner_workflow::ui::from_api::{Legend, from_api};
+use comfy_runner_workflow::ui::from_api::Legend;
 use comfy_runner_workflow::ui::misfit::misfits;
 use comfy_runner_workflow::ui::saved::Saved;
 
+use super::drawing::drawn;
 use super::{saved, schemas};
 use crate::cli::{Convert, GraphFormat};
 
@@ -29,12 +30,7 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
         (Saved::Api(graph), GraphFormat::Workflow) => {
             let why = "converting to UI format needs node schemas, which say what a node looks like";
             let schemas = schemas::needed(&options.schemas, why)?;
-            let drawing = from_api(&graph, &schemas, &Legend::default());
-            let drawing = drawing.with_context(|| format!("cannot convert {name}"))?;
-            for remark in &drawing.remarks {
-                eprintln!("warning: {remark}");
-            }
-            serde_json::to_string_pretty(&drawing.graph)?
+            drawn(&graph, &schemas, &Legend::default()).with_context(|| format!("cannot convert {name}"))?
         }
     };
     match &options.output {

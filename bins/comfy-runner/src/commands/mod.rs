@@ -3,6 +3,7 @@
 mod build;
 mod convert;
 mod demo;
+mod drawing;
 mod init;
 mod jobs;
 mod progress_bar;
