@@ -73,13 +73,14 @@ impl Jobs {
         }
     }
 
-    /// Writes what was learnt of one workflow; says whether there was anything.
-    pub(crate) async fn write_lesson(&self) -> Result<bool, StoreError> {
-        let unwritten = self.table().lessons.unwritten();
-        let Some((workflow_id, durations)) = unwritten else { return Ok(false) };
-        self.store().remember_durations(&workflow_id, Durations::clone(&durations)).await?;
-        self.table().lessons.written(&workflow_id, &durations);
-        Ok(true)
+    /// Writes all that was learnt and that the store does not know yet.
+    pub(crate) async fn flush_lessons(&self) -> Result<(), StoreError> {
+        loop {
+            let unwritten = self.table().lessons.unwritten();
+            let Some((workflow_id, durations)) = unwritten else { return Ok(()) };
+            self.store().remember_durations(&workflow_id, Durations::clone(&durations)).await?;
+            self.table().lessons.written(&workflow_id, &durations);
+        }
     }
 }
 
@@ -90,15 +91,8 @@ pub(crate) async fn write_lessons(jobs: &Jobs) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        loop {
-            match jobs.write_lesson().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "how long nodes take cannot be written; will try again");
-                    break;
-                }
-            }
+        if let Err(error) = jobs.flush_lessons().await {
+            tracing::warn!(%error, "how long nodes take cannot be written; will try again");
         }
     }
 }

@@ -45,8 +45,7 @@ impl Jobs {
     /// [`follow`]: crate::follow
     pub async fn flush(&self) -> Result<(), StoreError> {
         while self.write_some().await? {}
-        while self.write_lesson().await? {}
-        Ok(())
+        self.flush_lessons().await
     }
 
     /// Waits until [`follow`](crate::follow) has written the latest of a job.
