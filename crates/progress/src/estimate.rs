@@ -13,24 +13,6 @@ const NEARLY_DONE: f64 = 0.95;
 /// No node is expected to take less, so that each moves percent a little.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// How long nodes took that finished in this job.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct NodeTimes {
-    finished: u32,
-    sum: Duration,
-}
-
-impl NodeTimes {
-    pub(crate) fn add(&mut self, took: Duration) {
-        self.finished = self.finished.saturating_add(1);
-        self.sum = self.sum.saturating_add(took);
-    }
-
-    fn mean(&self) -> Option<Duration> {
-        self.sum.checked_div(self.finished)
-    }
-}
-
 /// How long each node of a job is expected to take, by position.
 #[derive(Debug, Clone)]
 pub(crate) struct Expected(Box<[Duration]>);
@@ -44,9 +26,7 @@ impl Expected {
             .map(|known| known.map(|known| known.max(SHORTEST)))
             .collect();
         let of_those_that_count = known.iter().enumerate().filter(|&(at, _)| !outline.does_nothing(at));
-        let mut times = NodeTimes::default();
-        of_those_that_count.filter_map(|(_, known)| *known).for_each(|known| times.add(known));
-        let mean = times.mean()?;
+        let mean = mean(of_those_that_count.filter_map(|(_, known)| *known))?;
         Some(Self(known.into_iter().map(|known| known.unwrap_or(mean)).collect()))
     }
 }
@@ -99,22 +79,19 @@ impl Progress {
     /// come; `None` while one of the two is unknown. What is not expected from earlier jobs takes as long as the mean
     /// of the nodes that finished in this one.
     pub fn time_left(&self, now: Duration) -> Option<Duration> {
-        let left = self.running.iter().map(|run| self.left_of(run, now));
+        let so_far = mean(self.durations.iter().map(|(_, took)| *took));
+        let left = self.running.iter().map(|run| self.left_of(run, now, so_far));
         let now_left = left.reduce(|one, other| Some(one?.max(other?))).unwrap_or(Some(Duration::ZERO))?;
         let mut to_come =
             (0..self.nodes.len()).filter(|&at| self.runs(at) && self.nodes[at] == NodeMark::Waiting);
-        to_come.try_fold(now_left, |left, at| left.checked_add(self.expected_of(at).or(self.times.mean())?))
+        to_come.try_fold(now_left, |left, at| left.checked_add(self.expected_of(at).or(so_far)?))
     }
 
-    fn left_of(&self, run: &RunningNode, now: Duration) -> Option<Duration> {
+    fn left_of(&self, run: &RunningNode, now: Duration, so_far: Option<Duration>) -> Option<Duration> {
         let elapsed = now.saturating_sub(run.since);
         let by_rate = run.steps.left(now);
         let Some(expected) = self.expected_of(run.node) else {
-            return if run.steps.total > 0.0 {
-                by_rate
-            } else {
-                Some(self.times.mean()?.saturating_sub(elapsed))
-            };
+            return if run.steps.total > 0.0 { by_rate } else { Some(so_far?.saturating_sub(elapsed)) };
         };
         let by_clock = expected.saturating_sub(elapsed);
         match by_rate {
@@ -131,4 +108,11 @@ impl Progress {
     fn expected_of(&self, at: Position) -> Option<Duration> {
         Some(self.expected.as_ref()?.0[at])
     }
+}
+
+fn mean(times: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let (count, sum) = times.fold((0_u32, Duration::ZERO), |(count, sum), time| {
+        (count.saturating_add(1), sum.saturating_add(time))
+    });
+    sum.checked_div(count)
 }

@@ -170,7 +170,6 @@ impl Progress {
             let run = self.running.remove(index);
             let took = self.now.saturating_sub(run.since);
             self.resting = self.running.is_empty().then_some(run);
-            self.times.add(took);
             self.durations.push((at, took));
         }
         if self.current == Some(at)

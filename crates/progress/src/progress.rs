@@ -12,7 +12,7 @@ use comfy_runner_protocol::{
 use indexmap::IndexMap;
 
 use crate::durations::{Durations, NodeDuration};
-use crate::estimate::{Expected, NodeTimes};
+use crate::estimate::Expected;
 use crate::failure::failure_text;
 use crate::outline::{Outline, Position};
 use crate::outputs::{NodeFiles, Outputs};
@@ -64,7 +64,6 @@ pub struct Progress {
     pub(crate) history: Option<Arc<Durations>>,
     /// What that means for the nodes of this job; known once it runs.
     pub(crate) expected: Option<Expected>,
-    pub(crate) times: NodeTimes,
     pub(crate) durations: Vec<(Position, Duration)>,
     pub(crate) outputs: Outputs,
     pub(crate) picture: Option<Picture>,
@@ -115,7 +114,6 @@ impl Progress {
             percent: 0,
             history: None,
             expected: None,
-            times: NodeTimes::default(),
             durations: Vec::new(),
             outputs: Outputs::default(),
             picture: None,
