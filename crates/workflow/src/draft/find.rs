@@ -294,14 +294,13 @@ impl<'g> At<'g, '_> {
     fn label(&self, meaning: &Meaning) -> String {
         let named = matches!(meaning.kind, "text" | "image" | "video" | "audio" | "mask")
             || self.node.class_type.starts_with("Primitive");
-        match self.own_title() {
-            Some(title) if named => title.to_owned(),
-            _ if meaning.base == "cfg" => "CFG".to_owned(),
-            _ if meaning.base == "fps" => "FPS".to_owned(),
-            _ if matches!(meaning.base.as_str(), "lora" | "vae") => {
-                if meaning.base == "vae" { "VAE" } else { "LoRA" }.to_owned()
-            }
-            _ => humanised(&meaning.base),
+        match (self.own_title(), meaning.base.as_str()) {
+            (Some(title), _) if named => title.to_owned(),
+            (_, "cfg") => "CFG".to_owned(),
+            (_, "fps") => "FPS".to_owned(),
+            (_, "lora") => "LoRA".to_owned(),
+            (_, "vae") => "VAE".to_owned(),
+            (_, base) => humanised(base),
         }
     }
 
