@@ -14,7 +14,10 @@ pub mod queue;
 pub use graph::{Graph, GraphError, Link, Node, NodeId};
 pub use history::{History, HistoryEntry, HistoryStatus};
 pub use message::{Message, MessageError, NodeProgress, NodeState};
-pub use object_info::{InputKind, InputSpec, NodeSchema, ObjectInfo, Requirement};
+pub use object_info::{
+    Autogrow, DynamicInput, DynamicOption, DynamicSlot, ExpandedInput, Expansion, InputKind, InputSpec,
+    MatchTemplate, NodeInputs, NodeSchema, ObjectInfo, Requirement,
+};
 pub use output::{Media, NodeOutput, OutputFile};
 pub use preview::{BinaryFrame, FrameError, ImageFormat, Preview, PreviewMetadata};
 pub use prompt::{

@@ -1,0 +1,115 @@
+//! Inputs that create other inputs: the dynamic kinds of ComfyUI's V3 schemas.
+
+use serde_json::{Map, Value};
+
+use super::{InputSpec, NodeInputs, Requirement};
+
+/// The most inputs that an autogrow input creates. ComfyUI refuses to load a node that declares more.
+const MOST_NAMES: u64 = 100;
+
+/// An input that creates other inputs of the node. Their names begin with its own name and a dot.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DynamicInput {
+    /// `COMFY_DYNAMICCOMBO_V3`: a choice that brings inputs of its own (`model`, `model.resolution`).
+    Combo(Vec<DynamicOption>),
+    /// `COMFY_AUTOGROW_V3`: any number of inputs of one kind (`images.image_4`, `values.a`). It has no value itself.
+    Autogrow(Autogrow),
+    /// `COMFY_DYNAMICSLOT_V3`: a socket that brings further inputs once something is linked to it.
+    Slot(DynamicSlot),
+}
+
+/// One choice of a [`DynamicInput::Combo`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct DynamicOption {
+    /// The value by which it is chosen, a string in all of ComfyUI's own nodes.
+    pub key: Value,
+    /// The inputs that exist while it is chosen. They may be dynamic themselves.
+    pub inputs: NodeInputs,
+}
+
+/// What a [`DynamicInput::Autogrow`] creates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Autogrow {
+    /// The names of the inputs it can create, without the dynamic input's own name before them.
+    pub names: Vec<String>,
+    /// What all names begin with, when they are a prefix and a number from 0.
+    pub prefix: Option<String>,
+    /// How many of the first names are required, when the template is.
+    pub min: usize,
+    /// The name under which the template is declared. The editor uses it for labels.
+    pub template_name: String,
+    /// What each created input takes.
+    pub template: InputSpec,
+    /// Whether the template is declared as required.
+    pub requirement: Requirement,
+}
+
+/// What a [`DynamicInput::Slot`] takes and brings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DynamicSlot {
+    /// The type of the socket.
+    pub slot_type: String,
+    /// The inputs that exist while the slot has a value.
+    pub inputs: NodeInputs,
+}
+
+impl DynamicInput {
+    /// Reads a dynamic kind from a type's name and the options of its spec. `None` for every other type, and when the
+    /// options lack what the kind needs.
+    pub(super) fn parse(kind: &str, options: &Map<String, Value>) -> Option<Self> {
+        match kind {
+            "COMFY_DYNAMICCOMBO_V3" => {
+                let options = options.get("options")?.as_array()?;
+                Some(Self::Combo(options.iter().filter_map(DynamicOption::parse).collect()))
+            }
+            "COMFY_AUTOGROW_V3" => Autogrow::parse(options.get("template")?).map(Self::Autogrow),
+            "COMFY_DYNAMICSLOT_V3" => Some(Self::Slot(DynamicSlot {
+                slot_type: options.get("slotType")?.as_str()?.to_owned(),
+                inputs: inputs(options.get("inputs")?),
+            })),
+            _ => None,
+        }
+    }
+}
+
+impl DynamicOption {
+    fn parse(option: &Value) -> Option<Self> {
+        Some(Self { key: option.get("key")?.clone(), inputs: inputs(option.get("inputs")?) })
+    }
+}
+
+impl Autogrow {
+    fn parse(template: &Value) -> Option<Self> {
+        let declared = inputs(template.get("input")?);
+        // The first declared input is the template, of the first category that has any.
+        let (template_name, spec, requirement) = declared.iter().next()?;
+        let count = |key: &str| template.get(key).and_then(Value::as_u64);
+        let prefix = template.get("prefix").and_then(Value::as_str);
+        let (names, prefix) = match (template.get("names").and_then(Value::as_array), prefix) {
+            (Some(names), _) => (names.iter().filter_map(Value::as_str).map(str::to_owned).collect(), None),
+            (None, Some(prefix)) => {
+                let numbers = 0..count("max")?.min(MOST_NAMES);
+                (numbers.map(|number| format!("{prefix}{number}")).collect(), Some(prefix.to_owned()))
+            }
+            (None, None) => return None,
+        };
+        Some(Self {
+            names,
+            prefix,
+            min: count("min").and_then(|min| usize::try_from(min).ok()).unwrap_or_default(),
+            template_name: template_name.to_owned(),
+            template: spec.clone(),
+            requirement,
+        })
+    }
+
+    /// Whether the input at this position of `names` must be there.
+    pub fn requirement(&self, position: usize) -> Requirement {
+        if position < self.min { self.requirement } else { Requirement::Optional }
+    }
+}
+
+/// The inputs of an option, a slot or a template; none when they are malformed.
+fn inputs(written: &Value) -> NodeInputs {
+    serde_json::from_value(written.clone()).unwrap_or_default()
+}
