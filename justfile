@@ -36,7 +36,7 @@ fmt:
 
 # Benchmarks; figures and how they are taken: docs/benchmarks.md
 bench:
-    cargo bench -p comfy-runner-workflow
+    cargo bench -p comfy-runner-editor -p comfy-runner-workflow
     cargo build --release -p comfy-runner
     cargo run --release -p comfy-runner --example load
 

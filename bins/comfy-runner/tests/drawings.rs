@@ -2,9 +2,8 @@
 
 mod support;
 
+use comfy_runner_editor::{UiGraph, to_api};
 use comfy_runner_protocol::object_info::ObjectInfo;
-use comfy_runner_workflow::ui::graph::UiGraph;
-use comfy_runner_workflow::ui::to_api::to_api;
 use serde_json::{Value, json};
 use support::{Api, Form, Shelf, fixtures, picture, settings, simulator};
 

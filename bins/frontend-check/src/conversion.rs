@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context;
+use comfy_runner_editor::{Annotations, UiGraph, from_api, to_api};
 use comfy_runner_protocol::{Graph, ObjectInfo};
-use comfy_runner_workflow::ui::from_api::{Legend, from_api};
-use comfy_runner_workflow::ui::graph::UiGraph;
-use comfy_runner_workflow::ui::to_api::to_api;
 use serde_json::Value;
 
 /// The schemas of a file.
@@ -24,6 +22,6 @@ pub fn to_prompt(drawn: &str, schemas: &ObjectInfo) -> anyhow::Result<Value> {
 /// API format to UI format.
 pub fn to_drawing(prompt: &Value, schemas: &ObjectInfo) -> anyhow::Result<String> {
     let prompt: Graph = serde_json::from_value(prompt.clone())?;
-    let drawing = from_api(&prompt, schemas, &Legend::default())?;
+    let drawing = from_api(&prompt, schemas, &Annotations::default())?;
     Ok(serde_json::to_string(&drawing.graph)?)
 }

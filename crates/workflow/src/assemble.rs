@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use comfy_runner_editor::NodeGroup;
 use comfy_runner_manifest::{InputKind, Params, ProblemKind};
 use comfy_runner_protocol::{Graph, Link, NodeId};
 use indexmap::IndexMap;
@@ -14,7 +15,6 @@ use crate::dynamic::{
 };
 use crate::output_folder::OutputFolder;
 use crate::placeholder::{Name, Part, Template, push};
-use crate::ui::from_api::NodeGroup;
 use crate::workflow::{LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
 /// A graph that is ready for `POST /prompt`, and what goes with it.

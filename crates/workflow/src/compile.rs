@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use comfy_runner_editor::diagnostics::invalid_values;
+use comfy_runner_editor::saved::{NoPrompt, Saved, SavedError};
+use comfy_runner_editor::to_api::ToApiError;
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
     Compile, Compiled, Folder, Input, InputKind, Lines, MANIFEST_FILE, Manifest, Problem, ProblemKind,
@@ -12,9 +15,6 @@ use serde_json::Value;
 
 use crate::dynamic::{DynamicWorkflow, Expression, Names, compile_computed};
 use crate::placeholder::{Name, Template};
-use crate::ui::misfit::misfits;
-use crate::ui::saved::{NoPrompt, Saved, SavedError};
-use crate::ui::to_api::ToApiError;
 use crate::workflow::{Binding, LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
 
 /// Names that placeholders may use beside inputs and `defaults`.
@@ -106,13 +106,15 @@ impl StaticWorkflow {
         let text = graph;
         let saved = Saved::from_json(text).map_err(|error| vec![graph_problem(&file, text, &error)])?;
         // The lines of a file in UI format are not those of the graph that it stands for.
-        let drawn = matches!(saved, Saved::Ui(_));
-        let lines = if drawn { Lines::default() } else { Lines::of(text) };
+        let is_ui = matches!(saved, Saved::Ui(_));
+        let lines = if is_ui { Lines::default() } else { Lines::of(text) };
         let graph = saved.into_prompt(schemas).map_err(|error| vec![no_prompt(&file, &error)])?;
         let mut problems = Report::new(&file, &lines);
         check_graph(&graph, &mut problems);
-        for misfit in schemas.filter(|_| drawn).map(|schemas| misfits(&graph, schemas)).unwrap_or_default() {
-            problems.warning(ProblemKind::BadValue, "", misfit.to_string());
+        for invalid in
+            schemas.filter(|_| is_ui).map(|schemas| invalid_values(&graph, schemas)).unwrap_or_default()
+        {
+            problems.warning(ProblemKind::BadValue, "", invalid.to_string());
         }
         let slots = find_slots(&graph, &mut problems);
         check_names(&manifest, &graph, &slots, &mut problems);

@@ -2,14 +2,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod annotations;
 pub mod assemble;
 mod compile;
 pub mod draft;
 mod dynamic;
-mod legend;
 pub mod output_folder;
 mod placeholder;
-pub mod ui;
 pub mod validate;
 mod validate_blocks;
 pub mod workflow;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::drawing::drawn;
+use super::ui_format::to_ui_format;
 use super::{request, schemas};
 use crate::assembly::assemble_for_show;
 use crate::cli::{Build, GraphFormat};
@@ -18,8 +18,8 @@ pub fn build(options: Build) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let schemas = schemas::needed(&options.schemas, "node schemas say what a node looks like in the editor")?;
-    let drawn = drawn(&assembled.graph, &schemas, &workflow.legend(&assembled))
-        .context("the graph cannot be drawn")?;
-    println!("{drawn}");
+    let graph = to_ui_format(&assembled.graph, &schemas, &workflow.annotations(&assembled))
+        .context("the graph cannot be converted to UI format")?;
+    println!("{graph}");
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_runner_workflow::ui::from_api::Legend;
-use comfy_runner_workflow::ui::misfit::misfits;
-use comfy_runner_workflow::ui::saved::Saved;
+use comfy_runner_editor::diagnostics::invalid_values;
+use comfy_runner_editor::{Annotations, Saved};
 
-use super::drawing::drawn;
+use super::ui_format::to_ui_format;
 use super::{saved, schemas};
 use crate::cli::{Convert, GraphFormat};
 
@@ -22,15 +21,16 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
             let why = "converting to API format needs node schemas, which name the values";
             let schemas = schemas::needed(&options.schemas, why)?;
             let graph = ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?;
-            for misfit in misfits(&graph, &schemas) {
-                eprintln!("warning: {misfit}");
+            for invalid in invalid_values(&graph, &schemas) {
+                eprintln!("warning: {invalid}");
             }
             graph.to_string()
         }
         (Saved::Api(graph), GraphFormat::Workflow) => {
             let why = "converting to UI format needs node schemas, which say what a node looks like";
             let schemas = schemas::needed(&options.schemas, why)?;
-            drawn(&graph, &schemas, &Legend::default()).with_context(|| format!("cannot convert {name}"))?
+            to_ui_format(&graph, &schemas, &Annotations::default())
+                .with_context(|| format!("cannot convert {name}"))?
         }
     };
     match &options.output {

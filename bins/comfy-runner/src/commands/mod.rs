@@ -3,7 +3,6 @@
 mod build;
 mod convert;
 mod demo;
-mod drawing;
 mod init;
 mod jobs;
 mod progress_bar;
@@ -14,6 +13,7 @@ mod saved;
 mod schemas;
 mod serve;
 mod simulate;
+mod ui_format;
 mod validate;
 
 use std::process::ExitCode;

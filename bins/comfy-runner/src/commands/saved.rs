@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use comfy_runner_workflow::ui::picture::{PictureError, carried};
-use comfy_runner_workflow::ui::saved::{Saved, SavedError};
+use comfy_runner_editor::embedded::{EmbeddedError, read_embedded};
+use comfy_runner_editor::saved::{Saved, SavedError};
 
 use crate::cli::GraphFormat;
 
@@ -12,14 +12,14 @@ use crate::cli::GraphFormat;
 pub fn read(file: &Path, wanted: GraphFormat) -> anyhow::Result<Saved> {
     let name = file.display();
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
-    match carried(&bytes) {
-        Ok(carried) => {
-            let (prompt, workflow) = (("prompt", carried.prompt), ("workflow", carried.workflow));
+    match read_embedded(&bytes) {
+        Ok(embedded) => {
+            let (prompt, workflow) = (("prompt", embedded.prompt), ("workflow", embedded.workflow));
             let order = if wanted == GraphFormat::Api { [prompt, workflow] } else { [workflow, prompt] };
             let texts = order.into_iter().filter_map(|(key, text)| Some((key, text?)));
             first_readable(texts.collect()).with_context(|| format!("the picture {name}"))
         }
-        Err(PictureError::NotAPicture) => {
+        Err(EmbeddedError::UnsupportedFormat) => {
             let text = String::from_utf8(bytes).ok().with_context(|| {
                 format!("{name} is neither JSON nor a PNG or WebP picture; give a graph that ComfyUI saved")
             })?;

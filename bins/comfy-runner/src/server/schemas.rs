@@ -1,10 +1,10 @@
-//! Workflows and drawings that need the node schemas of our ComfyUI.
+//! Workflows and conversions that need the node schemas of our ComfyUI.
 
 use std::sync::Arc;
 
+use comfy_runner_editor::from_api::{ConversionWarning, UiConversion, from_api};
 use comfy_runner_manifest::{LibraryError, Listing, Problem, ProblemKind};
 use comfy_runner_protocol::ObjectInfo;
-use comfy_runner_workflow::ui::from_api::{Drawing, Remark, from_api};
 use comfy_runner_workflow::{Assembled, Workflow};
 
 use super::State;
@@ -35,22 +35,24 @@ impl State {
         Ok(self.workflows.list()?)
     }
 
-    /// A graph of a workflow as the editor draws it.
-    pub async fn draw(&self, workflow: &Workflow, assembled: &Assembled) -> Result<Drawing, ApiError> {
-        let legend = workflow.legend(assembled);
-        let draw = |schemas: &ObjectInfo| {
-            from_api(&assembled.graph, schemas, &legend)
-                .map_err(|error| ApiError::BrokenWorkflow(format!("the graph cannot be drawn: {error}")))
+    /// Converts a graph of a workflow to UI format.
+    pub async fn draw(&self, workflow: &Workflow, assembled: &Assembled) -> Result<UiConversion, ApiError> {
+        let annotations = workflow.annotations(assembled);
+        let convert = |schemas: &ObjectInfo| {
+            from_api(&assembled.graph, schemas, &annotations).map_err(|error| {
+                ApiError::BrokenWorkflow(format!("the graph cannot be converted to UI format: {error}"))
+            })
         };
         let schemas = self.schemas.get(&self.client).await.map_err(|error| no_schemas(&error))?;
-        let drawing = draw(&schemas)?;
-        if !drawing.remarks.iter().any(|remark| matches!(remark, Remark::UnknownType { .. })) {
-            return Ok(drawing);
+        let converted = convert(&schemas)?;
+        if !converted.warnings.iter().any(|warning| matches!(warning, ConversionWarning::UnknownType { .. }))
+        {
+            return Ok(converted);
         }
-        // Perhaps a custom node was installed since. If not, what can be known is drawn.
+        // A custom node may have been installed since. If not, the first conversion stands.
         match self.schemas.newer(&self.client, Some(&schemas)).await {
-            Ok(newer) if !Arc::ptr_eq(&newer, &schemas) => draw(&newer),
-            Ok(_) => Ok(drawing),
+            Ok(newer) if !Arc::ptr_eq(&newer, &schemas) => convert(&newer),
+            Ok(_) => Ok(converted),
             Err(error) => Err(no_schemas(&error)),
         }
     }

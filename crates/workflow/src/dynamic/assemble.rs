@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use comfy_runner_editor::NodeGroup;
 use comfy_runner_manifest::{LoraInjection, Params, ProblemKind, StageModels};
 use comfy_runner_protocol::{Graph, Link, Node, NodeId};
 use indexmap::{IndexMap, IndexSet};
@@ -19,7 +20,6 @@ use super::variables::Variables;
 use super::{DynamicWorkflow, Limits, Step};
 use crate::compile::pointer;
 use crate::output_folder::OutputFolder;
-use crate::ui::from_api::NodeGroup;
 
 /// What came of a walk. The graph is whole only when there are no problems.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
-//! What the editor does to the values of some widgets: text areas, files, prompts with choices, names with patterns.
+//! How the editor transforms strings: text areas, file names, dynamic prompts, `%node.widget%` patterns.
 
 use comfy_runner_protocol::object_info::InputSpec;
 use serde_json::Value;
 
-/// What a text area makes of a value: a text, with line ends as one character.
+/// Converts a value to the string that a text area has, with `\n` line ends.
 pub fn as_textarea(value: Value) -> Value {
     let text = match value {
         Value::Null => String::new(),
@@ -16,7 +16,7 @@ pub fn as_textarea(value: Value) -> Value {
     Value::String(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// What a choice of files makes of a value: the first of several, with its folder where that is not `input`.
+/// Normalizes the value of a file widget: the first of several files, with its folder unless that is `input`.
 pub fn upload_path(value: Value, initial: Option<&Value>, spec: &InputSpec) -> Value {
     let folder = spec.options.get("image_folder").and_then(Value::as_str).unwrap_or("input");
     let path = |file: &Value| match file {
@@ -42,15 +42,16 @@ fn annotated(name: &str, folder: &str) -> String {
     if told || folder == "input" { name.to_owned() } else { format!("{name} [{folder}]") }
 }
 
-/// A prompt without its comments (`//` to the end of the line, and `/* */`), and with one of each `{this|that}`.
+/// Resolves a dynamic prompt: removes comments (`//` to the end of the line, and `/* */`), and replaces each `{this|that}`
+/// by its first option.
 ///
-/// The editor draws one by lot whenever it sends the prompt; here it is the first, so that the same file always gives
-/// the same graph. `\{`, `\|` and `\}` stand for themselves.
-pub fn resolved_choices(text: &str) -> String {
+/// The editor chooses at random each time it sends a prompt. Taking the first makes the conversion deterministic. `\{`, `\|`
+/// and `\}` are literal braces and bars.
+pub fn resolve_dynamic_prompt(text: &str) -> String {
     resolve(text, 0)
 }
 
-/// Braces deeper than this are left as they are.
+/// The depth to which braces are resolved.
 const MAX_BRACES: usize = 64;
 
 fn resolve(text: &str, depth: usize) -> String {
@@ -73,7 +74,7 @@ fn resolve(text: &str, depth: usize) -> String {
     result
 }
 
-/// What stands before the first `|` of the braces that were just opened; all of them are passed over.
+/// Returns the first option of the braces that were just opened, and skips to their end.
 fn first_choice(rest: &mut std::str::Chars<'_>) -> String {
     let (mut choice, mut depth, mut first) = (String::new(), 0_usize, true);
     while let Some(char) = rest.next() {
@@ -130,18 +131,18 @@ fn without_comments(text: &str) -> String {
     result
 }
 
-/// A text from which [`resolved_choices`] makes this one: with its braces and comment signs taken for what they are.
+/// Escapes a string so that [`resolve_dynamic_prompt`] returns it unchanged.
 ///
-/// There is none for a text that ends in a single backslash; it is given back as it is.
-pub fn choices_of(text: &str) -> String {
-    if resolved_choices(text) == text {
+/// A string that ends in a single backslash cannot be escaped and is returned as it is.
+pub fn escape_dynamic_prompt(text: &str) -> String {
+    if resolve_dynamic_prompt(text) == text {
         return text.to_owned();
     }
     let mut result = String::with_capacity(text.len() + 16);
     let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
         match (char, chars.peek().copied()) {
-            // A backslash before a brace would go: in braces of its own the brace comes after that.
+            // The backslash would be removed with the brace; braces of its own keep it.
             ('\\', Some(next @ ('{' | '}' | '|'))) => {
                 chars.next();
                 result.push_str("\\\\{\\");
@@ -159,12 +160,11 @@ pub fn choices_of(text: &str) -> String {
             _ => result.push(char),
         }
     }
-    if resolved_choices(&result) == text { result } else { text.to_owned() }
+    if resolve_dynamic_prompt(&result) == text { result } else { text.to_owned() }
 }
 
-/// A file name whose `%node.widget%` patterns are replaced by what `find` knows of them. `%date:...%` stays: only the
-/// moment of saving can say it.
-pub fn replaced_patterns(text: &str, find: impl Fn(&str, &str) -> Option<String>) -> String {
+/// Replaces `%node.widget%` patterns by what `find` returns. `%date:...%` stays: it depends on the time of execution.
+pub fn replace_widget_patterns(text: &str, find: impl Fn(&str, &str) -> Option<String>) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('%') {
@@ -201,17 +201,22 @@ mod tests {
 
     #[test]
     fn comments_go_and_the_first_choice_stays() {
-        assert_eq!(resolved_choices("a {red|blue {dark|light}} car // why\nnext"), "a red car \nnext");
-        assert_eq!(resolved_choices("/* no */{{a|b}|c} \\{kept\\|so\\} x/y"), "a {kept|so} x/y");
-        assert_eq!(resolved_choices("open { a | b"), "open  a ");
-        assert_eq!(resolved_choices("ends in \\"), "ends in \\undefined");
+        assert_eq!(resolve_dynamic_prompt("a {red|blue {dark|light}} car // why\nnext"), "a red car \nnext");
+        assert_eq!(resolve_dynamic_prompt("/* no */{{a|b}|c} \\{kept\\|so\\} x/y"), "a {kept|so} x/y");
+        assert_eq!(resolve_dynamic_prompt("open { a | b"), "open  a ");
+        assert_eq!(resolve_dynamic_prompt("ends in \\"), "ends in \\undefined");
     }
 
     #[test]
     fn a_text_with_signs_of_choices_is_written_so_that_it_comes_out_as_it_was() {
         for text in ["{a|b}", "http://a//b /* c */", "\\{x\\|", "\\(a\\)", "a/\\/b", "\\\\{", "}{", "///**/"]
         {
-            assert_eq!(resolved_choices(&choices_of(text)), text, "{}", choices_of(text));
+            assert_eq!(
+                resolve_dynamic_prompt(&escape_dynamic_prompt(text)),
+                text,
+                "{}",
+                escape_dynamic_prompt(text)
+            );
         }
     }
 
@@ -219,8 +224,8 @@ mod tests {
     fn patterns_name_widgets_of_other_nodes() {
         let find =
             |node: &str, widget: &str| (node == "KSampler" && widget == "seed").then(|| "4:2".to_owned());
-        assert_eq!(replaced_patterns("a%KSampler.seed%b", find), "a4_2b");
-        assert_eq!(replaced_patterns("%date:yyyy% 100% %%", find), "%date:yyyy% 100% %%");
+        assert_eq!(replace_widget_patterns("a%KSampler.seed%b", find), "a4_2b");
+        assert_eq!(replace_widget_patterns("%date:yyyy% 100% %%", find), "%date:yyyy% 100% %%");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a prompt to a graph as drawn, which the editor opens as if somebody had drawn it there.
+//! Converts a prompt to UI format.
 
 use std::collections::HashMap;
 
@@ -6,116 +6,105 @@ use comfy_runner_protocol::graph::{Graph, Link, Node, NodeId};
 use comfy_runner_protocol::object_info::{InputKind, NodeSchema, ObjectInfo};
 use serde_json::{Map, Value, json};
 
-use super::drawn::{Catalogue, Drawn, Given, Widget, flag};
-use super::edition::Edition;
-use super::graph::{LinkSpelling, UiGraph, UiInput, UiLink, UiNode, UiNodeId, UiOutput};
-use super::layout::{self, Frame, Item};
-use super::size;
-use super::text::{choices_of, resolved_choices};
+use crate::annotations::Annotations;
+use crate::frontend::FrontendVersion;
+use crate::graph::{LinkSpelling, UiGraph, UiInput, UiLink, UiNode, UiNodeId, UiOutput};
+use crate::layout::{self, Frame, Item};
+use crate::size;
+use crate::text::{escape_dynamic_prompt, resolve_dynamic_prompt};
+use crate::widgets::{EditorNode, NodeTypes, Widget, WidgetValues, flag};
 
-/// What a drawing shows beside the nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Legend {
-    /// Nodes that stand in a frame together.
-    pub groups: Vec<NodeGroup>,
-    /// A note in Markdown, drawn to the left of the nodes.
-    pub note: Option<String>,
-}
-
-/// Nodes that stand in a frame together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NodeGroup {
-    /// What the frame is called.
-    pub title: String,
-    /// The ids of the nodes. A node stands in the first group that names it.
-    pub nodes: Vec<NodeId>,
-}
-
-/// A graph as drawn, and what could not be drawn as it is.
+/// A graph in UI format, and warnings about what UI format cannot represent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Drawing {
+pub struct UiConversion {
     /// The graph.
     pub graph: UiGraph,
-    /// What the editor will not hold as the prompt has it, in the graph's order. The graph says the same, as texts
-    /// under `extra.comfy_runner.remarks`.
-    pub remarks: Vec<Remark>,
+    /// What differs from the prompt, in the graph's order. The graph has the same list, as strings, under
+    /// `extra.comfy_runner.remarks`.
+    pub warnings: Vec<ConversionWarning>,
 }
 
-/// Something that the editor will not hold as the prompt has it.
+/// A part of a prompt that UI format cannot represent exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Remark {
-    /// A type without a schema: its widgets and the names of its outputs are guesses.
-    #[error("node {node}: type \"{kind}\" has no schema; what can be known of it is drawn")]
+pub enum ConversionWarning {
+    /// The type has no schema: its widgets and the names of its outputs are guesses.
+    #[error(
+        "node {node}: type \"{kind}\" has no schema; its links and values are converted as far as they are known"
+    )]
     UnknownType {
         /// The node's id.
         node: NodeId,
         /// Its type.
         kind: String,
     },
-    /// A value for an input that has no widget.
+    /// The input has no widget for its value.
     #[error("node {node}: input \"{input}\" has no widget in the editor; its value is left out")]
     NoWidget {
         /// The node's id.
         node: NodeId,
-        /// Its input.
+        /// The input.
         input: String,
     },
-    /// A text that the editor changes when it sends it.
+    /// The editor changes the string when it sends it.
     #[error("node {node}: the editor changes the text of \"{input}\" when it sends it")]
     TextChanges {
         /// The node's id.
         node: NodeId,
-        /// Its input.
+        /// The input.
         input: String,
     },
 }
 
-/// Why a prompt cannot be drawn.
+/// Why a prompt cannot be converted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FromApiError {
-    /// A link from a node that is not there.
-    #[error("node {node}: input \"{input}\" is linked to node {missing}, which is not there")]
+    /// A link names a node that does not exist.
+    #[error("node {node}: input \"{input}\" is linked to node {missing}, which does not exist")]
     MissingNode {
         /// The node's id.
         node: NodeId,
-        /// Its input.
+        /// The input.
         input: String,
         /// The id that the link names.
         missing: NodeId,
     },
-    /// A link from an output that the node's type does not have.
+    /// A link names an output that the node's type does not have.
     #[error("node {node}: input \"{input}\" is linked to output {output} of node {from}, which has {count}")]
     MissingOutput {
         /// The node's id.
         node: NodeId,
-        /// Its input.
+        /// The input.
         input: String,
         /// The node that the link names.
         from: NodeId,
         /// The output that the link names.
         output: usize,
-        /// How many outputs it has.
+        /// How many outputs that node has.
         count: usize,
     },
 }
 
-/// How many outputs a node of an unknown type may have.
+/// The number of outputs that a node of an unknown type may have.
 const MAX_OUTPUTS: usize = 1_000;
-/// The colours of frames, in turn.
+/// The colors of frames, in turn.
 const FRAME_COLORS: [&str; 6] = ["#3f789e", "#8a6d3b", "#4b7a4b", "#7a4b6e", "#4b6e7a", "#6e4b4b"];
 
-/// Draws a prompt: nodes under their own ids, in columns by depth, with the values and links that they have there.
+/// Converts a prompt to UI format: nodes keep their ids, values and links, and are laid out in columns by depth.
 ///
 /// # Errors
-/// See [`FromApiError`]. What the editor cannot hold is told in [`Drawing::remarks`].
-pub fn from_api(graph: &Graph, schemas: &ObjectInfo, legend: &Legend) -> Result<Drawing, FromApiError> {
-    let mut types = Catalogue::new(Edition::of(schemas));
-    let mut remarks = Vec::new();
+/// See [`FromApiError`]. What UI format cannot represent is listed in [`UiConversion::warnings`].
+pub fn from_api(
+    graph: &Graph,
+    schemas: &ObjectInfo,
+    annotations: &Annotations,
+) -> Result<UiConversion, FromApiError> {
+    let mut types = NodeTypes::new(FrontendVersion::detect(schemas));
+    let mut warnings = Vec::new();
     let places: HashMap<&str, usize> =
         graph.nodes.keys().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
     let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(graph.len());
     for (id, node) in &graph.nodes {
-        shapes.push(Shape::new(&mut types, id, node, schemas.get(&node.class_type), &mut remarks));
+        shapes.push(Shape::new(&mut types, id, node, schemas.get(&node.class_type), &mut warnings));
     }
     let mut links = Vec::new();
     for (at, (id, node)) in graph.nodes.iter().enumerate() {
@@ -136,19 +125,19 @@ pub fn from_api(graph: &Graph, schemas: &ObjectInfo, legend: &Legend) -> Result<
             links.push((from, link.output, at, shapes[at].slot(input)));
         }
     }
-    let mut drawn = compose(graph, &shapes, &links, legend);
-    if !remarks.is_empty() {
-        let told: Vec<String> = remarks.iter().map(Remark::to_string).collect();
-        drawn.extra = Some(json!({"comfy_runner": {"remarks": told}}));
+    let mut converted = compose(graph, &shapes, &links, annotations);
+    if !warnings.is_empty() {
+        let messages: Vec<String> = warnings.iter().map(ConversionWarning::to_string).collect();
+        converted.extra = Some(json!({"comfy_runner": {"remarks": messages}}));
     }
-    Ok(Drawing { graph: drawn, remarks })
+    Ok(UiConversion { graph: converted, warnings })
 }
 
-/// A node about to be drawn.
+/// A node with the slots, values and size that it will have in UI format.
 struct Shape<'g> {
     node: &'g Node,
     schema: Option<&'g NodeSchema>,
-    /// Names and types of the inputs that are drawn, in their order, and whether each is a widget's.
+    /// Name, type, whether it is optional, and whether it belongs to a widget, for each input slot.
     inputs: Vec<(String, String, bool, bool)>,
     outputs: Vec<(String, String)>,
     values: Vec<Value>,
@@ -157,52 +146,54 @@ struct Shape<'g> {
 
 impl<'g> Shape<'g> {
     fn new(
-        types: &mut Catalogue<'g>,
+        types: &mut NodeTypes<'g>,
         id: &str,
         node: &'g Node,
         schema: Option<&'g NodeSchema>,
-        remarks: &mut Vec<Remark>,
+        warnings: &mut Vec<ConversionWarning>,
     ) -> Self {
         let unknown = NodeSchema::default();
         if schema.is_none() {
-            remarks.push(Remark::UnknownType { node: id.to_owned(), kind: node.class_type.clone() });
+            warnings
+                .push(ConversionWarning::UnknownType { node: id.to_owned(), kind: node.class_type.clone() });
         }
         let value = |name: &str| {
             let value = node.inputs.get(name)?;
             if Link::of(value).is_some() { None } else { Some(unwrapped(value)) }
         };
-        let mut drawn = match schema {
-            Some(schema) => Drawn::new(types, &node.class_type, schema, Given::Named(&value)),
-            None => Drawn::default(),
+        let mut editor_node = match schema {
+            Some(schema) => EditorNode::new(types, &node.class_type, schema, WidgetValues::Named(&value)),
+            None => EditorNode::default(),
         };
         let mut values = Vec::new();
-        for widget in &mut drawn.widgets {
+        for widget in &mut editor_node.widgets {
             if widget.spec.is_none() && widget.name == "control_after_generate" {
-                // The seed of the prompt is to stay.
+                // Keeps the seed of the prompt.
                 widget.value = Some(json!("fixed"));
             }
             if has_choices(widget)
                 && let Some(text) = widget.value.as_ref().and_then(Value::as_str)
             {
-                widget.value = Some(json!(choices_of(text)));
+                widget.value = Some(json!(escape_dynamic_prompt(text)));
             }
         }
-        for widget in drawn.widgets.iter().filter(|widget| widget.saved) {
+        for widget in editor_node.widgets.iter().filter(|widget| widget.saved) {
             values.push(widget.value.clone().unwrap_or(Value::Null));
         }
         for (name, given) in node.inputs.iter().filter(|(_, given)| Link::of(given).is_none()) {
-            match drawn.widget(name) {
+            match editor_node.widget(name) {
                 None if schema.is_some() => {
-                    remarks.push(Remark::NoWidget { node: id.to_owned(), input: name.clone() });
+                    warnings.push(ConversionWarning::NoWidget { node: id.to_owned(), input: name.clone() });
                 }
                 None => values.push(unwrapped(given)),
                 Some(widget) if widget.sent && changes(given, widget) => {
-                    remarks.push(Remark::TextChanges { node: id.to_owned(), input: name.clone() });
+                    warnings
+                        .push(ConversionWarning::TextChanges { node: id.to_owned(), input: name.clone() });
                 }
                 Some(_) => {}
             }
         }
-        let mut inputs: Vec<_> = drawn
+        let mut inputs: Vec<_> = editor_node
             .slots
             .iter()
             .filter(|slot| {
@@ -210,16 +201,16 @@ impl<'g> Shape<'g> {
             })
             .map(|slot| (slot.name.to_string(), slot.kind.to_string(), slot.optional, slot.widget))
             .collect();
-        for (name, _) in node.links().filter(|(name, _)| drawn.slot(name).is_none()) {
+        for (name, _) in node.links().filter(|(name, _)| editor_node.slot(name).is_none()) {
             inputs.push((name.to_owned(), "*".to_owned(), true, false));
         }
         let outputs = outputs(schema.unwrap_or(&unknown));
         let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
-        let size = size::size(node.title(), &drawn, &names, schema);
+        let size = size::size(node.title(), &editor_node, &names, schema);
         Self { node, schema, inputs, outputs, values, size }
     }
 
-    /// Whether there is such an output; of an unknown type every one may be.
+    /// Returns whether the output exists. A node of an unknown type gets the outputs that links name.
     fn reaches(&mut self, output: usize) -> bool {
         if self.schema.is_none() && output < MAX_OUTPUTS {
             while self.outputs.len() <= output {
@@ -229,16 +220,16 @@ impl<'g> Shape<'g> {
         output < self.outputs.len()
     }
 
-    /// The place of an input that is linked.
+    /// The index of the input slot of this name.
     fn slot(&self, input: &str) -> usize {
         self.inputs.iter().position(|(name, ..)| name == input).unwrap_or(0)
     }
 }
 
-/// Whether the editor sends another text for a widget than the prompt has.
+/// Returns whether the editor would send another string for a widget than the prompt has.
 fn changes(given: &Value, widget: &Widget<'_>) -> bool {
     match (given.as_str(), widget.value.as_ref().and_then(Value::as_str)) {
-        (Some(given), Some(held)) if has_choices(widget) => given != resolved_choices(held),
+        (Some(given), Some(held)) if has_choices(widget) => given != resolve_dynamic_prompt(held),
         (Some(given), Some(held)) => given != held,
         _ => false,
     }
@@ -248,7 +239,7 @@ fn has_choices(widget: &Widget<'_>) -> bool {
     widget.spec.as_deref().is_some_and(|spec| spec.kind == InputKind::String && flag(spec, "dynamicPrompts"))
 }
 
-/// A list that stands in a wrapper, so that it is not read as a link, without it.
+/// Takes a list out of the wrapper that distinguishes it from a link.
 fn unwrapped(value: &Value) -> Value {
     match value.as_object() {
         Some(map) if map.len() == 1 => map.get("__value__").unwrap_or(value).clone(),
@@ -256,25 +247,25 @@ fn unwrapped(value: &Value) -> Value {
     }
 }
 
-/// Names and types of a type's outputs.
+/// The names and types of the outputs.
 fn outputs(schema: &NodeSchema) -> Vec<(String, String)> {
     let names = schema.other.get("output_name").and_then(Value::as_array);
     let kinds = schema.output.iter().enumerate().map(|(at, kind)| {
         let name = names.and_then(|names| names.get(at)?.as_str()).unwrap_or(kind);
-        // What such an output gives follows from what is linked to the node.
+        // The type of such an output follows from what is linked to the node.
         let kind = if kind == "COMFY_MATCHTYPE_V3" { "*" } else { kind };
         (name.to_owned(), kind.to_owned())
     });
     kinds.collect()
 }
 
-/// A link: from a node's output, to a node's input.
+/// A link: origin node, output index, target node, input index.
 type Wire = (usize, usize, usize, usize);
 
-fn compose(graph: &Graph, shapes: &[Shape<'_>], wires: &[Wire], legend: &Legend) -> UiGraph {
+fn compose(graph: &Graph, shapes: &[Shape<'_>], wires: &[Wire], annotations: &Annotations) -> UiGraph {
     let ids: Vec<UiNodeId> = graph.nodes.keys().map(|id| ui_id(id)).collect();
     let mut group_of: HashMap<&str, usize> = HashMap::new();
-    for (at, group) in legend.groups.iter().enumerate() {
+    for (at, group) in annotations.groups.iter().enumerate() {
         for node in &group.nodes {
             group_of.entry(node.as_str()).or_insert(at);
         }
@@ -286,7 +277,7 @@ fn compose(graph: &Graph, shapes: &[Shape<'_>], wires: &[Wire], legend: &Legend)
         .map(|(id, shape)| Item { size: shape.size, cluster: group_of.get(id.as_str()).copied() })
         .collect();
     let edges: Vec<(usize, usize)> = wires.iter().map(|(from, _, to, _)| (*from, *to)).collect();
-    let layout = layout::arrange(&items, &edges, legend.groups.len());
+    let layout = layout::arrange(&items, &edges, annotations.groups.len());
 
     let mut incoming: Vec<HashMap<usize, i64>> = vec![HashMap::new(); shapes.len()];
     let mut outgoing: Vec<Vec<Vec<i64>>> =
@@ -320,11 +311,11 @@ fn compose(graph: &Graph, shapes: &[Shape<'_>], wires: &[Wire], legend: &Legend)
     let mut last =
         ids.iter().filter_map(|id| if let UiNodeId::Number(id) = id { Some(*id) } else { None }).max();
     last = Some(last.unwrap_or(0).max(0));
-    if let (Some(text), Some(id)) = (&legend.note, &mut last) {
+    if let (Some(text), Some(id)) = (&annotations.note, &mut last) {
         *id += 1;
         nodes.push(note(*id, text, &items, &layout.positions, &layout.frames, shapes.len()));
     }
-    let frames = legend.groups.iter().zip(&layout.frames).enumerate();
+    let frames = annotations.groups.iter().zip(&layout.frames).enumerate();
     let groups = frames.filter_map(|(at, (group, frame))| Some(ui_group(at, &group.title, (*frame)?)));
     UiGraph {
         last_node_id: last.map(UiNodeId::Number),
@@ -339,7 +330,7 @@ fn compose(graph: &Graph, shapes: &[Shape<'_>], wires: &[Wire], legend: &Legend)
     }
 }
 
-/// An id that is a whole number in its usual spelling is one; every other stays a text.
+/// An id that is a whole number in its usual spelling becomes a number; every other stays a string.
 fn ui_id(id: &str) -> UiNodeId {
     const EXACT: i64 = 9_007_199_254_740_991;
     match id.parse::<i64>() {
@@ -388,7 +379,7 @@ fn ui_node(
     }
 }
 
-/// The place of each node in an order in which each comes after those it depends on; nodes in a circle come last.
+/// Returns a topological order of the nodes; those in a cycle come last.
 fn execution_order(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     let mut waiting = vec![0; count];
     let mut next: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -398,10 +389,10 @@ fn execution_order(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     }
     let mut ready: std::collections::VecDeque<usize> = (0..count).filter(|at| waiting[*at] == 0).collect();
     let mut order = vec![usize::MAX; count];
-    let mut placed = 0;
+    let mut loaded = 0;
     while let Some(at) = ready.pop_front() {
-        order[at] = placed;
-        placed += 1;
+        order[at] = loaded;
+        loaded += 1;
         for &to in &next[at] {
             waiting[to] -= 1;
             if waiting[to] == 0 {
@@ -410,13 +401,13 @@ fn execution_order(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
         }
     }
     for place in order.iter_mut().filter(|place| **place == usize::MAX) {
-        *place = placed;
-        placed += 1;
+        *place = loaded;
+        loaded += 1;
     }
     order
 }
 
-/// The note, to the left of everything.
+/// Places the note to the left of everything.
 fn note(
     id: i64,
     text: &str,

@@ -1,14 +1,12 @@
-//! Both directions of the UI format: the largest recorded graph, and made rows of samplers.
+//! Conversion in both directions: the largest recorded graph, and generated rows of samplers.
 
 use std::fs;
 use std::hint::black_box;
 use std::path::PathBuf;
 
+use comfy_runner_editor::{Annotations, UiGraph, from_api, to_api};
 use comfy_runner_protocol::graph::Graph;
 use comfy_runner_protocol::object_info::ObjectInfo;
-use comfy_runner_workflow::ui::from_api::{Legend, from_api};
-use comfy_runner_workflow::ui::graph::UiGraph;
-use comfy_runner_workflow::ui::to_api::to_api;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
 
@@ -17,8 +15,8 @@ fn fixture(path: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path).expect("the fixture is there")).expect("it is JSON")
 }
 
-/// Samplers one after another, each with a text and a picture of its own: five nodes for each.
-fn made(nodes: usize) -> Graph {
+/// Samplers one after another, each with prompts and an image of its own: five nodes each.
+fn generated(nodes: usize) -> Graph {
     let mut graph = serde_json::Map::new();
     graph.insert(
         "loader".to_owned(),
@@ -53,7 +51,7 @@ fn made(nodes: usize) -> Graph {
 fn both_ways(criterion: &mut Criterion) {
     let schemas: ObjectInfo =
         serde_json::from_value(fixture("object_info/0.3.64.json")).expect("they are schemas");
-    let legend = Legend::default();
+    let annotations = Annotations::default();
     let mut group = criterion.benchmark_group("ui format");
 
     let largest: UiGraph =
@@ -64,18 +62,22 @@ fn both_ways(criterion: &mut Criterion) {
         b.iter(|| to_api(black_box(&largest), &schemas))
     });
     group.bench_function("api to ui, the largest recorded", |b| {
-        b.iter(|| from_api(black_box(&prompt), &schemas, &legend))
+        b.iter(|| from_api(black_box(&prompt), &schemas, &annotations))
     });
 
     for nodes in [200, 2_000, 20_000] {
-        let prompt = made(nodes);
-        let drawing = from_api(&prompt, &schemas, &legend).expect("it can be drawn").graph;
+        let prompt = generated(nodes);
+        let converted = from_api(&prompt, &schemas, &annotations).expect("it converts").graph;
         group.throughput(Throughput::Elements(nodes as u64));
-        group.bench_with_input(BenchmarkId::new("ui to api, made", nodes), &drawing, |b, drawing| {
-            b.iter(|| to_api(black_box(drawing), &schemas));
-        });
-        group.bench_with_input(BenchmarkId::new("api to ui, made", nodes), &prompt, |b, prompt| {
-            b.iter(|| from_api(black_box(prompt), &schemas, &legend));
+        group.bench_with_input(
+            BenchmarkId::new("ui to api, generated", nodes),
+            &converted,
+            |b, converted| {
+                b.iter(|| to_api(black_box(converted), &schemas));
+            },
+        );
+        group.bench_with_input(BenchmarkId::new("api to ui, generated", nodes), &prompt, |b, prompt| {
+            b.iter(|| from_api(black_box(prompt), &schemas, &annotations));
         });
     }
     group.finish();

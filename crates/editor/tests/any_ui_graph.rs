@@ -1,13 +1,13 @@
-//! Graphs as drawn with anything anywhere in them: an error or a prompt, never a panic, and a prompt can be drawn again.
+//! Mutated graphs in UI format: an error or a prompt, never a panic, and a prompt converts back.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use comfy_runner_editor::diagnostics::invalid_values;
+use comfy_runner_editor::saved::Saved;
+use comfy_runner_editor::{Annotations, from_api};
 use comfy_runner_protocol::object_info::ObjectInfo;
-use comfy_runner_workflow::ui::from_api::{Legend, from_api};
-use comfy_runner_workflow::ui::misfit::misfits;
-use comfy_runner_workflow::ui::saved::Saved;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ static GRAPHS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     names.map(|name| fixture(&format!("ui/{name}.workflow.json"))).to_vec()
 });
 
-/// A change: how far to go down, by which turns, and what to put there.
+/// A mutation: the path to a value, and the new value.
 type Change = (Vec<prop::sample::Index>, Value);
 
 fn anything() -> impl Strategy<Value = Value> {
@@ -56,7 +56,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec((path, anything()), 1..6)
 }
 
-/// Goes down as far as there is something, and puts the value there.
+/// Replaces the value at the end of the path, or at the last level that exists.
 fn change(value: &mut Value, turns: &[prop::sample::Index], new: Value) {
     let Some((turn, rest)) = turns.split_first() else {
         *value = new;
@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn a_graph_with_anything_in_it_gives_an_error_or_a_prompt_that_can_be_drawn(
+    fn a_mutated_graph_gives_an_error_or_a_prompt_that_converts_back(
         which in any::<prop::sample::Index>(),
         changes in changes(),
     ) {
@@ -92,9 +92,9 @@ proptest! {
         let Ok(saved) = Saved::from_value(graph) else { return Ok(()) };
         match saved.into_prompt(Some(&SCHEMAS)) {
             Ok(prompt) => {
-                let _ = misfits(&prompt, &SCHEMAS);
-                let drawing = from_api(&prompt, &SCHEMAS, &Legend::default());
-                prop_assert!(drawing.is_ok() || prompt.nodes.values().any(|node| node.links().next().is_some()));
+                let _ = invalid_values(&prompt, &SCHEMAS);
+                let converted = from_api(&prompt, &SCHEMAS, &Annotations::default());
+                prop_assert!(converted.is_ok() || prompt.nodes.values().any(|node| node.links().next().is_some()));
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }

@@ -1,15 +1,15 @@
-//! Prompts as drawn: what comes back from a drawing is the prompt.
+//! Prompts converted to UI format convert back to the same prompt.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use comfy_runner_editor::from_api::{ConversionWarning, FromApiError, UiConversion, from_api};
+use comfy_runner_editor::graph::UiNodeId;
+use comfy_runner_editor::{Annotations, NodeGroup, to_api};
 use comfy_runner_protocol::graph::Graph;
 use comfy_runner_protocol::object_info::ObjectInfo;
-use comfy_runner_workflow::ui::from_api::{Drawing, FromApiError, Legend, NodeGroup, Remark, from_api};
-use comfy_runner_workflow::ui::graph::UiNodeId;
-use comfy_runner_workflow::ui::to_api::to_api;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -25,15 +25,15 @@ static SCHEMAS: LazyLock<ObjectInfo> = LazyLock::new(|| {
     schemas
 });
 
-fn draw(graph: &Value) -> Drawing {
+fn convert(graph: &Value) -> UiConversion {
     let graph = Graph::from_value(graph.clone()).unwrap();
-    from_api(&graph, &SCHEMAS, &Legend::default()).unwrap()
+    from_api(&graph, &SCHEMAS, &Annotations::default()).unwrap()
 }
 
 fn assert_comes_back(graph: &Value) {
-    let drawing = draw(graph);
-    // Through the text, as the editor gets it.
-    let text = serde_json::to_string(&drawing.graph).unwrap();
+    let converted = convert(graph);
+    // Through JSON, as the editor gets it.
+    let text = serde_json::to_string(&converted.graph).unwrap();
     let read = serde_json::from_str(&text).unwrap();
     let back = serde_json::to_value(to_api(&read, &SCHEMAS).unwrap()).unwrap();
     for (id, node) in graph.as_object().unwrap() {
@@ -43,7 +43,7 @@ fn assert_comes_back(graph: &Value) {
 }
 
 #[test]
-fn prompts_of_the_real_editor_come_back_from_their_drawings() {
+fn prompts_of_the_real_editor_convert_there_and_back() {
     for name in [
         "default.0.3.64",
         "flux1_dev_uso_reference_image_gen.0.3.64",
@@ -54,29 +54,29 @@ fn prompts_of_the_real_editor_come_back_from_their_drawings() {
         "templates-product_scene_relight.0.8.0",
     ] {
         let graph = fixture(&format!("ui/{name}.api.json"));
-        assert!(draw(&graph).remarks.is_empty(), "{name}");
+        assert!(convert(&graph).warnings.is_empty(), "{name}");
         assert_comes_back(&graph);
     }
 }
 
 #[test]
-fn numeric_ids_become_numbers_and_all_others_stay_texts() {
+fn numeric_ids_become_numbers_and_all_others_stay_strings() {
     let empty = |id: &str| (id.to_owned(), json!({"class_type": "EmptyImage", "inputs": {}}));
     let graph =
         Value::Object(["7", "12:34", "scene_0_sampler", "007", "-1", "1e3"].map(empty).into_iter().collect());
-    let drawing = draw(&graph);
-    let ids: Vec<&UiNodeId> = drawing.graph.nodes.iter().map(|node| &node.id).collect();
+    let converted = convert(&graph);
+    let ids: Vec<&UiNodeId> = converted.graph.nodes.iter().map(|node| &node.id).collect();
     let text = |id: &str| UiNodeId::Text(id.to_owned());
     assert_eq!(ids[0], &UiNodeId::Number(7));
     for (at, id) in ["12:34", "scene_0_sampler", "007", "-1", "1e3"].iter().enumerate() {
         assert_eq!(ids[at + 1], &text(id));
     }
-    assert_eq!(drawing.graph.last_node_id, Some(UiNodeId::Number(7)));
+    assert_eq!(converted.graph.last_node_id, Some(UiNodeId::Number(7)));
 }
 
 #[test]
 fn widgets_are_listed_in_the_editors_order_with_those_that_it_adds() {
-    let drawing = draw(&json!({
+    let converted = convert(&json!({
         "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
         "2": {"class_type": "VAEEncode", "inputs": {"pixels": ["1", 0], "vae": ["3", 0]}},
         "3": {"class_type": "VAELoader", "inputs": {"vae_name": "v.safetensors"}},
@@ -84,19 +84,19 @@ fn widgets_are_listed_in_the_editors_order_with_those_that_it_adds() {
             "scheduler": "normal", "denoise": 1, "latent_image": ["2", 0]}},
         "5": {"class_type": "PrimitiveInt", "inputs": {"value": 12}},
     }));
-    let node = |id: i64| drawing.graph.nodes.iter().find(|node| node.id == UiNodeId::Number(id)).unwrap();
+    let node = |id: i64| converted.graph.nodes.iter().find(|node| node.id == UiNodeId::Number(id)).unwrap();
     assert_eq!(node(1).widgets_values, Some(json!(["a.png", "image"])));
     assert_eq!(node(4).widgets_values, Some(json!([5, "fixed", 20, 7.5, "euler", "normal", 1])));
     let steps = node(4).inputs.iter().find(|input| input.name == "steps").unwrap();
     assert_eq!((&steps.widget, &steps.kind), (&Some(json!({"name": "steps"})), &json!("INT")));
-    let link = drawing.graph.links.iter().find(|link| Some(link.id) == steps.link).unwrap();
+    let link = converted.graph.links.iter().find(|link| Some(link.id) == steps.link).unwrap();
     assert_eq!((&link.origin_id, link.origin_slot), (&UiNodeId::Number(5), 0));
     assert_eq!(link.kind, json!("INT"));
     assert_eq!(node(5).outputs[0].links, Some(vec![link.id]));
 }
 
 #[test]
-fn the_newer_kinds_of_inputs_are_drawn_and_come_back() {
+fn v3_inputs_convert_there_and_back() {
     let image = |id: &str| {
         (
             id.to_owned(),
@@ -120,35 +120,35 @@ fn the_newer_kinds_of_inputs_are_drawn_and_come_back() {
         "resize_type.crop": "center", "scale_method": "lanczos"}, "_meta": {"title": "r2"}}),
     );
     let graph = Value::Object(graph);
-    assert!(draw(&graph).remarks.is_empty(), "{:?}", draw(&graph).remarks);
+    assert!(convert(&graph).warnings.is_empty(), "{:?}", convert(&graph).warnings);
     assert_comes_back(&graph);
 }
 
 #[test]
-fn what_the_editor_cannot_hold_is_told() {
-    let drawing = draw(&json!({
+fn what_the_editor_cannot_represent_is_a_warning() {
+    let converted = convert(&json!({
         "1": {"class_type": "FromElsewhere", "inputs": {"strength": 2, "image": ["2", 3]}},
         "2": {"class_type": "AlsoFromElsewhere", "inputs": {}},
         "3": {"class_type": "EmptyImage", "inputs": {"widht": 5}},
         "4": {"class_type": "CLIPTextEncode", "inputs": {"text": "ends in \\"}},
         "5": {"class_type": "CLIPTextEncode", "inputs": {"text": "see http://x/{a|b}"}},
     }));
-    let told: Vec<String> = drawing.remarks.iter().map(Remark::to_string).collect();
-    assert_eq!(told.len(), 4, "{told:?}");
-    assert!(told[0].contains("node 1: type \"FromElsewhere\" has no schema"), "{told:?}");
-    assert!(told[2].contains("node 3: input \"widht\" has no widget"), "{told:?}");
-    assert!(told[3].contains("node 4: the editor changes the text of \"text\""), "{told:?}");
-    let unknown = &drawing.graph.nodes[0];
+    let warnings: Vec<String> = converted.warnings.iter().map(ConversionWarning::to_string).collect();
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    assert!(warnings[0].contains("node 1: type \"FromElsewhere\" has no schema"), "{warnings:?}");
+    assert!(warnings[2].contains("node 3: input \"widht\" has no widget"), "{warnings:?}");
+    assert!(warnings[3].contains("node 4: the editor changes the text of \"text\""), "{warnings:?}");
+    let unknown = &converted.graph.nodes[0];
     assert_eq!(unknown.widgets_values, Some(json!([2])));
     assert_eq!(unknown.inputs[0].name, "image");
-    assert_eq!(drawing.graph.nodes[1].outputs.len(), 4);
-    assert!(drawing.graph.nodes[1].outputs[3].links.is_some());
+    assert_eq!(converted.graph.nodes[1].outputs.len(), 4);
+    assert!(converted.graph.nodes[1].outputs[3].links.is_some());
 }
 
 #[test]
 fn links_to_what_is_missing_are_errors() {
     let error = |graph: Value| {
-        from_api(&Graph::from_value(graph).unwrap(), &SCHEMAS, &Legend::default()).unwrap_err()
+        from_api(&Graph::from_value(graph).unwrap(), &SCHEMAS, &Annotations::default()).unwrap_err()
     };
     let saved = |link: Value| {
         json!({"1": {"class_type": "EmptyImage", "inputs": {}},
@@ -161,36 +161,36 @@ fn links_to_what_is_missing_are_errors() {
 }
 
 #[test]
-fn groups_stand_in_frames_and_a_note_beside_them() {
+fn groups_get_frames_and_a_note_is_beside_them() {
     let graph = Graph::from_value(fixture("ui/default.0.3.64.api.json")).unwrap();
     let group = |title: &str, nodes: &[&str]| NodeGroup {
         title: title.to_owned(),
         nodes: nodes.iter().map(|id| (*id).to_owned()).collect(),
     };
-    let legend = Legend {
+    let annotations = Annotations {
         groups: vec![group("Inputs", &["6", "7"]), group("None", &[])],
         note: Some("# Hi".to_owned()),
     };
-    let drawing = from_api(&graph, &SCHEMAS, &legend).unwrap();
-    assert_eq!(drawing.graph.groups.len(), 1);
-    assert_eq!(drawing.graph.groups[0]["title"], "Inputs");
-    let note = drawing.graph.nodes.last().unwrap();
+    let converted = from_api(&graph, &SCHEMAS, &annotations).unwrap();
+    assert_eq!(converted.graph.groups.len(), 1);
+    assert_eq!(converted.graph.groups[0]["title"], "Inputs");
+    let note = converted.graph.nodes.last().unwrap();
     assert_eq!((note.kind.as_str(), &note.widgets_values), ("MarkdownNote", &Some(json!(["# Hi"]))));
     let highest = graph.nodes.keys().filter_map(|id| id.parse::<i64>().ok()).max().unwrap();
     assert_eq!(note.id, UiNodeId::Number(highest + 1));
-    assert_eq!(drawing.graph.last_node_id, Some(note.id.clone()));
-    assert_nothing_overlaps(&drawing);
+    assert_eq!(converted.graph.last_node_id, Some(note.id.clone()));
+    assert_nothing_overlaps(&converted);
 }
 
-fn assert_nothing_overlaps(drawing: &Drawing) {
+fn assert_nothing_overlaps(converted: &UiConversion) {
     let body = |at: usize| {
-        let other = &drawing.graph.nodes[at].other;
+        let other = &converted.graph.nodes[at].other;
         let number = |key: &str, at: usize| other[key][at].as_i64().unwrap();
-        // The title bar is drawn above the position.
+        // The title bar is above the position.
         (number("pos", 0), number("pos", 1) - 30, number("size", 0), number("size", 1) + 30)
     };
-    for one in 0..drawing.graph.nodes.len() {
-        for other in one + 1..drawing.graph.nodes.len() {
+    for one in 0..converted.graph.nodes.len() {
+        for other in one + 1..converted.graph.nodes.len() {
             let ((x, y, w, h), (x2, y2, w2, h2)) = (body(one), body(other));
             let apart = x + w <= x2 || x2 + w2 <= x || y + h <= y2 || y2 + h2 <= y;
             assert!(apart, "nodes {one} and {other} overlap");
@@ -201,7 +201,7 @@ fn assert_nothing_overlaps(drawing: &Drawing) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Any texts and numbers in nodes of known types come back, and the ids with them.
+    /// Strings, numbers and ids survive.
     #[test]
     fn any_values_come_back(
         texts in prop::collection::vec("[ -~\u{e9}\n{}|/\\\\*]{0,40}", 1..6),
@@ -210,7 +210,7 @@ proptest! {
     ) {
         let mut graph = serde_json::Map::new();
         for (at, text) in texts.iter().enumerate() {
-            // A single backslash at the end is the one text that the editor cannot hold.
+            // A string that ends in a single backslash cannot be represented.
             let text = text.trim_end_matches('\\');
             graph.insert(format!("text_{at}"), json!({"class_type": "CLIPTextEncode",
                 "inputs": {"text": text, "clip": ["loader", 1]}, "_meta": {"title": format!("t{at}")}}));
@@ -227,8 +227,8 @@ proptest! {
         }
         let graph = Value::Object(graph);
         assert_comes_back(&graph);
-        assert_nothing_overlaps(&draw(&graph));
-        let ids: BTreeSet<String> = draw(&graph).graph.nodes.iter().map(|node| node.id.to_string()).collect();
+        assert_nothing_overlaps(&convert(&graph));
+        let ids: BTreeSet<String> = convert(&graph).graph.nodes.iter().map(|node| node.id.to_string()).collect();
         prop_assert_eq!(ids.len(), graph.as_object().unwrap().len());
     }
 }

@@ -1,34 +1,34 @@
-//! Values that cannot be those of their inputs: the sign of a file whose widgets are not those of the type any more.
+//! Values that cannot belong to their inputs: a sign that the file was saved with another version of a node.
 //!
-//! UI format lists the values of widgets without their names. A file from another version of a node then gives values
-//! to the wrong widgets, and the editor sends them so. Whoever converts such a file should hear of it.
+//! UI format lists the values of widgets without their names. A file that was saved with another version of a node then
+//! assigns values to the wrong widgets, and the editor sends them as they are. These checks let a caller warn about it.
 
 use comfy_runner_protocol::graph::{Graph, Link};
 use comfy_runner_protocol::object_info::{InputKind, InputSpec, ObjectInfo};
 use serde_json::Value;
 
-/// A value that its input cannot take.
+/// A value that its input does not accept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "node {node} ({kind}): `{input}` takes {wanted} and would get {value}: the file was saved with another version of \
      this node, whose `widgets_values` were others; open it in the editor, set the values and save it again"
 )]
-pub struct Misfit {
+pub struct InvalidValue {
     /// The node's id in the prompt.
     pub node: String,
-    /// Its type.
+    /// The node's type.
     pub kind: String,
-    /// Its input.
+    /// The input's name.
     pub input: String,
-    /// What the input takes.
+    /// What the input accepts.
     pub wanted: &'static str,
-    /// What stands in its place.
+    /// The value that was found.
     pub value: Value,
 }
 
-/// The values of a prompt that their inputs cannot take.
-pub fn misfits(prompt: &Graph, schemas: &ObjectInfo) -> Vec<Misfit> {
-    let mut misfits = Vec::new();
+/// Returns the values of a prompt that their inputs do not accept.
+pub fn invalid_values(prompt: &Graph, schemas: &ObjectInfo) -> Vec<InvalidValue> {
+    let mut invalid_values = Vec::new();
     for (id, node) in &prompt.nodes {
         let Some(schema) = schemas.get(&node.class_type) else { continue };
         for (name, value) in node.inputs.iter().filter(|(_, value)| Link::of(value).is_none()) {
@@ -36,13 +36,19 @@ pub fn misfits(prompt: &Graph, schemas: &ObjectInfo) -> Vec<Misfit> {
                 continue;
             };
             let (node, kind) = (id.clone(), node.class_type.clone());
-            misfits.push(Misfit { node, kind, input: name.clone(), wanted, value: value.clone() });
+            invalid_values.push(InvalidValue {
+                node,
+                kind,
+                input: name.clone(),
+                wanted,
+                value: value.clone(),
+            });
         }
     }
-    misfits
+    invalid_values
 }
 
-/// What this input takes, when that is not what the value is.
+/// Returns what the input accepts, if the value is something else.
 fn refused(spec: &InputSpec, value: &Value) -> Option<&'static str> {
     let (wanted, fits) = match spec.kind {
         InputKind::Int => ("a whole number", value.is_number()),
@@ -51,7 +57,7 @@ fn refused(spec: &InputSpec, value: &Value) -> Option<&'static str> {
         InputKind::String => ("a text", value.is_string()),
         InputKind::Combo(_) | InputKind::Other(_) => return None,
     };
-    // A widget without a value holds null.
+    // A widget without a value is null.
     (!fits && !value.is_null()).then_some(wanted)
 }
 
@@ -68,9 +74,9 @@ mod tests {
         let prompt = Graph::from_value(json!({"3": {"class_type": "K", "inputs":
             {"seed": 5, "steps": "randomize", "tile": ["4", 0], "mode": 7}}}))
         .unwrap();
-        let misfits = misfits(&prompt, &schemas);
-        assert_eq!(misfits.len(), 1);
-        let told = misfits[0].to_string();
+        let invalid_values = invalid_values(&prompt, &schemas);
+        assert_eq!(invalid_values.len(), 1);
+        let told = invalid_values[0].to_string();
         assert!(
             told.starts_with("node 3 (K): `steps` takes a whole number and would get \"randomize\""),
             "{told}"

@@ -1,14 +1,14 @@
-//! A graph of either format, told apart by what is in it.
+//! A saved graph of either format, distinguished by its content.
 
 use comfy_runner_protocol::graph::{Graph, GraphError};
 use comfy_runner_protocol::object_info::ObjectInfo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::graph::{UiGraph, UiLink, UiNode};
-use super::to_api::{ToApiError, to_api};
+use crate::graph::{UiGraph, UiLink, UiNode};
+use crate::to_api::{ToApiError, to_api};
 
-/// A graph as somebody saved it.
+/// A saved graph.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Saved {
     /// API format: what `/prompt` takes.
@@ -17,13 +17,13 @@ pub enum Saved {
     Ui(Box<UiGraph>),
 }
 
-/// Why a text is a graph of neither format.
+/// Why a JSON document is a graph of neither format.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    /// No graph in API format, nor anything that looks like UI format.
+    /// It is no graph in API format, and has no `nodes` list.
     #[error(transparent)]
     Api(GraphError),
-    /// It has the keys of UI format, but not what belongs there.
+    /// It has a `nodes` list, but an entry is invalid.
     #[error("this looks like ComfyUI's UI format, but {place}: {reason}")]
     Ui {
         /// Where: `node 3`, `link 7 of subgraph "Encode"`, ...
@@ -33,22 +33,22 @@ pub enum SavedError {
     },
 }
 
-/// Why there is no prompt for a graph that was read.
+/// Why a saved graph cannot be converted to a prompt.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NoPrompt {
-    /// UI format has values without names: what they mean is in the node schemas.
+    /// UI format lists values without names; the names are in the node schemas.
     #[error(
-        "this is ComfyUI's UI format, which says nothing without node schemas; give a ComfyUI, or the file that its \
+        "this is ComfyUI's UI format, which cannot be read without node schemas; give a ComfyUI, or the file that its \
          /object_info returns"
     )]
     NeedsSchemas,
-    /// It cannot be converted.
+    /// The conversion fails.
     #[error(transparent)]
     Convert(#[from] ToApiError),
 }
 
 impl Saved {
-    /// Reads a graph of either format from JSON text.
+    /// Reads a graph of either format from JSON.
     ///
     /// # Errors
     /// See [`SavedError`].
@@ -62,7 +62,7 @@ impl Saved {
     /// # Errors
     /// See [`SavedError`].
     pub fn from_value(value: Value) -> Result<Self, SavedError> {
-        // A node of an API graph may be called "nodes"; it would be an object.
+        // An API graph may have a node with the id "nodes"; that is an object.
         if !value.get("nodes").is_some_and(Value::is_array) {
             return Graph::from_value(value).map(Self::Api).map_err(SavedError::Api);
         }
@@ -79,7 +79,7 @@ impl Saved {
         Ok(Self::Ui(Box::new(graph)))
     }
 
-    /// The prompt. `schemas` are needed for UI format only.
+    /// Converts to API format. `schemas` are needed for UI format only.
     ///
     /// # Errors
     /// See [`NoPrompt`].
@@ -91,7 +91,7 @@ impl Saved {
     }
 }
 
-/// Says which node or link is no node or link.
+/// Finds the node or link that is invalid.
 fn check(graph: &Value, within: &str) -> Result<(), SavedError> {
     check_all::<UiNode>(graph, "nodes", "node", within)?;
     check_all::<UiLink>(graph, "links", "link", within)

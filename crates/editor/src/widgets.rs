@@ -1,6 +1,6 @@
-//! A node as the editor draws it: the slots and widgets that it makes from a type's schema, in its order.
+//! The slots and widgets that the editor creates for a node from the schema of its type, in order.
 //!
-//! The rules are those of ComfyUI's editor (1.27 to 1.35), found by asking it; `docs/ui-format.md` lists them.
+//! The rules are those of the frontend (1.27 to 1.35), found by asking it; `docs/ui-format.md` lists them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,24 +9,24 @@ use std::rc::Rc;
 use comfy_runner_protocol::object_info::{InputKind, InputSpec, NodeSchema};
 use serde_json::{Map, Value, json};
 
-use super::edition::Edition;
-use super::text::{as_textarea, upload_path};
+use crate::frontend::FrontendVersion;
+use crate::text::{as_textarea, upload_path};
 
-/// How deep choices may lie in choices of a `COMFY_DYNAMICCOMBO_V3`.
+/// How deep `COMFY_DYNAMICCOMBO_V3` inputs may be nested.
 const MAX_CHOICES: usize = 16;
 /// How many slots a `COMFY_AUTOGROW_V3` input may begin with.
 const MAX_GROWN: u64 = 1_000;
 
 /// The slots and widgets of a node.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Drawn<'s> {
-    /// What links end in: those without a widget first.
+pub struct EditorNode<'s> {
+    /// The input slots: those without a widget first.
     pub slots: Vec<Slot<'s>>,
-    /// What people set, from top to bottom.
+    /// The widgets, from top to bottom.
     pub widgets: Vec<Widget<'s>>,
-    /// The names of inputs that grow: slots called `name.` and more may be added by links.
+    /// The names of inputs that grow: links may add slots called `name.` and more.
     pub growing: Vec<String>,
-    /// The names of widgets whose choice decides on the slots and widgets called `name.` and more.
+    /// The names of widgets whose value determines the slots and widgets called `name.` and more.
     pub deciding: Vec<String>,
 }
 
@@ -35,49 +35,49 @@ pub struct Drawn<'s> {
 pub struct Slot<'s> {
     /// The input's name.
     pub name: Cow<'s, str>,
-    /// The type of what it takes; several with commas between them.
+    /// The types that it accepts, separated by commas.
     pub kind: Cow<'s, str>,
-    /// Whether the node runs without it.
+    /// Whether the input is optional.
     pub optional: bool,
-    /// Whether a widget of the same name gives its value when nothing is linked.
+    /// Whether a widget of the same name has the value when nothing is linked.
     pub widget: bool,
 }
 
 /// A widget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Widget<'s> {
-    /// Its name: that of the input, or the editor's own.
+    /// The name of the input, or that of a widget that the editor adds.
     pub name: Cow<'s, str>,
-    /// The schema of its input; none for the widgets that the editor adds.
+    /// The schema of the input; None for a widget that the editor adds.
     pub spec: Option<Cow<'s, InputSpec>>,
-    /// What it holds. None is what JavaScript calls undefined: a list of choices without any.
+    /// The value. None is JavaScript's undefined: a combo without any options.
     pub value: Option<Value>,
-    /// Whether `widgets_values` has a place for it.
+    /// Whether `widgets_values` has an entry for it.
     pub saved: bool,
-    /// Whether a prompt carries it.
+    /// Whether a prompt has an entry for it.
     pub sent: bool,
 }
 
-/// Where widgets get their values.
-pub enum Given<'v> {
-    /// Nowhere: all keep their defaults.
-    Nothing,
-    /// The list of a file, in the order of the widgets that are saved.
+/// The values to assign to widgets.
+pub enum WidgetValues<'v> {
+    /// None: all widgets keep their defaults.
+    Defaults,
+    /// A list, in the order of the widgets that are saved.
     List(&'v [Value]),
-    /// By name, as some custom nodes save them, and as prompts carry them.
+    /// By name, as some custom nodes save them, and as prompts have them.
     Named(&'v dyn Fn(&str) -> Option<Value>),
 }
 
-/// The types of a graph's nodes as the editor sees them, each looked at once.
-pub struct Catalogue<'s> {
-    edition: Edition,
+/// The node types of a graph, each prepared once.
+pub struct NodeTypes<'s> {
+    frontend: FrontendVersion,
     entries: HashMap<&'s str, Rc<[(&'s str, Entry<'s>)]>>,
 }
 
-impl<'s> Catalogue<'s> {
-    /// Nothing looked at yet.
-    pub fn new(edition: Edition) -> Self {
-        Self { edition, entries: HashMap::new() }
+impl<'s> NodeTypes<'s> {
+    /// Creates an empty cache.
+    pub fn new(frontend: FrontendVersion) -> Self {
+        Self { frontend, entries: HashMap::new() }
     }
 
     fn entries(&mut self, class_type: &'s str, schema: &'s NodeSchema) -> Rc<[(&'s str, Entry<'s>)]> {
@@ -85,49 +85,49 @@ impl<'s> Catalogue<'s> {
     }
 }
 
-impl<'s> Drawn<'s> {
-    /// The node of this type and schema, with the values that a file or a prompt gives to its widgets.
+impl<'s> EditorNode<'s> {
+    /// Creates the node of this type and schema, and assigns the values of a file or a prompt to its widgets.
     pub fn new(
-        types: &mut Catalogue<'s>,
+        types: &mut NodeTypes<'s>,
         class_type: &'s str,
         schema: &'s NodeSchema,
-        given: Given<'_>,
+        given: WidgetValues<'_>,
     ) -> Self {
         let entries = types.entries(class_type, schema);
-        let mut pen = Pen { edition: types.edition, drawn: Self::default(), given, taken: 0 };
-        pen.draw(class_type, &entries);
-        pen.drawn
+        let mut builder = Builder { frontend: types.frontend, node: Self::default(), given, taken: 0 };
+        builder.build(class_type, &entries);
+        builder.node
     }
 
-    /// The node of a file, from the list in `widgets_values`.
+    /// Creates the node of a file, from the list in `widgets_values`.
     ///
-    /// Files from before 1.16 hold a value also for each input that only links fill; the editor knows them by their
-    /// number and passes those values over.
+    /// Files from before frontend 1.16 have a value also for each input with `forceInput`. As the editor does, this detects
+    /// them by the number of values, and skips those values.
     pub fn from_list(
-        types: &mut Catalogue<'s>,
+        types: &mut NodeTypes<'s>,
         class_type: &'s str,
         schema: &'s NodeSchema,
         values: &[Value],
     ) -> Self {
         match without_forced(types, class_type, schema, values) {
-            Some(values) => Self::new(types, class_type, schema, Given::List(&values)),
-            None => Self::new(types, class_type, schema, Given::List(values)),
+            Some(values) => Self::new(types, class_type, schema, WidgetValues::List(&values)),
+            None => Self::new(types, class_type, schema, WidgetValues::List(values)),
         }
     }
 
-    /// The widget of this name.
+    /// Finds the widget of this name.
     pub fn widget(&self, name: &str) -> Option<&Widget<'s>> {
         self.widgets.iter().find(|widget| widget.name == name)
     }
 
-    /// The slot of this name.
+    /// Finds the slot of this name.
     pub fn slot(&self, name: &str) -> Option<&Slot<'s>> {
         self.slots.iter().find(|slot| slot.name == name)
     }
 }
 
 impl Widget<'_> {
-    /// Puts a value in, as the editor does when a file is opened or a primitive node gives its value.
+    /// Assigns a value, normalized as the editor does.
     pub fn assign(&mut self, value: Value) {
         self.value = Some(match &self.spec {
             Some(spec) if is_textarea(spec) => as_textarea(value),
@@ -137,19 +137,19 @@ impl Widget<'_> {
     }
 }
 
-/// An input as the editor's own extensions see it.
+/// An input of a type, or a widget that one of the editor's extensions adds.
 #[derive(Clone, Copy)]
 enum Entry<'s> {
     Spec(&'s InputSpec, bool),
-    /// A player for sounds: not saved, sent as an empty text.
+    /// An audio player: not saved, sent as an empty string.
     Player,
-    /// A view of a solid: saved and sent as an empty text.
+    /// A 3D view: saved and sent as an empty string.
     View,
     /// A button that opens a file.
     Button(&'static str),
 }
 
-/// The inputs in the editor's order: that of `input_order` where it is given, then the others.
+/// The inputs in the order of the editor: that of `input_order` where it is given, then the others.
 fn entries<'s>(class_type: &str, schema: &'s NodeSchema) -> Vec<(&'s str, Entry<'s>)> {
     let required =
         || schema.input.required.iter().map(|(name, spec)| (name.as_str(), Entry::Spec(spec, false)));
@@ -188,17 +188,17 @@ fn entries<'s>(class_type: &str, schema: &'s NodeSchema) -> Vec<(&'s str, Entry<
     all.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// Draws one node, from top to bottom.
-struct Pen<'s, 'v> {
-    edition: Edition,
-    drawn: Drawn<'s>,
-    given: Given<'v>,
-    /// How many values of the list are taken.
+/// Creates one node, from top to bottom.
+struct Builder<'s, 'v> {
+    frontend: FrontendVersion,
+    node: EditorNode<'s>,
+    given: WidgetValues<'v>,
+    /// How many values of the list are assigned.
     taken: usize,
 }
 
-impl<'s> Pen<'s, '_> {
-    fn draw(&mut self, class_type: &str, entries: &[(&'s str, Entry<'s>)]) {
+impl<'s> Builder<'s, '_> {
+    fn build(&mut self, class_type: &str, entries: &[(&'s str, Entry<'s>)]) {
         for (name, entry) in entries {
             if let Entry::Spec(spec, optional) = entry {
                 self.socket(Cow::Borrowed(name), Cow::Borrowed(spec), *optional, 0);
@@ -221,7 +221,7 @@ impl<'s> Pen<'s, '_> {
         }
     }
 
-    /// A slot that has no widget, or the slots that stand for an input of a newer kind.
+    /// Adds the slot of an input without a widget, or the slots of a V3 input.
     fn socket(&mut self, name: Cow<'s, str>, spec: Cow<'s, InputSpec>, optional: bool, depth: usize) {
         if has_widget(&spec) && !flag(&spec, "forceInput") {
             return;
@@ -243,7 +243,7 @@ impl<'s> Pen<'s, '_> {
         }
     }
 
-    /// A slot, or a widget with its slot.
+    /// Adds a slot, or a widget with its slot.
     fn input(&mut self, name: Cow<'s, str>, spec: Cow<'s, InputSpec>, optional: bool, depth: usize) {
         if depth > MAX_CHOICES {
             return;
@@ -253,8 +253,8 @@ impl<'s> Pen<'s, '_> {
     }
 
     fn slot(&mut self, slot: Slot<'s>) {
-        if self.drawn.slot(&slot.name).is_none() {
-            self.drawn.slots.push(slot);
+        if self.node.slot(&slot.name).is_none() {
+            self.node.slots.push(slot);
         }
     }
 
@@ -273,7 +273,7 @@ impl<'s> Pen<'s, '_> {
             widget.assign(value);
         }
         let chosen = widget.value.clone();
-        self.drawn.widgets.push(widget);
+        self.node.widgets.push(widget);
         let kind = kind_of(&spec);
         if !flag(&spec, "socketless") {
             self.slot(Slot { name: name.clone(), kind, optional, widget: true });
@@ -293,12 +293,12 @@ impl<'s> Pen<'s, '_> {
             }
         }
         if type_name(&spec) == "COMFY_DYNAMICCOMBO_V3" {
-            self.drawn.deciding.push(name.to_string());
+            self.node.deciding.push(name.to_string());
             self.chosen(&name, &spec, chosen.as_ref(), depth);
         }
     }
 
-    /// The inputs that a choice brings with it.
+    /// Adds the inputs of the selected option.
     fn chosen(&mut self, name: &str, spec: &InputSpec, chosen: Option<&Value>, depth: usize) {
         let options = spec.options.get("options").and_then(Value::as_array).into_iter().flatten();
         let option = options.rev().find(|option| option.get("key") == chosen);
@@ -312,9 +312,9 @@ impl<'s> Pen<'s, '_> {
         }
     }
 
-    /// The first slots of an input that grows.
+    /// Adds the first slots of an input that grows.
     fn growing(&mut self, name: &str, spec: &InputSpec, depth: usize) {
-        self.drawn.growing.push(name.to_owned());
+        self.node.growing.push(name.to_owned());
         let least = template(spec, "min").and_then(Value::as_u64).unwrap_or(1).min(MAX_GROWN);
         for ordinal in 0..least {
             for (key, inner, optional) in grown_specs(spec) {
@@ -324,23 +324,23 @@ impl<'s> Pen<'s, '_> {
         }
     }
 
-    /// `PreviewAny`: a view of the text; in newer editors two, and a switch between them.
+    /// `PreviewAny`: a text preview; in newer frontends two, and a switch between them.
     fn preview(&mut self) {
         self.editor_widget("preview", json!(""), false, true);
-        if self.edition == Edition::Newer {
+        if self.frontend == FrontendVersion::V1_35 {
             self.editor_widget("preview", json!(""), false, true);
             self.editor_widget("previewMode", json!(false), true, true);
         }
     }
 
-    /// `CustomCombo`: a text for each choice, and an empty one behind them.
+    /// `CustomCombo`: a string for each option, and an empty one at the end.
     fn own_options(&mut self) {
-        let most = if let Given::List(list) = &self.given { list.len() + 1 } else { 1 };
+        let most = if let WidgetValues::List(list) = &self.given { list.len() + 1 } else { 1 };
         for number in 1..=most {
             let value = self.take(&format!("option{number}")).unwrap_or_else(|| json!(""));
             let empty = value.as_str().is_some_and(str::is_empty) || value.is_null();
             let name = Cow::Owned(format!("option{number}"));
-            self.drawn.widgets.push(Widget { name, spec: None, value: Some(value), saved: true, sent: true });
+            self.node.widgets.push(Widget { name, spec: None, value: Some(value), saved: true, sent: true });
             if empty {
                 break;
             }
@@ -348,27 +348,27 @@ impl<'s> Pen<'s, '_> {
     }
 
     fn editor_widget(&mut self, name: &str, default: Value, saved: bool, sent: bool) {
-        // A prompt has values under the names of those that it carries, and under no others.
-        let named = matches!(self.given, Given::Named(_));
+        // A prompt has values for widgets that are sent, and for no others.
+        let named = matches!(self.given, WidgetValues::Named(_));
         let value = if saved && (sent || !named) { self.take(name) } else { None };
         let value = Some(value.unwrap_or(default));
-        self.drawn.widgets.push(Widget { name: Cow::Owned(name.to_owned()), spec: None, value, saved, sent });
+        self.node.widgets.push(Widget { name: Cow::Owned(name.to_owned()), spec: None, value, saved, sent });
     }
 
-    /// The next value: of a list whatever comes next.
+    /// Takes the next value. With a list, the name does not matter.
     fn take(&mut self, name: &str) -> Option<Value> {
         match &self.given {
-            Given::Nothing => None,
-            Given::List(list) => {
+            WidgetValues::Defaults => None,
+            WidgetValues::List(list) => {
                 self.taken += 1;
                 list.get(self.taken - 1).cloned()
             }
-            Given::Named(named) => named(name),
+            WidgetValues::Named(named) => named(name),
         }
     }
 }
 
-/// The inputs of which one group of an input that grows is made: name, schema, and whether it is optional.
+/// The inputs in one group of an input that grows: name, schema, and whether it is optional.
 pub fn grown_specs(spec: &InputSpec) -> Vec<(&str, InputSpec, bool)> {
     let input = template(spec, "input");
     let mut specs = Vec::new();
@@ -383,7 +383,7 @@ pub fn grown_specs(spec: &InputSpec) -> Vec<(&str, InputSpec, bool)> {
     specs
 }
 
-/// The name of a slot of an input that grows; none past its end.
+/// The name of a slot of an input that grows. None beyond its end.
 pub fn grown_name(group: &str, spec: &InputSpec, ordinal: u64, key: &str) -> Option<String> {
     if let Some(names) = template(spec, "names").and_then(Value::as_array) {
         let name = names.get(usize::try_from(ordinal).ok()?)?.as_str()?;
@@ -398,7 +398,7 @@ fn template<'a>(spec: &'a InputSpec, key: &str) -> Option<&'a Value> {
     spec.options.get("template")?.get(key)
 }
 
-/// Whether the editor makes a widget for this kind of input.
+/// Returns whether the editor creates a widget for this kind of input.
 pub fn has_widget(spec: &InputSpec) -> bool {
     match &spec.kind {
         InputKind::Other(kind) => matches!(
@@ -417,7 +417,7 @@ pub fn has_widget(spec: &InputSpec) -> bool {
     }
 }
 
-/// The type as slots show it, borrowed where the schema is.
+/// The type that slots show, borrowed where the schema is.
 fn kind_of<'s>(spec: &Cow<'s, InputSpec>) -> Cow<'s, str> {
     match spec {
         Cow::Borrowed(spec) => Cow::Borrowed(type_name(spec)),
@@ -425,7 +425,7 @@ fn kind_of<'s>(spec: &Cow<'s, InputSpec>) -> Cow<'s, str> {
     }
 }
 
-/// The type as slots show it.
+/// The type that slots show.
 pub fn type_name(spec: &InputSpec) -> &str {
     match &spec.kind {
         InputKind::Int => "INT",
@@ -446,7 +446,7 @@ fn is_controlled(name: &str, spec: &InputSpec) -> bool {
     }
 }
 
-/// Whether a text area holds the value, which makes a text of everything.
+/// Returns whether the widget is a text area, which converts every value to a string.
 pub fn is_textarea(spec: &InputSpec) -> bool {
     match &spec.kind {
         InputKind::String => flag(spec, "multiline"),
@@ -455,7 +455,7 @@ pub fn is_textarea(spec: &InputSpec) -> bool {
     }
 }
 
-/// Whether files can be uploaded for this choice.
+/// Returns whether files can be uploaded for this combo.
 pub fn uploads(spec: &InputSpec) -> bool {
     type_name(spec) == "COMBO"
         && ["image_upload", "video_upload", "animated_image_upload"]
@@ -463,7 +463,7 @@ pub fn uploads(spec: &InputSpec) -> bool {
             .any(|key| spec.options.get(*key) == Some(&Value::Bool(true)))
 }
 
-/// Whether an option is set to something that JavaScript takes for true.
+/// Returns whether an option is truthy in JavaScript.
 pub fn flag(spec: &InputSpec, key: &str) -> bool {
     spec.options.get(key).is_some_and(truthy)
 }
@@ -478,7 +478,7 @@ fn truthy(value: &Value) -> bool {
     }
 }
 
-/// What a fresh widget for this input holds.
+/// The value of a new widget for this input.
 fn default_of(spec: &InputSpec) -> Option<Value> {
     let told = spec.options.get("default").filter(|told| !told.is_null());
     let fallback = match &spec.kind {
@@ -509,9 +509,9 @@ fn default_of(spec: &InputSpec) -> Option<Value> {
     Some(told.cloned().unwrap_or(fallback))
 }
 
-/// The values without those of inputs that only links fill by now; none when there is nothing to pass over.
+/// The values without those of `forceInput` inputs. None if there is nothing to skip.
 fn without_forced<'s>(
-    types: &mut Catalogue<'s>,
+    types: &mut NodeTypes<'s>,
     class_type: &'s str,
     schema: &'s NodeSchema,
     values: &[Value],
@@ -520,7 +520,7 @@ fn without_forced<'s>(
         return None;
     }
     let inputs: Vec<_> = schema.inputs().collect();
-    let fresh = Drawn::new(types, class_type, schema, Given::Nothing);
+    let fresh = EditorNode::new(types, class_type, schema, WidgetValues::Defaults);
     let upload = fresh
         .widgets
         .iter()
@@ -530,7 +530,7 @@ fn without_forced<'s>(
         .iter()
         .filter(|(name, spec, _)| flag(spec, "forceInput") || fresh.widget(name).is_some())
         .collect();
-    // With its control a seed has two values.
+    // With its control widget, a seed has two values.
     let count: usize = original
         .iter()
         .map(|(name, spec, _)| {
@@ -545,7 +545,7 @@ fn without_forced<'s>(
     Some(kept.map(|(_, value)| value.clone()).collect())
 }
 
-/// The values of `widgets_values` when it is a map.
+/// Looks up the values of `widgets_values` when it is a map.
 pub fn named(map: &Map<String, Value>) -> impl Fn(&str) -> Option<Value> {
     |name| map.get(name).cloned()
 }

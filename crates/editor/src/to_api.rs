@@ -1,4 +1,4 @@
-//! From a graph as drawn to the prompt that the editor would send for it.
+//! Converts UI format to the prompt that the editor would send.
 
 use std::collections::HashSet;
 
@@ -7,17 +7,17 @@ use comfy_runner_protocol::object_info::{InputKind, ObjectInfo};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::drawn::{Widget, flag};
-use super::graph::{Mode, UiGraph};
-use super::primitive::{as_javascript, widget_text};
-use super::sheet::{MAX_DEPTH, MAX_NODES, Opened, Placed, Role};
-use super::text::{replaced_patterns, resolved_choices};
-use super::trace::{Source, source};
+use crate::graph::{Mode, UiGraph};
+use crate::links::{Origin, resolve_link};
+use crate::primitive::{as_javascript, widget_text};
+use crate::subgraph::{Expanded, LoadedNode, MAX_DEPTH, MAX_NODES, NodeRole};
+use crate::text::{replace_widget_patterns, resolve_dynamic_prompt};
+use crate::widgets::{Widget, flag};
 
-/// Why a graph as drawn has no prompt.
+/// Why a graph in UI format cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ToApiError {
-    /// A node type without a schema.
+    /// The type of a node has no schema.
     #[error(
         "node {node}: type \"{kind}\" has no schema; install the custom node that brings it, or fetch /object_info again"
     )]
@@ -29,7 +29,7 @@ pub enum ToApiError {
     },
     /// A group node, which subgraphs have replaced.
     #[error(
-        "node {node}: \"{name}\" is a group node, the editor's kind from before subgraphs; open the file in the editor, \
+        "node {node}: \"{name}\" is a group node, which the editor had before subgraphs; open the file in the editor, \
          convert the group node to a subgraph or to nodes, and save it"
     )]
     GroupNode {
@@ -38,17 +38,17 @@ pub enum ToApiError {
         /// The group's name.
         name: String,
     },
-    /// Two nodes of one id.
-    #[error("node {node}{} is there twice; give one of them another id", place(within))]
+    /// Two nodes have the same id.
+    #[error("node {node}{} exists twice; change the id of one of them", place(within))]
     DuplicateNode {
-        /// The id that both have.
+        /// The id of both.
         node: String,
-        /// The name of the subgraph that they are in, if they are in one.
+        /// The name of the subgraph that contains them, if any.
         within: Option<String>,
     },
-    /// A node whose value only a browser can make: a camera's picture, a recording, a view of a solid.
+    /// A node whose value only a browser can make: a camera image, a recording, a rendered 3D view.
     #[error(
-        "node {node}: the editor makes the input of a {kind} itself when it sends the prompt; use \"Export (API)\" \
+        "node {node}: the editor makes the input of a {kind} when it sends the prompt; use \"Export (API)\" \
          in the editor for this graph"
     )]
     NeedsBrowser {
@@ -57,27 +57,27 @@ pub enum ToApiError {
         /// Its type.
         kind: String,
     },
-    /// An input that names a link which is not there.
+    /// An input names a link that does not exist.
     #[error(
-        "node {node}: input \"{input}\" names link {link}, which is not there; connect it again in the editor"
+        "node {node}: input \"{input}\" names link {link}, which does not exist; connect it again in the editor"
     )]
     MissingLink {
         /// The node's id in the prompt.
         node: String,
-        /// Its input.
+        /// The input.
         input: String,
         /// The link's id.
         link: i64,
     },
-    /// A link from a node that is not there.
-    #[error("link {link} comes from node {node}, which is not there; connect it again in the editor")]
+    /// A link names a node that does not exist.
+    #[error("link {link} comes from node {node}, which does not exist; connect it again in the editor")]
     MissingNode {
         /// The link's id.
         link: i64,
         /// The missing node's id.
         node: String,
     },
-    /// A link from a slot that is not there.
+    /// A link names an output that does not exist.
     #[error(
         "link {link} comes from slot {slot} of node {node}, which has no such slot; connect it again in the editor"
     )]
@@ -89,28 +89,28 @@ pub enum ToApiError {
         /// The slot.
         slot: i64,
     },
-    /// `widgets_values` that are neither a list nor a map.
+    /// `widgets_values` are neither a list nor a map.
     #[error("node {node}: `widgets_values` must be a list or an object")]
     WidgetValues {
         /// The node's id in the prompt.
         node: String,
     },
-    /// Links through reroutes, bypassed nodes or subgraph borders that lead back to where they began.
-    #[error("node {node}: input \"{input}\" is linked in a circle that no node breaks")]
+    /// Links through reroutes, bypassed nodes or subgraph borders form a cycle.
+    #[error("node {node}: input \"{input}\" is linked in a cycle of virtual nodes")]
     Cycle {
         /// The node's id in the prompt.
         node: String,
-        /// Its input.
+        /// The input.
         input: String,
     },
-    /// Subgraphs that contain themselves, or lie too deep in each other.
-    #[error("node {node}: subgraphs lie more than {MAX_DEPTH} deep; does one contain itself?")]
+    /// Subgraphs contain themselves, or are nested too deeply.
+    #[error("node {node}: subgraphs are nested more than {MAX_DEPTH} deep; does one contain itself?")]
     TooDeep {
-        /// The id of the use of the subgraph that is too deep.
+        /// The id of the subgraph node that is too deep.
         node: String,
     },
-    /// Subgraphs that multiply into too many nodes.
-    #[error("the graph has more than {MAX_NODES} nodes once its subgraphs are opened")]
+    /// The expanded subgraphs have too many nodes.
+    #[error("the graph has more than {MAX_NODES} nodes once its subgraphs are expanded")]
     TooLarge,
 }
 
@@ -118,72 +118,72 @@ fn place(within: &Option<String>) -> String {
     within.as_ref().map(|name| format!(" of subgraph \"{name}\"")).unwrap_or_default()
 }
 
-/// What an input of the prompt holds, before links to absent nodes are taken out.
+/// The value of an input of the prompt, before links to absent nodes are removed.
 enum Sent {
     Link(String, i64),
     Value(Value),
 }
 
-/// The prompt that the editor's "Export (API)" gives for this graph.
+/// Converts a graph to the prompt that the editor's "Export (API)" gives.
 ///
 /// # Errors
 /// See [`ToApiError`].
 pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError> {
-    let opened = Opened::new(graph, schemas)?;
-    let mut sent: IndexMap<String, (&Placed<'_>, IndexMap<String, Sent>)> = IndexMap::new();
-    for scope in 0..opened.scopes.len() {
-        for (at, placed) in opened.sheet(scope).nodes.iter().enumerate() {
-            let runs = matches!(placed.role, Role::Runs(_) | Role::Unknown);
-            if runs && placed.mode() == Mode::Active {
-                sent.insert(opened.id(scope, at), (placed, inputs(&opened, scope, at)?));
+    let expanded = Expanded::new(graph, schemas)?;
+    let mut sent: IndexMap<String, (&LoadedNode<'_>, IndexMap<String, Sent>)> = IndexMap::new();
+    for instance in 0..expanded.instances.len() {
+        for (at, loaded) in expanded.definition(instance).nodes.iter().enumerate() {
+            let runs = matches!(loaded.role, NodeRole::Executed(_) | NodeRole::Unknown);
+            if runs && loaded.mode() == Mode::Active {
+                sent.insert(expanded.id(instance, at), (loaded, inputs(&expanded, instance, at)?));
             }
         }
     }
     let ids: HashSet<String> = sent.keys().cloned().collect();
     let mut nodes: IndexMap<String, Node> = IndexMap::with_capacity(sent.len());
-    for (id, (placed, inputs)) in sent {
+    for (id, (loaded, inputs)) in sent {
         let inputs = inputs.into_iter().filter_map(|(name, sent)| match sent {
-            // A link from a node that is muted is left out with the node.
+            // A link from a muted node is left out with the node.
             Sent::Link(from, slot) => ids.contains(&from).then(|| (name, json!([from, slot]))),
             Sent::Value(value) => Some((name, as_sent(value))),
         });
         let node = Node {
-            class_type: placed.class_type.to_owned(),
+            class_type: loaded.class_type.to_owned(),
             inputs: inputs.collect(),
-            meta: Some(Map::from_iter([("title".to_owned(), json!(placed.title()))])),
+            meta: Some(Map::from_iter([("title".to_owned(), json!(loaded.title()))])),
             other: Map::new(),
         };
         nodes.insert(id, node);
     }
-    // The editor's objects list numeric ids first, in order.
+    // JavaScript objects list numeric keys first, in order.
     nodes.sort_by_cached_key(|id, _| id.parse::<u32>().map_or((1, 0), |number| (0, number)));
     Ok(Graph { nodes })
 }
 
-/// The inputs of one node: its widgets' values, and over them what is linked.
-fn inputs(opened: &Opened<'_>, scope: usize, at: usize) -> Result<IndexMap<String, Sent>, ToApiError> {
-    let placed = opened.node(scope, at);
-    let Role::Runs(_) = placed.role else {
-        let (node, kind) = (opened.id(scope, at), placed.class_type.to_owned());
+/// The inputs of one node: the values of its widgets, replaced where something is linked.
+fn inputs(expanded: &Expanded<'_>, instance: usize, at: usize) -> Result<IndexMap<String, Sent>, ToApiError> {
+    let loaded = expanded.node(instance, at);
+    let NodeRole::Executed(_) = loaded.role else {
+        let (node, kind) = (expanded.id(instance, at), loaded.class_type.to_owned());
         return Err(match kind.strip_prefix("workflow>").or_else(|| kind.strip_prefix("workflow/")) {
             Some(name) => ToApiError::GroupNode { node, name: name.to_owned() },
             None => ToApiError::UnknownType { node, kind },
         });
     };
     let mut inputs = IndexMap::new();
-    for widget in placed.widgets.iter().filter(|widget| widget.sent) {
+    for widget in loaded.widgets.iter().filter(|widget| widget.sent) {
         if needs_browser(widget) {
-            let (node, kind) = (opened.id(scope, at), placed.class_type.to_owned());
+            let (node, kind) = (expanded.id(instance, at), loaded.class_type.to_owned());
             return Err(ToApiError::NeedsBrowser { node, kind });
         }
-        if let Some(value) = widget_value(opened, placed, widget) {
+        if let Some(value) = widget_value(expanded, loaded, widget) {
             inputs.insert(widget.name.to_string(), Sent::Value(value));
         }
     }
-    for (slot, input) in placed.inputs.iter().enumerate() {
-        let sent = match source(opened, scope, at, slot)? {
-            Some(Source::Link(from, slot)) => Sent::Link(from, slot),
-            Some(Source::Value(value)) => Sent::Value(value),
+    for (slot, input) in loaded.inputs.iter().enumerate() {
+        let sent = match resolve_link(expanded, instance, at, slot)? {
+            Some(Origin::Link(from, slot)) => Sent::Link(from, slot),
+            Some(Origin::Value(value)) => Sent::Value(value),
             None => continue,
         };
         inputs.insert(input.name.to_string(), sent);
@@ -191,27 +191,27 @@ fn inputs(opened: &Opened<'_>, scope: usize, at: usize) -> Result<IndexMap<Strin
     Ok(inputs)
 }
 
-/// What the editor sends for a widget.
-fn widget_value(opened: &Opened<'_>, placed: &Placed<'_>, widget: &Widget<'_>) -> Option<Value> {
+/// The value that the editor sends for a widget.
+fn widget_value(expanded: &Expanded<'_>, loaded: &LoadedNode<'_>, widget: &Widget<'_>) -> Option<Value> {
     let value = widget.value.clone()?;
     let Some(text) = value.as_str() else { return Some(value) };
-    if widget.name == "filename_prefix" && REPLACES_PATTERNS.contains(&placed.class_type) {
+    if widget.name == "filename_prefix" && REPLACES_PATTERNS.contains(&loaded.class_type) {
         let find = |node: &str, widget: &str| {
-            opened.sheets.iter().find_map(|sheet| widget_text(sheet, node, widget))
+            expanded.definitions.iter().find_map(|definition| widget_text(definition, node, widget))
         };
-        return Some(json!(replaced_patterns(text, find)));
+        return Some(json!(replace_widget_patterns(text, find)));
     }
     if widget
         .spec
         .as_deref()
         .is_some_and(|spec| spec.kind == InputKind::String && flag(spec, "dynamicPrompts"))
     {
-        return Some(json!(resolved_choices(text)));
+        return Some(json!(resolve_dynamic_prompt(text)));
     }
     Some(value)
 }
 
-/// The types whose `filename_prefix` may hold patterns.
+/// The types whose `filename_prefix` may contain patterns.
 const REPLACES_PATTERNS: [&str; 12] = [
     "SaveImage",
     "SaveVideo",
@@ -234,7 +234,7 @@ fn needs_browser(widget: &Widget<'_>) -> bool {
     )
 }
 
-/// A widget's value in a prompt. A list stands in a wrapper there, since a bare one would be read as a link.
+/// Wraps a list, which would be read as a link.
 fn as_sent(value: Value) -> Value {
     match value {
         Value::Number(number) => Value::Number(as_javascript(number)),

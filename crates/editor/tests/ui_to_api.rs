@@ -1,11 +1,11 @@
-//! Graphs as drawn against what the real editor exported for them.
+//! Graphs in UI format, and the prompts that the real editor exported for them.
 
 use std::fs;
 use std::path::PathBuf;
 
+use comfy_runner_editor::graph::UiGraph;
+use comfy_runner_editor::to_api::{ToApiError, to_api};
 use comfy_runner_protocol::object_info::ObjectInfo;
-use comfy_runner_workflow::ui::graph::UiGraph;
-use comfy_runner_workflow::ui::to_api::{ToApiError, to_api};
 use serde_json::{Value, json};
 
 fn fixture(path: &str) -> Value {
@@ -64,7 +64,7 @@ fn a_subgraph_of_a_newer_editor_gives_its_prompt() {
     assert_pair("templates-product_scene_relight.0.8.0");
 }
 
-/// These two need the schema of GeminiImage2Node, which came after 0.3.64: no schemas of ours know it.
+/// These two need the schema of GeminiImage2Node, which is newer than 0.3.64.
 #[test]
 fn a_node_type_newer_than_the_schemas_is_named() {
     for name in ["templates-subject_holding_product.0.8.0", "templates-subject_product_swap.0.8.0"] {
@@ -77,7 +77,7 @@ fn a_node_type_newer_than_the_schemas_is_named() {
 }
 
 #[test]
-fn reroutes_in_a_circle_and_subgraphs_in_themselves_are_errors() {
+fn cycles_of_reroutes_and_of_subgraphs_are_errors() {
     let circle: UiGraph = serde_json::from_value(json!({"nodes": [
         {"id": 1, "type": "Reroute", "inputs": [{"name": "", "type": "*", "link": 1}], "outputs": [{"name": ""}]},
         {"id": 2, "type": "PreviewImage", "inputs": [{"name": "images", "type": "IMAGE", "link": 2}]}],
@@ -124,7 +124,7 @@ fn types() -> Value {
 }
 
 #[test]
-fn a_bypassed_node_passes_on_the_input_of_the_type_that_is_asked_for() {
+fn a_bypassed_node_passes_on_the_input_of_the_requested_type() {
     let blur = |mode: i64| {
         json!({"nodes": [
             {"id": 1, "type": "Source", "outputs": [{"name": "IMAGE", "type": "IMAGE"}, {"name": "MASK", "type": "MASK"}]},
@@ -137,23 +137,23 @@ fn a_bypassed_node_passes_on_the_input_of_the_type_that_is_asked_for() {
     let bypassed = convert(blur(4), types()).unwrap();
     assert_eq!(bypassed["3"]["inputs"]["image"], json!(["1", 0]));
     assert!(bypassed.get("2").is_none());
-    // Muted, it is gone, and what comes from it as well.
+    // A muted node is left out with the links from it.
     assert_eq!(convert(blur(2), types()).unwrap()["3"]["inputs"], json!({}));
 }
 
 #[test]
-fn a_primitive_gives_its_value_in_the_steps_of_the_widget_that_takes_it() {
+fn a_primitives_value_is_rounded_to_the_step_of_its_target() {
     let graph = json!({"nodes": [
         {"id": 1, "type": "PrimitiveNode", "widgets_values": [8, "fixed"], "outputs": [{"name": "INT", "type": "INT", "links": [1]}]},
         {"id": 2, "type": "Blur", "inputs": [{"name": "size", "type": "INT", "link": 1, "widget": {"name": "size"}}],
             "widgets_values": [5], "outputs": []}],
         "links": [[1, 1, 0, 2, 0, "INT"]]});
-    // Odd numbers from 1: 8 lies between 7 and 9, and halves go up.
+    // Odd numbers from 1: 8 lies between 7 and 9, and rounds up.
     assert_eq!(convert(graph, types()).unwrap()["2"]["inputs"]["size"], 9);
 }
 
 #[test]
-fn values_of_inputs_that_are_forced_by_now_are_passed_over_and_texts_are_resolved() {
+fn values_of_force_input_widgets_are_skipped_and_dynamic_prompts_are_resolved() {
     let text = |values: Value| {
         convert(json!({"nodes": [{"id": 1, "type": "Text", "widgets_values": values}]}), types())
     };
@@ -167,16 +167,16 @@ fn values_of_inputs_that_are_forced_by_now_are_passed_over_and_texts_are_resolve
 }
 
 #[test]
-fn a_node_that_is_there_twice_is_named() {
+fn a_duplicate_node_is_an_error() {
     let twice = json!({"nodes": [{"id": 1, "type": "Source"}, {"id": 1, "type": "Source"}]});
     assert_eq!(
         convert(twice, types()).unwrap_err().to_string(),
-        "node 1 is there twice; give one of them another id"
+        "node 1 exists twice; change the id of one of them"
     );
 }
 
 #[test]
-fn a_group_node_is_told_for_what_it_is() {
+fn a_group_node_is_an_error() {
     for kind in ["workflow>Upscale", "workflow/Upscale"] {
         let error = convert(json!({"nodes": [{"id": 4, "type": kind}]}), types()).unwrap_err();
         assert!(error.to_string().starts_with("node 4: \"Upscale\" is a group node"), "{error}");
@@ -184,8 +184,8 @@ fn a_group_node_is_told_for_what_it_is() {
 }
 
 #[test]
-fn subgraphs_that_multiply_end_in_an_error_and_not_in_memory() {
-    // Ten uses of the next in each of ten: ten thousand million nodes.
+fn subgraphs_that_multiply_are_an_error() {
+    // Ten instances of the next in each of ten: ten thousand million nodes.
     let subgraphs: Vec<Value> = (0..10)
         .map(|level| {
             let kind = if level == 9 { "Source".to_owned() } else { format!("level {}", level + 1) };
@@ -198,7 +198,7 @@ fn subgraphs_that_multiply_end_in_an_error_and_not_in_memory() {
 }
 
 #[test]
-fn a_long_row_of_reroutes_is_followed_to_its_end() {
+fn a_long_row_of_reroutes_is_resolved() {
     let mut nodes = vec![json!({"id": 0, "type": "Source", "outputs": [{"name": "IMAGE", "type": "IMAGE"}]})];
     let mut links = Vec::new();
     for at in 1..20_000 {

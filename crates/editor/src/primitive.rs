@@ -1,54 +1,60 @@
-//! Primitive nodes: a value that goes into each widget linked to it, brought into the widget's range and steps.
+//! Primitive nodes: a value that is assigned to each widget linked to it, within its range and rounded to its step.
 
 use serde_json::{Number, Value, json};
 
 use comfy_runner_protocol::object_info::{InputKind, InputSpec};
 
-use super::drawn::Widget;
-use super::sheet::{Role, Sheet};
-use super::text::replaced_patterns;
+use crate::subgraph::{Definition, NodeRole};
+use crate::text::replace_widget_patterns;
+use crate::widgets::Widget;
 
-/// The property that says that a primitive's text has patterns like those of file names.
+/// The property that turns on the replacement of `%node.widget%` patterns in the value.
 const REPLACE: &str = "Run widget replace on values";
 
-/// Gives the values of a sheet's primitive nodes to the widgets linked to them.
-pub(super) fn apply(sheet: &mut Sheet<'_>) {
-    for at in 0..sheet.nodes.len() {
-        if !matches!(sheet.nodes[at].role, Role::Primitive) {
+/// Assigns the values of primitive nodes to the widgets linked to them.
+pub(crate) fn apply(definition: &mut Definition<'_>) {
+    for at in 0..definition.nodes.len() {
+        if !matches!(definition.nodes[at].role, NodeRole::Primitive) {
             continue;
         }
-        let targets = targets(sheet, at);
+        let targets = targets(definition, at);
         let Some(&(node, widget)) = targets.first() else { continue };
-        let first = &sheet.nodes[node].widgets[widget];
-        let said = match sheet.nodes[at].node.widgets_values.as_ref() {
+        let first = &definition.nodes[node].widgets[widget];
+        let said = match definition.nodes[at].node.widgets_values.as_ref() {
             Some(Value::Array(values)) => values.first().cloned(),
             _ => None,
         };
         let Some(mut value) = said.or_else(|| first.value.clone()) else { continue };
-        let specs =
-            targets.iter().filter_map(|&(node, widget)| sheet.nodes[node].widgets[widget].spec.as_deref());
+        let specs = targets
+            .iter()
+            .filter_map(|&(node, widget)| definition.nodes[node].widgets[widget].spec.as_deref());
         value = within_all(value, specs);
-        if replaces(sheet, at)
+        if replaces(definition, at)
             && let Some(text) = value.as_str()
         {
-            value = json!(replaced_patterns(text, |node, widget| widget_text(sheet, node, widget)));
+            value =
+                json!(replace_widget_patterns(text, |node, widget| widget_text(definition, node, widget)));
         }
         for (node, widget) in targets {
-            let widget = &mut sheet.nodes[node].widgets[widget];
+            let widget = &mut definition.nodes[node].widgets[widget];
             widget.assign(value.clone());
             stepped(widget);
         }
     }
 }
 
-/// The text of a widget of the node that has this name for patterns, or this title.
-pub(super) fn widget_text(sheet: &Sheet<'_>, node: &str, widget: &str) -> Option<String> {
-    let alias = |placed: &&super::sheet::Placed<'_>| {
-        let properties = placed.node.other.get("properties");
+/// Returns the value of a widget as a string, for `%node.widget%` patterns. The node is found by its name for patterns, or its title.
+pub(crate) fn widget_text(definition: &Definition<'_>, node: &str, widget: &str) -> Option<String> {
+    let alias = |loaded: &&crate::subgraph::LoadedNode<'_>| {
+        let properties = loaded.node.other.get("properties");
         let alias = properties.and_then(|properties| properties.get("Node name for S&R")?.as_str());
-        alias.or(matches!(placed.role, Role::Runs(_)).then_some(placed.class_type)) == Some(node)
+        alias.or(matches!(loaded.role, NodeRole::Executed(_)).then_some(loaded.class_type)) == Some(node)
     };
-    let found = sheet.nodes.iter().find(alias).or_else(|| sheet.nodes.iter().find(|p| p.title() == node))?;
+    let found = definition
+        .nodes
+        .iter()
+        .find(alias)
+        .or_else(|| definition.nodes.iter().find(|p| p.title() == node))?;
     let widget = found.widgets.iter().find(|found| found.name == widget)?;
     Some(match &widget.value {
         None | Some(Value::Null) => String::new(),
@@ -58,26 +64,26 @@ pub(super) fn widget_text(sheet: &Sheet<'_>, node: &str, widget: &str) -> Option
     })
 }
 
-/// The widgets that a primitive's links lead to: node and widget, in the order of the links.
-fn targets(sheet: &Sheet<'_>, primitive: usize) -> Vec<(usize, usize)> {
-    let node = sheet.nodes[primitive].node;
+/// The widgets that a primitive node is linked to, in the order of the links.
+fn targets(definition: &Definition<'_>, primitive: usize) -> Vec<(usize, usize)> {
+    let node = definition.nodes[primitive].node;
     let listed = node.outputs.first().and_then(|output| output.links.clone()).unwrap_or_default();
     let target = |id: &i64| {
-        let link = sheet.links.get(id)?;
-        let &at = sheet.by_id.get(&link.target_id)?;
-        let target = &sheet.nodes[at];
+        let link = definition.links.get(id)?;
+        let &at = definition.by_id.get(&link.target_id)?;
+        let target = &definition.nodes[at];
         let input = target.inputs.iter().find(|input| input.link == Some(*id))?;
         Some((at, target.widgets.iter().position(|widget| widget.name == input.name)?))
     };
     listed.iter().filter_map(target).collect()
 }
 
-fn replaces(sheet: &Sheet<'_>, primitive: usize) -> bool {
-    let properties = sheet.nodes[primitive].node.other.get("properties");
+fn replaces(definition: &Definition<'_>, primitive: usize) -> bool {
+    let properties = definition.nodes[primitive].node.other.get("properties");
     properties.and_then(|properties| properties.get(REPLACE)?.as_bool()) == Some(true)
 }
 
-/// A number within what all its targets allow, as the editor does for numbers; other values as they are.
+/// Clamps a number to the range that all targets allow; other values stay as they are.
 fn within_all<'s>(value: Value, specs: impl Iterator<Item = &'s InputSpec>) -> Value {
     let numeric = specs.filter(|spec| matches!(spec.kind, InputKind::Int | InputKind::Float));
     let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -92,7 +98,7 @@ fn within_all<'s>(value: Value, specs: impl Iterator<Item = &'s InputSpec>) -> V
     }
 }
 
-/// Rounds a number to the steps of its widget, as the editor does when a primitive sets it.
+/// Rounds a number to the step of its widget.
 fn stepped(widget: &mut Widget<'_>) {
     let (Some(spec), Some(Value::Number(number))) = (widget.spec.as_deref(), &widget.value) else { return };
     let Some(value) = number.as_f64() else { return };
@@ -127,7 +133,7 @@ fn stepped(widget: &mut Widget<'_>) {
     }
 }
 
-/// To what a float widget rounds, and with how many digits. None when it does not.
+/// The unit to which a float widget rounds, and the number of digits. None if it does not round.
 fn rounding(spec: &InputSpec) -> Option<(f64, usize)> {
     let step = spec.number("step").unwrap_or(0.5);
     let digits = (-step.log10().floor()).max(0.0);
@@ -136,13 +142,13 @@ fn rounding(spec: &InputSpec) -> Option<(f64, usize)> {
     Some((round, digits.min(100.0) as usize))
 }
 
-/// To the nearest whole number, halves upwards, as JavaScript does.
+/// Rounds to the nearest whole number, halves up, as JavaScript does.
 fn half_up(value: f64) -> f64 {
     (value + 0.5).floor()
 }
 
-/// A number as JavaScript would write it: whole ones without a fraction.
-pub(super) fn as_javascript(number: Number) -> Number {
+/// Writes a number as JavaScript does: a whole number without a fraction.
+pub(crate) fn as_javascript(number: Number) -> Number {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {
         Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {

@@ -1,29 +1,28 @@
-//! What a drawing of a workflow's graph says beside the nodes: which of them take the inputs or make up a block, and a
-//! note for whoever opens it.
+//! Annotations of a built graph in UI format: frames around the nodes that take inputs or form a block, and a note.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use comfy_runner_editor::{Annotations, NodeGroup};
 use comfy_runner_manifest::{Input, Manifest};
 
 use crate::assemble::Assembled;
-use crate::ui::from_api::{Legend, NodeGroup};
 use crate::workflow::{Plan, StaticWorkflow, Workflow};
 
 impl Workflow {
-    /// What to draw beside the nodes of a graph of this workflow: of a static one a frame around the nodes that take
-    /// inputs, of a dynamic one a frame around each block, and for both a note with what the manifest says.
-    pub fn legend(&self, assembled: &Assembled) -> Legend {
+    /// Returns the annotations for a graph of this workflow in UI format: a frame around the nodes that take inputs, or one
+    /// around each block of a dynamic workflow, and a note that summarizes the manifest.
+    pub fn annotations(&self, assembled: &Assembled) -> Annotations {
         let groups = match &self.plan {
             Plan::Static(workflow) => workflow.inputs_group(assembled).into_iter().collect(),
             Plan::Dynamic(_) => assembled.blocks.clone(),
         };
-        Legend { groups, note: Some(note(self.manifest(), assembled)) }
+        Annotations { groups, note: Some(note(self.manifest(), assembled)) }
     }
 }
 
 impl StaticWorkflow {
-    /// The nodes that take inputs, as far as they are still there.
+    /// Returns the nodes that take inputs and are in the assembled graph.
     fn inputs_group(&self, assembled: &Assembled) -> Option<NodeGroup> {
         let bound = self.bindings.iter().map(|binding| binding.node);
         let taking: HashSet<usize> = bound.chain(self.slots.iter().map(|slot| slot.node)).collect();

@@ -1,4 +1,4 @@
-//! The UI format as it stands in a file. What we have no use for is kept as it came.
+//! The UI format as types. Keys that are not used here are kept.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 /// A graph as ComfyUI's editor saves it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct UiGraph {
-    /// The highest node id ever given.
+    /// The highest node id ever assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_node_id: Option<UiNodeId>,
-    /// The highest link id ever given.
+    /// The highest link id ever assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_link_id: Option<i64>,
     /// The nodes.
@@ -20,81 +20,81 @@ pub struct UiGraph {
     /// The links between them.
     #[serde(default)]
     pub links: Vec<UiLink>,
-    /// The coloured frames.
+    /// The groups: colored frames around nodes.
     #[serde(default)]
     pub groups: Vec<Value>,
-    /// The subgraphs that nodes refer to by their type.
+    /// The subgraph definitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definitions: Option<Definitions>,
-    /// What the editor and its extensions remember.
+    /// Data of the editor and its extensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Value>,
     /// The version of the format: 0.4, or 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Value>,
-    /// Keys without a meaning here.
+    /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// Definitions that the nodes of a [`UiGraph`] use.
+/// Definitions that the nodes of a [`UiGraph`] refer to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Definitions {
     /// The subgraphs.
     #[serde(default)]
     pub subgraphs: Vec<Subgraph>,
-    /// Keys without a meaning here.
+    /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// A graph that stands for one node. A node whose type is the subgraph's id is a use of it.
+/// A subgraph definition. A node whose type is the subgraph's id is an instance of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subgraph {
-    /// A UUID; the type of the nodes that use it.
+    /// A UUID; the type of the instances.
     pub id: String,
-    /// What people call it.
+    /// The name that the editor shows.
     #[serde(default)]
     pub name: String,
-    /// What it takes.
+    /// The inputs of the subgraph.
     #[serde(default)]
     pub inputs: Vec<SubgraphSlot>,
-    /// What it gives.
+    /// The outputs of the subgraph.
     #[serde(default)]
     pub outputs: Vec<SubgraphSlot>,
-    /// The nodes in it.
+    /// The nodes inside.
     #[serde(default)]
     pub nodes: Vec<UiNode>,
-    /// The links in it. Those from [`SUBGRAPH_INPUT`] and to [`SUBGRAPH_OUTPUT`] cross its border.
+    /// The links inside, including those from [`SUBGRAPH_INPUT`] and to [`SUBGRAPH_OUTPUT`].
     #[serde(default)]
     pub links: Vec<UiLink>,
-    /// Keys without a meaning here.
+    /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// The id under which links inside a subgraph name its inputs.
+/// The node id that represents the inputs of a subgraph in the links inside.
 pub const SUBGRAPH_INPUT: UiNodeId = UiNodeId::Number(-10);
-/// The id under which links inside a subgraph name its outputs.
+/// The node id that represents the outputs of a subgraph in the links inside.
 pub const SUBGRAPH_OUTPUT: UiNodeId = UiNodeId::Number(-20);
 
 /// An input or output of a [`Subgraph`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubgraphSlot {
-    /// Its name, by which uses of the subgraph refer to it.
+    /// Its name, by which instances refer to it.
     pub name: String,
-    /// Keys without a meaning here.
+    /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// A node's id: a number in graphs drawn by hand, a text in those that were imported.
+/// The id of a node: a number, or a string in graphs that were imported from API format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum UiNodeId {
     /// A number.
     Number(i64),
-    /// A text, like `12:34`.
+    /// A string, like `12:34`.
     Text(String),
 }
 
@@ -107,47 +107,47 @@ impl fmt::Display for UiNodeId {
     }
 }
 
-/// Whether a node takes part.
+/// Whether a node takes part in a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It runs.
+    /// The node is executed.
     Active,
-    /// Muted: it is left out, and so are links from it.
+    /// Muted: the node and the links from it are left out.
     Muted,
-    /// Bypassed: links pass through it.
+    /// Bypassed: the node is left out, and links go through it.
     Bypassed,
 }
 
-/// A node as drawn.
+/// A node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UiNode {
     /// Its id, unique within its graph or subgraph.
     pub id: UiNodeId,
-    /// A key of `/object_info`, a subgraph's id, or a kind that only the editor knows.
+    /// A key of `/object_info`, a subgraph's id, or a virtual node type that only the editor knows.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The editor's number for its [`Mode`].
+    /// The number that represents its [`Mode`].
     #[serde(default)]
     pub mode: i64,
-    /// The title a person gave it.
+    /// The title, if a user changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Its input slots. Absent in old files for nodes without any.
+    /// The input slots. Old files leave them out for nodes without any.
     #[serde(default, deserialize_with = "null_as_default")]
     pub inputs: Vec<UiInput>,
-    /// Its output slots.
+    /// The output slots.
     #[serde(default, deserialize_with = "null_as_default")]
     pub outputs: Vec<UiOutput>,
-    /// The values of its widgets: a list in the editor's order, or of some custom nodes a map by name.
+    /// The values of the widgets: a list in the order of the widgets, or a map by name for some custom nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widgets_values: Option<Value>,
-    /// Keys without a meaning here (`pos`, `size`, `properties`, ...).
+    /// Other keys (`pos`, `size`, `properties`, ...).
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
 impl UiNode {
-    /// Whether the node takes part.
+    /// Returns whether the node takes part in a prompt.
     pub fn mode(&self) -> Mode {
         match self.mode {
             2 => Mode::Muted,
@@ -162,16 +162,16 @@ impl UiNode {
 pub struct UiInput {
     /// The input's name.
     pub name: String,
-    /// The type of what it takes; of old combos a list.
+    /// The type that it accepts; a list of choices in old files.
     #[serde(rename = "type", default)]
     pub kind: Value,
-    /// The link that ends here.
+    /// The id of the link that ends here.
     #[serde(default)]
     pub link: Option<i64>,
-    /// Which widget it stands for.
+    /// The widget whose value the input replaces: `{"name": ...}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widget: Option<Value>,
-    /// Keys without a meaning here.
+    /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -182,33 +182,33 @@ pub struct UiOutput {
     /// The output's name.
     #[serde(default)]
     pub name: String,
-    /// The type of what it gives.
+    /// The type of the output.
     #[serde(rename = "type", default)]
     pub kind: Value,
-    /// The links that begin here.
+    /// The ids of the links that begin here.
     #[serde(default)]
     pub links: Option<Vec<i64>>,
-    /// Keys without a meaning here.
+    /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// A link. Files write it as a list of six in graphs and as an object in subgraphs; each is written back as it came.
+/// A link. Graphs write it as a list of six, subgraphs as an object; it is written back as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UiLink {
     /// Its id, unique within its graph or subgraph.
     pub id: i64,
-    /// The node it comes from.
+    /// The origin node.
     pub origin_id: UiNodeId,
-    /// The index of that node's output.
+    /// The index of the output of the origin node.
     pub origin_slot: i64,
-    /// The node it goes to.
+    /// The target node.
     pub target_id: UiNodeId,
-    /// The index of that node's input.
+    /// The index of the input of the target node.
     pub target_slot: i64,
-    /// The type of what it carries.
+    /// The type of the value that it transports.
     pub kind: Value,
-    /// The spelling.
+    /// How the file writes it.
     pub spelling: LinkSpelling,
 }
 

@@ -1,9 +1,9 @@
-//! The graphs that ComfyUI writes into the pictures it saves: PNG (text chunks, and `comf` of animations) and WebP
-//! (Exif texts `prompt:...` and `workflow:...`).
+//! The graphs that ComfyUI embeds in the images it saves: PNG (text chunks, and `comf` chunks of animations) and WebP
+//! (Exif strings `prompt:...` and `workflow:...`).
 
-/// The texts that a picture carries, as they stand in it: JSON, if ComfyUI wrote them.
+/// The graphs embedded in a file, as the strings that it contains: JSON, if ComfyUI wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Carried {
+pub struct Embedded {
     /// The graph in API format.
     pub prompt: Option<String>,
     /// The graph in UI format.
@@ -12,23 +12,21 @@ pub struct Carried {
 
 /// Why no graph can be read from a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
-    /// Another kind of file.
+pub enum EmbeddedError {
+    /// The file is of another format.
+    #[error("this is neither a PNG nor a WebP image; save the graph as JSON in the editor and use that file")]
+    UnsupportedFormat,
+    /// The file ends within a chunk.
     #[error(
-        "this is neither a PNG nor a WebP picture; save the graph as JSON in the editor and use that file"
+        "the image is truncated: the chunk at byte {at} is longer than the rest of the file; get the file again"
     )]
-    NotAPicture,
-    /// The file ends within a part of it.
-    #[error(
-        "the picture is cut off: a part at byte {at} is longer than the rest of the file; get the file again"
-    )]
-    CutOff {
-        /// Where the part begins.
+    Truncated {
+        /// The offset of the chunk.
         at: usize,
     },
-    /// The picture holds no graph.
+    /// The file has no embedded graph.
     #[error(
-        "the picture carries no graph: ComfyUI was told not to write it, or a program that passed the picture on \
+        "the image contains no graph: ComfyUI was started without metadata, or a program that processed the image \
          removed it; save the graph as JSON in the editor and use that file"
     )]
     NoGraph,
@@ -36,24 +34,24 @@ pub enum PictureError {
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Reads the graphs from a PNG or WebP file.
+/// Reads the graphs embedded in a PNG or WebP file.
 ///
 /// # Errors
-/// See [`PictureError`].
-pub fn carried(file: &[u8]) -> Result<Carried, PictureError> {
-    let mut found = Carried::default();
+/// See [`EmbeddedError`].
+pub fn read_embedded(file: &[u8]) -> Result<Embedded, EmbeddedError> {
+    let mut found = Embedded::default();
     if file.starts_with(PNG) {
         read_png(file, &mut found)?;
     } else if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WEBP") {
         read_webp(file, &mut found)?;
     } else {
-        return Err(PictureError::NotAPicture);
+        return Err(EmbeddedError::UnsupportedFormat);
     }
-    if found == Carried::default() { Err(PictureError::NoGraph) } else { Ok(found) }
+    if found == Embedded::default() { Err(EmbeddedError::NoGraph) } else { Ok(found) }
 }
 
-impl Carried {
-    /// Keeps the first text of each of the two names.
+impl Embedded {
+    /// Keeps the first string of each of the two names.
     fn keep(&mut self, name: &[u8], text: String) {
         let place = match name {
             b"prompt" => &mut self.prompt,
@@ -64,19 +62,19 @@ impl Carried {
     }
 }
 
-fn read_png(file: &[u8], found: &mut Carried) -> Result<(), PictureError> {
+fn read_png(file: &[u8], found: &mut Embedded) -> Result<(), EmbeddedError> {
     let mut at = PNG.len();
     while at < file.len() {
-        let cut = PictureError::CutOff { at };
+        let cut = EmbeddedError::Truncated { at };
         let length = number(file, at, true).ok_or(cut)?;
         let kind = file.get(at + 4..at + 8).ok_or(cut)?;
         let end = (at + 8).checked_add(length).ok_or(cut)?;
         let data = file.get(at + 8..end).ok_or(cut)?;
         if let Some((name, rest)) = split(data, 0) {
             match kind {
-                // Latin-1 by the PNG standard: each byte is the character of that number.
+                // The PNG standard says Latin-1: each byte is the code point of its character.
                 b"tEXt" | b"comf" => found.keep(name, rest.iter().map(|&byte| char::from(byte)).collect()),
-                // Flag and method of compression, language, translated name, text. ComfyUI compresses none.
+                // Compression flag, compression method, language, translated keyword, text. ComfyUI compresses none.
                 b"iTXt" if rest.first() == Some(&0) => {
                     let text =
                         rest.get(2..).and_then(|rest| split(rest, 0)).and_then(|(_, rest)| split(rest, 0));
@@ -87,30 +85,30 @@ fn read_png(file: &[u8], found: &mut Carried) -> Result<(), PictureError> {
                 _ => {}
             }
         }
-        // The check sum takes four bytes.
+        // The checksum takes four bytes.
         at = end.saturating_add(4);
     }
     Ok(())
 }
 
-fn read_webp(file: &[u8], found: &mut Carried) -> Result<(), PictureError> {
+fn read_webp(file: &[u8], found: &mut Embedded) -> Result<(), EmbeddedError> {
     let mut at = 12;
     while at < file.len() {
-        let cut = PictureError::CutOff { at };
+        let cut = EmbeddedError::Truncated { at };
         let length = number(file, at + 4, false).ok_or(cut)?;
         let end = (at + 8).checked_add(length).ok_or(cut)?;
         let data = file.get(at + 8..end).ok_or(cut)?;
         if file.get(at..at + 4) == Some(b"EXIF") {
             read_exif(data.strip_prefix(b"Exif\0\0").unwrap_or(data), found);
         }
-        // Parts begin at even places.
+        // Chunks begin at even offsets.
         at = end.saturating_add(length % 2);
     }
     Ok(())
 }
 
-/// Every text of the first directory; one that points out of the data is passed over.
-fn read_exif(tiff: &[u8], found: &mut Carried) {
+/// Reads every string of the first directory. An entry that points outside the data is skipped.
+fn read_exif(tiff: &[u8], found: &mut Embedded) {
     let big = tiff.starts_with(b"MM");
     let Some(directory) = number(tiff, 4, big) else { return };
     let Some(count) = directory.checked_add(2).and_then(|end| tiff.get(directory..end)) else { return };
@@ -128,14 +126,14 @@ fn read_exif(tiff: &[u8], found: &mut Carried) {
     }
 }
 
-/// The four bytes at this place as a number.
+/// Reads the four bytes at this offset as a number.
 fn number(bytes: &[u8], at: usize, big: bool) -> Option<usize> {
     let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
     let number = if big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
     usize::try_from(number).ok()
 }
 
-/// What stands before and after the first byte of this value.
+/// Splits at the first byte of this value.
 fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let place = bytes.iter().position(|&byte| byte == at)?;
     Some((&bytes[..place], &bytes[place + 1..]))
@@ -161,10 +159,10 @@ mod tests {
     fn a_png_gives_both_graphs_from_each_kind_of_chunk() {
         let file =
             png(&[(b"tEXt", b"prompt\0{\"1\":2}"), (b"iTXt", "workflow\0\0\0\0\0{\"a\":\"ä\"}".as_bytes())]);
-        let found = carried(&file).unwrap();
+        let found = read_embedded(&file).unwrap();
         assert_eq!(found.prompt.as_deref(), Some("{\"1\":2}"));
         assert_eq!(found.workflow.as_deref(), Some("{\"a\":\"ä\"}"));
-        assert_eq!(carried(&png(&[(b"comf", b"prompt\0{}")])).unwrap().prompt.as_deref(), Some("{}"));
+        assert_eq!(read_embedded(&png(&[(b"comf", b"prompt\0{}")])).unwrap().prompt.as_deref(), Some("{}"));
     }
 
     #[test]
@@ -179,24 +177,24 @@ mod tests {
         file.extend((tiff.len() as u32).to_le_bytes());
         file.extend(&tiff);
         file.extend(vec![0; tiff.len() % 2]);
-        assert_eq!(carried(&file).unwrap().prompt.as_deref(), Some("{\"a:b\":1}"));
+        assert_eq!(read_embedded(&file).unwrap().prompt.as_deref(), Some("{\"a:b\":1}"));
     }
 
     #[test]
     fn other_files_cut_off_files_and_pictures_without_a_graph_are_told_apart() {
-        assert_eq!(carried(b"GIF89a"), Err(PictureError::NotAPicture));
-        assert_eq!(carried(&png(&[(b"tEXt", b"Author\0me")])), Err(PictureError::NoGraph));
+        assert_eq!(read_embedded(b"GIF89a"), Err(EmbeddedError::UnsupportedFormat));
+        assert_eq!(read_embedded(&png(&[(b"tEXt", b"Author\0me")])), Err(EmbeddedError::NoGraph));
         let file = png(&[(b"tEXt", b"prompt\0{}")]);
-        assert_eq!(carried(&file[..20]), Err(PictureError::CutOff { at: 8 }));
+        assert_eq!(read_embedded(&file[..20]), Err(EmbeddedError::Truncated { at: 8 }));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = carried(&bytes);
-            let _ = carried(&[PNG, &bytes].concat());
-            let _ = carried(&[b"RIFF\0\0\0\0WEBPEXIF\x40\0\0\0".as_slice(), &bytes].concat());
-            read_exif(&[b"MM\0*\0\0\0\x08".as_slice(), &bytes].concat(), &mut Carried::default());
+            let _ = read_embedded(&bytes);
+            let _ = read_embedded(&[PNG, &bytes].concat());
+            let _ = read_embedded(&[b"RIFF\0\0\0\0WEBPEXIF\x40\0\0\0".as_slice(), &bytes].concat());
+            read_exif(&[b"MM\0*\0\0\0\x08".as_slice(), &bytes].concat(), &mut Embedded::default());
         }
     }
 }

@@ -1,42 +1,42 @@
-//! How large a node is in the editor's pixels, so that nothing in it is cut off and its neighbours stay clear of it.
+//! The size of a node in the editor's pixels.
 //!
-//! The editor makes a node as large as its slots and widgets need; it measures texts with a font, we take a width for
-//! each letter that its font does not exceed on average.
+//! The editor fits a node to its slots and widgets, and measures strings with a font. This module assumes a width for each
+//! letter that the font does not exceed on average.
 
 use comfy_runner_protocol::object_info::NodeSchema;
 use serde_json::Value;
 
-use super::drawn::{Drawn, Widget, is_textarea, uploads};
+use crate::widgets::{EditorNode, Widget, is_textarea, uploads};
 
 const SLOT: f64 = 20.0;
 const WIDGET: f64 = 24.0;
 const LETTER: f64 = 8.0;
 const TEXT_LINE: f64 = 16.0;
-/// How wide a text area is, and how many letters fit into a line of it.
+/// The width of a text area, and the number of letters in a line of it.
 const TEXT_AREA: (f64, usize) = (400.0, 54);
-/// Room for a text that a node shows.
+/// The height of a text preview.
 const PREVIEW: f64 = 100.0;
-/// Room for the picture that a node shows.
-const PICTURE: f64 = 260.0;
+/// The size of an image preview.
+const IMAGE: f64 = 260.0;
 
-/// Width and height of a node's body, without its title bar.
-pub(super) fn size(
+/// Returns the width and height of a node's body, without its title bar.
+pub(crate) fn size(
     title: &str,
-    drawn: &Drawn<'_>,
+    node: &EditorNode<'_>,
     outputs: &[String],
     schema: Option<&NodeSchema>,
 ) -> [u32; 2] {
     let text = |text: &str| text.chars().count() as f64 * LETTER;
-    let sockets = || drawn.slots.iter().filter(|slot| !slot.widget);
+    let sockets = || node.slots.iter().filter(|slot| !slot.widget);
     let widest = |widths: &mut dyn Iterator<Item = f64>| widths.fold(0.0, f64::max);
     let inputs = widest(&mut sockets().map(|slot| text(&slot.name)));
     let given = widest(&mut outputs.iter().map(|name| text(name)));
-    let labels = widest(&mut drawn.widgets.iter().map(|widget| text(&widget.name) + value_width(widget)));
-    let least: f64 = if drawn.widgets.is_empty() { 180.0 } else { 270.0 };
+    let labels = widest(&mut node.widgets.iter().map(|widget| text(&widget.name) + value_width(widget)));
+    let least: f64 = if node.widgets.is_empty() { 180.0 } else { 270.0 };
     let mut width = least.max(inputs + given + 2.0 * SLOT + 5.0).max((labels + 90.0).min(420.0));
     width = width.max((text(title) + 50.0).min(600.0));
     let mut height = sockets().count().max(outputs.len()).max(1) as f64 * SLOT + 14.0;
-    for widget in &drawn.widgets {
+    for widget in &node.widgets {
         match widget.spec.as_deref() {
             Some(spec) if is_textarea(spec) => {
                 width = width.max(TEXT_AREA.0);
@@ -46,16 +46,16 @@ pub(super) fn size(
             _ => height += WIDGET,
         }
     }
-    if shows_picture(drawn, schema) {
-        width = width.max(PICTURE + 20.0);
-        height += PICTURE;
+    if shows_image(node, schema) {
+        width = width.max(IMAGE + 20.0);
+        height += IMAGE;
     }
     let whole = |length: f64| (length / 10.0).ceil() as u32 * 10;
     [whole(width), whole(height)]
 }
 
-/// The size of a note with this text.
-pub(super) fn note_size(text: &str) -> [u32; 2] {
+/// Returns the size of a note with this text.
+pub(crate) fn note_size(text: &str) -> [u32; 2] {
     const WIDTH: u32 = 480;
     let lines: usize =
         text.lines().filter(|line| !line.is_empty()).map(|line| line.chars().count() / 70 + 1).sum();
@@ -75,9 +75,9 @@ fn area_height(value: Option<&Value>) -> f64 {
     ((lines + 1) as f64 * TEXT_LINE).clamp(80.0, 320.0)
 }
 
-fn shows_picture(drawn: &Drawn<'_>, schema: Option<&NodeSchema>) -> bool {
-    let uploaded = drawn.widgets.iter().any(|widget| widget.spec.as_deref().is_some_and(uploads));
+fn shows_image(node: &EditorNode<'_>, schema: Option<&NodeSchema>) -> bool {
+    let uploaded = node.widgets.iter().any(|widget| widget.spec.as_deref().is_some_and(uploads));
     let shown = schema.is_some_and(|schema| schema.output_node)
-        && drawn.slots.iter().any(|slot| matches!(&*slot.kind, "IMAGE" | "VIDEO" | "MASK"));
+        && node.slots.iter().any(|slot| matches!(&*slot.kind, "IMAGE" | "VIDEO" | "MASK"));
     uploaded || shown
 }

@@ -1,0 +1,21 @@
+//! Annotations of an exported graph: frames around nodes, and a note.
+
+use comfy_runner_protocol::graph::NodeId;
+
+/// What the converted graph shows in addition to the nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// Nodes that are framed together.
+    pub groups: Vec<NodeGroup>,
+    /// A note in Markdown, to the left of the nodes.
+    pub note: Option<String>,
+}
+
+/// Nodes that are framed together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeGroup {
+    /// The frame's title.
+    pub title: String,
+    /// The ids of the nodes. A node belongs to the first group that names it.
+    pub nodes: Vec<NodeId>,
+}

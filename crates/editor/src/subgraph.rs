@@ -1,0 +1,345 @@
+//! Loads a graph as the editor does, each node with its slots and widgets, and expands its subgraph instances.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use comfy_runner_protocol::object_info::{NodeSchema, ObjectInfo};
+use serde_json::Value;
+
+use crate::frontend::FrontendVersion;
+use crate::graph::{Mode, SUBGRAPH_OUTPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
+use crate::primitive;
+use crate::promoted::Promoted;
+use crate::to_api::ToApiError;
+use crate::widgets::{EditorNode, NodeTypes, Widget, WidgetValues, named};
+
+/// How deep subgraphs may be nested.
+pub(crate) const MAX_DEPTH: usize = 64;
+/// The number of nodes that an expanded graph may have.
+pub(crate) const MAX_NODES: usize = 1_000_000;
+
+/// The nodes and links of the root graph, or of a subgraph definition, which its instances share.
+pub(crate) struct Definition<'g> {
+    pub subgraph: Option<&'g Subgraph>,
+    pub nodes: Vec<LoadedNode<'g>>,
+    pub by_id: HashMap<&'g UiNodeId, usize>,
+    pub links: HashMap<i64, &'g UiLink>,
+    /// The link to each output of the subgraph.
+    pub results: HashMap<i64, &'g UiLink>,
+}
+
+/// A node of a definition.
+pub(crate) struct LoadedNode<'g> {
+    pub node: &'g UiNode,
+    pub class_type: &'g str,
+    pub role: NodeRole<'g>,
+    frontend: FrontendVersion,
+    pub inputs: Vec<InputSlot<'g>>,
+    pub widgets: Vec<Widget<'g>>,
+}
+
+/// How the conversion treats a node.
+#[derive(Clone, Copy)]
+pub(crate) enum NodeRole<'g> {
+    /// ComfyUI executes it.
+    Executed(&'g NodeSchema),
+    /// It is an instance of the subgraph with this definition.
+    Subgraph(usize),
+    /// It assigns its value to the widgets linked to it.
+    Primitive,
+    /// Links go through it.
+    Reroute,
+    /// It is a comment.
+    Note,
+    /// Its type has no schema.
+    Unknown,
+}
+
+/// An input slot of a loaded node.
+pub(crate) struct InputSlot<'g> {
+    pub name: Cow<'g, str>,
+    pub kind: Cow<'g, str>,
+    pub link: Option<i64>,
+}
+
+/// An instance of a definition: the root graph, or one subgraph node.
+pub(crate) struct SubgraphInstance {
+    pub definition: usize,
+    /// The prefix of the ids of its nodes in the prompt: empty, or `12:`.
+    pub prefix: String,
+    depth: usize,
+    /// The parent instance, and the index of the subgraph node in it.
+    pub parent: Option<(usize, usize)>,
+    /// The instances inside, by the index of their subgraph node.
+    pub inner: HashMap<usize, usize>,
+}
+
+/// A graph with its subgraphs expanded. The first instance is the root graph.
+pub(crate) struct Expanded<'g> {
+    pub definitions: Vec<Definition<'g>>,
+    pub instances: Vec<SubgraphInstance>,
+    pub promoted: Promoted,
+    /// The number of slots in all instances: an upper bound for the steps of a link resolution without a cycle.
+    pub slot_count: usize,
+}
+
+impl<'g> Expanded<'g> {
+    pub fn new(graph: &'g UiGraph, schemas: &'g ObjectInfo) -> Result<Self, ToApiError> {
+        let frontend = FrontendVersion::detect(schemas);
+        let mut types = NodeTypes::new(frontend);
+        let definitions = || graph.definitions.iter().flat_map(|definitions| &definitions.subgraphs);
+        let definition_of: HashMap<&str, usize> =
+            definitions().enumerate().map(|(at, subgraph)| (subgraph.id.as_str(), at + 1)).collect();
+        let subgraphs: Vec<&Subgraph> = definitions().collect();
+        let mut place = |nodes: &'g [UiNode]| {
+            let loaded = nodes
+                .iter()
+                .map(|node| LoadedNode::new(&mut types, frontend, node, schemas, &definition_of, &subgraphs));
+            loaded.collect::<Result<Vec<_>, _>>()
+        };
+        let mut definitions = vec![Definition::new(None, place(&graph.nodes)?, &graph.links)?];
+        for subgraph in &subgraphs {
+            definitions.push(Definition::new(Some(subgraph), place(&subgraph.nodes)?, &subgraph.links)?);
+        }
+        for definition in &mut definitions {
+            primitive::apply(definition);
+        }
+        let promoted = Promoted::new(&definitions);
+        let mut expanded = Self { definitions, instances: Vec::new(), promoted, slot_count: 0 };
+        expanded.expand()?;
+        let slots = |definition: &Definition<'_>| -> usize {
+            let slots = |loaded: &LoadedNode<'_>| loaded.inputs.len() + loaded.node.outputs.len() + 1;
+            definition.nodes.iter().map(slots).sum()
+        };
+        let slots: Vec<usize> = expanded.definitions.iter().map(slots).collect();
+        expanded.slot_count = expanded.instances.iter().map(|instance| 2 * slots[instance.definition]).sum();
+        Ok(expanded)
+    }
+
+    /// Creates an instance for each subgraph node. Muted and bypassed ones are expanded too: the nodes inside have modes of
+    /// their own.
+    fn expand(&mut self) -> Result<(), ToApiError> {
+        let root = SubgraphInstance {
+            definition: 0,
+            prefix: String::new(),
+            depth: 0,
+            parent: None,
+            inner: HashMap::new(),
+        };
+        self.instances.push(root);
+        let mut total = self.definitions[0].nodes.len();
+        let mut at = 0;
+        while at < self.instances.len() {
+            let definition = self.instances[at].definition;
+            for index in 0..self.definitions[definition].nodes.len() {
+                let NodeRole::Subgraph(used) = self.definitions[definition].nodes[index].role else {
+                    continue;
+                };
+                let id = self.id(at, index);
+                let depth = self.instances[at].depth + 1;
+                if depth > MAX_DEPTH {
+                    return Err(ToApiError::TooDeep { node: id });
+                }
+                total += self.definitions[used].nodes.len() + 1;
+                if total > MAX_NODES {
+                    return Err(ToApiError::TooLarge);
+                }
+                let inner = self.instances.len();
+                self.instances[at].inner.insert(index, inner);
+                let (prefix, parent) = (format!("{id}:"), Some((at, index)));
+                self.instances.push(SubgraphInstance {
+                    definition: used,
+                    prefix,
+                    depth,
+                    parent,
+                    inner: HashMap::new(),
+                });
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    pub fn definition(&self, instance: usize) -> &Definition<'g> {
+        &self.definitions[self.instances[instance].definition]
+    }
+
+    pub fn node(&self, instance: usize, node: usize) -> &LoadedNode<'g> {
+        &self.definition(instance).nodes[node]
+    }
+
+    /// Returns the id of a node in the prompt.
+    pub fn id(&self, instance: usize, node: usize) -> String {
+        format!("{}{}", self.instances[instance].prefix, self.node(instance, node).node.id)
+    }
+}
+
+impl<'g> Definition<'g> {
+    fn new(
+        subgraph: Option<&'g Subgraph>,
+        nodes: Vec<LoadedNode<'g>>,
+        links: &'g [UiLink],
+    ) -> Result<Self, ToApiError> {
+        let mut by_id = HashMap::with_capacity(nodes.len());
+        for (at, loaded) in nodes.iter().enumerate() {
+            if by_id.insert(&loaded.node.id, at).is_some() {
+                let within = subgraph.map(|subgraph| subgraph.name.clone());
+                return Err(ToApiError::DuplicateNode { node: loaded.node.id.to_string(), within });
+            }
+        }
+        let results = links.iter().filter(|link| link.target_id == SUBGRAPH_OUTPUT);
+        let results = results.map(|link| (link.target_slot, link)).collect();
+        let links = links.iter().map(|link| (link.id, link)).collect();
+        Ok(Self { subgraph, nodes, by_id, links, results })
+    }
+}
+
+impl<'g> LoadedNode<'g> {
+    fn new(
+        types: &mut NodeTypes<'g>,
+        frontend: FrontendVersion,
+        node: &'g UiNode,
+        schemas: &'g ObjectInfo,
+        definition_of: &HashMap<&str, usize>,
+        subgraphs: &[&'g Subgraph],
+    ) -> Result<Self, ToApiError> {
+        let class_type = current_type(&node.kind);
+        let by_file = || node.inputs.iter().map(InputSlot::from_file).collect();
+        let role = match class_type {
+            kind if definition_of.contains_key(kind) => NodeRole::Subgraph(definition_of[kind]),
+            "PrimitiveNode" => NodeRole::Primitive,
+            "Reroute" => NodeRole::Reroute,
+            "Note" | "MarkdownNote" => NodeRole::Note,
+            kind => schemas.get(kind).map_or(NodeRole::Unknown, NodeRole::Executed),
+        };
+        let (inputs, widgets) = match role {
+            NodeRole::Executed(schema) => {
+                let editor_node = load_editor_node(types, node, class_type, schema)?;
+                (inputs_of(node, &editor_node), editor_node.widgets)
+            }
+            NodeRole::Subgraph(definition) => (subgraph_inputs(node, subgraphs[definition - 1]), Vec::new()),
+            _ => (by_file(), Vec::new()),
+        };
+        let mut loaded = Self { node, class_type, role, frontend, inputs, widgets };
+        loaded.rename_old_values();
+        Ok(loaded)
+    }
+
+    /// The type of an output, by which a bypassed node finds the input to pass on.
+    pub fn output_kind(&self, slot: usize) -> Option<&str> {
+        let of_file = || self.node.outputs.get(slot).map(|output| output.kind.as_str().unwrap_or("*"));
+        match self.role {
+            NodeRole::Executed(schema) => schema.output.get(slot).map(String::as_str).or_else(of_file),
+            _ => of_file(),
+        }
+    }
+
+    /// The title that the editor shows.
+    pub fn title(&self) -> &str {
+        let given = self.node.title.as_deref().filter(|title| !title.is_empty());
+        given.unwrap_or_else(|| match self.role {
+            NodeRole::Executed(schema) => self.frontend.title(self.class_type, schema),
+            _ => self.class_type,
+        })
+    }
+
+    /// Old files call samplers `sample_...`.
+    fn rename_old_values(&mut self) {
+        if !matches!(self.class_type, "KSampler" | "KSamplerAdvanced") {
+            return;
+        }
+        for widget in self.widgets.iter_mut().filter(|widget| widget.name == "sampler_name") {
+            if let Some(name) =
+                widget.value.as_ref().and_then(Value::as_str).and_then(|n| n.strip_prefix("sample_"))
+            {
+                widget.value = Some(Value::from(name));
+            }
+        }
+    }
+
+    /// Returns whether the node takes part in the prompt.
+    pub fn mode(&self) -> Mode {
+        self.node.mode()
+    }
+}
+
+impl<'g> InputSlot<'g> {
+    fn from_file(input: &'g crate::graph::UiInput) -> Self {
+        Self {
+            name: Cow::Borrowed(&input.name),
+            kind: Cow::Borrowed(input.kind.as_str().unwrap_or("*")),
+            link: input.link,
+        }
+    }
+}
+
+/// Reslot_count type names of old files.
+fn current_type(kind: &str) -> &str {
+    match kind {
+        "T2IAdapterLoader" => "ControlNetLoader",
+        "ConditioningAverage " => "ConditioningAverage",
+        "SDV_img2vid_Conditioning" => "SVD_img2vid_Conditioning",
+        kind => kind,
+    }
+}
+
+fn load_editor_node<'g>(
+    types: &mut NodeTypes<'g>,
+    node: &UiNode,
+    class_type: &'g str,
+    schema: &'g NodeSchema,
+) -> Result<EditorNode<'g>, ToApiError> {
+    Ok(match &node.widgets_values {
+        None | Some(Value::Null) => EditorNode::new(types, class_type, schema, WidgetValues::Defaults),
+        Some(Value::Array(values)) => EditorNode::from_list(types, class_type, schema, values),
+        Some(Value::Object(map)) => {
+            EditorNode::new(types, class_type, schema, WidgetValues::Named(&named(map)))
+        }
+        Some(_) => return Err(ToApiError::WidgetValues { node: node.id.to_string() }),
+    })
+}
+
+/// The slots of the type, then those that were added by links, each with its link from the file.
+fn inputs_of<'g>(node: &'g UiNode, editor_node: &EditorNode<'g>) -> Vec<InputSlot<'g>> {
+    let of_file: HashMap<&str, &crate::graph::UiInput> =
+        node.inputs.iter().map(|input| (input.name.as_str(), input)).collect();
+    let mut inputs: Vec<InputSlot<'g>> = Vec::with_capacity(editor_node.slots.len());
+    for slot in &editor_node.slots {
+        let found = of_file.get(&*slot.name);
+        // If the type no longer has the widget that the file names, the slot is dropped as well.
+        let widget = found.and_then(|input| input.widget.as_ref()?.get("name")?.as_str());
+        if !slot.widget && widget.is_some_and(|name| editor_node.widget(name).is_none()) {
+            continue;
+        }
+        let link = found.and_then(|input| input.link);
+        inputs.push(InputSlot { name: slot.name.clone(), kind: slot.kind.clone(), link });
+    }
+    let within = |names: &[String], name: &str| {
+        names.iter().any(|group| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    };
+    for input in &node.inputs {
+        if editor_node.slot(&input.name).is_some() {
+            continue;
+        }
+        let grown = within(&editor_node.growing, &input.name);
+        if !grown && (input.widget.is_some() || within(&editor_node.deciding, &input.name)) {
+            continue;
+        }
+        inputs.push(InputSlot::from_file(input));
+    }
+    inputs
+}
+
+/// The slots of a subgraph node, in the order of its definition.
+fn subgraph_inputs<'g>(node: &'g UiNode, definition: &'g Subgraph) -> Vec<InputSlot<'g>> {
+    let slots = definition.inputs.iter().map(|slot| {
+        let given = node.inputs.iter().rev().find(|input| input.name == slot.name);
+        let kind = slot.other.get("type").and_then(Value::as_str).unwrap_or("*");
+        InputSlot {
+            name: Cow::Borrowed(slot.name.as_str()),
+            kind: Cow::Borrowed(kind),
+            link: given.and_then(|input| input.link),
+        }
+    });
+    slots.collect()
+}
