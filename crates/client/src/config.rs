@@ -57,7 +57,8 @@ pub struct SocketConfig {
     pub ping_every: Duration,
     /// A connection without any sign of life for so long is dead. It must be longer than `ping_every`.
     pub silence_max: Duration,
-    /// The largest message, in bytes. Previews of large pictures are megabytes.
+    /// The largest message, in bytes, its fragments together. The connection is given up, and made again, as soon as
+    /// ComfyUI announces a larger one. Previews of large pictures are megabytes.
     pub max_message: usize,
     /// How many events may wait for their receiver.
     pub buffered_events: usize,

@@ -7,10 +7,10 @@ mod body;
 
 mod client;
 mod config;
+mod defragmenter;
 mod endpoint;
 mod error;
 mod exchange;
-mod frames;
 pub mod handle;
 mod schemas;
 mod socket;

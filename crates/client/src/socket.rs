@@ -7,19 +7,20 @@ use actix_codec::Framed;
 use awc::BoxedSocket;
 use awc::error::WsClientError;
 use awc::http::Method;
-use awc::ws::{Codec, Frame, Message as Outgoing};
+use awc::ws::{Frame, Message as Outgoing};
 use bytes::Bytes;
 use comfy_runner_protocol::{BinaryFrame, ImageFormat, Message, PreviewMetadata};
+use comfy_runner_websocket::{CodecError, LimitedCodec};
 use futures::{SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::client::Client;
+use crate::defragmenter::{Defragmenter, Whole};
 use crate::endpoint::encode;
 use crate::error::ClientError;
 use crate::exchange::Exchange;
-use crate::frames::{Assembler, Whole};
 
 /// What we say first: previews are to carry the prompt and the node that they belong to.
 const FEATURE_FLAGS: &str = r#"{"type": "feature_flags", "data": {"supports_preview_metadata": true}}"#;
@@ -92,7 +93,7 @@ struct Socket {
     path: String,
 }
 
-type Connection = Framed<BoxedSocket, Codec>;
+type Connection = Framed<BoxedSocket, LimitedCodec>;
 
 /// The receiver is gone, so there is nobody to connect for.
 struct NobodyListens;
@@ -129,17 +130,15 @@ impl Socket {
     async fn open(&self) -> Result<Connection, ClientError> {
         let config = self.client.config();
         let exchange = Exchange::new(config, &Method::GET, &self.path);
-        let mut request = self
-            .client
-            .for_sockets()
-            .ws(config.endpoint.url(&self.path))
-            .max_frame_size(config.socket.max_message);
+        let mut request = self.client.for_sockets().ws(config.endpoint.url(&self.path));
         for (name, value) in config.headers() {
             request = request.set_header(name.clone(), value.clone());
         }
         let patience = config.timeouts.reply;
         let handshake = async {
-            let (_, mut connection) = request.connect().await.map_err(|error| refused(&exchange, error))?;
+            let (_, connection) = request.connect().await.map_err(|error| refused(&exchange, error))?;
+            let limit = config.socket.max_message;
+            let mut connection = connection.into_map_codec(|codec| LimitedCodec::new(codec, limit));
             let sent = connection.send(Outgoing::Text(FEATURE_FLAGS.into())).await;
             sent.map_err(|error| exchange.broken_off(error.to_string()))?;
             Ok(connection)
@@ -155,7 +154,7 @@ impl Socket {
         backoff: &mut Backoff,
     ) -> Result<String, NobodyListens> {
         let config = self.client.config().socket;
-        let mut frames = Assembler::new(config.max_message);
+        let mut frames = Defragmenter::default();
         let mut pings = interval(config.ping_every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -241,7 +240,7 @@ fn read(whole: Whole) -> Option<Event> {
     }
 }
 
-fn lost(error: &awc::error::WsProtocolError) -> String {
+fn lost(error: &CodecError) -> String {
     format!("ComfyUI's WebSocket broke: {error}")
 }
 

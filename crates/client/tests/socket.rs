@@ -16,8 +16,8 @@ use comfy_runner_protocol::{ImageFormat, Message, Preview, PreviewMetadata};
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
 use support::{client, config, raw, read_head};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does with each connection, after the client has said its first message.
 type Script = fn(usize, Session, Incoming) -> LocalBoxFuture<'static, ()>;
@@ -182,19 +182,63 @@ async fn a_comfyui_that_is_not_there_is_told_once_and_waited_for() {
     assert!(events.next().now_or_never().is_none());
 }
 
+/// Accepts a WebSocket, byte for byte.
+async fn shake_hands(socket: &mut TcpStream) {
+    let head = read_head(socket).await;
+    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap().to_owned();
+    let accept = actix_http::ws::hash_key(key.as_bytes());
+    let accept = std::str::from_utf8(&accept).unwrap();
+    let reply = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    );
+    socket.write_all(reply.as_bytes()).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn a_message_that_is_too_large_ends_the_connection_at_its_header_and_it_is_made_again() {
+    // A frame of 2^40 bytes, the second of two fragments, and a ping, none of them with a payload.
+    let announced: [&[u8]; 3] = [
+        &[0x82, 0x7f, 0, 0, 1, 0, 0, 0, 0, 0],
+        &[0x01, 1, b'x', 0x80, 0x7f, 0, 0, 0, 0, 4, 0, 0, 0],
+        &[0x89, 0x7e, 0, 126],
+    ];
+    let (closed, mut is_closed) = tokio::sync::mpsc::unbounded_channel();
+    let url = raw(move |number, mut socket| {
+        let closed = closed.clone();
+        async move {
+            shake_hands(&mut socket).await;
+            let Some(header) = announced.get(number) else {
+                let text = executing("a", "1");
+                socket.write_all(&[0x81, text.len().try_into().unwrap()]).await.unwrap();
+                socket.write_all(text.as_bytes()).await.unwrap();
+                return while socket.read_u8().await.is_ok() {};
+            };
+            socket.write_all(header).await.unwrap();
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+            closed.send(()).unwrap();
+        }
+    })
+    .await;
+    let mut events = client(&url).events("our id");
+    for words in [
+        "of 1099511627776 bytes was announced",
+        "of 67108865 bytes was announced",
+        "control frame of 126 bytes",
+    ] {
+        assert_eq!(next(&mut events).await, Event::Connected);
+        let reason = lost(&mut events).await;
+        assert!(reason.contains(words), "{reason}");
+        is_closed.recv().await.unwrap();
+    }
+    assert_eq!(next(&mut events).await, Event::Connected);
+    assert!(is_executing(&next(&mut events).await, "a", "1"));
+}
+
 #[actix_rt::test]
 async fn a_connection_without_a_sign_of_life_is_given_up() {
     // It takes the handshake and is never heard of again, as a machine whose cable was pulled.
     let url = raw(async |_, mut socket| {
-        use tokio::io::AsyncWriteExt;
-        let head = read_head(&mut socket).await;
-        let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap().to_owned();
-        let accept = actix_http::ws::hash_key(key.as_bytes());
-        let accept = std::str::from_utf8(&accept).unwrap();
-        let reply = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
-        );
-        socket.write_all(reply.as_bytes()).await.unwrap();
+        shake_hands(&mut socket).await;
         while socket.read_u8().await.is_ok() {}
     })
     .await;

@@ -1,4 +1,4 @@
-//! From WebSocket frames to whole messages: fragments are put together, within a limit.
+//! From WebSocket frames to whole messages.
 
 use actix_http::ws::Item;
 use awc::ws::Frame;
@@ -11,26 +11,21 @@ pub(crate) enum Whole {
     Binary(Bytes),
 }
 
-/// Puts fragments together. A message beyond the limit is passed over as a whole.
-#[derive(Debug)]
-pub(crate) struct Assembler {
-    limit: usize,
+/// Joins the fragments of a message. Their total is limited before they get here: `LimitedCodec` refuses the fragment
+/// that announces too much.
+#[derive(Debug, Default)]
+pub(crate) struct Defragmenter {
     open: Option<Fragments>,
 }
 
 #[derive(Debug)]
 struct Fragments {
     is_text: bool,
-    /// `None` once there were too many.
-    bytes: Option<BytesMut>,
+    bytes: BytesMut,
 }
 
-impl Assembler {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, open: None }
-    }
-
-    /// Takes a frame; gives the message that it completes. Pings, pongs and closes are none of its business.
+impl Defragmenter {
+    /// Takes a frame, and returns the message that it completes. Pings, pongs and closes complete none.
     pub(crate) fn take(&mut self, frame: Frame) -> Option<Whole> {
         match frame {
             Frame::Text(bytes) => Some(Whole::Text(bytes)),
@@ -43,28 +38,22 @@ impl Assembler {
             }
             Frame::Continuation(Item::Last(bytes)) => {
                 self.add(&bytes);
-                let fragments = self.open.take()?;
-                let whole = fragments.bytes?.freeze();
-                Some(if fragments.is_text { Whole::Text(whole) } else { Whole::Binary(whole) })
+                let Fragments { is_text, bytes } = self.open.take()?;
+                let whole = bytes.freeze();
+                Some(if is_text { Whole::Text(whole) } else { Whole::Binary(whole) })
             }
             Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => None,
         }
     }
 
     fn begin(&mut self, is_text: bool, bytes: &[u8]) -> Option<Whole> {
-        self.open = Some(Fragments { is_text, bytes: Some(BytesMut::new()) });
-        self.add(bytes);
+        self.open = Some(Fragments { is_text, bytes: BytesMut::from(bytes) });
         None
     }
 
     fn add(&mut self, more: &[u8]) {
-        let Some(Fragments { bytes: all @ Some(_), .. }) = &mut self.open else { return };
-        match all {
-            Some(bytes) if bytes.len() + more.len() <= self.limit => bytes.extend_from_slice(more),
-            _ => {
-                tracing::debug!(limit = self.limit, "a message of ComfyUI's is too large and is passed over");
-                *all = None;
-            }
+        if let Some(fragments) = &mut self.open {
+            fragments.bytes.extend_from_slice(more);
         }
     }
 }
@@ -79,7 +68,7 @@ mod tests {
 
     #[test]
     fn fragments_become_one_message_and_pings_between_them_do_no_harm() {
-        let mut frames = Assembler::new(6);
+        let mut frames = Defragmenter::default();
         assert_eq!(frames.take(part("ab", Item::FirstText)), None);
         assert_eq!(frames.take(Frame::Ping(Bytes::new())), None);
         assert_eq!(frames.take(part("cd", Item::Continue)), None);
@@ -89,13 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn a_message_beyond_the_limit_is_passed_over_and_the_next_one_is_not() {
-        let mut frames = Assembler::new(3);
-        for frame in [part("ab", Item::FirstText), part("cd", Item::Continue), part("e", Item::Last)] {
-            assert_eq!(frames.take(frame), None);
-        }
+    fn a_fragment_without_a_beginning_is_no_message() {
+        let mut frames = Defragmenter::default();
         assert_eq!(frames.take(part("stray", Item::Last)), None);
-        frames.take(part("a", Item::FirstText));
-        assert_eq!(frames.take(part("b", Item::Last)), Some(Whole::Text("ab".into())));
+        assert_eq!(frames.take(part("ab", Item::FirstText)), None);
+        assert_eq!(frames.take(part("c", Item::Last)), Some(Whole::Text("abc".into())));
     }
 }
