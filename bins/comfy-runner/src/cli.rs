@@ -129,10 +129,37 @@ pub struct Serve {
     #[arg(long, env = "COMFY_RUNNER_MAX_UPLOAD", value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
     pub max_upload: u64,
     /// Threads that answer requests
-    #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,
     #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
     pub records: Records,
+}
+
+/// What connections and callers may use up.
+#[derive(Debug, Args)]
+pub struct Limits {
+    /// The most connections at a time; 0 is any number. Further ones are answered with 503
+    #[arg(long, env = "COMFY_RUNNER_MAX_CONNECTIONS", value_name = "N", default_value_t = 4096)]
+    pub max_connections: u32,
+    /// The most connections at a time from one address, or from one /64 network of IPv6; 0 is any number. Loopback
+    /// addresses are exempt
+    #[arg(long, env = "COMFY_RUNNER_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = 256)]
+    pub max_connections_per_address: u32,
+    /// Seconds that the head of a request may take
+    #[arg(long, env = "COMFY_RUNNER_HEADER_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub header_timeout: u16,
+    /// Seconds that a caller may take for the next kilobyte of a request's body; after that it is answered with 408
+    // ComfyUI's client gives an upload up 60 seconds after its last progress: the caller must be given up before that.
+    #[arg(long, env = "COMFY_RUNNER_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub body_timeout: u16,
+    /// Seconds that a caller may read nothing of an answer before its connection is closed
+    #[arg(long, env = "COMFY_RUNNER_WRITE_TIMEOUT", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub write_timeout: u16,
+    /// Wrong API keys from one address within a minute that are answered with 401; further ones get 429
+    #[arg(long, env = "COMFY_RUNNER_MAX_FAILED_KEYS", value_name = "N", default_value_t = 20)]
+    pub max_failed_keys: u32,
 }
 
 /// What is remembered of jobs.

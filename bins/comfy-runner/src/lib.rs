@@ -8,5 +8,6 @@
 mod assembly;
 pub mod cli;
 pub mod commands;
+mod file_limit;
 mod logging;
 pub mod server;

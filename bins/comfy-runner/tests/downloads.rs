@@ -115,13 +115,18 @@ async fn nothing_that_could_run_is_shown_in_our_name() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let page = b"<html><script>alert(1)</script></html>";
-    for name in ["a.html", "a.svg", "a.js", "a.xhtml", "a.xml", "a.css", "a.HTML", "a", "a.json", "a.wasm"] {
+    for name in [
+        "a.html", "a.svg", "a.js", "a.xhtml", "a.xml", "a.css", "a.HTML", "a", "a.json", "a.wasm", "a.m3u8",
+        "a.pls", "a.asx",
+    ] {
         put(&simulator, &format!("output/{name}"), page);
         let reply = api.get(&format!("/api/comfyui/view?filename={name}&type=output")).await;
         assert_eq!(reply.status, 200, "{name}");
         assert_eq!(reply.header("content-type"), "application/octet-stream", "{name}");
         assert_eq!(reply.header("content-disposition"), format!("attachment; filename=\"{name}\""));
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{name}");
+        assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin", "{name}");
+        assert_eq!(reply.header("content-security-policy"), "sandbox", "{name}");
         assert_eq!(reply.body, page);
     }
     // A page that calls itself a picture is a broken picture, as nobody may guess.

@@ -119,6 +119,7 @@ async fn use_it(base: &str) -> String {
             http.get(url("/api/workflows?token=query-that-is-a-secret")).insert_header(("x-api-key", key));
         listed.send().await.unwrap();
     }
+    http.get(url(&format!("/{}", "long".repeat(1000)))).send().await.unwrap();
     let wrong = Form::new().params(json!({"prompt": {"a": PROMPT}}));
     let right = Form::new().params(json!({"prompt": PROMPT})).file(
         "input_image",
@@ -168,6 +169,7 @@ async fn at_info_level_there_is_a_line_for_each_request_and_nothing_that_is_a_se
 
     let log = serve.stop();
     assert!(!log.contains("not JSON"), "{log}");
+    assert!(log.contains("longlong") && !log.contains(&"long".repeat(100)), "a path is logged whole:\n{log}");
     for secret in ["that-is-a-secret", PROMPT, "nobody's", "Traceback", "traceback", ".py"] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }

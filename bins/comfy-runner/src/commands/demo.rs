@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::progress_bar::{Display, Report};
 use super::{block_on, samples};
 use crate::cli::Demo;
-use crate::server::{Server, Settings};
+use crate::server::{Limits, Server, Settings};
 
 const WORKFLOW: &str = "text-to-image";
 const PROMPT: &str = "a lighthouse above a calm sea at dusk, warm light";
@@ -34,6 +34,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         listen: options.listen,
         api_keys: Vec::new(),
         max_upload: 100 << 20,
+        limits: Limits::default(),
         workers: Some(2),
         comfyui: Config::new(simulator.url().parse::<Endpoint>()?),
         jobs: JobsConfig::default(),

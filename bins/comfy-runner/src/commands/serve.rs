@@ -12,13 +12,15 @@ use etcetera::BaseStrategy as _;
 
 use super::{block_on, client_config, request};
 use crate::cli::{self, Records, Serve};
-use crate::server::{Server, Settings};
+use crate::file_limit;
+use crate::server::{Limits, Server, Settings};
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         listen: options.listen,
         api_keys: options.api_keys,
         max_upload: options.max_upload,
+        limits: limits(&options.limits),
         workers: options.workers.map(usize::from),
         comfyui: client_config(&options.comfyui)?,
         jobs: jobs_config(&options.records),
@@ -33,6 +35,20 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn limits(options: &cli::Limits) -> Limits {
+    let seconds = |seconds: u16| Duration::from_secs(u64::from(seconds));
+    let or_any = |count: u32| if count == 0 { usize::MAX } else { count as usize };
+    Limits {
+        connections: file_limit::connections(or_any(options.max_connections)),
+        connections_per_address: or_any(options.max_connections_per_address),
+        header_timeout: seconds(options.header_timeout),
+        body_timeout: seconds(options.body_timeout),
+        write_timeout: seconds(options.write_timeout),
+        failed_keys_per_minute: options.max_failed_keys,
+        ..Limits::default()
+    }
 }
 
 /// The name of our folder in the platform's data folder.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::ResponseError as _;
 use actix_web::body::{EitherBody, MessageBody};
@@ -12,6 +13,7 @@ use actix_web::web;
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
+use super::failed_keys::FailedKeys;
 
 /// The keys that open the API. Without any, whoever reaches the server is let in, and it must listen on loopback.
 #[derive(Clone, Default)]
@@ -113,16 +115,25 @@ fn is_this_machine(host: &str) -> bool {
         || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Middleware that lets callers with a key through.
+/// Middleware that lets callers with a key through. Wrong keys are counted by address; the right one is not held up by
+/// them.
 pub async fn require_key<B: MessageBody>(
     keys: web::Data<ApiKeys>,
+    failed: web::Data<FailedKeys>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    match keys.check(request.headers()) {
-        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
-        Err(error) => Ok(request.into_response(error.error_response()).map_into_right_body()),
+    let Err(mut error) = keys.check(request.headers()) else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let is_wrong_key =
+        matches!(error, ApiError::Unauthorized(_)) && request.headers().contains_key("X-API-Key");
+    if let Some(peer) = request.peer_addr().filter(|_| is_wrong_key)
+        && let Err(retry_after) = failed.count(peer.ip(), Instant::now())
+    {
+        error = ApiError::TooManyFailures { retry_after };
     }
+    Ok(request.into_response(error.error_response()).map_into_right_body())
 }
 
 /// Middleware for what browsers open across sites without asking first: WebSockets and streams of events. Whatever lets

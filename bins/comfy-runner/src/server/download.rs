@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::error::ApiError;
+use super::media_type::{inline_media_type, media_type};
 
 /// What of ComfyUI's answer is the caller's business. Not its type and disposition: those are ours to say.
 const PASSED_BACK: [HeaderName; 5] = [
@@ -127,19 +128,6 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
     Ok(response.body(SizedStream::new(length, body)))
 }
 
-/// The type under which a file of this name is delivered.
-pub fn media_type(name: &str) -> String {
-    inline_media_type(name).unwrap_or_else(|| "application/octet-stream".to_owned())
-}
-
-/// The type under which a browser may show a file of this name. `None` for everything that could run in our name:
-/// HTML, SVG, scripts, and whatever is no picture, film or sound.
-fn inline_media_type(name: &str) -> Option<String> {
-    let guess = mime_guess::from_path(name).first()?;
-    let shown = matches!(guess.type_().as_str(), "image" | "video" | "audio") && guess.subtype() != "svg";
-    shown.then(|| guess.essence_str().to_owned())
-}
-
 /// RFC 6266: a plain name as it is; any other in ASCII for old readers and in UTF-8 for the rest.
 fn content_disposition(disposition: DispositionType, name: &str) -> ContentDisposition {
     let plain = |c: char| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\' | '%');
@@ -182,18 +170,5 @@ mod tests {
         assert_eq!(header(r#"a"b.png"#), r#"inline; filename="a_b.png"; filename*=UTF-8''a%22b.png"#);
         assert_eq!(header("ü.png"), r#"inline; filename="_.png"; filename*=UTF-8''%C3%BC.png"#);
         assert!(!header("a\r\nSet-Cookie: x.png").contains(['\r', '\n']));
-    }
-
-    #[test]
-    fn only_pictures_films_and_sound_are_shown_in_place() {
-        assert_eq!(inline_media_type("a.mp4").as_deref(), Some("video/mp4"));
-        assert_eq!(inline_media_type("a.WEBM").as_deref(), Some("video/webm"));
-        assert_eq!(inline_media_type("a.png").as_deref(), Some("image/png"));
-        assert_eq!(inline_media_type("a.jpg").as_deref(), Some("image/jpeg"));
-        for name in
-            ["a.html", "a.svg", "a.svgz", "a.js", "a.json", "a.txt", "a.xhtml", "a", "a.png.html", "a.pdf"]
-        {
-            assert_eq!(inline_media_type(name), None, "{name}");
-        }
     }
 }

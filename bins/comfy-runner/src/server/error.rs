@@ -1,6 +1,9 @@
 //! Every error of the API: `{"detail": "..."}` with the status of the contract.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use comfy_runner_jobs::{
     CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
@@ -11,7 +14,11 @@ use comfy_runner_protocol::NodeErrors;
 use comfy_runner_store::StoreError;
 use serde::Serialize;
 
+use super::excerpt::excerpt;
 use crate::assembly::RequestError;
+
+/// The longest `detail` of an answer, in bytes: what a caller sent may be part of it.
+const LONGEST_DETAIL: usize = 8 << 10;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +36,28 @@ pub enum ApiError {
     #[error("{0}")]
     NotFound(String),
     /// 405: not with this method.
+    #[error("{detail}")]
+    WrongMethod {
+        /// What was asked, and what is possible.
+        detail: String,
+        /// The methods that the path has.
+        allow: String,
+    },
+    /// 408: the body of the request does not arrive.
     #[error("{0}")]
-    WrongMethod(String),
+    Timeout(String),
     /// 409: not as things stand.
     #[error("{0}")]
     Conflict(String),
     /// 413: a part of the request is too large.
     #[error("{0}")]
     TooLarge(String),
+    /// 429: too many wrong keys.
+    #[error("too many wrong API keys came from this address; wait {} s, or send the right one", retry_after.as_secs())]
+    TooManyFailures {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
@@ -86,9 +107,11 @@ impl ResponseError for ApiError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -101,7 +124,16 @@ impl ResponseError for ApiError {
             Self::Refused { node_errors, .. } => Some(node_errors),
             _ => None,
         };
-        HttpResponse::build(self.status_code()).json(Body { detail: self.to_string(), node_errors })
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Self::WrongMethod { allow, .. } => response.insert_header((ALLOW, allow.as_str())),
+            Self::TooManyFailures { retry_after } => {
+                response.insert_header((RETRY_AFTER, retry_after.as_secs()))
+            }
+            _ => &mut response,
+        };
+        let detail = excerpt(&self.to_string(), LONGEST_DETAIL).into_owned();
+        response.json(Body { detail, node_errors })
     }
 }
 

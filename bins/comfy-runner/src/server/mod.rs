@@ -3,15 +3,24 @@
 mod auth;
 mod build;
 mod cancel;
+mod connection;
 mod download;
+mod endpoint;
 mod error;
+mod excerpt;
 mod execute;
+mod failed_keys;
 mod form;
+mod head;
 mod health;
 mod idempotency;
 mod jobs;
+mod limits;
 mod live;
+mod media_type;
+mod request_body;
 mod request_log;
+mod routes;
 mod schemas;
 mod status;
 mod stop;
@@ -20,10 +29,9 @@ mod workflows;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::HttpServiceFactory;
-use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, web};
 use comfy_runner_client::{Client, Config, ConfigError, Schemas};
 use comfy_runner_jobs::{Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
@@ -32,9 +40,12 @@ use tokio::sync::watch;
 
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
-use error::ApiError;
+use failed_keys::FailedKeys;
+pub use limits::Limits;
 pub use stop::Handle;
 use stop::Stopping;
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// What a server needs to know.
 #[derive(Clone)]
@@ -45,6 +56,8 @@ pub struct Settings {
     pub api_keys: Vec<String>,
     /// The largest file that may be uploaded, in bytes.
     pub max_upload: u64,
+    /// What connections and callers may use up.
+    pub limits: Limits,
     /// Threads that answer requests; `None` is one for each core.
     pub workers: Option<usize>,
     /// Which ComfyUI, and how to reach it.
@@ -108,7 +121,9 @@ impl Server {
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
         let (stop, stopping) = watch::channel(false);
         let schemas = Arc::new(Schemas::default());
-        let mut server = HttpServer::new(move || {
+        let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
+        let limits = web::Data::new(settings.limits.clone());
+        let app = move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
                 jobs: of_workers.clone(),
@@ -120,20 +135,24 @@ impl Server {
             };
             App::new()
                 .app_data(keys.clone())
+                .app_data(failed_keys.clone())
+                .app_data(limits.clone())
                 .app_data(web::Data::new(state))
-                .configure(routes)
-                // What an answer is, its type says: no browser is to make a page of it.
-                .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
+                .configure(routes::routes)
+                .wrap(from_fn(head::drop_body_of_head))
+                .wrap(from_fn(request_body::guard_body))
+                .wrap(default_headers())
                 .wrap(from_fn(request_log::log_request))
-        })
-        .shutdown_timeout(10);
+        };
+        let listen_error = |error| StartError::Listen(settings.listen, error);
+        let listener = connection::bind(settings.listen).map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let mut builder = actix_web::dev::Server::build().shutdown_timeout(10);
         if let Some(workers) = settings.workers {
-            server = server.workers(workers);
+            builder = builder.workers(workers);
         }
         let server =
-            server.bind(settings.listen).map_err(|error| StartError::Listen(settings.listen, error))?;
-        let address = server.addrs().first().copied().unwrap_or(settings.listen);
-        let server = server.run();
+            connection::listen(builder, listener, &settings.limits, app).map_err(listen_error)?.run();
         let handle = Handle::new(server.handle(), stop);
         Ok(Self { address, server, jobs, client, handle })
     }
@@ -165,82 +184,11 @@ impl Server {
     }
 }
 
-fn routes(config: &mut web::ServiceConfig) {
-    config
-        .app_data(web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into()))
-        .app_data(
-            web::PathConfig::default().error_handler(|error, _| ApiError::NotFound(error.to_string()).into()),
-        )
-        .route("/health", web::get().to(health::health))
-        .route("/ready", web::get().to(health::ready))
-        .service(
-            web::scope("/api")
-                .wrap(from_fn(auth::require_key))
-                .route("/workflows", web::get().to(workflows::list))
-                .service(
-                    web::resource("/comfyui/view")
-                        .route(web::get().to(download::view))
-                        .route(web::head().to(download::view))
-                        .default_service(web::to(wrong_method)),
-                )
-                .service(only("/queue", web::get().to(jobs::queue)))
-                .service(only("/jobs", web::get().to(jobs::list)))
-                .service(
-                    web::resource("/jobs/{prompt_id}")
-                        .route(web::get().to(jobs::show))
-                        .route(web::delete().to(jobs::forget))
-                        .default_service(web::to(wrong_method)),
-                )
-                .service(only("/jobs/{prompt_id}/retry", web::post().to(jobs::retry)))
-                .service(only("/jobs/{prompt_id}/files", web::get().to(jobs::files)))
-                .service(only("/jobs/{prompt_id}/package", web::get().to(jobs::package)))
-                .service(
-                    web::scope("/run")
-                        .service(only("/upload-image", web::post().to(execute::upload_image)))
-                        .service(
-                            web::resource("/status/{prompt_id}")
-                                .route(web::get().to(status::status))
-                                .default_service(web::to(wrong_method)),
-                        )
-                        .service(
-                            web::resource("/result/{prompt_id}")
-                                .route(web::get().to(download::result))
-                                .route(web::head().to(download::result))
-                                .default_service(web::to(wrong_method)),
-                        )
-                        .service(only("/cancel/{prompt_id}", web::post().to(cancel::cancel)))
-                        .service(stream("/ws", web::get().to(live::socket)))
-                        .service(stream("/events/{prompt_id}", web::get().to(live::events)))
-                        .service(stream("/preview/{prompt_id}", web::get().to(live::preview)))
-                        .service(only("/{workflow_id}/build", web::post().to(build::build)))
-                        .service(only("/{workflow_id}/execute", web::post().to(execute::execute)))
-                        .service(
-                            web::resource("/{workflow_id}")
-                                .route(web::get().to(workflows::manifest))
-                                .default_service(web::to(wrong_method)),
-                        ),
-                )
-                .default_service(web::to(no_such_path)),
-        )
-        .default_service(web::to(no_such_path));
-}
-
-fn only(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(wrong_method))
-}
-
-/// A path that a browser may open for the page of any site: only our own pages are answered.
-fn stream(path: &str, route: actix_web::Route) -> impl HttpServiceFactory + use<> {
-    web::resource(path)
-        .wrap(from_fn(auth::refuse_other_sites))
-        .route(route)
-        .default_service(web::to(wrong_method))
-}
-
-async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::NotFound(format!("there is nothing at {}", request.path())))
-}
-
-async fn wrong_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::WrongMethod(format!("{} does not go with {}", request.method(), request.path())))
+/// What every answer says to browsers: what it is, its type says; no page of another origin may use it; and nothing in it
+/// runs, also when it is opened as a page.
+fn default_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .add((CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
+        .add((CONTENT_SECURITY_POLICY, "sandbox"))
 }

@@ -8,7 +8,13 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use tracing::Instrument as _;
 
+use super::excerpt::excerpt;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// As much of a path as is logged, in bytes.
+const PATH_LOGGED: usize = 256;
+/// As much of a method as is logged, in bytes: a caller may make one up.
+const METHOD_LOGGED: usize = 32;
 
 /// Middleware that logs each request. The path is logged, the query string, headers and body are not.
 ///
@@ -19,7 +25,8 @@ pub async fn log_request(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = given_id(&request).unwrap_or_else(new_id);
-    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let method = excerpt(request.method().as_str(), METHOD_LOGGED).into_owned();
+    let path = excerpt(request.path(), PATH_LOGGED).into_owned();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
     let started = Instant::now();
     let result = next.call(request).instrument(span.clone()).await;

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::answer;
 use crate::server::State;
-use crate::server::download::media_type;
 use crate::server::error::ApiError;
+use crate::server::media_type::media_type;
 
 /// One file of a job.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ struct File<'a> {
     #[serde(flatten)]
     file: &'a OutputFile,
     media: Media,
-    media_type: String,
+    media_type: &'static str,
     url: String,
 }
 

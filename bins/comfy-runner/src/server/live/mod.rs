@@ -37,7 +37,7 @@ pub async fn socket(
         }
         None => Watcher::All(state.jobs.watch_all()),
     };
-    websocket::open(watcher, state.stopping.clone(), &request, body)
+    websocket::open(watcher, state.stopping.clone(), &request, body).await
 }
 
 /// `GET /api/run/events/{prompt_id}`

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{CloseCode, Closed, Message, MessageStream, ProtocolError, Session};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
+use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, ProtocolError, Session};
 use comfy_runner_jobs::{News, Watch, WatchAll};
+use comfy_runner_websocket::{LimitedStream, frame_error};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -17,6 +19,9 @@ use crate::server::stop::{Stopping, stopped};
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// After so long without one it is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// The largest message that a client may send, in bytes. None is needed.
+const LARGEST_MESSAGE: usize = 64 << 10;
 
 /// What is watched.
 pub enum Watcher {
@@ -36,14 +41,17 @@ impl Watcher {
 }
 
 /// Answers a request for a WebSocket, and sends on it what is watched.
-pub fn open(
+pub async fn open(
     watcher: Watcher,
     stopping: Stopping,
     request: &HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (response, session, incoming) = actix_ws::handle(request, body)
-        .map_err(|error| ApiError::BadRequest(format!("this path wants a WebSocket: {error}")))?;
+    let no_socket = |error| ApiError::BadRequest(format!("this path wants a WebSocket: {error}"));
+    let limited = LimitedStream::new(body.into_inner(), LARGEST_MESSAGE);
+    let mut limited: Payload = Payload::Stream { payload: Box::pin(limited) };
+    let body = web::Payload::from_request(request, &mut limited).await.map_err(no_socket)?;
+    let (response, session, incoming) = actix_ws::handle(request, body).map_err(no_socket)?;
     let (response, taken) = drained::tell(response);
     actix_web::rt::spawn(async move {
         let closing = session.clone();
@@ -114,7 +122,20 @@ async fn answer(session: &mut Session, message: Option<Result<Message, ProtocolE
             false
         }
         Some(Ok(_)) => true,
-        Some(Err(_)) | None => false,
+        Some(Err(error)) => {
+            // The other side may be gone already.
+            drop(session.clone().close(Some(reason_to_close(&error))).await);
+            false
+        }
+        None => false,
+    }
+}
+
+/// What a client is told that does not keep to the protocol, or to our limit.
+fn reason_to_close(error: &ProtocolError) -> CloseReason {
+    match frame_error(error) {
+        Some(error) => CloseReason { code: CloseCode::Size, description: Some(error.to_string()) },
+        None => CloseCode::Protocol.into(),
     }
 }
 

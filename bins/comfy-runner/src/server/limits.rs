@@ -1,0 +1,41 @@
+//! What connections and callers may use up.
+
+use std::time::Duration;
+
+/// What connections and callers may use up. Each limit is explained in `docs/operations.md`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Connections at a time from one address: an IPv4 address, or the first 64 bits of an IPv6 one. Loopback addresses
+    /// are exempt, as a proxy on this machine brings all connections from there.
+    pub connections_per_address: usize,
+    /// How long the head of a request may take.
+    pub header_timeout: Duration,
+    /// How long a connection is kept open between two requests.
+    pub keep_alive: Duration,
+    /// How long the caller may be waited for until a further kilobyte of a request's body, or its end, arrives. It should
+    /// be shorter than the `idle` timeout of ComfyUI's client, which an upload is subject to as well.
+    pub body_timeout: Duration,
+    /// How long a connection may take nothing of what is being sent.
+    pub write_timeout: Duration,
+    /// How many wrong API keys from one address are answered with 401 within a minute. Further ones get 429; the right key
+    /// is always accepted.
+    pub failed_keys_per_minute: u32,
+}
+
+impl Default for Limits {
+    /// 4096 connections, 256 from one address; 10 seconds for a head, 5 between requests, 30 for progress of a body, 60
+    /// for a write; 20 wrong keys a minute.
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            connections_per_address: 256,
+            header_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            failed_keys_per_minute: 20,
+        }
+    }
+}
