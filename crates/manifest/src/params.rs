@@ -137,6 +137,14 @@ impl Params {
         self.drawn.contains(id)
     }
 
+    /// The files in ComfyUI's input directory that the values of file inputs name, each once.
+    pub fn input_files(&self, manifest: &Manifest) -> Vec<String> {
+        let inputs = manifest.inputs.iter().filter(|input| input.kind.is_file());
+        let names = inputs.filter_map(|input| self.get(&input.id)?.as_str());
+        let names: IndexSet<&str> = names.filter(|name| !name.is_empty()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// Keys with a leading `_` that have no meaning here.
     pub fn extra(&self) -> &Map<String, Value> {
         &self.extra

@@ -26,6 +26,8 @@ pub struct Assembled {
     pub seeds: IndexMap<String, u64>,
     /// The folder that takes the job's files.
     pub output_folder: OutputFolder,
+    /// The files in ComfyUI's input directory that the params name, each once.
+    pub input_files: Vec<String>,
     /// The nodes whose files are the result; empty when the manifest names none.
     pub result_nodes: Vec<NodeId>,
     /// File names of the models that must be installed.
@@ -144,8 +146,15 @@ impl DynamicWorkflow {
         let result_nodes = named.filter(|id| graph.nodes.contains_key(*id)).cloned().collect();
         let mut seeds = params.seeds().clone();
         seeds.extend(of_instances);
-        let output_folder = folder.clone();
-        Ok(Assembled { graph, seeds, output_folder, result_nodes, required_models, blocks })
+        Ok(Assembled {
+            graph,
+            seeds,
+            output_folder: folder.clone(),
+            input_files: params.input_files(&self.manifest),
+            result_nodes,
+            required_models,
+            blocks,
+        })
     }
 }
 
@@ -172,6 +181,7 @@ impl StaticWorkflow {
             graph,
             seeds: params.seeds().clone(),
             output_folder: folder.clone(),
+            input_files: params.input_files(&self.manifest),
             result_nodes: self.manifest.outputs.iter().filter_map(|output| output.node.clone()).collect(),
             required_models: self.manifest.required_models.clone(),
             blocks: Vec::new(),

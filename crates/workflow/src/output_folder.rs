@@ -24,6 +24,11 @@ impl OutputFolder {
         Self(format!("{time}_{:06x}", random & 0x00ff_ffff))
     }
 
+    /// The folder of graphs that are shown or compared and never run. It is always the same.
+    pub fn fixed() -> Self {
+        Self::new(OffsetDateTime::UNIX_EPOCH, 0)
+    }
+
     /// The folder's name.
     pub fn as_str(&self) -> &str {
         &self.0

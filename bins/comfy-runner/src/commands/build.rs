@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use comfy_runner_workflow::OutputFolder;
 
 use super::ui_format::to_ui_format;
 use super::{request, schemas};
-use crate::assembly::assemble_for_show;
 use crate::cli::{Build, GraphFormat};
 
 pub fn build(options: Build) -> anyhow::Result<ExitCode> {
     let needed = || schemas::needed(&options.schemas, "node schemas say what is in it");
     let (workflow, params) = request::read(&options.request, needed)?;
-    let assembled = assemble_for_show(&workflow, &params)?.assembled;
+    let assembled = workflow.request(&params).folder(OutputFolder::fixed()).assemble()?;
     if options.format == GraphFormat::Api {
         println!("{}", assembled.graph);
         return Ok(ExitCode::SUCCESS);

@@ -19,7 +19,7 @@ use indexmap::IndexMap;
 
 use super::progress_bar::{Display, Report};
 use super::{block_on, client_config, request, schemas};
-use crate::assembly::{assemble, check_before_files};
+use crate::assembly::{check_before_files, submission};
 use crate::cli::Run;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -38,10 +38,10 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
             let stored = upload_file(&client, &file).await?;
             uploads.insert(id, stored);
         }
-        let assembled = assemble(&workflow, &params, &uploads)?;
+        let assembled = workflow.request(&params).uploads(uploads).assemble()?;
         let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory()?));
         let following = actix_rt::spawn(follow(jobs.clone(), client.clone()));
-        let submission = assembled.submission(workflow.manifest(), params);
+        let submission = submission(assembled, workflow.manifest(), params);
         let submitted = jobs.submit(&client, submission).await?;
         for warning in &submitted.warnings {
             eprintln!("warning: {warning}");

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use super::State;
 use super::error::ApiError;
 use super::form::{Files, Form};
-use crate::assembly::assemble;
 
 /// The query string of `build`.
 #[derive(Debug, Deserialize)]
@@ -46,9 +45,9 @@ pub async fn build(
     let format = query.format()?;
     let workflow = state.workflow(&id).await?;
     let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
-    let assembly = assemble(&workflow, &form.params, &form.uploads)?;
+    let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     Ok(match format {
-        Format::Api => HttpResponse::Ok().json(assembly.graph()),
-        Format::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembly.assembled).await?.graph),
+        Format::Api => HttpResponse::Ok().json(assembled.graph),
+        Format::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembled).await?.graph),
     })
 }

@@ -12,10 +12,10 @@ use comfy_runner_jobs::{
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
 use comfy_runner_store::StoreError;
+use comfy_runner_workflow::RequestError;
 use serde::Serialize;
 
 use super::excerpt::excerpt;
-use crate::assembly::RequestError;
 
 /// The longest `detail` of an answer, in bytes: what a caller sent may be part of it.
 const LONGEST_DETAIL: usize = 8 << 10;
@@ -168,7 +168,7 @@ impl From<RequestError> for ApiError {
             RequestError::Assemble(error) if error.is_of_the_workflow() => {
                 Self::BrokenWorkflow(error.to_string())
             }
-            RequestError::Assemble(error) => Self::BadRequest(error.to_string()),
+            other => Self::BadRequest(other.to_string()),
         }
     }
 }

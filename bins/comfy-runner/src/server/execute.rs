@@ -9,7 +9,7 @@ use super::State;
 use super::error::ApiError;
 use super::form::{Files, Form, read_upload};
 use super::idempotency::{self, RequestDigest};
-use crate::assembly::assemble;
+use crate::assembly::submission;
 
 /// `POST /api/run/{workflow_id}/execute`
 pub async fn execute(
@@ -40,8 +40,8 @@ async fn run(
     form: Form,
     idempotency: Option<Idempotency>,
 ) -> Result<HttpResponse, ApiError> {
-    let assembled = assemble(workflow, &form.params, &form.uploads)?;
-    let submission = Submission { idempotency, ..assembled.submission(workflow.manifest(), form.params) };
+    let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
+    let submission = Submission { idempotency, ..submission(assembled, workflow.manifest(), form.params) };
     Ok(HttpResponse::Ok().json(state.jobs.submit(&state.client, submission).await?))
 }
 
