@@ -54,6 +54,8 @@ pub enum Command {
     Convert(Convert),
     /// Check every workflow of a folder
     Validate(Validate),
+    /// Run the test cases of workflows, without a ComfyUI
+    Test(Test),
     /// Look after the jobs of a running server
     Jobs(Jobs),
     /// Serve a ComfyUI stand-in that needs no models and no GPU
@@ -273,6 +275,31 @@ pub struct Validate {
     // No COMFYUI_URL here: checking offline must not depend on what is set for `serve`.
     #[arg(long, env = "COMFY_RUNNER_VALIDATE_COMFYUI", value_name = "URL")]
     pub comfyui: Option<String>,
+}
+
+/// `comfy-runner test`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner test ./workflows\n  \
+    comfy-runner test ./workflows --update\n  \
+    comfy-runner test ./workflows --junit report.xml\n\n\
+    A case is a file WORKFLOW/tests/NAME.yaml with `params` and what the graph must be; see docs/testing.md.")]
+pub struct Test {
+    /// The folder of workflows
+    #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS")]
+    pub dir: PathBuf,
+    /// Rewrite golden graphs that differ
+    #[arg(long)]
+    pub update: bool,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write the results as a JUnit report to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Node schemas, for workflows in UI format: what ComfyUI's /object_info returned
+    #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE")]
+    pub object_info: Option<PathBuf>,
 }
 
 /// `comfy-runner init`

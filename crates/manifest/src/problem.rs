@@ -86,6 +86,8 @@ pub enum ProblemKind {
     MissingModel,
     /// A package of custom nodes that this ComfyUI does not have.
     MissingNodes,
+    /// A test case that cannot be run.
+    TestCase,
 }
 
 impl fmt::Display for Problem {

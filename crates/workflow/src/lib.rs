@@ -4,6 +4,7 @@
 
 mod annotations;
 pub mod assemble;
+pub mod case;
 mod compile;
 pub mod draft;
 mod dynamic;

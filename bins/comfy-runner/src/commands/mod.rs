@@ -13,6 +13,7 @@ mod saved;
 mod schemas;
 mod serve;
 mod simulate;
+mod test;
 mod ui_format;
 mod validate;
 
@@ -36,6 +37,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Init(init) => self::init::init(init),
         Command::Convert(convert) => self::convert::convert(convert),
         Command::Validate(validate) => self::validate::validate(validate),
+        Command::Test(test) => self::test::test(test),
         Command::Jobs(jobs) => self::jobs::jobs(jobs),
         Command::Simulate(simulate) => self::simulate::simulate(simulate),
     });

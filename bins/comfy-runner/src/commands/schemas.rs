@@ -30,7 +30,8 @@ pub fn needed(options: &NodeSchemas, why: &str) -> anyhow::Result<ObjectInfo> {
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<ObjectInfo> {
+/// The schemas that this file holds.
+pub fn read(file: &Path) -> anyhow::Result<ObjectInfo> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_str(&text)
         .with_context(|| format!("{} is not what ComfyUI's /object_info returns", file.display()))
