@@ -126,7 +126,7 @@ async fn nothing_that_could_run_is_shown_in_our_name() {
         assert_eq!(reply.header("content-disposition"), format!("attachment; filename=\"{name}\""));
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{name}");
         assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin", "{name}");
-        assert_eq!(reply.header("content-security-policy"), "sandbox", "{name}");
+        assert_eq!(reply.header("content-security-policy"), "sandbox allow-same-origin", "{name}");
         assert_eq!(reply.body, page);
     }
     // A page that calls itself a picture is a broken picture, as nobody may guess.

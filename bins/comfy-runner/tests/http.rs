@@ -120,7 +120,11 @@ async fn every_answer_tells_browsers_not_to_guess_share_or_run() {
             let reply = ask(&api, method, path).await;
             assert_eq!(reply.header("x-content-type-options"), "nosniff", "{method} {path}");
             assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin", "{method} {path}");
-            assert_eq!(reply.header("content-security-policy"), "sandbox", "{method} {path}");
+            assert_eq!(
+                reply.header("content-security-policy"),
+                "sandbox allow-same-origin",
+                "{method} {path}"
+            );
         }
     }
     api.stop().await;

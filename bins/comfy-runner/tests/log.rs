@@ -120,6 +120,11 @@ async fn use_it(base: &str) -> String {
         listed.send().await.unwrap();
     }
     http.get(url(&format!("/{}", "long".repeat(1000)))).send().await.unwrap();
+    // More wrong keys than a minute allows.
+    for _ in 0..30 {
+        let guess = http.get(url("/api/workflows")).insert_header(("x-api-key", "a-guess"));
+        guess.send().await.unwrap();
+    }
     let wrong = Form::new().params(json!({"prompt": {"a": PROMPT}}));
     let right = Form::new().params(json!({"prompt": PROMPT})).file(
         "input_image",
@@ -164,11 +169,17 @@ async fn at_info_level_there_is_a_line_for_each_request_and_nothing_that_is_a_se
     let failed = serve.line(|line| line["fields"]["message"] == "a node failed");
     assert_eq!((&failed["fields"]["prompt_id"], &failed["fields"]["node"]), (&json!(prompt_id), &json!("2")));
     serve.line(|line| line["fields"]["message"] == "ended");
+    serve.line(|line| line["level"] == "WARN" && line["fields"]["address"] == "127.0.0.1");
     let refused = serve.line(|line| line["fields"]["status"] == 401);
     assert_eq!(refused["span"]["id"].as_str().unwrap().len(), 16);
 
     let log = serve.stop();
     assert!(!log.contains("not JSON"), "{log}");
+    assert_eq!(
+        (log.matches("\"status\":401").count(), log.matches("\"status\":429").count()),
+        (20, 0),
+        "{log}"
+    );
     assert!(log.contains("longlong") && !log.contains(&"long".repeat(100)), "a path is logged whole:\n{log}");
     for secret in ["that-is-a-secret", PROMPT, "nobody's", "Traceback", "traceback", ".py"] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");

@@ -52,6 +52,9 @@ impl FailedKeys {
         }
         count.failures = count.failures.saturating_add(1);
         if count.failures > self.per_minute {
+            if count.failures == self.per_minute.saturating_add(1) {
+                tracing::warn!(%address, failures = count.failures, "too many wrong API keys; further ones get 429 for a minute");
+            }
             return Err(WINDOW.saturating_sub(now.saturating_duration_since(count.since)));
         }
         Ok(())

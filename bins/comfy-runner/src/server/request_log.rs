@@ -19,7 +19,7 @@ const METHOD_LOGGED: usize = 32;
 /// Middleware that logs each request. The path is logged, the query string, headers and body are not.
 ///
 /// A caller's own `X-Request-Id` is taken when it is harmless, and the answer carries the id either way. Polls of a
-/// status are logged at debug level: they come by the thousand.
+/// status and wrong keys beyond their limit are logged at debug level: they come by the thousand.
 pub async fn log_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -37,7 +37,8 @@ pub async fn log_request(
     let (status, ms) = (status.as_u16(), started.elapsed().as_millis() as u64);
     span.in_scope(|| match (status, is_poll(&path)) {
         (500.., _) => tracing::warn!(%method, path, status, ms, "answered"),
-        (_, true) => tracing::debug!(%method, path, status, ms, "answered"),
+        // The first wrong key too many has a warning of its own.
+        (429, _) | (_, true) => tracing::debug!(%method, path, status, ms, "answered"),
         (_, false) => tracing::info!(%method, path, status, ms, "answered"),
     });
     match result {
