@@ -8,6 +8,7 @@ use comfy_runner_protocol::ObjectInfo;
 use serde_json::Value;
 
 use crate::Compare;
+use crate::browser_values::{is_about_the_graph, without_views};
 use crate::conversion::{schemas, to_drawing, to_prompt};
 use crate::difference::differences;
 use crate::editor::{Editor, Opened};
@@ -85,7 +86,7 @@ async fn check(
     };
     let ours = to_prompt(&template.graph, schemas);
     let ui_to_api = match &ours {
-        Ok(ours) => differences(ours, &prompt),
+        Ok(ours) => prompt_differences(ours, &prompt),
         Err(error) => vec![format!("{error:#}")],
     };
     let drawing = to_drawing(&prompt, schemas);
@@ -110,14 +111,19 @@ async fn check(
     Ok(Outcome { ui_to_api, api_to_ui })
 }
 
+/// Where two prompts differ, apart from what the browser renders.
+fn prompt_differences(ours: &Value, editors: &Value) -> Vec<String> {
+    differences(&without_views(ours.clone()), &without_views(editors.clone()))
+}
+
 /// What is wrong with a drawing that the editor opened.
 fn came_back(prompt: &Value, opened: Result<Opened, String>) -> Vec<String> {
     let opened = match opened {
         Ok(opened) => opened,
         Err(error) => return vec![error],
     };
-    let mut wrong = differences(prompt, &opened.prompt);
-    wrong.extend(opened.warnings);
+    let mut wrong = prompt_differences(prompt, &opened.prompt);
+    wrong.extend(opened.warnings.into_iter().filter(|warning| is_about_the_graph(warning)));
     wrong.extend(opened.overlaps.iter().map(|pair| format!("one lies over the other: {pair}")));
     wrong
 }

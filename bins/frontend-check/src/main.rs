@@ -5,6 +5,7 @@
 
 mod batch;
 mod browser;
+mod browser_values;
 mod compare;
 mod conversion;
 mod devtools;

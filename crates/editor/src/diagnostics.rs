@@ -1,4 +1,4 @@
-//! Values that cannot belong to their inputs: a sign that the file was saved with another version of a node.
+//! Checks of a converted prompt: values that cannot belong to their inputs, and 3D views without images.
 //!
 //! UI format lists the values of widgets without their names. A file that was saved with another version of a node then
 //! assigns values to the wrong widgets, and the editor sends them as they are. These checks let a caller warn about it.
@@ -48,13 +48,47 @@ pub fn invalid_values(prompt: &Graph, schemas: &ObjectInfo) -> Vec<InvalidValue>
     invalid_values
 }
 
+/// A 3D view that has no images, because only a browser can render them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "node {node} ({kind}): the editor renders the images of `{input}` when it sends the prompt, and this conversion has \
+     none; use \"Export (API)\" in the editor if the node's images are needed"
+)]
+pub struct UnrenderedView {
+    /// The node's id in the prompt.
+    pub node: String,
+    /// The node's type.
+    pub kind: String,
+    /// The input's name.
+    pub input: String,
+}
+
+/// Returns the 3D views of a prompt whose nodes load rendered images that the prompt does not have.
+pub fn unrendered_views(prompt: &Graph, schemas: &ObjectInfo) -> Vec<UnrenderedView> {
+    let mut views = Vec::new();
+    for (id, node) in &prompt.nodes {
+        // The editor renders images for the input `image`. It sends the camera only for all others.
+        let is_view = schemas.get(&node.class_type).and_then(|schema| schema.input("image"));
+        let is_view = is_view.is_some_and(|(spec, _)| spec.type_name() == "LOAD_3D");
+        let image = node.inputs.get("image").and_then(|view| view.get("image")?.as_str());
+        if is_view && image == Some("") {
+            views.push(UnrenderedView {
+                node: id.clone(),
+                kind: node.class_type.clone(),
+                input: "image".to_owned(),
+            });
+        }
+    }
+    views
+}
+
 /// Returns what the input accepts, if the value is something else.
 fn refused(spec: &InputSpec, value: &Value) -> Option<&'static str> {
     let (wanted, fits) = match spec.kind {
         InputKind::Int => ("a whole number", value.is_number()),
         InputKind::Float => ("a number", value.is_number()),
         InputKind::Boolean => ("true or false", value.is_boolean()),
-        InputKind::String => ("a text", value.is_string()),
+        InputKind::String => ("a string", value.is_string()),
         InputKind::Combo(_) | InputKind::Other(_) => return None,
     };
     // A widget without a value is null.

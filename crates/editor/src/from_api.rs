@@ -10,9 +10,12 @@ use crate::annotations::Annotations;
 use crate::frontend::FrontendVersion;
 use crate::graph::{LinkSpelling, UiGraph, UiInput, UiLink, UiNode, UiNodeId, UiOutput};
 use crate::layout::{self, Frame, Item};
+use crate::node_builder::NodeTypes;
+use crate::rules::Sent;
 use crate::size;
 use crate::text::{escape_dynamic_prompt, resolve_dynamic_prompt};
-use crate::widgets::{EditorNode, NodeTypes, Widget, WidgetValues, flag};
+use crate::to_api::CAMERA;
+use crate::widgets::{EditorNode, Widget, WidgetValues, flag};
 
 /// A graph in UI format, and warnings about what UI format cannot represent.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +101,7 @@ pub fn from_api(
     schemas: &ObjectInfo,
     annotations: &Annotations,
 ) -> Result<UiConversion, FromApiError> {
-    let mut types = NodeTypes::new(FrontendVersion::detect(schemas));
+    let mut types = NodeTypes::new(FrontendVersion::detect(schemas).rules());
     let mut warnings = Vec::new();
     let places: HashMap<&str, usize> =
         graph.nodes.keys().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
@@ -141,6 +144,8 @@ struct Shape<'g> {
     inputs: Vec<(String, String, bool, bool)>,
     outputs: Vec<(String, String)>,
     values: Vec<Value>,
+    /// The camera of a 3D view.
+    camera: Option<Value>,
     size: [u32; 2],
 }
 
@@ -161,12 +166,17 @@ impl<'g> Shape<'g> {
             let value = node.inputs.get(name)?;
             if Link::of(value).is_some() { None } else { Some(unwrapped(value)) }
         };
+        let linked: Vec<&str> = node.links().map(|(name, _)| name).collect();
         let mut editor_node = match schema {
-            Some(schema) => EditorNode::new(types, &node.class_type, schema, WidgetValues::Named(&value)),
+            Some(schema) => types.create(&node.class_type, schema, WidgetValues::Named(&value), &linked),
             None => EditorNode::default(),
         };
         let mut values = Vec::new();
+        let mut camera = None;
         for widget in &mut editor_node.widgets {
+            if widget.sent == Sent::View {
+                camera = widget.value.replace(json!("")).and_then(|view| view.get("camera_info").cloned());
+            }
             if widget.spec.is_none() && widget.name == "control_after_generate" {
                 // Keeps the seed of the prompt.
                 widget.value = Some(json!("fixed"));
@@ -186,7 +196,7 @@ impl<'g> Shape<'g> {
                     warnings.push(ConversionWarning::NoWidget { node: id.to_owned(), input: name.clone() });
                 }
                 None => values.push(unwrapped(given)),
-                Some(widget) if widget.sent && changes(given, widget) => {
+                Some(widget) if widget.sent != Sent::No && changes(given, widget) => {
                     warnings
                         .push(ConversionWarning::TextChanges { node: id.to_owned(), input: name.clone() });
                 }
@@ -207,7 +217,7 @@ impl<'g> Shape<'g> {
         let outputs = outputs(schema.unwrap_or(&unknown));
         let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
         let size = size::size(node.title(), &editor_node, &names, schema);
-        Self { node, schema, inputs, outputs, values, size }
+        Self { node, schema, inputs, outputs, values, camera, size }
     }
 
     /// Returns whether the output exists. A node of an unknown type gets the outputs that links name.
@@ -242,7 +252,9 @@ fn has_choices(widget: &Widget<'_>) -> bool {
 /// Takes a list out of the wrapper that distinguishes it from a link.
 fn unwrapped(value: &Value) -> Value {
     match value.as_object() {
-        Some(map) if map.len() == 1 => map.get("__value__").unwrap_or(value).clone(),
+        Some(map) if map.keys().all(|key| matches!(key.as_str(), "__type__" | "__value__")) => {
+            map.get("__value__").unwrap_or(value).clone()
+        }
         _ => value.clone(),
     }
 }
@@ -366,7 +378,12 @@ fn ui_node(
     other.insert("size".to_owned(), json!(shape.size));
     other.insert("flags".to_owned(), json!({}));
     other.insert("order".to_owned(), json!(order));
-    other.insert("properties".to_owned(), json!({"Node name for S&R": shape.node.class_type}));
+    let mut properties = Map::from_iter([("Node name for S&R".to_owned(), json!(shape.node.class_type))]);
+    if let Some(camera) = shape.camera.as_ref().filter(|camera| camera.is_object()) {
+        let (kind, fov) = (camera.get("cameraType"), camera.get("fov"));
+        properties.insert(CAMERA.to_owned(), json!({"cameraType": kind, "fov": fov, "state": camera}));
+    }
+    other.insert("properties".to_owned(), Value::Object(properties));
     UiNode {
         id: id.clone(),
         kind: shape.node.class_type.clone(),

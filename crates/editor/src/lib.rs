@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod annotations;
+mod autogrow;
 pub mod diagnostics;
 pub mod embedded;
 pub mod from_api;
@@ -10,8 +11,11 @@ mod frontend;
 pub mod graph;
 pub mod layout;
 mod links;
+mod node_builder;
+mod node_ids;
 mod primitive;
 mod promoted;
+mod rules;
 pub mod saved;
 mod size;
 mod subgraph;

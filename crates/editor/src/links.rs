@@ -72,6 +72,9 @@ pub(crate) fn resolve_link(
             }
             Position::Output { instance, node, slot } => {
                 let loaded = expanded.node(instance, node);
+                if loaded.mode() == Mode::Muted && expanded.rules.skips_inactive_subgraphs {
+                    return Ok(None);
+                }
                 if loaded.mode() == Mode::Bypassed {
                     let Some(slot) = passed_through(loaded, slot, asked.take().unwrap_or_default()) else {
                         return Ok(None);

@@ -1,24 +1,52 @@
 //! Primitive nodes: a value that is assigned to each widget linked to it, within its range and rounded to its step.
 
+use std::collections::HashSet;
+
 use serde_json::{Number, Value, json};
 
 use comfy_runner_protocol::object_info::{InputKind, InputSpec};
 
-use crate::subgraph::{Definition, NodeRole};
+use crate::promoted::proxy_entries;
+use crate::rules::Rules;
+use crate::subgraph::{Definition, LoadedNode, NodeRole};
 use crate::text::replace_widget_patterns;
 use crate::widgets::Widget;
 
 /// The property that turns on the replacement of `%node.widget%` patterns in the value.
 const REPLACE: &str = "Run widget replace on values";
 
+/// The primitive nodes of each definition whose widgets an instance promotes. The editor replaces them by an input of the
+/// subgraph, whose value is that of the first widget linked to them.
+pub(crate) fn promoted(definitions: &[Definition<'_>], rules: &Rules) -> Vec<HashSet<usize>> {
+    let mut promoted = vec![HashSet::new(); definitions.len()];
+    let instances = definitions.iter().flat_map(|definition| &definition.nodes);
+    for loaded in instances.filter(|_| rules.promotes_primitives) {
+        let NodeRole::Subgraph(used) = loaded.role else { continue };
+        for entry in proxy_entries(loaded.node).into_iter().flatten().flatten() {
+            let primitive = definitions[used].nodes.iter().position(|node| {
+                matches!(node.role, NodeRole::Primitive) && node.node.id.to_string() == entry.node
+            });
+            promoted[used].extend(primitive);
+        }
+    }
+    promoted
+}
+
 /// Assigns the values of primitive nodes to the widgets linked to them.
-pub(crate) fn apply(definition: &mut Definition<'_>) {
+pub(crate) fn apply(definition: &mut Definition<'_>, promoted: &HashSet<usize>, rules: &Rules) {
     for at in 0..definition.nodes.len() {
         if !matches!(definition.nodes[at].role, NodeRole::Primitive) {
             continue;
         }
         let targets = targets(definition, at);
         let Some(&(node, widget)) = targets.first() else { continue };
+        if promoted.contains(&at) {
+            let value = definition.nodes[node].widgets[widget].value.clone();
+            for (node, widget) in targets {
+                definition.nodes[node].widgets[widget].value.clone_from(&value);
+            }
+            continue;
+        }
         let first = &definition.nodes[node].widgets[widget];
         let said = match definition.nodes[at].node.widgets_values.as_ref() {
             Some(Value::Array(values)) => values.first().cloned(),
@@ -37,7 +65,7 @@ pub(crate) fn apply(definition: &mut Definition<'_>) {
         }
         for (node, widget) in targets {
             let widget = &mut definition.nodes[node].widgets[widget];
-            widget.assign(value.clone());
+            widget.assign(value.clone(), rules);
             stepped(widget);
         }
     }
@@ -45,7 +73,7 @@ pub(crate) fn apply(definition: &mut Definition<'_>) {
 
 /// Returns the value of a widget as a string, for `%node.widget%` patterns. The node is found by its name for patterns, or its title.
 pub(crate) fn widget_text(definition: &Definition<'_>, node: &str, widget: &str) -> Option<String> {
-    let alias = |loaded: &&crate::subgraph::LoadedNode<'_>| {
+    let alias = |loaded: &&LoadedNode<'_>| {
         let properties = loaded.node.other.get("properties");
         let alias = properties.and_then(|properties| properties.get("Node name for S&R")?.as_str());
         alias.or(matches!(loaded.role, NodeRole::Executed(_)).then_some(loaded.class_type)) == Some(node)
@@ -161,6 +189,7 @@ pub(crate) fn as_javascript(number: Number) -> Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Sent;
     use std::borrow::Cow;
 
     fn rounded(spec: Value, value: Value) -> Value {
@@ -170,7 +199,7 @@ mod tests {
             spec: Some(Cow::Owned(spec)),
             value: Some(value),
             saved: true,
-            sent: true,
+            sent: Sent::Yes,
         };
         stepped(&mut widget);
         widget.value.unwrap()

@@ -84,7 +84,10 @@ pub(crate) fn value(expanded: &Expanded<'_>, instance: usize, user: usize, slot:
         };
         let inner = expanded.promoted.at(used, slot)?;
         let name = &*loaded.inputs.get(slot)?.name;
-        if let Some(value) = own_value(expanded, loaded.node, used, slot, name) {
+        // The editor creates definitions in the order of the file. An instance inside a subgraph loses its values when its own
+        // definition does not exist yet.
+        let is_defined = definition == 0 || used < definition;
+        if let Some(value) = own_value(expanded, loaded.node, used, slot, name).filter(|_| is_defined) {
             return Some(value);
         }
         (definition, (user, slot)) = (used, inner);
@@ -92,24 +95,58 @@ pub(crate) fn value(expanded: &Expanded<'_>, instance: usize, user: usize, slot:
 }
 
 /// The value that the instance itself has for a promoted widget.
+///
+/// Frontend 1.49 lists values in the order of the subgraph's inputs, and keeps values that it could not assign when it read an
+/// older file in `proxyWidgetErrorQuarantine`. Older ones list them in the order of `proxyWidgets`, if a file has that.
 fn own_value(expanded: &Expanded<'_>, node: &UiNode, used: usize, slot: usize, name: &str) -> Option<Value> {
-    let values = match node.widgets_values.as_ref()? {
+    let list = match node.widgets_values.as_ref()? {
         Value::Object(map) => return map.get(name).cloned(),
         values => values.as_array()?,
     };
-    match promoted_inputs(node) {
-        // Newer frontends list the promoted widgets in the order of the values.
-        Some(shown) => {
-            let place = shown.iter().position(|shown| shown.as_deref() == Some(name))?;
-            values.get(place).filter(|value| !value.is_null()).cloned()
+    let by_input =
+        || list.get((0..slot).filter(|slot| expanded.promoted.shows(used, *slot)).count()).cloned();
+    let is_source = |entry: &ProxyEntry| match expanded.promoted.at(used, slot) {
+        Some((inner, input)) => {
+            let inner = &expanded.definitions[used].nodes[inner];
+            entry.node == inner.node.id.to_string() && entry.widget == inner.inputs[input].name
         }
-        None => values.get((0..slot).filter(|slot| expanded.promoted.shows(used, *slot)).count()).cloned(),
+        None => false,
+    };
+    let entries = proxy_entries(node);
+    let by_entry = |matches: &dyn Fn(&ProxyEntry) -> bool| {
+        let values = entries.iter().flatten().zip(list);
+        let values = values.filter(|(entry, value)| entry.as_ref().is_some_and(matches) && !value.is_null());
+        values.last().map(|(_, value)| value.clone())
+    };
+    if expanded.rules.promoted_in_input_order {
+        let entry = by_entry(&|entry| entry.is_input(name) || is_source(entry));
+        entry.or_else(|| quarantined(node, name)).or_else(by_input)
+    } else if entries.is_some() {
+        by_entry(&|entry| entry.is_input(name))
+    } else {
+        by_input()
     }
 }
 
-/// The names of the inputs with promoted widgets, in the order of `widgets_values`. Entries that refer to widgets of nodes
-/// inside are None.
-fn promoted_inputs(node: &UiNode) -> Option<Vec<Option<String>>> {
+/// An entry of `proxyWidgets`: a widget of a node inside, or with the node id `-1` one of the subgraph's inputs.
+pub(crate) struct ProxyEntry {
+    pub node: String,
+    widget: String,
+}
+
+impl ProxyEntry {
+    fn parse(pair: &Value) -> Option<Self> {
+        let part = |at: usize| pair.get(at).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { node: part(0)?, widget: part(1)? })
+    }
+
+    fn is_input(&self, name: &str) -> bool {
+        self.node == "-1" && self.widget == name
+    }
+}
+
+/// The entries of `proxyWidgets`, which is a list or JSON of one. None if the node has none.
+pub(crate) fn proxy_entries(node: &UiNode) -> Option<Vec<Option<ProxyEntry>>> {
     let pairs = node.other.get("properties")?.get("proxyWidgets")?;
     let parsed;
     let pairs = match pairs {
@@ -119,10 +156,15 @@ fn promoted_inputs(node: &UiNode) -> Option<Vec<Option<String>>> {
         }
         pairs => pairs.as_array()?,
     };
-    let name = |pair: &Value| {
-        let own = pair.get(0).and_then(Value::as_str) == Some("-1");
-        own.then(|| pair.get(1).and_then(Value::as_str).map(str::to_owned)).flatten()
+    (!pairs.is_empty()).then(|| pairs.iter().map(ProxyEntry::parse).collect())
+}
+
+/// The value for an input that the frontend could not assign when it read an older file.
+fn quarantined(node: &UiNode, name: &str) -> Option<Value> {
+    let entries = node.other.get("properties")?.get("proxyWidgetErrorQuarantine")?.as_array()?;
+    let is_input = |entry: &&Value| {
+        entry.get("originalEntry").and_then(ProxyEntry::parse).is_some_and(|entry| entry.is_input(name))
     };
-    let shown: Vec<_> = pairs.iter().map(name).collect();
-    (!shown.is_empty()).then_some(shown)
+    let value = entries.iter().find(|entry| is_input(entry) && entry.get("hostValue").is_some())?;
+    value.get("hostValue").filter(|value| !value.is_null()).cloned()
 }

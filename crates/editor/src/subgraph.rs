@@ -8,10 +8,13 @@ use serde_json::Value;
 
 use crate::frontend::FrontendVersion;
 use crate::graph::{Mode, SUBGRAPH_OUTPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
+use crate::node_builder::NodeTypes;
+use crate::node_ids;
 use crate::primitive;
 use crate::promoted::Promoted;
+use crate::rules::Rules;
 use crate::to_api::ToApiError;
-use crate::widgets::{EditorNode, NodeTypes, Widget, WidgetValues, named};
+use crate::widgets::{EditorNode, Widget, WidgetValues, named};
 
 /// How deep subgraphs may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -33,7 +36,9 @@ pub(crate) struct LoadedNode<'g> {
     pub node: &'g UiNode,
     pub class_type: &'g str,
     pub role: NodeRole<'g>,
-    frontend: FrontendVersion,
+    /// Its id in the prompt, where that is not the one of the file.
+    new_id: Option<UiNodeId>,
+    pub rules: &'static Rules,
     pub inputs: Vec<InputSlot<'g>>,
     pub widgets: Vec<Widget<'g>>,
 }
@@ -76,6 +81,7 @@ pub(crate) struct SubgraphInstance {
 
 /// A graph with its subgraphs expanded. The first instance is the root graph.
 pub(crate) struct Expanded<'g> {
+    pub rules: &'static Rules,
     pub definitions: Vec<Definition<'g>>,
     pub instances: Vec<SubgraphInstance>,
     pub promoted: Promoted,
@@ -85,8 +91,8 @@ pub(crate) struct Expanded<'g> {
 
 impl<'g> Expanded<'g> {
     pub fn new(graph: &'g UiGraph, schemas: &'g ObjectInfo) -> Result<Self, ToApiError> {
-        let frontend = FrontendVersion::detect(schemas);
-        let mut types = NodeTypes::new(frontend);
+        let rules = FrontendVersion::detect(schemas).rules();
+        let mut types = NodeTypes::new(rules);
         let definitions = || graph.definitions.iter().flat_map(|definitions| &definitions.subgraphs);
         let definition_of: HashMap<&str, usize> =
             definitions().enumerate().map(|(at, subgraph)| (subgraph.id.as_str(), at + 1)).collect();
@@ -94,18 +100,26 @@ impl<'g> Expanded<'g> {
         let mut place = |nodes: &'g [UiNode]| {
             let loaded = nodes
                 .iter()
-                .map(|node| LoadedNode::new(&mut types, frontend, node, schemas, &definition_of, &subgraphs));
+                .map(|node| LoadedNode::new(&mut types, node, schemas, &definition_of, &subgraphs));
             loaded.collect::<Result<Vec<_>, _>>()
         };
         let mut definitions = vec![Definition::new(None, place(&graph.nodes)?, &graph.links)?];
         for subgraph in &subgraphs {
             definitions.push(Definition::new(Some(subgraph), place(&subgraph.nodes)?, &subgraph.links)?);
         }
-        for definition in &mut definitions {
-            primitive::apply(definition);
+        if rules.unique_node_ids {
+            for (at, mut new) in node_ids::new_ids(graph, &subgraphs).into_iter().enumerate() {
+                for loaded in &mut definitions[at + 1].nodes {
+                    loaded.new_id = new.remove(&loaded.node.id);
+                }
+            }
+        }
+        let promoted = primitive::promoted(&definitions, rules);
+        for (definition, promoted) in definitions.iter_mut().zip(&promoted) {
+            primitive::apply(definition, promoted, rules);
         }
         let promoted = Promoted::new(&definitions);
-        let mut expanded = Self { definitions, instances: Vec::new(), promoted, slot_count: 0 };
+        let mut expanded = Self { rules, definitions, instances: Vec::new(), promoted, slot_count: 0 };
         expanded.expand()?;
         let slots = |definition: &Definition<'_>| -> usize {
             let slots = |loaded: &LoadedNode<'_>| loaded.inputs.len() + loaded.node.outputs.len() + 1;
@@ -116,8 +130,8 @@ impl<'g> Expanded<'g> {
         Ok(expanded)
     }
 
-    /// Creates an instance for each subgraph node. Muted and bypassed ones are expanded too: the nodes inside have modes of
-    /// their own.
+    /// Creates an instance for each subgraph node. As in the editor, only the root graph can leave out muted and bypassed
+    /// ones, and only since some version: the nodes inside have modes of their own.
     fn expand(&mut self) -> Result<(), ToApiError> {
         let root = SubgraphInstance {
             definition: 0,
@@ -132,9 +146,12 @@ impl<'g> Expanded<'g> {
         while at < self.instances.len() {
             let definition = self.instances[at].definition;
             for index in 0..self.definitions[definition].nodes.len() {
-                let NodeRole::Subgraph(used) = self.definitions[definition].nodes[index].role else {
+                let loaded = &self.definitions[definition].nodes[index];
+                let NodeRole::Subgraph(used) = loaded.role else { continue };
+                let is_inactive = loaded.mode() != Mode::Active;
+                if at == 0 && is_inactive && self.rules.skips_inactive_subgraphs {
                     continue;
-                };
+                }
                 let id = self.id(at, index);
                 let depth = self.instances[at].depth + 1;
                 if depth > MAX_DEPTH {
@@ -170,7 +187,7 @@ impl<'g> Expanded<'g> {
 
     /// Returns the id of a node in the prompt.
     pub fn id(&self, instance: usize, node: usize) -> String {
-        format!("{}{}", self.instances[instance].prefix, self.node(instance, node).node.id)
+        format!("{}{}", self.instances[instance].prefix, self.node(instance, node).id())
     }
 }
 
@@ -197,7 +214,6 @@ impl<'g> Definition<'g> {
 impl<'g> LoadedNode<'g> {
     fn new(
         types: &mut NodeTypes<'g>,
-        frontend: FrontendVersion,
         node: &'g UiNode,
         schemas: &'g ObjectInfo,
         definition_of: &HashMap<&str, usize>,
@@ -220,7 +236,7 @@ impl<'g> LoadedNode<'g> {
             NodeRole::Subgraph(definition) => (subgraph_inputs(node, subgraphs[definition - 1]), Vec::new()),
             _ => (by_file(), Vec::new()),
         };
-        let mut loaded = Self { node, class_type, role, frontend, inputs, widgets };
+        let mut loaded = Self { node, class_type, role, new_id: None, rules: types.rules(), inputs, widgets };
         loaded.rename_old_values();
         Ok(loaded)
     }
@@ -234,11 +250,16 @@ impl<'g> LoadedNode<'g> {
         }
     }
 
+    /// Its id in the editor.
+    fn id(&self) -> &UiNodeId {
+        self.new_id.as_ref().unwrap_or(&self.node.id)
+    }
+
     /// The title that the editor shows.
     pub fn title(&self) -> &str {
         let given = self.node.title.as_deref().filter(|title| !title.is_empty());
         given.unwrap_or_else(|| match self.role {
-            NodeRole::Executed(schema) => self.frontend.title(self.class_type, schema),
+            NodeRole::Executed(schema) => self.rules.title(self.class_type, schema),
             _ => self.class_type,
         })
     }
@@ -273,7 +294,7 @@ impl<'g> InputSlot<'g> {
     }
 }
 
-/// Reslot_count type names of old files.
+/// Replaces type names of old files.
 fn current_type(kind: &str) -> &str {
     match kind {
         "T2IAdapterLoader" => "ControlNetLoader",
@@ -289,11 +310,13 @@ fn load_editor_node<'g>(
     class_type: &'g str,
     schema: &'g NodeSchema,
 ) -> Result<EditorNode<'g>, ToApiError> {
+    let linked = node.inputs.iter().filter(|input| input.link.is_some());
+    let linked: Vec<&str> = linked.map(|input| input.name.as_str()).collect();
     Ok(match &node.widgets_values {
-        None | Some(Value::Null) => EditorNode::new(types, class_type, schema, WidgetValues::Defaults),
-        Some(Value::Array(values)) => EditorNode::from_list(types, class_type, schema, values),
+        None | Some(Value::Null) => types.create(class_type, schema, WidgetValues::Defaults, &linked),
+        Some(Value::Array(values)) => types.create_from_list(class_type, schema, values, &linked),
         Some(Value::Object(map)) => {
-            EditorNode::new(types, class_type, schema, WidgetValues::Named(&named(map)))
+            types.create(class_type, schema, WidgetValues::Named(&named(map)), &linked)
         }
         Some(_) => return Err(ToApiError::WidgetValues { node: node.id.to_string() }),
     })

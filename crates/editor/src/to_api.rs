@@ -7,9 +7,10 @@ use comfy_runner_protocol::object_info::{InputKind, ObjectInfo};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::graph::{Mode, UiGraph};
+use crate::graph::{Mode, UiGraph, UiNode};
 use crate::links::{Origin, resolve_link};
 use crate::primitive::{as_javascript, widget_text};
+use crate::rules::Sent;
 use crate::subgraph::{Expanded, LoadedNode, MAX_DEPTH, MAX_NODES, NodeRole};
 use crate::text::{replace_widget_patterns, resolve_dynamic_prompt};
 use crate::widgets::{Widget, flag};
@@ -114,12 +115,15 @@ pub enum ToApiError {
     TooLarge,
 }
 
+/// The property that holds the camera of a 3D view.
+pub(crate) const CAMERA: &str = "Camera Config";
+
 fn place(within: &Option<String>) -> String {
     within.as_ref().map(|name| format!(" of subgraph \"{name}\"")).unwrap_or_default()
 }
 
 /// The value of an input of the prompt, before links to absent nodes are removed.
-enum Sent {
+enum SentInput {
     Link(String, i64),
     Value(Value),
 }
@@ -130,7 +134,7 @@ enum Sent {
 /// See [`ToApiError`].
 pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError> {
     let expanded = Expanded::new(graph, schemas)?;
-    let mut sent: IndexMap<String, (&LoadedNode<'_>, IndexMap<String, Sent>)> = IndexMap::new();
+    let mut sent: IndexMap<String, (&LoadedNode<'_>, IndexMap<String, SentInput>)> = IndexMap::new();
     for instance in 0..expanded.instances.len() {
         for (at, loaded) in expanded.definition(instance).nodes.iter().enumerate() {
             let runs = matches!(loaded.role, NodeRole::Executed(_) | NodeRole::Unknown);
@@ -144,8 +148,8 @@ pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError
     for (id, (loaded, inputs)) in sent {
         let inputs = inputs.into_iter().filter_map(|(name, sent)| match sent {
             // A link from a muted node is left out with the node.
-            Sent::Link(from, slot) => ids.contains(&from).then(|| (name, json!([from, slot]))),
-            Sent::Value(value) => Some((name, as_sent(value))),
+            SentInput::Link(from, slot) => ids.contains(&from).then(|| (name, json!([from, slot]))),
+            SentInput::Value(value) => Some((name, value)),
         });
         let node = Node {
             class_type: loaded.class_type.to_owned(),
@@ -161,7 +165,11 @@ pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError
 }
 
 /// The inputs of one node: the values of its widgets, replaced where something is linked.
-fn inputs(expanded: &Expanded<'_>, instance: usize, at: usize) -> Result<IndexMap<String, Sent>, ToApiError> {
+fn inputs(
+    expanded: &Expanded<'_>,
+    instance: usize,
+    at: usize,
+) -> Result<IndexMap<String, SentInput>, ToApiError> {
     let loaded = expanded.node(instance, at);
     let NodeRole::Executed(_) = loaded.role else {
         let (node, kind) = (expanded.id(instance, at), loaded.class_type.to_owned());
@@ -171,19 +179,21 @@ fn inputs(expanded: &Expanded<'_>, instance: usize, at: usize) -> Result<IndexMa
         });
     };
     let mut inputs = IndexMap::new();
-    for widget in loaded.widgets.iter().filter(|widget| widget.sent) {
-        if needs_browser(widget) {
+    for widget in loaded.widgets.iter().filter(|widget| widget.sent != Sent::No) {
+        if widget.sent == Sent::Browser {
             let (node, kind) = (expanded.id(instance, at), loaded.class_type.to_owned());
             return Err(ToApiError::NeedsBrowser { node, kind });
         }
-        if let Some(value) = widget_value(expanded, loaded, widget) {
-            inputs.insert(widget.name.to_string(), Sent::Value(value));
+        if widget.sent == Sent::View {
+            inputs.insert(widget.name.to_string(), SentInput::Value(view_state(loaded.node)));
+        } else if let Some(value) = widget_value(expanded, loaded, widget) {
+            inputs.insert(widget.name.to_string(), SentInput::Value(wrapped(value, widget.sent)));
         }
     }
     for (slot, input) in loaded.inputs.iter().enumerate() {
         let sent = match resolve_link(expanded, instance, at, slot)? {
-            Some(Origin::Link(from, slot)) => Sent::Link(from, slot),
-            Some(Origin::Value(value)) => Sent::Value(value),
+            Some(Origin::Link(from, slot)) => SentInput::Link(from, slot),
+            Some(Origin::Value(value)) => SentInput::Value(wrapped(value, Sent::Yes)),
             None => continue,
         };
         inputs.insert(input.name.to_string(), sent);
@@ -195,7 +205,7 @@ fn inputs(expanded: &Expanded<'_>, instance: usize, at: usize) -> Result<IndexMa
 fn widget_value(expanded: &Expanded<'_>, loaded: &LoadedNode<'_>, widget: &Widget<'_>) -> Option<Value> {
     let value = widget.value.clone()?;
     let Some(text) = value.as_str() else { return Some(value) };
-    if widget.name == "filename_prefix" && REPLACES_PATTERNS.contains(&loaded.class_type) {
+    if widget.name == "filename_prefix" && loaded.rules.filename_patterns.contains(&loaded.class_type) {
         let find = |node: &str, widget: &str| {
             expanded.definitions.iter().find_map(|definition| widget_text(definition, node, widget))
         };
@@ -211,34 +221,25 @@ fn widget_value(expanded: &Expanded<'_>, loaded: &LoadedNode<'_>, widget: &Widge
     Some(value)
 }
 
-/// The types whose `filename_prefix` may contain patterns.
-const REPLACES_PATTERNS: [&str; 12] = [
-    "SaveImage",
-    "SaveVideo",
-    "SaveAnimatedWEBP",
-    "SaveWEBM",
-    "SaveAudio",
-    "SaveGLB",
-    "SaveAnimatedPNG",
-    "CLIPSave",
-    "VAESave",
-    "ModelSave",
-    "LoraSave",
-    "SaveLatent",
-];
-
-fn needs_browser(widget: &Widget<'_>) -> bool {
-    matches!(
-        widget.spec.as_deref().map(|spec| &spec.kind),
-        Some(InputKind::Other(kind)) if matches!(kind.as_str(), "LOAD_3D" | "LOAD_3D_ANIMATION" | "WEBCAM" | "AUDIO_RECORD")
-    )
+/// The value of a 3D view: the saved camera, and empty names for the images that the browser renders on some nodes.
+fn view_state(node: &UiNode) -> Value {
+    let camera = node.other.get("properties").and_then(|properties| properties.get(CAMERA)?.get("state"));
+    json!({
+        "image": "",
+        "mask": "",
+        "normal": "",
+        "camera_info": camera,
+        "recording": "",
+        "model_3d_info": [],
+    })
 }
 
 /// Wraps a list, which would be read as a link.
-fn as_sent(value: Value) -> Value {
-    match value {
-        Value::Number(number) => Value::Number(as_javascript(number)),
-        Value::Array(list) => json!({"__value__": list}),
-        value => value,
+fn wrapped(value: Value, sent: Sent) -> Value {
+    match (value, sent) {
+        (Value::Number(number), _) => Value::Number(as_javascript(number)),
+        (Value::Array(list), Sent::Typed(name)) => json!({"__type__": name, "__value__": list}),
+        (Value::Array(list), _) => json!({"__value__": list}),
+        (value, _) => value,
     }
 }

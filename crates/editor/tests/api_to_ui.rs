@@ -31,11 +31,16 @@ fn convert(graph: &Value) -> UiConversion {
 }
 
 fn assert_comes_back(graph: &Value) {
-    let converted = convert(graph);
+    assert_comes_back_with(graph, &SCHEMAS);
+}
+
+fn assert_comes_back_with(graph: &Value, schemas: &ObjectInfo) {
+    let parsed = Graph::from_value(graph.clone()).unwrap();
+    let converted = from_api(&parsed, schemas, &Annotations::default()).unwrap();
     // Through JSON, as the editor gets it.
     let text = serde_json::to_string(&converted.graph).unwrap();
     let read = serde_json::from_str(&text).unwrap();
-    let back = serde_json::to_value(to_api(&read, &SCHEMAS).unwrap()).unwrap();
+    let back = serde_json::to_value(to_api(&read, schemas).unwrap()).unwrap();
     for (id, node) in graph.as_object().unwrap() {
         assert_eq!(back.get(id), Some(node), "node {id}");
     }
@@ -57,6 +62,12 @@ fn prompts_of_the_real_editor_convert_there_and_back() {
         assert!(convert(&graph).warnings.is_empty(), "{name}");
         assert_comes_back(&graph);
     }
+}
+
+#[test]
+fn every_kind_of_widget_of_0_33_converts_there_and_back() {
+    let schemas = serde_json::from_value(fixture("object_info/0.33.0.json")).unwrap();
+    assert_comes_back_with(&fixture("ui/every_widget.0.33.0.api.json"), &schemas);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use comfy_runner_editor::diagnostics::unrendered_views;
 use comfy_runner_editor::graph::UiGraph;
 use comfy_runner_editor::to_api::{ToApiError, to_api};
 use comfy_runner_protocol::object_info::ObjectInfo;
@@ -17,10 +18,19 @@ fn schemas() -> ObjectInfo {
     serde_json::from_value(fixture("object_info/0.3.64.json")).unwrap()
 }
 
+/// The schemas of the ComfyUI whose editor made the pair. Those of 0.3.64 serve the older pairs.
+fn schemas_of(name: &str) -> ObjectInfo {
+    if name.ends_with("0.33.0") {
+        serde_json::from_value(fixture("object_info/0.33.0.json")).unwrap()
+    } else {
+        schemas()
+    }
+}
+
 fn assert_pair(name: &str) {
     let graph: UiGraph = serde_json::from_value(fixture(&format!("ui/{name}.workflow.json"))).unwrap();
     let expected = fixture(&format!("ui/{name}.api.json"));
-    let ours = serde_json::to_value(to_api(&graph, &schemas()).unwrap()).unwrap();
+    let ours = serde_json::to_value(to_api(&graph, &schemas_of(name)).unwrap()).unwrap();
     for (id, node) in expected.as_object().unwrap() {
         assert_eq!(ours.get(id), Some(node), "{name}: node {id}");
     }
@@ -62,6 +72,70 @@ fn widgets_promoted_by_a_newer_editor_give_its_prompt() {
 #[test]
 fn a_subgraph_of_a_newer_editor_gives_its_prompt() {
     assert_pair("templates-product_scene_relight.0.8.0");
+}
+
+#[test]
+fn every_kind_of_widget_of_0_33_gives_the_editors_prompt() {
+    assert_pair("every_widget.0.33.0");
+}
+
+#[test]
+fn widgets_promoted_through_two_levels_and_inactive_subgraphs_give_the_editors_prompt() {
+    assert_pair("nested_subgraphs.0.33.0");
+}
+
+#[test]
+fn a_nested_instance_before_its_definition_loses_its_values_as_in_the_editor() {
+    assert_pair("nested_subgraphs_out_of_order.0.33.0");
+}
+
+#[test]
+fn duplicate_node_ids_of_subgraphs_are_renumbered_as_in_the_editor() {
+    assert_pair("duplicate_node_ids.0.33.0");
+}
+
+#[test]
+fn values_listed_by_proxy_widgets_and_quarantined_values_give_the_editors_prompt() {
+    assert_pair("proxy_widgets.0.33.0");
+}
+
+#[test]
+fn a_widget_type_decides_the_widget_of_an_input_with_several_types() {
+    let types = json!({"A": {"input": {"required": {"rate": ["FLOAT,INT", {"widgetType": "FLOAT", "default": 25.0}],
+        "any": ["FLOAT,INT", {}], "size": ["INT", {}]}}, "output_node": true}});
+    let prompt =
+        convert(json!({"nodes": [{"id": 1, "type": "A", "widgets_values": [24, 2]}]}), types).unwrap();
+    assert_eq!(prompt["1"]["inputs"], json!({"rate": 24, "size": 2}));
+}
+
+#[test]
+fn an_unknown_type_of_a_custom_node_is_an_input_without_a_widget() {
+    let types =
+        json!({"A": {"input": {"required": {"mood": ["MOOD", {"default": "calm"}], "size": ["INT", {}]}}}});
+    let prompt = convert(json!({"nodes": [{"id": 1, "type": "A", "widgets_values": [2]}]}), types).unwrap();
+    assert_eq!(prompt["1"]["inputs"], json!({"size": 2}));
+}
+
+#[test]
+fn a_3d_view_has_the_saved_camera_and_a_device_is_an_error() {
+    let schemas = schemas_of("0.33.0");
+    let graph = |kind: &str| -> UiGraph {
+        let properties = json!({"Camera Config": {"state": {"zoom": 2}}});
+        let values = json!(["toy.glb", "upload3dmodel", "uploadExtraResources", "clear", "", 512, 256]);
+        serde_json::from_value(json!({"nodes": [{"id": 1, "type": kind, "properties": properties,
+            "widgets_values": values}]}))
+        .unwrap()
+    };
+    let prompt = to_api(&graph("Load3D"), &schemas).unwrap();
+    let inputs = &prompt.nodes["1"].inputs;
+    assert_eq!((&inputs["model_file"], &inputs["width"]), (&json!("toy.glb"), &json!(512)));
+    assert_eq!(
+        (&inputs["image"]["camera_info"], &inputs["image"]["image"]),
+        (&json!({"zoom": 2}), &json!(""))
+    );
+    assert_eq!(unrendered_views(&prompt, &schemas).len(), 1);
+    let error = to_api(&graph("WebcamCapture"), &schemas).unwrap_err();
+    assert!(matches!(error, ToApiError::NeedsBrowser { .. }), "{error}");
 }
 
 /// These two need the schema of GeminiImage2Node, which is newer than 0.3.64.

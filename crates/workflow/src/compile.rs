@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use comfy_runner_editor::diagnostics::invalid_values;
+use comfy_runner_editor::diagnostics::{invalid_values, unrendered_views};
 use comfy_runner_editor::saved::{NoPrompt, Saved, SavedError};
 use comfy_runner_editor::to_api::ToApiError;
 use comfy_runner_manifest::nearest::did_you_mean;
@@ -115,6 +115,11 @@ impl StaticWorkflow {
             schemas.filter(|_| is_ui).map(|schemas| invalid_values(&graph, schemas)).unwrap_or_default()
         {
             problems.warning(ProblemKind::BadValue, "", invalid.to_string());
+        }
+        for view in
+            schemas.filter(|_| is_ui).map(|schemas| unrendered_views(&graph, schemas)).unwrap_or_default()
+        {
+            problems.warning(ProblemKind::BadValue, "", view.to_string());
         }
         let slots = find_slots(&graph, &mut problems);
         check_names(&manifest, &graph, &slots, &mut problems);

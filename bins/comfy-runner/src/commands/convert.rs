@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_runner_editor::diagnostics::invalid_values;
+use comfy_runner_editor::diagnostics::{invalid_values, unrendered_views};
 use comfy_runner_editor::{Annotations, Saved};
 
 use super::ui_format::to_ui_format;
@@ -23,6 +23,9 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
             let graph = ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?;
             for invalid in invalid_values(&graph, &schemas) {
                 eprintln!("warning: {invalid}");
+            }
+            for view in unrendered_views(&graph, &schemas) {
+                eprintln!("warning: {view}");
             }
             graph.to_string()
         }
