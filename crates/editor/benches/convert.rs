@@ -1,4 +1,4 @@
-//! Conversion in both directions: the largest recorded graph, and generated rows of samplers.
+//! Conversion in both directions: the largest official template, the largest recorded graph, generated rows of samplers.
 
 use std::fs;
 use std::hint::black_box;
@@ -48,6 +48,33 @@ fn generated(nodes: usize) -> Graph {
     Graph::from_value(Value::Object(graph)).expect("it is a graph")
 }
 
+/// The largest official template of ComfyUI 0.33.0: 193 nodes in its prompt. It is not ours to ship; `just test-frontend`
+/// fetches it.
+const TEMPLATE: &str = "templates-1_click_multiple_character_angles-v1.0.json";
+const TEMPLATES: &str = "../../target/frontend/0.33.0/comfyui_workflow_templates_json/templates";
+
+fn largest_template(criterion: &mut Criterion) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(TEMPLATES).join(TEMPLATE);
+    let Ok(text) = fs::read_to_string(&path) else {
+        println!(
+            "skipped: the largest template. {} is missing; run `just test-frontend 0.33.0`",
+            path.display()
+        );
+        return;
+    };
+    let schemas: ObjectInfo =
+        serde_json::from_value(fixture("object_info/0.33.0.json")).expect("they are schemas");
+    let template: UiGraph = serde_json::from_str(&text).expect("it is a graph");
+    let prompt = to_api(&template, &schemas).expect("it converts");
+    let mut group = criterion.benchmark_group("the largest official template");
+    group.throughput(Throughput::Elements(prompt.len() as u64));
+    group.bench_function("parse", |b| b.iter(|| serde_json::from_str::<UiGraph>(black_box(&text))));
+    group.bench_function("ui to api", |b| b.iter(|| to_api(black_box(&template), &schemas)));
+    let annotations = Annotations::default();
+    group.bench_function("api to ui", |b| b.iter(|| from_api(black_box(&prompt), &schemas, &annotations)));
+    group.finish();
+}
+
 fn both_ways(criterion: &mut Criterion) {
     let schemas: ObjectInfo =
         serde_json::from_value(fixture("object_info/0.3.64.json")).expect("they are schemas");
@@ -83,5 +110,5 @@ fn both_ways(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, both_ways);
+criterion_group!(benches, largest_template, both_ways);
 criterion_main!(benches);

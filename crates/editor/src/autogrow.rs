@@ -52,7 +52,7 @@ impl Group<'_> {
 impl<'s> Group<'s> {
     /// How many groups a new node has.
     pub fn initial(&self, spare: u64) -> u64 {
-        (self.min.saturating_add(spare)).max(1).min(MAX_INITIAL)
+        self.min.saturating_add(spare).clamp(1, MAX_INITIAL)
     }
 
     /// The inputs of one group: name, schema, and whether it is optional. Empty beyond the last group.

@@ -260,7 +260,7 @@ impl<'s> Builder<'s, '_> {
         self.companions(&name, &spec);
         if let Some(DynamicInput::Combo(_)) = spec.dynamic() {
             self.node.deciding.push(name.to_string());
-            self.chosen(&name, &spec, value.as_ref(), depth);
+            self.chosen(&name, spec, value.as_ref(), depth);
         }
     }
 
@@ -292,15 +292,15 @@ impl<'s> Builder<'s, '_> {
     }
 
     /// Adds the inputs of the selected option.
-    fn chosen(&mut self, name: &str, spec: &Cow<'s, InputSpec>, value: Option<&Value>, depth: usize) {
+    fn chosen(&mut self, name: &str, spec: Cow<'s, InputSpec>, value: Option<&Value>, depth: usize) {
         let mut add = |inputs: Vec<(String, Cow<'s, InputSpec>, bool)>| {
             for (name, spec, optional) in inputs {
                 self.input(Cow::Owned(name), spec, optional, depth + 1);
             }
         };
         match spec {
-            Cow::Borrowed(spec) => add(option_inputs(name, spec, value, |spec| Cow::Borrowed(spec))),
-            Cow::Owned(spec) => add(option_inputs(name, spec, value, |spec| Cow::Owned(spec.clone()))),
+            Cow::Borrowed(spec) => add(option_inputs(name, spec, value, Cow::Borrowed)),
+            Cow::Owned(spec) => add(option_inputs(name, &spec, value, |spec| Cow::Owned(spec.clone()))),
         }
     }
 
