@@ -6,8 +6,9 @@ use std::time::Duration;
 use awc::http::{Method, StatusCode};
 use awc::{ClientBuilder, ClientRequest, Connector};
 use bytes::Bytes;
-use comfy_runner_protocol::queue::{DeleteFromQueue, Interrupt};
-use comfy_runner_protocol::{History, HistoryEntry, ObjectInfo, PromptAccepted, PromptRequest, Queue};
+use comfy_runner_protocol::queue::{DeleteFromQueue, Interrupt, QueueError, QueueReader, QueueStatus};
+use comfy_runner_protocol::{History, HistoryEntry, ObjectInfo, PromptAccepted, PromptRequest, Queue, json};
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,12 +16,16 @@ use serde_json::{Map, Value};
 use crate::config::{Config, ConfigError};
 use crate::endpoint::encode;
 use crate::error::{ClientError, SubmitError};
-use crate::exchange::{Exchange, Reply, with_headers};
+use crate::exchange::{Exchange, Reply, content_length, expect_success, is_html, with_headers};
 use crate::tls;
 
 /// The most that a reply which is read as a whole may hold. Node schemas of an installation with hundreds of custom
-/// nodes and models reach several MB; a queue of hundreds of large graphs as well.
+/// nodes and models reach several MB.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
+/// The most that is read of a queue. It holds the graphs of all prompts, of which nothing is kept: this only ends a flood.
+const MAX_QUEUE: u64 = 1024 * 1024 * 1024;
+/// The most values that the history of a prompt may hold: each costs about 100 bytes of memory, and 2 bytes to send.
+const MAX_HISTORY_VALUES: usize = 1_000_000;
 
 /// A ComfyUI, as seen from one thread: it shares its connections with its clones, and cannot leave its thread. It
 /// must be used inside an actix system (`actix_web::main` has one); for other runtimes there is
@@ -108,9 +113,16 @@ impl Client {
         Ok(exchange.json(&expect_success(&exchange, reply)?)?)
     }
 
-    /// What runs and what waits.
+    /// What runs and what waits. The graphs that ComfyUI sends along are passed over as they come: the memory that this
+    /// takes does not depend on them.
     pub async fn queue(&self) -> Result<Queue, ClientError> {
-        self.get_json("/queue").await
+        twice_if_broken_off(|| self.read_queue()).await
+    }
+
+    /// Whether ComfyUI answers, by the smallest question that every version knows.
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        let _: QueueStatus = self.get_json("/prompt").await?;
+        Ok(())
     }
 
     /// How a prompt ended; `None` while it has not, and when ComfyUI does not know it (any more).
@@ -119,7 +131,11 @@ impl Client {
             // No such id exists, and dots would be taken for a way up the path.
             return Ok(None);
         }
-        let mut history: History = self.get_json(&format!("/history/{}", encode(prompt_id))).await?;
+        let (exchange, reply) = self.get(&format!("/history/{}", encode(prompt_id))).await?;
+        if json::count_values(&reply.body) > MAX_HISTORY_VALUES {
+            return Err(exchange.unreadable(format!("it holds more than {MAX_HISTORY_VALUES} values")));
+        }
+        let mut history: History = exchange.json(&reply)?;
         Ok(history.shift_remove(prompt_id))
     }
 
@@ -172,14 +188,48 @@ impl Client {
     }
 
     async fn get(&self, path: &str) -> Result<(Exchange, Reply), ClientError> {
-        let result = match self.send(Method::GET, path, None::<&()>).await {
-            // A connection that was kept may have been closed at this very instant. Asking again does no harm.
-            Err(ClientError::BrokenOff { .. }) => self.send(Method::GET, path, None::<&()>).await,
-            result => result,
-        };
-        let (exchange, reply) = result?;
+        let (exchange, reply) = self.ask(Method::GET, path).await?;
         let reply = expect_success(&exchange, reply)?;
         Ok((exchange, reply))
+    }
+
+    /// Sends a question, which does no harm when it is asked again.
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<(Exchange, Reply), ClientError> {
+        twice_if_broken_off(|| self.send(method.clone(), path, None::<&()>)).await
+    }
+
+    async fn read_queue(&self) -> Result<Queue, ClientError> {
+        let (exchange, request) = self.call(Method::GET, "/queue");
+        let answer = async {
+            let mut response = request.send().await.map_err(|error| exchange.failed_to_send(error))?;
+            if !response.status().is_success() {
+                return Err(exchange.refused(response.status(), response.headers()));
+            }
+            let announced = content_length(response.headers()).unwrap_or(0);
+            let is_html = is_html(response.headers());
+            let unreadable = |error: QueueError| match is_html {
+                true => exchange.is_a_page(),
+                false => exchange.unreadable(error.to_string()),
+            };
+            let mut queue = QueueReader::default();
+            let mut length = 0;
+            while let Some(piece) = response.next().await {
+                let piece = piece.map_err(|error| exchange.broken_body(error))?;
+                length += piece.len() as u64;
+                if length > MAX_QUEUE {
+                    return Err(exchange.too_large(MAX_QUEUE));
+                }
+                queue.feed(&piece).map_err(&unreadable)?;
+            }
+            match queue.finish() {
+                Ok(_) if length < announced => Err(exchange.broken_off("its answer ended too soon")),
+                Err(QueueError::Cut) => Err(exchange.broken_off("its answer ended too soon")),
+                queue => queue.map_err(unreadable),
+            }
+        };
+        tokio::time::timeout(self.reply_timeout, answer)
+            .await
+            .unwrap_or_else(|_| Err(exchange.timed_out(self.reply_timeout)))
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
@@ -187,15 +237,20 @@ impl Client {
         expect_success(&exchange, reply).map(drop)
     }
 
-    async fn send(
+    /// A request whose reply is awaited as a whole.
+    fn call(&self, method: Method, path: &str) -> (Exchange, ClientRequest) {
+        let exchange = Exchange::new(self.config(), &method, path);
+        let request = self.shared.calls.request(method, self.config().endpoint.url(path));
+        (exchange, with_headers(request, self.config()))
+    }
+
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<(Exchange, Reply), ClientError> {
-        let exchange = Exchange::new(self.config(), &method, path);
-        let request = self.shared.calls.request(method, self.config().endpoint.url(path));
-        let request = with_headers(request, self.config());
+        let (exchange, request) = self.call(method, path);
         let answer = async {
             let sent = match body {
                 Some(body) => request.send_json(body).await,
@@ -212,6 +267,10 @@ impl Client {
     }
 }
 
-fn expect_success(exchange: &Exchange, reply: Reply) -> Result<Reply, ClientError> {
-    if reply.status.is_success() { Ok(reply) } else { Err(exchange.refused(reply.status, &reply.headers)) }
+/// Asks again when the connection broke: one that was kept may have been closed at that very instant.
+async fn twice_if_broken_off<T>(ask: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    match ask().await {
+        Err(ClientError::BrokenOff { .. }) => ask().await,
+        result => result,
+    }
 }

@@ -66,7 +66,7 @@ pub enum ClientError {
         /// Method and path.
         request: String,
         /// The most that we take.
-        limit: usize,
+        limit: u64,
     },
     /// The file that was to be uploaded could not be read to its end. ComfyUI has not got it.
     #[error("the upload was given up, as its file could not be read: {0}")]
@@ -115,6 +115,25 @@ impl ClientError {
     /// Whether no connection could be made, so that ComfyUI has not got the request.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether ComfyUI said nothing at all, so that it may be away, busy or shut down.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Closed)
+    }
+
+    /// The sentence without ComfyUI's host and port, for those who are not to know them.
+    pub fn without_address(&self) -> String {
+        let sentence = self.to_string();
+        match self {
+            Self::Unreachable { address, .. }
+            | Self::TimedOut { address, .. }
+            | Self::BrokenOff { address, .. }
+            | Self::Status { address, .. }
+            | Self::Unreadable { address, .. }
+            | Self::TooLarge { address, .. } => sentence.replacen(&format!(" at {address}"), "", 1),
+            Self::Source(_) | Self::Upload(_) | Self::Closed => sentence,
+        }
     }
 
     /// The status of the answer, where there was one.

@@ -7,6 +7,7 @@ use awc::error::{PayloadError, SendRequestError};
 use awc::http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use awc::http::{Method, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
+use comfy_runner_protocol::json;
 use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
@@ -71,7 +72,7 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn too_large(&self, limit: usize) -> ClientError {
+    pub(crate) fn too_large(&self, limit: u64) -> ClientError {
         ClientError::TooLarge { address: self.address.clone(), request: self.request.clone(), limit }
     }
 
@@ -97,13 +98,14 @@ impl Exchange {
     {
         let announced = content_length(headers).unwrap_or(0);
         if announced > limit as u64 {
-            return Err(self.too_large(limit));
+            return Err(self.too_large(limit as u64));
         }
-        let mut whole = BytesMut::with_capacity(announced as usize);
+        // No more than has come is held, whatever was announced.
+        let mut whole = BytesMut::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| self.broken_body(error))?;
             if whole.len() + chunk.len() > limit {
-                return Err(self.too_large(limit));
+                return Err(self.too_large(limit as u64));
             }
             whole.extend_from_slice(&chunk);
         }
@@ -113,16 +115,21 @@ impl Exchange {
         Ok(whole.freeze())
     }
 
-    /// Reads JSON; what is no JSON is described, not shown.
+    /// Reads JSON that Python wrote; what is no JSON is described, not shown.
     pub(crate) fn json<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, ClientError> {
-        serde_json::from_slice(&reply.body).map_err(|error| {
-            if is_html(&reply.headers) {
-                self.unreadable("it is an HTML page where JSON should be; is this URL really ComfyUI's?")
-            } else {
-                self.unreadable(error.to_string())
-            }
+        json::from_slice(&reply.body).map_err(|error| {
+            if is_html(&reply.headers) { self.is_a_page() } else { self.unreadable(error.to_string()) }
         })
     }
+
+    pub(crate) fn is_a_page(&self) -> ClientError {
+        self.unreadable("it is an HTML page where JSON should be; is this URL really ComfyUI's?")
+    }
+}
+
+/// The reply, if its status is a success.
+pub(crate) fn expect_success(exchange: &Exchange, reply: Reply) -> Result<Reply, ClientError> {
+    if reply.status.is_success() { Ok(reply) } else { Err(exchange.refused(reply.status, &reply.headers)) }
 }
 
 /// Puts the configured headers on a request.
@@ -138,7 +145,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(awc::http::header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-fn is_html(headers: &HeaderMap) -> bool {
+pub(crate) fn is_html(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.trim_start().starts_with("text/html"))
 }

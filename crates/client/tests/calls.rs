@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use comfy_runner_client::{Client, ClientError, SubmitError, Unreachable};
+use comfy_runner_client::{Client, ClientError, JobState, Probe, SubmitError, Supported, Unreachable};
 use comfy_runner_protocol::{Graph, PromptRequest};
 use mockito::{Matcher, Server, ServerGuard};
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ async fn json_of_another_shape_says_what_does_not_fit() {
         answering("GET", "/queue", 200, r#"{"queue_running": 3, "queue_pending": []}"#).await;
     let error = client.queue().await.unwrap_err();
     assert!(matches!(error, ClientError::Unreadable { .. }));
-    assert!(error.to_string().contains("expected a sequence"), "{error}");
+    assert!(error.to_string().contains("`queue_running` is no list"), "{error}");
 }
 
 #[actix_rt::test]
@@ -296,4 +296,125 @@ async fn system_stats_tell_the_version() {
     assert_eq!(client.system_stats().await.unwrap().comfyui_version(), Some("0.3.64"));
     let raw: Value = serde_json::from_slice(&client.get_raw("/system_stats").await.unwrap()).unwrap();
     assert_eq!(raw, stats);
+}
+
+#[actix_rt::test]
+async fn nan_and_infinity_of_others_are_read_as_null() {
+    let entry = r#"{"p": {"prompt": [1, "p", {"1": {"inputs": {"value": NaN}}}, {}, []], "outputs": {},
+        "status": {"status_str": "error", "completed": false, "messages": [
+            ["execution_error", {"node_id": "1", "exception_message": "NaN!", "current_inputs": {"value": [-Infinity]}}]]}}}"#;
+    let (_server, client) = answering("GET", "/history/p", 200, entry).await;
+    let entry = client.history("p").await.unwrap().unwrap();
+    assert_eq!(entry.error().unwrap().exception_message, "NaN!");
+    assert_eq!(entry.prompt[2]["1"]["inputs"]["value"], Value::Null);
+
+    let queue =
+        r#"{"queue_running": [[NaN, "a", {"1": {"inputs": {"value": NaN}}}, {}, []]], "queue_pending": []}"#;
+    let (_server, client) = answering("GET", "/queue", 200, queue).await;
+    assert!(client.queue().await.unwrap().is_running("a"));
+}
+
+/// Answers `GET /queue` with 80 prompts of 1 MiB each, as they are read.
+async fn large_queue() -> String {
+    raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        let mut send = async |piece: &[u8]| {
+            socket.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await.unwrap();
+            socket.write_all(piece).await.unwrap();
+            socket.write_all(b"\r\n").await.unwrap();
+        };
+        let text = vec![b'x'; 1 << 20];
+        for number in 0..80 {
+            let begin = if number == 0 { r#"{"queue_running": [], "queue_pending": ["# } else { "," };
+            send(format!("{begin}[{number}, \"p{number}\", {{\"1\": \"").as_bytes()).await;
+            send(&text).await;
+            send(b"\"}, {}, []]").await;
+        }
+        send(b"]}").await;
+        send(b"").await;
+    })
+    .await
+}
+
+#[actix_rt::test]
+async fn a_queue_of_large_graphs_is_read_for_its_ids() {
+    let queue = client(&large_queue().await).queue().await.unwrap();
+    assert_eq!(queue.queue_pending.len(), 80);
+    assert!(queue.is_pending("p79"));
+}
+
+#[actix_rt::test]
+async fn a_queue_that_ends_in_the_middle_is_an_error() {
+    let url = raw(async |_, mut socket| {
+        read_head(&mut socket).await;
+        let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 48\r\n\r\n{\"queue_running\": [], \"queue_pending\": [[1, \"a\"   ";
+        socket.write_all(reply).await.unwrap();
+    })
+    .await;
+    let error = client(&url).queue().await.unwrap_err();
+    assert!(matches!(error, ClientError::BrokenOff { .. }), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_history_of_millions_of_values_is_not_held() {
+    let values = "0,".repeat(1_000_000);
+    let entry = format!(r#"{{"p": {{"outputs": {{"1": {{"text": [{values}0]}}}}}}}}"#);
+    let (_server, client) = answering("GET", "/history/p", 200, &entry).await;
+    let error = client.history("p").await.unwrap_err();
+    assert!(error.to_string().contains("it holds more than 1000000 values"), "{error}");
+}
+
+#[actix_rt::test]
+async fn one_job_is_asked_for_where_comfyui_can_say() {
+    let state = async |status, body: &str| {
+        let (_server, client) = answering("GET", "/api/jobs/p", status, body).await;
+        client.job_state("p").await
+    };
+    for (status, expected) in [
+        ("pending", JobState::Pending),
+        ("in_progress", JobState::InProgress),
+        ("completed", JobState::Ended),
+        ("failed", JobState::Ended),
+        ("cancelled", JobState::Ended),
+    ] {
+        let body = json!({"id": "p", "status": status, "priority": 3}).to_string();
+        assert_eq!(state(200, &body).await, Ok(Supported::Yes(expected)));
+    }
+    let unknown = r#"{"error": "Job not found"}"#;
+    assert_eq!(state(404, unknown).await, Ok(Supported::Yes(JobState::Unknown)));
+    // Older versions.
+    assert_eq!(state(404, "404: Not Found").await, Ok(Supported::No));
+    assert_eq!(state(405, "405: Method Not Allowed").await, Ok(Supported::No));
+    assert!(state(200, r#"{"status": "dreaming"}"#).await.is_err());
+    assert!(state(500, "").await.is_err());
+}
+
+#[actix_rt::test]
+async fn one_job_is_cancelled_where_comfyui_can() {
+    let cancel = async |status, body: &str| {
+        let (_server, client) = answering("POST", "/api/jobs/p/cancel", status, body).await;
+        client.cancel_job("p").await
+    };
+    assert_eq!(cancel(200, r#"{"cancelled": false}"#).await, Ok(Supported::Yes(())));
+    assert_eq!(cancel(405, "405: Method Not Allowed").await, Ok(Supported::No));
+    assert!(cancel(500, "").await.is_err());
+}
+
+#[actix_rt::test]
+async fn a_probe_asks_once_for_many_and_names_no_address() {
+    let mut server = Server::new_async().await;
+    let one = server.mock("GET", "/prompt").with_body(r#"{"exec_info": {"queue_remaining": 7}}"#).expect(1);
+    let one = one.create_async().await;
+    let (probe, client) = (Probe::new(Duration::from_secs(3600)), client(&server.url()));
+    let answers = futures::future::join_all((0..100).map(|_| probe.check(&client))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    one.assert_async().await;
+
+    let away = support::client("http://127.0.0.1:9");
+    let error = Probe::default().check(&away).await.unwrap_err();
+    assert_eq!(
+        error.without_address(),
+        "ComfyUI cannot be reached: connection refused (is ComfyUI running, and is this its port?)"
+    );
 }

@@ -4,12 +4,14 @@
 
 pub mod graph;
 pub mod history;
+pub mod json;
 pub mod message;
 pub mod object_info;
 pub mod output;
 pub mod preview;
 pub mod prompt;
 pub mod queue;
+mod queue_reader;
 
 pub use graph::{Graph, GraphError, Link, Node, NodeId};
 pub use history::{History, HistoryEntry, HistoryStatus};

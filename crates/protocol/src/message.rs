@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::graph::NodeId;
+use crate::json;
 use crate::output::NodeOutput;
 use crate::queue::QueueStatus;
 
@@ -94,8 +95,10 @@ pub struct PromptEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeProgress {
     /// Steps done.
+    #[serde(deserialize_with = "json::null_as_zero")]
     pub value: f64,
     /// Steps in all; 1 for a node that does not count.
+    #[serde(deserialize_with = "json::null_as_zero")]
     pub max: f64,
     /// Pending, running, finished or failed.
     pub state: NodeState,
@@ -229,7 +232,9 @@ struct ExecutingData {
 
 #[derive(Deserialize, Serialize)]
 struct ProgressData {
+    #[serde(deserialize_with = "json::null_as_zero")]
     value: f64,
+    #[serde(deserialize_with = "json::null_as_zero")]
     max: f64,
     #[serde(default)]
     prompt_id: Option<String>,
@@ -254,8 +259,15 @@ struct ExecutedData {
 }
 
 impl Message {
-    /// Reads one text frame.
+    /// Reads one text frame, written by Python: see [`json`].
     pub fn parse(text: &str) -> Result<Self, MessageError> {
+        Self::parse_json(text).or_else(|error| {
+            let repaired = json::repair(text.as_bytes()).and_then(|text| String::from_utf8(text).ok());
+            repaired.map_or(Err(error), |text| Self::parse_json(&text))
+        })
+    }
+
+    fn parse_json(text: &str) -> Result<Self, MessageError> {
         let envelope: Envelope = serde_json::from_str(text).map_err(MessageError::Envelope)?;
         let kind = envelope.kind.as_ref();
         let data = envelope.data.map_or("null", |data| data.get());
@@ -344,6 +356,29 @@ mod tests {
         )
         .unwrap();
         assert!(matches!(message, Message::Executed { output: None, .. }));
+    }
+
+    #[test]
+    fn a_message_with_nan_is_read() {
+        let error = r#"{"type": "execution_error", "data": {"prompt_id": "p", "node_id": "3",
+            "exception_message": "cannot convert float NaN to integer", "current_inputs": {"value": [NaN]}}}"#;
+        let Ok(Message::ExecutionError(error)) = Message::parse(error) else { panic!("an error") };
+        assert_eq!(error.exception_message, "cannot convert float NaN to integer");
+        let state = r#"{"type": "progress_state", "data": {"prompt_id": "p", "nodes": {
+            "1": {"value": NaN, "max": Infinity, "state": "running", "node_id": "1"},
+            "2": {"value": 3, "max": 4, "state": "finished", "node_id": "2"}}}}"#;
+        let Ok(Message::ProgressState { nodes, .. }) = Message::parse(state) else { panic!("a state") };
+        assert_eq!((nodes["1"].value, nodes["1"].max, nodes["2"].value), (0.0, 0.0, 3.0));
+        let step = r#"{"type": "progress", "data": {"value": NaN, "max": 4, "prompt_id": "p", "node": "1"}}"#;
+        assert!(matches!(Message::parse(step), Ok(Message::Progress { value: 0.0, max: 4.0, .. })));
+    }
+
+    #[test]
+    fn deep_json_is_an_error_and_no_stack_overflow() {
+        let deep = format!(r#"{{"type": "feature_flags", "data": {{"a": {}"#, "[".repeat(1_000_000));
+        assert!(Message::parse(&deep).is_err());
+        let whole = format!("{deep}{}}}}}", "]".repeat(1_000_000));
+        assert!(Message::parse(&whole).is_err());
     }
 
     proptest! {

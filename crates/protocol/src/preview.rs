@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::graph::NodeId;
+use crate::json;
 
 /// One binary frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +89,7 @@ impl<'a> BinaryFrame<'a> {
             PREVIEW_WITH_METADATA => {
                 let (length, rest) = split_u32(rest).ok_or_else(short)?;
                 let (metadata, image) = rest.split_at_checked(length as usize).ok_or_else(short)?;
-                let metadata: PreviewMetadata = serde_json::from_slice(metadata)?;
+                let metadata: PreviewMetadata = json::from_slice(metadata)?;
                 let format = ImageFormat::of_media_type(&metadata.image_type)?;
                 Ok(Self::Preview(Preview { format, image, metadata: Some(metadata) }))
             }

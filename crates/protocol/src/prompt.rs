@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::graph::{Graph, NodeId};
+use crate::json;
 use crate::queue::ExtraData;
 
 /// The body of `POST /prompt`.
@@ -28,7 +29,7 @@ pub struct PromptAccepted {
     /// The id under which ComfyUI runs the prompt.
     pub prompt_id: String,
     /// The place in the order of submission.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_zero")]
     pub number: f64,
     /// Outputs that were dropped because of these errors; empty when all run.
     #[serde(default, deserialize_with = "list_as_empty_map")]

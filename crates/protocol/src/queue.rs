@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::queue_reader::{QueueError, QueueReader};
+
 /// The queue as ComfyUI reports it. Only what tells jobs apart is kept: graphs of other callers can be large.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Queue {
     /// Prompts that run now; ComfyUI runs one at a time.
     pub queue_running: Vec<QueueItem>,
@@ -15,13 +17,23 @@ pub struct Queue {
 /// One prompt in the queue, sent as the list `[number, prompt_id, graph, extra_data, outputs, ...]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueItem {
-    /// The order of submission; a smaller number runs first, and `front: true` makes it negative.
+    /// The order of submission; a smaller number runs first, and `front: true` makes it negative. NaN when it is none.
     pub number: f64,
-    /// The prompt's id.
+    /// The prompt's id; empty when it is not a string of at most 254 bytes, as only ids of others can be.
     pub prompt_id: String,
 }
 
 impl Queue {
+    /// Reads a queue that is in memory as a whole. See [`QueueReader`].
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub fn from_json(text: &[u8]) -> Result<Self, QueueError> {
+        let mut reader = QueueReader::default();
+        reader.feed(text)?;
+        reader.finish()
+    }
+
     /// Whether this prompt runs now.
     pub fn is_running(&self, prompt_id: &str) -> bool {
         self.queue_running.iter().any(|item| item.prompt_id == prompt_id)
@@ -30,28 +42,6 @@ impl Queue {
     /// Whether this prompt waits.
     pub fn is_pending(&self, prompt_id: &str) -> bool {
         self.queue_pending.iter().any(|item| item.prompt_id == prompt_id)
-    }
-}
-
-impl<'de> Deserialize<'de> for QueueItem {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> serde::de::Visitor<'de> for List {
-            type Value = QueueItem;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("a list of number, prompt id and more")
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<QueueItem, A::Error> {
-                let missing = |at| serde::de::Error::invalid_length(at, &"number and prompt id");
-                let number = list.next_element()?.ok_or_else(|| missing(0))?;
-                let prompt_id = list.next_element()?.ok_or_else(|| missing(1))?;
-                while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                Ok(QueueItem { number, prompt_id })
-            }
-        }
-        deserializer.deserialize_seq(List)
     }
 }
 
@@ -92,12 +82,11 @@ mod tests {
 
     #[test]
     fn a_queue_is_read_without_its_graphs() {
-        let queue: Queue = serde_json::from_str(
-            r#"{"queue_running": [[7, "a", {"1": {}}, {}, ["4"]]], "queue_pending": [[-8, "b", {}, {}, [], {"sensitive": 1}]]}"#,
+        let queue = Queue::from_json(
+            br#"{"queue_running": [[7, "a", {"1": {}}, {}, ["4"]]], "queue_pending": [[-8, "b", {}, {}, [], {"sensitive": 1}]]}"#,
         )
         .unwrap();
         assert!(queue.is_running("a") && !queue.is_pending("a"));
         assert!(queue.is_pending("b"));
-        assert!(serde_json::from_str::<QueueItem>("[7]").is_err());
     }
 }

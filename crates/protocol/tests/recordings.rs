@@ -77,8 +77,10 @@ fn every_reply_to_a_prompt_is_read_and_written_as_it_was() {
 
 #[test]
 fn the_queue_is_read() {
-    let queue =
-        Queue::deserialize(&fixture("recordings/three_jobs_one_deleted.json")["extra"]["queue"]).unwrap();
+    let queue = Queue::from_json(
+        fixture("recordings/three_jobs_one_deleted.json")["extra"]["queue"].to_string().as_bytes(),
+    )
+    .unwrap();
     assert_eq!((queue.queue_running.len(), queue.queue_pending.len()), (1, 2));
     assert!(queue.is_pending("463333ea-fc58-4090-8a07-4df8bd3feaaf"));
 }
