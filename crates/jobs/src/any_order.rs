@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::live::EventKind;
-use crate::reconcile::{Standing, due};
+use crate::reconcile::due;
+use crate::remote::RemoteState;
 use crate::table::tests::job;
 use crate::table::{Job, Jobs, JobsConfig};
 
@@ -92,12 +93,12 @@ impl Truth {
     }
 
     /// What the queue and the history say.
-    fn standing(self, stage: Stage) -> Standing {
+    fn state(self, stage: Stage) -> RemoteState {
         match (stage, self.history()) {
-            (Stage::Waits, _) => Standing::Pending,
-            (Stage::Runs, Some(_)) => Standing::Running,
-            (Stage::Ended, Some(entry)) => Standing::Ended(entry),
-            (_, None) => Standing::Unknown,
+            (Stage::Waits, _) => RemoteState::Pending,
+            (Stage::Runs, Some(_)) => RemoteState::Running,
+            (Stage::Ended, Some(entry)) => RemoteState::Ended(entry),
+            (_, None) => RemoteState::Unknown,
         }
     }
 }
@@ -129,7 +130,7 @@ fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
 fn reconcile(jobs: &Jobs, truth: Truth, stage: Stage, all: bool) {
     for prompt_id in due(jobs, all) {
         jobs.change(&prompt_id, |job| {
-            if job.settle(truth.standing(stage), Duration::ZERO, Duration::ZERO).is_some() {
+            if job.settle(truth.state(stage), Duration::ZERO, jobs.config()).is_some() {
                 // As without a second try.
                 job.progress.failed("lost");
                 (job.gap, job.closed) = (false, false);

@@ -6,7 +6,7 @@ use comfy_runner_client::{Client, ClientError};
 use comfy_runner_progress::Status;
 
 use crate::live::{Previews, Wants, Watch};
-use crate::reconcile::{Positions, Standing};
+use crate::remote::RemoteState;
 use crate::status::StatusError;
 use crate::table::Jobs;
 
@@ -62,21 +62,22 @@ impl Jobs {
         let mut interrupted = false;
         let mut pause = FIRST_PAUSE;
         while self.status_of(prompt_id).is_some_and(|status| !status.is_over()) {
-            let queue = client.queue().await?;
-            match Standing::look_up(client, &Positions::of(&queue), prompt_id).await? {
-                // It may start before ComfyUI hears of it. The next look tells.
-                Standing::Pending => client.delete_pending(prompt_id).await?,
-                Standing::Running => {
-                    // Versions that stop whatever runs were just asked whether it is this one.
+            match self.look_up(client, prompt_id).await? {
+                RemoteState::Pending => self.stop_remotely(client, prompt_id, false).await?,
+                RemoteState::Running => {
                     if !interrupted {
-                        client.interrupt(prompt_id).await?;
+                        self.stop_remotely(client, prompt_id, true).await?;
                         interrupted = true;
                         pause = pause.max(PAUSE_OF_INTERRUPTED);
                     }
-                    self.settle(prompt_id, Standing::Running);
+                    self.settle(prompt_id, RemoteState::Running);
                 }
-                // It may still be on its way to ComfyUI; then the next look tells.
-                gone => self.settle(prompt_id, gone),
+                // Nothing is known of it, not even whether it is to be interrupted.
+                RemoteState::Unreadable { error, has_left: false } => return Err(error),
+                // It may still be on its way to ComfyUI; then the next look tells. One that is to stop is never lost.
+                gone => {
+                    self.settle(prompt_id, gone);
+                }
             }
             // Messages may tell of the end before the pause is over.
             let _ = tokio::time::timeout(pause, watch.until_over()).await;
@@ -87,11 +88,5 @@ impl Jobs {
 
     fn status_of(&self, prompt_id: &str) -> Option<Status> {
         self.with_progress(prompt_id, |progress, _| progress.status())
-    }
-
-    fn settle(&self, prompt_id: &str, standing: Standing) {
-        let (now, patience) = (self.now(), self.config().silence);
-        // A job that somebody asked to be stopped is never lost.
-        self.change(prompt_id, |job| job.settle(standing, now, patience));
     }
 }

@@ -1,15 +1,16 @@
 //! Following all jobs on ComfyUI's one socket.
 
 use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use comfy_runner_client::{Client, Event};
 use comfy_runner_protocol::Message;
+use tokio::sync::Notify;
 
 use crate::lessons::write_lessons;
 use crate::reconcile::reconcile;
 use crate::remember::{prune, write_changes};
+use crate::supervise::FollowError;
 use crate::table::{Handover, Jobs};
 
 /// How often jobs that run move on with the clock, and is looked for those that have been silent.
@@ -20,35 +21,76 @@ const TICK: Duration = Duration::from_secs(1);
 /// Messages are applied as they come. After every loss of the connection, and for jobs of which nothing is heard, the
 /// truth is fetched from ComfyUI's queue and history: a missed message leaves no job `running` for ever. What becomes of
 /// jobs is written to the store as it changes, and the store forgets what is too old.
-pub async fn follow(jobs: Jobs, client: Client) {
+///
+/// Each of these tasks is started again when it fails, and [`Jobs::check_followed`] says so meanwhile. Returns when one
+/// fails again and again: jobs stand still then, and the process should end.
+pub async fn follow(jobs: Jobs, client: Client) -> FollowError {
+    let watched = jobs.supervision();
+    let rounds = Rounds::default();
     tokio::select! {
-        () = listen(jobs.clone(), client) => {}
-        () = write_changes(&jobs) => {}
-        () = write_lessons(&jobs) => {}
-        () = prune(&jobs) => {}
+        error = watched.supervise("listens to ComfyUI", || listen(&jobs, &client, &rounds)) => error,
+        error = watched.supervise("looks jobs up", || look_up_jobs(&jobs, &client, &rounds)) => error,
+        error = watched.supervise("writes what became of jobs", || write_changes(&jobs)) => error,
+        error = watched.supervise("writes how long nodes take", || write_lessons(&jobs)) => error,
+        error = watched.supervise("forgets old jobs", || prune(&jobs)) => error,
     }
 }
 
-async fn listen(jobs: Jobs, client: Client) {
+async fn listen(jobs: &Jobs, client: &Client, rounds: &Rounds) {
+    // Whatever came while nobody listened was missed.
+    jobs.set_connected(false);
+    jobs.miss_messages();
     let mut events = client.events(jobs.socket_id());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let reconciler = Reconciler { jobs: jobs.clone(), client, work: Rc::default() };
     loop {
         tokio::select! {
             event = events.next() => match event {
                 Some(event) => match jobs.hear(event) {
-                    News::Connected => reconciler.start(true),
-                    News::Closed => reconciler.start(false),
+                    News::Connected => rounds.ask(true),
+                    News::Closed => rounds.ask(false),
                     News::Applied => {}
                 },
                 None => return,
             },
             _ = ticks.tick() => {
                 jobs.tick();
-                reconciler.start(false);
+                rounds.ask(false);
             }
         }
+    }
+}
+
+/// Reconciles beside the socket, so that messages are heard meanwhile; one round at a time.
+async fn look_up_jobs(jobs: &Jobs, client: &Client, rounds: &Rounds) {
+    // A round before this one may have been cut off.
+    rounds.ask(true);
+    loop {
+        let all = rounds.next().await;
+        if let Err(error) = reconcile(jobs, client, all).await {
+            tracing::warn!(%error, "cannot hold jobs against ComfyUI's queue and history; will try again");
+        }
+    }
+}
+
+/// The rounds that were asked for and have not begun: one at most.
+#[derive(Default)]
+struct Rounds {
+    asked: Notify,
+    all: Cell<bool>,
+}
+
+impl Rounds {
+    /// Asks for a round, of `all` jobs or those that are due.
+    fn ask(&self, all: bool) {
+        self.all.set(self.all.get() || all);
+        self.asked.notify_one();
+    }
+
+    /// Waits until somebody asks for a round, and says whether it is to be of all jobs.
+    async fn next(&self) -> bool {
+        self.asked.notified().await;
+        self.all.take()
     }
 }
 
@@ -66,14 +108,14 @@ impl Jobs {
         match event {
             Event::Connected => {
                 self.set_connected(true);
+                // It may be another version than before.
+                self.missing().reset();
                 return News::Connected;
             }
             Event::Disconnected { reason } => {
                 self.set_connected(false);
                 tracing::warn!(%reason, "no connection to ComfyUI; trying again");
-                for job in self.table().open() {
-                    job.gap = true;
-                }
+                self.miss_messages();
             }
             Event::Message(message) => {
                 let now = self.now();
@@ -81,7 +123,11 @@ impl Jobs {
                 let closed = self.change(prompt_id, |job| {
                     job.heard = now;
                     // Whoever speaks of a prompt has it.
-                    job.handover = Handover::Taken;
+                    job.handover = Handover::Accepted;
+                    // It is the first message about a prompt: none can have been missed.
+                    if matches!(message, Message::ExecutionStart(_)) {
+                        job.gap = false;
+                    }
                     let unsettled = job.gap || !job.progress.status().is_over();
                     if unsettled && only_history_knows(&message, job.gap) {
                         job.closed = true;
@@ -117,6 +163,11 @@ impl Jobs {
 }
 
 impl Jobs {
+    /// Notes that messages about open jobs may have been missed.
+    fn miss_messages(&self) {
+        self.table().open().for_each(|job| job.gap = true);
+    }
+
     /// The job that runs.
     fn running(&self) -> Option<String> {
         self.table().running().next().map(str::to_owned)
@@ -153,45 +204,6 @@ fn log_traceback(message: &Message) {
             "a node failed"
         );
         tracing::debug!(prompt_id = error.prompt_id, traceback = error.traceback.concat(), "traceback");
-    }
-}
-
-/// Reconciles beside the socket, so that messages are heard meanwhile; one round at a time.
-struct Reconciler {
-    jobs: Jobs,
-    client: Client,
-    work: Rc<Cell<Work>>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Work {
-    #[default]
-    None,
-    OneRound,
-    /// And another one for all jobs, as somebody asked for it meanwhile.
-    AnotherRound,
-}
-
-impl Reconciler {
-    fn start(&self, all: bool) {
-        match self.work.get() {
-            Work::None => self.work.set(Work::OneRound),
-            Work::OneRound if all => return self.work.set(Work::AnotherRound),
-            Work::OneRound | Work::AnotherRound => return,
-        }
-        let (jobs, client, work) = (self.jobs.clone(), self.client.clone(), Rc::clone(&self.work));
-        actix_rt::spawn(async move {
-            let mut all = all;
-            loop {
-                if let Err(error) = reconcile(&jobs, &client, all).await {
-                    tracing::warn!(%error, "cannot hold jobs against ComfyUI's queue and history; will try again");
-                }
-                all = work.replace(Work::OneRound) == Work::AnotherRound;
-                if !all {
-                    return work.set(Work::None);
-                }
-            }
-        });
     }
 }
 

@@ -15,9 +15,11 @@ mod record;
 mod records;
 mod refusal;
 mod remember;
+mod remote;
 mod retry;
 mod status;
 mod submit;
+mod supervise;
 mod table;
 mod upload;
 
@@ -30,5 +32,6 @@ pub use refusal::Refusal;
 pub use retry::RetryError;
 pub use status::{ResultError, StatusError};
 pub use submit::{Idempotency, Submission, SubmitError, Submitted};
+pub use supervise::{FollowError, Stalled};
 pub use table::{Jobs, JobsConfig, LostJobs};
 pub use upload::{UploadError, upload};

@@ -8,7 +8,7 @@ use crate::table::{Handover, Jobs, LostJobs, wall_clock};
 
 const LOST: &str =
     "ComfyUI no longer knows this job: it restarted and dropped its queue, or somebody cleared it";
-const NEVER_TAKEN: &str = "ComfyUI does not know this job: it never got it, or has forgotten it";
+const NEVER_ACCEPTED: &str = "ComfyUI does not know this job: it never got it, or has forgotten it";
 
 /// How a job was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub(crate) enum Loss {
     /// ComfyUI had it.
     Dropped,
     /// ComfyUI has most likely never had it.
-    NeverTaken {
+    NeverAccepted {
         /// Whether the process before us wrote it down, so that it may never have been sent at all.
-        inherited: bool,
+        recovered: bool,
     },
 }
 
@@ -32,7 +32,7 @@ enum Fate {
 
 /// Why the fate of a job cannot be decided now. It stays open, and is looked at again.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Undecided {
+pub(crate) enum Unresolved {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub(crate) enum Undecided {
 
 impl Jobs {
     /// Ends a lost job, or submits it again, by choice.
-    pub(crate) async fn lose(&self, client: &Client, prompt_id: &str, loss: Loss) -> Result<(), Undecided> {
+    pub(crate) async fn lose(&self, client: &Client, prompt_id: &str, loss: Loss) -> Result<(), Unresolved> {
         let fate = match self.config().lost_jobs {
             LostJobs::Fail => Fate::Over(format!("{}; run it again", loss.reason())),
             LostJobs::Retry => self.try_again(client, prompt_id, loss).await?,
@@ -56,26 +56,26 @@ impl Jobs {
         Ok(())
     }
 
-    async fn try_again(&self, client: &Client, prompt_id: &str, loss: Loss) -> Result<Fate, Undecided> {
+    async fn try_again(&self, client: &Client, prompt_id: &str, loss: Loss) -> Result<Fate, Unresolved> {
         let reason = loss.reason();
         let over = |what: &str| Ok(Fate::Over(format!("{reason}; {what}")));
         let Some(record) = self.store().get(prompt_id).await? else { return over("run it again") };
         match loss {
             // Nobody waits for the answer to it, and no other process can be sending it.
-            Loss::NeverTaken { inherited: true } if record.summary.automatic => {
-                let under_way = self.under_way(prompt_id);
-                match self.hand_over(client, &record, under_way).await {
-                    Ok(_) | Err(SubmitError::Undecided { .. }) => Ok(Fate::SentAgain),
+            Loss::NeverAccepted { recovered: true } if record.summary.automatic => {
+                let in_flight = self.in_flight(prompt_id);
+                match self.hand_over(client, &record, in_flight).await {
+                    Ok(_) | Err(SubmitError::Unconfirmed { .. }) => Ok(Fate::SentAgain),
                     Err(SubmitError::Client(error)) if error.is_unreachable() => {
                         let now = self.now();
-                        self.change(prompt_id, |job| job.handover = Handover::Inherited(now));
+                        self.change(prompt_id, |job| job.handover = Handover::Recovered(now));
                         Err(error.into())
                     }
                     Err(error) => over(&error.to_string()),
                 }
             }
             // Whoever asked for it has had no answer, and may well have asked again.
-            Loss::NeverTaken { .. } => over("run it again"),
+            Loss::NeverAccepted { .. } => over("run it again"),
             Loss::Dropped if record.summary.automatic => {
                 over("it had been submitted again once before; run it again")
             }
@@ -87,20 +87,20 @@ impl Jobs {
     }
 
     /// Submits a lost job again under a new id, which it returns, or why that is in vain.
-    async fn repeat(&self, client: &Client, lost: &Record) -> Result<Result<String, String>, Undecided> {
+    async fn repeat(&self, client: &Client, lost: &Record) -> Result<Result<String, String>, Unresolved> {
         let again = repetition(lost);
-        let under_way = match self.admit(&again).await? {
-            Admission::New(under_way) => under_way,
+        let in_flight = match self.admit(&again).await? {
+            Admission::New(in_flight) => in_flight,
             // A process before us has come as far as this.
             Admission::Known(before) => return Ok(Ok(before.summary.prompt_id)),
         };
-        let error = match self.hand_over(client, &again, under_way).await {
+        let error = match self.hand_over(client, &again, in_flight).await {
             Ok(submitted) => return Ok(Ok(submitted.prompt_id)),
             Err(error) => error,
         };
         self.withdraw_after(&again, &error).await;
         match error {
-            SubmitError::Undecided { prompt_id, .. } => Ok(Ok(prompt_id)),
+            SubmitError::Unconfirmed { prompt_id, .. } => Ok(Ok(prompt_id)),
             SubmitError::Client(error) if error.is_unreachable() => Err(error.into()),
             SubmitError::Store(error) => Err(error.into()),
             error => Ok(Err(error.to_string())),
@@ -123,7 +123,7 @@ impl Loss {
     fn reason(self) -> &'static str {
         match self {
             Self::Dropped => LOST,
-            Self::NeverTaken { .. } => NEVER_TAKEN,
+            Self::NeverAccepted { .. } => NEVER_ACCEPTED,
         }
     }
 }

@@ -4,7 +4,7 @@ use comfy_runner_client::{Client, ClientError};
 use comfy_runner_progress::Status;
 use comfy_runner_store::{Filter, StoreError, Summary};
 
-use crate::reconcile::Positions;
+use crate::remote::QueuePositions;
 use crate::table::Jobs;
 
 /// Why the queue cannot be shown.
@@ -44,7 +44,8 @@ impl Jobs {
     /// The jobs that wait or run, with their places in the queue.
     pub async fn active(&self, client: &Client) -> Result<ActiveJobs, QueueError> {
         let queue = client.queue().await?;
-        let positions = Positions::of(&queue);
+        let (running, pending) = (queue.queue_running.len(), queue.queue_pending.len());
+        let positions = QueuePositions::new(queue);
         let statuses = vec![Status::Pending, Status::Running];
         let listed = self.list(Filter { statuses, ..Filter::default() }).await?;
         let mut jobs: Vec<_> = listed
@@ -53,6 +54,6 @@ impl Jobs {
             .map(|summary| ActiveJob { position: positions.position(&summary.prompt_id), summary })
             .collect();
         jobs.sort_by_key(|job| (job.position.unwrap_or(usize::MAX), job.summary.queued_at));
-        Ok(ActiveJobs { jobs, running: queue.queue_running.len(), pending: queue.queue_pending.len() })
+        Ok(ActiveJobs { jobs, running, pending })
     }
 }

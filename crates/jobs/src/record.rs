@@ -32,6 +32,7 @@ impl Job {
             handover,
             gap: false,
             closed: false,
+            unreadable: None,
             cancel_asked: outcome.cancel_asked,
             heard: now,
             recorded: true,
@@ -52,7 +53,7 @@ impl Job {
         });
         Outcome {
             status: self.progress.status(),
-            accepted: self.is_taken(),
+            accepted: self.is_accepted(),
             cancel_asked: self.cancel_asked,
             started_at: self.started_at,
             finished_at: self.finished_at,

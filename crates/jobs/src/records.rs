@@ -73,7 +73,7 @@ impl Jobs {
         if known.request_digest.as_deref() != digest {
             return Err(SubmitError::KeyReused { prompt_id });
         }
-        let taken = self.table().get(&prompt_id).is_some_and(Job::is_taken);
+        let taken = self.table().get(&prompt_id).is_some_and(Job::is_accepted);
         if !taken && !outcome.accepted {
             return Err(SubmitError::KeyBusy);
         }

@@ -34,7 +34,7 @@ impl Jobs {
             let mut table = self.table();
             for record in &records {
                 let taken = record.summary.outcome.accepted;
-                let handover = if taken { Handover::Taken } else { Handover::Inherited(now) };
+                let handover = if taken { Handover::Accepted } else { Handover::Recovered(now) };
                 table.insert(Job { gap: true, ..Job::of(record, handover, now) });
             }
         }
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::lost::Loss;
-    use crate::reconcile::Standing;
+    use crate::remote::RemoteState;
     use crate::table::JobsConfig;
     use crate::table::tests::status;
 
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(status(&after, "ends"), None);
         let mut table = after.table();
         assert!(table.open().all(|job| job.gap), "nobody heard their messages meanwhile");
-        assert!(table.get("waits").unwrap().is_taken() && !table.get("unsure").unwrap().is_taken());
+        assert!(table.get("waits").unwrap().is_accepted() && !table.get("unsure").unwrap().is_accepted());
     }
 
     #[actix_rt::test]
@@ -203,7 +203,7 @@ mod tests {
         after.load().await.unwrap();
         let later = after.now() + Duration::from_secs(60);
         let settle = |id| {
-            let loss = after.change(id, |job| job.settle(Standing::Unknown, later, Duration::ZERO));
+            let loss = after.change(id, |job| job.settle(RemoteState::Unknown, later, after.config()));
             (status(&after, id).unwrap(), loss.flatten())
         };
         assert_eq!(settle("to stop"), (Status::Cancelled, None));
@@ -220,7 +220,7 @@ mod tests {
         jobs.change("a", |job| job.progress.failed("it broke"));
         jobs.flush().await.unwrap();
         let given_back = store.get("a").await.unwrap().unwrap();
-        let job = Job::of(&given_back, Handover::Taken, Duration::ZERO);
+        let job = Job::of(&given_back, Handover::Accepted, Duration::ZERO);
         assert_eq!(job.outcome(), given_back.summary.outcome);
         assert_eq!((job.progress.status(), job.progress.error()), (Status::Error, Some("it broke")));
     }

@@ -7,7 +7,7 @@ use comfy_runner_store::StoreError;
 use serde::Deserialize as _;
 
 use crate::live::Live;
-use crate::reconcile::{Positions, Standing};
+use crate::remote::RemoteState;
 use crate::submit::EXTRA_DATA_KEY;
 use crate::table::{Handover, Job, Jobs};
 
@@ -93,23 +93,23 @@ impl Jobs {
         if let Some(record) = self.store().get(prompt_id).await?
             && record.summary.outcome.status.is_over()
         {
-            let job = Job::of(&record, Handover::Taken, self.now());
+            let job = Job::of(&record, Handover::Accepted, self.now());
             let progress = job.progress.clone();
             self.remember(job);
             return Ok(progress);
         }
-        let queue = client.queue().await?;
         let mut progress = Progress::new(prompt_id, &Graph::default(), None);
-        match Standing::look_up(client, &Positions::of(&queue), prompt_id).await? {
-            Standing::Pending => {}
-            Standing::Running => {
+        match self.look_up(client, prompt_id).await? {
+            RemoteState::Pending => {}
+            RemoteState::Running => {
                 progress.started();
             }
-            Standing::Ended(entry) => {
+            RemoteState::Ended(entry) => {
                 progress = ended(prompt_id, &entry);
                 self.remember(of_history(progress.clone(), self.now()));
             }
-            Standing::Unknown => return Err(unknown()),
+            RemoteState::Unknown => return Err(unknown()),
+            RemoteState::Unreadable { error, .. } => return Err(error.into()),
         }
         Ok(progress)
     }
@@ -125,9 +125,10 @@ pub(crate) fn of_history(progress: Progress, now: std::time::Duration) -> Job {
     let live = Live::of_old(&progress);
     Job {
         progress,
-        handover: Handover::Taken,
+        handover: Handover::Accepted,
         gap: false,
         closed: false,
+        unreadable: None,
         cancel_asked: false,
         heard: now,
         recorded: false,
@@ -151,7 +152,7 @@ fn ended(prompt_id: &str, entry: &HistoryEntry) -> Progress {
 }
 
 /// Whether this can be a prompt's id at all: it becomes part of a path on ComfyUI.
-fn may_be_an_id(prompt_id: &str) -> bool {
+pub(crate) fn may_be_an_id(prompt_id: &str) -> bool {
     (1..=128).contains(&prompt_id.len())
         && prompt_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

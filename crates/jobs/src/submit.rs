@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::live::client_id_of;
-use crate::reconcile::{Positions, Standing};
 use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
+use crate::remote::RemoteState;
+use crate::status::may_be_an_id;
 use crate::table::{Handover, Job, Jobs, wall_clock};
 
 /// The key of our part in a prompt's `extra_data`, which ComfyUI's history gives back.
@@ -87,12 +88,17 @@ pub enum SubmitError {
     Client(#[from] ClientError),
     /// The prompt was sent, and nobody knows whether it arrived. The job stays, and its status will say.
     #[error("{error}; it may have taken the job all the same: the status of \"{prompt_id}\" will tell")]
-    Undecided {
+    Unconfirmed {
         /// The job's id.
         prompt_id: String,
         /// What happened.
         error: ClientError,
     },
+    /// ComfyUI answered with an id that cannot be this job's. What it does with the prompt is not known.
+    #[error(
+        "ComfyUI answered the submission with {0}, so that the job cannot be followed; look at ComfyUI's queue"
+    )]
+    WrongId(&'static str),
     /// The job cannot be written down. Nothing was sent to ComfyUI.
     #[error("the job was not submitted, as it cannot be recorded: {0}")]
     Store(#[from] StoreError),
@@ -112,17 +118,17 @@ pub enum SubmitError {
 
 /// A job that is being handed over. Whoever waits for it may leave in the middle; then nobody knows whether ComfyUI took
 /// the prompt, and its queue and history must say.
-pub(crate) struct UnderWay {
+pub(crate) struct InFlightGuard {
     jobs: Jobs,
     prompt_id: String,
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let now = self.jobs.now();
         self.jobs.change(&self.prompt_id, |job| {
-            if job.handover == Handover::UnderWay {
-                job.handover = Handover::Undecided(now);
+            if job.handover == Handover::InFlight {
+                job.handover = Handover::Unconfirmed(now);
                 job.gap = true;
                 job.heard = now;
             }
@@ -133,18 +139,18 @@ impl Drop for UnderWay {
 /// What came of writing a job down.
 pub(crate) enum Admission {
     /// It is to be handed over now.
-    New(UnderWay),
+    New(InFlightGuard),
     /// It is the one that was written down before; nothing was written.
     Known(Box<Record>),
 }
 
 /// What came of sending a prompt, where it was not taken.
-enum NotTaken {
+enum NotAccepted {
     Refused(Refusal),
     /// ComfyUI has not got it.
     Failed(ClientError),
     /// Nobody knows.
-    Undecided(ClientError),
+    Unconfirmed(ClientError),
 }
 
 impl Jobs {
@@ -160,8 +166,8 @@ impl Jobs {
         record: Record,
     ) -> Result<Submitted, SubmitError> {
         match self.admit(&record).await? {
-            Admission::New(under_way) => {
-                let submitted = self.hand_over(client, &record, under_way).await;
+            Admission::New(in_flight) => {
+                let submitted = self.hand_over(client, &record, in_flight).await;
                 if let Err(error) = &submitted {
                     self.withdraw_after(&record, error).await;
                 }
@@ -182,16 +188,16 @@ impl Jobs {
             jobs.recall_durations(&record.summary.workflow_id).await;
             // Read before the prompt is sent: a socket that opens later may have missed its first messages.
             let gap = !jobs.is_connected();
-            jobs.table().insert(Job { gap, ..Job::of(&record, Handover::UnderWay, jobs.now()) });
-            Ok(Admission::New(UnderWay { jobs, prompt_id: record.summary.prompt_id }))
+            jobs.table().insert(Job { gap, ..Job::of(&record, Handover::InFlight, jobs.now()) });
+            Ok(Admission::New(InFlightGuard { jobs, prompt_id: record.summary.prompt_id }))
         });
         admitting.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Marks a job as one that is being handed over.
-    pub(crate) fn under_way(&self, prompt_id: &str) -> UnderWay {
-        self.change(prompt_id, |job| job.handover = Handover::UnderWay);
-        UnderWay { jobs: self.clone(), prompt_id: prompt_id.to_owned() }
+    pub(crate) fn in_flight(&self, prompt_id: &str) -> InFlightGuard {
+        self.change(prompt_id, |job| job.handover = Handover::InFlight);
+        InFlightGuard { jobs: self.clone(), prompt_id: prompt_id.to_owned() }
     }
 
     /// Sends the prompt of a job that was admitted.
@@ -199,30 +205,30 @@ impl Jobs {
         &self,
         client: &Client,
         record: &Record,
-        under_way: UnderWay,
+        in_flight: InFlightGuard,
     ) -> Result<Submitted, SubmitError> {
         let (summary, graph) = (&record.summary, &*record.graph);
         let accepted = match self.prompt(client, record).await {
             Ok(accepted) => accepted,
-            Err(NotTaken::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
-            Err(NotTaken::Failed(error)) => return Err(error.into()),
-            Err(NotTaken::Undecided(error)) => {
-                return Err(SubmitError::Undecided { prompt_id: summary.prompt_id.clone(), error });
+            Err(NotAccepted::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
+            Err(NotAccepted::Failed(error)) => return Err(error.into()),
+            Err(NotAccepted::Unconfirmed(error)) => {
+                return Err(SubmitError::Unconfirmed { prompt_id: summary.prompt_id.clone(), error });
             }
         };
         let prompt_id = accepted.prompt_id;
         if prompt_id != summary.prompt_id {
-            self.rename(record, &prompt_id).await;
+            self.rename(record, &prompt_id).await?;
         }
         let node_errors = without_tracebacks(accepted.node_errors);
         let warnings = warnings(&node_errors, graph);
         self.change(&prompt_id, |job| {
-            job.handover = Handover::Taken;
+            job.handover = Handover::Accepted;
             job.progress.leave_out(left_out(&node_errors));
             job.warnings.clone_from(&warnings);
             job.node_errors.clone_from(&node_errors);
         });
-        drop(under_way);
+        drop(in_flight);
         tracing::info!(
             prompt_id,
             workflow = summary.workflow_id,
@@ -241,7 +247,7 @@ impl Jobs {
         })
     }
 
-    async fn prompt(&self, client: &Client, record: &Record) -> Result<PromptAccepted, NotTaken> {
+    async fn prompt(&self, client: &Client, record: &Record) -> Result<PromptAccepted, NotAccepted> {
         let prompt_id = &record.summary.prompt_id;
         let ours = json!({"workflow_id": record.summary.workflow_id, "result_nodes": record.result_nodes});
         let extra_data = ExtraData::from_iter([(EXTRA_DATA_KEY.to_owned(), ours)]);
@@ -254,37 +260,33 @@ impl Jobs {
         let error = match client.prompt(&request).await {
             Ok(accepted) => return Ok(accepted),
             Err(comfy_runner_client::SubmitError::Refused(refused)) => {
-                return Err(NotTaken::Refused(Refusal::new(refused, &record.graph)));
+                return Err(NotAccepted::Refused(Refusal::new(refused, &record.graph)));
             }
             Err(comfy_runner_client::SubmitError::Client(error)) => error,
         };
         if error.is_unreachable() {
-            return Err(NotTaken::Failed(error));
+            return Err(NotAccepted::Failed(error));
         }
         // The prompt may have arrived although the reply did not: a job that runs must not be reported as refused, or
         // somebody pays for it twice.
         let patience = SECOND_LOOK.min(client.config().timeouts.reply);
-        match self.is_known(&client.with_reply_timeout(patience), prompt_id).await {
-            Ok(true) => Ok(PromptAccepted {
+        match self.look_up(&client.with_reply_timeout(patience), prompt_id).await {
+            Ok(RemoteState::Pending | RemoteState::Running | RemoteState::Ended(_)) => Ok(PromptAccepted {
                 prompt_id: prompt_id.clone(),
                 number: 0.0,
                 node_errors: NodeErrors::new(),
             }),
             // It answered, and does not have it.
-            Ok(false) if has_decided(&error) => Err(NotTaken::Failed(error)),
-            Ok(false) | Err(_) => Err(NotTaken::Undecided(error)),
+            Ok(RemoteState::Unknown) if has_decided(&error) => Err(NotAccepted::Failed(error)),
+            Ok(RemoteState::Unknown | RemoteState::Unreadable { .. }) | Err(_) => {
+                Err(NotAccepted::Unconfirmed(error))
+            }
         }
-    }
-
-    async fn is_known(&self, client: &Client, prompt_id: &str) -> Result<bool, ClientError> {
-        let queue = client.queue().await?;
-        let standing = Standing::look_up(client, &Positions::of(&queue), prompt_id).await?;
-        Ok(!matches!(standing, Standing::Unknown))
     }
 
     /// Takes a job back that ComfyUI has not got, as this error says. What cannot be taken back has failed.
     pub(crate) async fn withdraw_after(&self, record: &Record, error: &SubmitError) {
-        if !matches!(error, SubmitError::Refused(_) | SubmitError::Client(_)) {
+        if !matches!(error, SubmitError::Refused(_) | SubmitError::Client(_) | SubmitError::WrongId(_)) {
             return;
         }
         let prompt_id = &record.summary.prompt_id;
@@ -303,8 +305,17 @@ impl Jobs {
     }
 
     /// A ComfyUI that is too old to take an id of ours has given the prompt its own.
-    async fn rename(&self, record: &Record, to: &str) {
+    ///
+    /// # Errors
+    /// It is no id, or another job's.
+    async fn rename(&self, record: &Record, to: &str) -> Result<(), SubmitError> {
         let prompt_id = &record.summary.prompt_id;
+        if !may_be_an_id(to) {
+            return Err(SubmitError::WrongId("something that is no id"));
+        }
+        if self.table().get(to).is_some() || self.store().get(to).await?.is_some() {
+            return Err(SubmitError::WrongId("the id of another job"));
+        }
         if let Err(error) = self.store().rename(prompt_id, to).await {
             tracing::error!(%error, prompt_id, to, "ComfyUI's own id for a job cannot be recorded");
         }
@@ -313,7 +324,8 @@ impl Jobs {
         let mut table = self.table();
         table.remove(prompt_id);
         // Its first events may have come before we knew the id.
-        table.insert(Job { gap: true, ..Job::of(&renamed, Handover::UnderWay, self.now()) });
+        table.insert(Job { gap: true, ..Job::of(&renamed, Handover::InFlight, self.now()) });
+        Ok(())
     }
 }
 

@@ -15,6 +15,9 @@ use tokio::sync::futures::OwnedNotified;
 
 use crate::lessons::Lessons;
 use crate::live::{Board, Live};
+use crate::reconcile::Unreadable;
+use crate::remote::Missing;
+use crate::supervise::Supervision;
 
 /// How jobs are followed and how many are remembered.
 #[derive(Debug, Clone)]
@@ -25,6 +28,10 @@ pub struct JobsConfig {
     pub keep_ended: usize,
     /// What becomes of a job that ComfyUI took and does not know any more.
     pub lost_jobs: LostJobs,
+    /// A job of which ComfyUI gives only answers that cannot be read ends as an error when there were so many of them...
+    pub unreadable_tries: u32,
+    /// ...and the first one came so long ago.
+    pub unreadable_for: Duration,
     /// The store forgets jobs that have been over for so long; `None` keeps them.
     pub keep_for: Option<Duration>,
     /// The store keeps so many jobs that are over, the newest; `None` keeps all.
@@ -47,6 +54,8 @@ impl Default for JobsConfig {
             silence: Duration::from_secs(5),
             keep_ended: 1000,
             lost_jobs: LostJobs::Fail,
+            unreadable_tries: 5,
+            unreadable_for: Duration::from_secs(60),
             keep_for: None,
             keep_recorded: None,
         }
@@ -67,6 +76,10 @@ struct Shared {
     store: Arc<dyn Store>,
     /// Whether that socket is open, as far as we have heard.
     connected: AtomicBool,
+    /// What the ComfyUI at its other end cannot do.
+    missing: Missing,
+    /// Which of the tasks that follow jobs do not run.
+    supervision: Supervision,
     /// Held for moments only, never across an await.
     table: Mutex<Table>,
 }
@@ -81,6 +94,8 @@ pub(crate) struct Job {
     pub gap: bool,
     /// Whether ComfyUI has closed it across such a gap: only the history knows how it ended.
     pub closed: bool,
+    /// The answers about it that could not be read, since the last one that could.
+    pub unreadable: Option<Unreadable>,
     /// Whether somebody asked for it to be stopped.
     pub cancel_asked: bool,
     /// When the last message about it came.
@@ -105,13 +120,13 @@ pub(crate) struct Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handover {
     /// Somebody is handing it over; ComfyUI may well not know it yet.
-    UnderWay,
+    InFlight,
     /// It was sent at this time, and nobody knows whether it arrived: queue and history must say.
-    Undecided(Duration),
+    Unconfirmed(Duration),
     /// A process that is gone has written it down, and perhaps sent it; we looked at this time first.
-    Inherited(Duration),
+    Recovered(Duration),
     /// ComfyUI took it.
-    Taken,
+    Accepted,
 }
 
 #[derive(Default)]
@@ -135,16 +150,16 @@ impl Job {
     fn stamp(&self) -> Stamp {
         let status = self.progress.status();
         // Of a job that is over only the history has news.
-        (status, self.is_taken(), self.cancel_asked, status.is_over().then(|| self.progress.revision()))
+        (status, self.is_accepted(), self.cancel_asked, status.is_over().then(|| self.progress.revision()))
     }
 
-    pub fn is_taken(&self) -> bool {
-        self.handover == Handover::Taken
+    pub fn is_accepted(&self) -> bool {
+        self.handover == Handover::Accepted
     }
 
     /// What those who watch would see change.
     fn looks(&self) -> (bool, u64, u64) {
-        (self.is_taken(), self.progress.revision(), self.progress.picture_revision())
+        (self.is_accepted(), self.progress.revision(), self.progress.picture_revision())
     }
 }
 
@@ -156,6 +171,8 @@ impl Jobs {
             origin: Instant::now(),
             store,
             connected: AtomicBool::new(false),
+            missing: Missing::default(),
+            supervision: Supervision::default(),
             table: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -169,6 +186,14 @@ impl Jobs {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.shared.store
+    }
+
+    pub(crate) fn missing(&self) -> &Missing {
+        &self.shared.missing
+    }
+
+    pub(crate) fn supervision(&self) -> &Supervision {
+        &self.shared.supervision
     }
 
     pub(crate) fn config(&self) -> &JobsConfig {
@@ -363,9 +388,10 @@ pub(crate) mod tests {
         let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
         Job {
             progress: Progress::new(prompt_id, &graph, None),
-            handover: Handover::Taken,
+            handover: Handover::Accepted,
             gap: false,
             closed: false,
+            unreadable: None,
             cancel_asked: false,
             heard: Duration::ZERO,
             recorded: true,

@@ -191,7 +191,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => {
                 Self::Refused { detail: refusal.detail, node_errors: refusal.node_errors }
             }
-            SubmitError::Client(_) | SubmitError::Undecided { .. } => Self::ComfyUi(error.to_string()),
+            SubmitError::Client(_) | SubmitError::Unconfirmed { .. } | SubmitError::WrongId(_) => {
+                Self::ComfyUi(error.to_string())
+            }
             SubmitError::Store(_) => Self::Unavailable(error.to_string()),
             SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
         }

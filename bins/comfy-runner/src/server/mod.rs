@@ -32,8 +32,8 @@ use std::sync::Arc;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, web};
-use comfy_runner_client::{Client, Config, ConfigError, Schemas};
-use comfy_runner_jobs::{Jobs, JobsConfig, follow};
+use comfy_runner_client::{Client, Config, ConfigError, Probe, Schemas};
+use comfy_runner_jobs::{FollowError, Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::Workflows;
 use tokio::sync::watch;
@@ -91,6 +91,9 @@ pub enum ServeError {
     /// What is remembered of jobs cannot be read at the start, or written at the end.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Jobs are not followed any more. To go on answering would be to lie about them.
+    #[error("the server stops, as jobs are not followed any more: {0}")]
+    Follow(#[from] FollowError),
 }
 
 /// What handlers share. Each worker has its own, with connections of its own to ComfyUI.
@@ -99,6 +102,7 @@ struct State {
     jobs: Jobs,
     client: Client,
     schemas: Arc<Schemas>,
+    probe: Arc<Probe>,
     max_upload: u64,
     stopping: Stopping,
 }
@@ -123,6 +127,7 @@ impl Server {
         let schemas = Arc::new(Schemas::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
+        let probe = Arc::new(Probe::default());
         let app = move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
@@ -130,6 +135,7 @@ impl Server {
                 client: Client::new(comfyui.clone())
                     .expect("the same configuration has made a client before"),
                 schemas: Arc::clone(&schemas),
+                probe: Arc::clone(&probe),
                 max_upload,
                 stopping: stopping.clone(),
             };
@@ -174,13 +180,20 @@ impl Server {
         if open > 0 {
             tracing::info!(open, "jobs were open when the server stopped; ComfyUI is asked for them");
         }
-        let following = actix_rt::spawn(follow(self.jobs.clone(), self.client));
+        let handle = self.handle.clone();
         let leaving = actix_rt::spawn(async move { self.handle.leave_on_signals().await });
-        let result = self.server.await;
-        following.abort();
+        let mut server = self.server;
+        let result = tokio::select! {
+            served = &mut server => served.map_err(ServeError::from),
+            failed = follow(self.jobs.clone(), self.client) => {
+                let (_, served) = futures::join!(handle.stop(true), server);
+                served.map_err(ServeError::from).and(Err(failed.into()))
+            }
+        };
         leaving.abort();
-        self.jobs.flush().await?;
-        Ok(result?)
+        let flushed = self.jobs.flush().await;
+        result?;
+        Ok(flushed?)
     }
 }
 

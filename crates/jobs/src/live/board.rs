@@ -161,7 +161,7 @@ impl Board {
     /// Notes that a job changed and tells what is to be told. A job that ComfyUI has not taken yet is passed over.
     pub fn note(&mut self, job: &mut Job) {
         let status = job.progress.status();
-        let kinds: Vec<_> = untold(job.live.told, job.is_taken(), status).collect();
+        let kinds: Vec<_> = untold(job.live.told, job.is_accepted(), status).collect();
         if kinds.is_empty() && job.live.told.is_none() {
             return;
         }

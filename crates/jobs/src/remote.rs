@@ -1,0 +1,192 @@
+//! What ComfyUI says of a job: looked up alone where ComfyUI can do that, or else in its queue and then in its history.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use comfy_runner_client::{Client, ClientError, JobState, Supported};
+use comfy_runner_protocol::{HistoryEntry, Queue};
+
+use crate::table::Jobs;
+
+/// What ComfyUI says of a job.
+#[derive(Debug)]
+pub(crate) enum RemoteState {
+    /// It waits.
+    Pending,
+    /// It runs.
+    Running,
+    /// It is over.
+    Ended(Box<HistoryEntry>),
+    /// ComfyUI does not know it.
+    Unknown,
+    /// ComfyUI answers, but its answer does not tell.
+    Unreadable {
+        /// What is wrong with the answer.
+        error: ClientError,
+        /// Whether the job is known to be neither waiting nor running.
+        has_left: bool,
+    },
+}
+
+/// What the ComfyUI that we are connected to cannot do. It is found out by asking, and forgotten with the connection: the
+/// next one may be to a newer version.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    job_state: AtomicBool,
+    cancel_job: AtomicBool,
+}
+
+/// A queue in which prompts are found at once, however many there are.
+pub(crate) struct QueuePositions {
+    running: HashSet<String>,
+    /// How many wait before each.
+    pending: HashMap<String, usize>,
+}
+
+impl QueuePositions {
+    pub fn new(queue: Queue) -> Self {
+        let mut waiting = queue.queue_pending;
+        waiting.sort_by(|a, b| a.number.total_cmp(&b.number));
+        let pending = waiting.into_iter().enumerate().map(|(before, item)| (item.prompt_id, before));
+        let running = queue.queue_running.into_iter().map(|item| item.prompt_id);
+        Self { running: running.collect(), pending: pending.collect() }
+    }
+
+    /// How many prompts are before this one; 0 is the one that runs.
+    pub fn position(&self, prompt_id: &str) -> Option<usize> {
+        if self.running.contains(prompt_id) {
+            return Some(0);
+        }
+        // Also when nothing runs at this moment, the first that waits is not the one that runs.
+        Some(self.pending.get(prompt_id)? + self.running.len().max(1))
+    }
+
+    /// Fetches the queue. What ComfyUI answers in its place is kept: the history may tell all the same.
+    ///
+    /// # Errors
+    /// ComfyUI does not answer.
+    pub async fn fetch(client: &Client) -> Result<Result<Self, ClientError>, ClientError> {
+        match client.queue().await {
+            Ok(queue) => Ok(Ok(Self::new(queue))),
+            Err(error) if error.is_silence() => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl RemoteState {
+    /// Looks for a prompt in a queue that was just fetched, and then in the history. In this order nothing slips
+    /// through: ComfyUI moves a prompt from the one to the other in one step.
+    ///
+    /// # Errors
+    /// ComfyUI cannot be reached.
+    pub async fn look_up(
+        client: &Client,
+        queue: &Result<QueuePositions, ClientError>,
+        prompt_id: &str,
+    ) -> Result<Self, ClientError> {
+        match queue {
+            Ok(queue) if queue.running.contains(prompt_id) => return Ok(Self::Running),
+            Ok(queue) if queue.pending.contains_key(prompt_id) => return Ok(Self::Pending),
+            _ => {}
+        }
+        let history = client.history(prompt_id).await;
+        match (history, queue) {
+            (Ok(Some(entry)), _) => Ok(Self::Ended(Box::new(entry))),
+            (Ok(None), Ok(_)) => Ok(Self::Unknown),
+            (Ok(None), Err(error)) => Ok(Self::Unreadable { error: error.clone(), has_left: false }),
+            (Err(error), _) if error.is_unreachable() => Err(error),
+            (Err(error), queue) => Ok(Self::Unreadable { error, has_left: queue.is_ok() }),
+        }
+    }
+}
+
+impl Missing {
+    /// Forgets what was missing.
+    pub fn reset(&self) {
+        self.job_state.store(false, Ordering::Relaxed);
+        self.cancel_job.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Jobs {
+    /// Looks a single job up, without ComfyUI's whole queue where that can be had.
+    ///
+    /// # Errors
+    /// ComfyUI does not answer.
+    pub(crate) async fn look_up(&self, client: &Client, prompt_id: &str) -> Result<RemoteState, ClientError> {
+        match self.job_state(client, prompt_id).await? {
+            Some(JobState::Pending) => Ok(RemoteState::Pending),
+            Some(JobState::InProgress) => Ok(RemoteState::Running),
+            Some(JobState::Unknown) => Ok(RemoteState::Unknown),
+            Some(JobState::Ended) => match client.history(prompt_id).await {
+                Ok(Some(entry)) => Ok(RemoteState::Ended(Box::new(entry))),
+                // ComfyUI has just forgotten it.
+                Ok(None) => Ok(RemoteState::Unknown),
+                Err(error) if error.is_unreachable() => Err(error),
+                Err(error) => Ok(RemoteState::Unreadable { error, has_left: true }),
+            },
+            None => {
+                let queue = QueuePositions::fetch(client).await?;
+                RemoteState::look_up(client, &queue, prompt_id).await
+            }
+        }
+    }
+
+    /// Whether ComfyUI may be asked for single jobs.
+    pub(crate) fn may_ask_for_one(&self) -> bool {
+        !self.missing().job_state.load(Ordering::Relaxed)
+    }
+
+    /// Where ComfyUI says that a job is; `None` if it cannot be asked that, or does not answer as it should.
+    async fn job_state(&self, client: &Client, prompt_id: &str) -> Result<Option<JobState>, ClientError> {
+        if !self.may_ask_for_one() {
+            return Ok(None);
+        }
+        match client.job_state(prompt_id).await {
+            Ok(Supported::Yes(state)) => return Ok(Some(state)),
+            Ok(Supported::No) => self.missing().job_state.store(true, Ordering::Relaxed),
+            Err(error) if error.is_silence() => return Err(error),
+            Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be looked up alone"),
+        }
+        Ok(None)
+    }
+
+    /// Has ComfyUI take a job out of its queue, or interrupt it if it `runs`.
+    pub(crate) async fn stop_remotely(
+        &self,
+        client: &Client,
+        prompt_id: &str,
+        runs: bool,
+    ) -> Result<(), ClientError> {
+        if !self.missing().cancel_job.load(Ordering::Relaxed) {
+            match client.cancel_job(prompt_id).await {
+                Ok(Supported::Yes(())) => return Ok(()),
+                Ok(Supported::No) => self.missing().cancel_job.store(true, Ordering::Relaxed),
+                Err(error) if error.is_silence() => return Err(error),
+                Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be cancelled in one step"),
+            }
+        }
+        match runs {
+            // Versions that stop whatever runs were just asked whether it is this one.
+            true => client.interrupt(prompt_id).await,
+            // It may start before ComfyUI hears of it. The next look tells.
+            false => client.delete_pending(prompt_id).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_the_queue_are_counted_in_the_order_in_which_comfyui_will_run_them() {
+        let queue = br#"{"queue_running": [[5, "runs"]],
+            "queue_pending": [[NaN, "whenever"], [9, "last"], [7, "next"], [-8, "at the front"]]}"#;
+        let positions = QueuePositions::new(Queue::from_json(queue).unwrap());
+        let places =
+            ["runs", "at the front", "next", "last", "whenever", "unknown"].map(|id| positions.position(id));
+        assert_eq!(places, [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
+    }
+}
