@@ -261,6 +261,16 @@ mod tests {
     }
 
     #[test]
+    fn a_job_whose_start_is_heard_has_missed_nothing_although_it_was_submitted_too_early() {
+        let jobs = jobs(&["a"], 10);
+        jobs.change("a", |job| job.gap = true);
+        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "a"}}"#);
+        tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "a"}}"#);
+        assert_eq!(status(&jobs, "a"), Some(Status::Completed), "no look at the history is needed");
+        assert_eq!(jobs.table().open().count(), 0);
+    }
+
+    #[test]
     fn a_preview_belongs_to_the_prompt_that_it_names_or_else_to_the_one_that_runs() {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
