@@ -146,7 +146,8 @@ impl Jobs {
         match client.job_state(prompt_id).await {
             Ok(Supported::Yes(state)) => return Ok(Some(state)),
             Ok(Supported::No) => self.missing().job_state.store(true, Ordering::Relaxed),
-            Err(error) if error.is_silence() => return Err(error),
+            Err(error) if error.is_unreachable() => return Err(error),
+            // Also one that never comes: the queue shows whether ComfyUI answers at all.
             Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be looked up alone"),
         }
         Ok(None)
