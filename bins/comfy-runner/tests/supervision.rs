@@ -108,7 +108,7 @@ async fn a_task_that_panics_again_and_again_ends_the_server_with_an_error() {
     let simulator = simulator();
     let mut settings = settings(&simulator.url());
     settings.store = Panicking::new(6);
-    let workflows = Arc::new(Workflows::open(&fixtures().join("workflows")).unwrap());
+    let workflows = Arc::new(Workflows::open(fixtures().join("workflows")).unwrap());
     let server = Server::bind(&settings, workflows).unwrap();
     let base = format!("http://{}", server.address());
     let running = actix_rt::spawn(server.run());
