@@ -80,6 +80,7 @@ async fn a_file_that_the_caller_has_already_is_not_sent_again() {
             assert_eq!(reply.header("etag"), etag);
         }
         assert_eq!(api.get_with(path, &[("if-none-match", "\"other\"")]).await.status, 200);
+        assert_eq!(api.get_with(path, &[("if-match", "\"other\"")]).await.status, 412);
 
         let range = ("range", "bytes=0-3");
         let same = api.get_with(path, &[range, ("if-range", modified)]).await;

@@ -12,13 +12,11 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::error::ClientError;
 use crate::exchange::Exchange;
 
-/// A body as it arrives. It ends with an error when it is cut short or nothing comes for too long.
+/// A body as it arrives. It ends with an error when its stream does, or when nothing comes for too long.
 pub(crate) struct TimedBody<S> {
     stream: S,
     exchange: Exchange,
     idle: Duration,
-    /// Bytes that are still to come, where that was announced.
-    expected: Option<u64>,
     timer: Pin<Box<Sleep>>,
     /// Whether the timer runs: it does only while we wait for ComfyUI, not while our own reader is slow.
     waiting: bool,
@@ -26,8 +24,8 @@ pub(crate) struct TimedBody<S> {
 }
 
 impl<S> TimedBody<S> {
-    pub(crate) fn new(stream: S, exchange: Exchange, idle: Duration, expected: Option<u64>) -> Self {
-        Self { stream, exchange, idle, expected, timer: Box::pin(sleep(idle)), waiting: false, over: false }
+    pub(crate) fn new(stream: S, exchange: Exchange, idle: Duration) -> Self {
+        Self { stream, exchange, idle, timer: Box::pin(sleep(idle)), waiting: false, over: false }
     }
 
     fn end(&mut self, error: Option<ClientError>) -> Poll<Option<Result<Bytes, ClientError>>> {
@@ -49,20 +47,13 @@ where
         match Pin::new(&mut self.stream).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.waiting = false;
-                if let Some(expected) = &mut self.expected {
-                    *expected = expected.saturating_sub(chunk.len() as u64);
-                }
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(Some(Err(error))) => {
                 let error = self.exchange.broken_body(error);
                 self.end(Some(error))
             }
-            Poll::Ready(None) => {
-                let short = self.expected.is_some_and(|left| left > 0);
-                let error = short.then(|| self.exchange.broken_off("its answer ended too soon"));
-                self.end(error)
-            }
+            Poll::Ready(None) => self.end(None),
             Poll::Pending => {
                 if !self.waiting {
                     self.waiting = true;

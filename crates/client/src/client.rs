@@ -18,6 +18,7 @@ use crate::endpoint::encode;
 use crate::error::{ClientError, SubmitError};
 use crate::exchange::{Exchange, Reply, content_length, expect_success, is_html, with_headers};
 use crate::tls;
+use crate::transport::Transport;
 
 /// The most that a reply which is read as a whole may hold. Node schemas of an installation with hundreds of custom
 /// nodes and models reach several MB.
@@ -26,6 +27,9 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 const MAX_QUEUE: u64 = 1024 * 1024 * 1024;
 /// The most values that the history of a prompt may hold: each costs about 100 bytes of memory, and 2 bytes to send.
 const MAX_HISTORY_VALUES: usize = 1_000_000;
+
+/// What the client calls itself.
+pub(crate) const USER_AGENT: &str = concat!("comfy-runner/", env!("CARGO_PKG_VERSION"));
 
 /// A ComfyUI, as seen from one thread: it shares its connections with its clones, and cannot leave its thread. It
 /// must be used inside an actix system (`actix_web::main` has one); for other runtimes there is
@@ -41,6 +45,8 @@ struct Shared {
     calls: awc::Client,
     /// Files and sockets stay for long; they must not take the connections that small calls need.
     streams: awc::Client,
+    /// Downloads, whose end must be certain.
+    downloads: Transport,
 }
 
 /// What `/system_stats` says of a ComfyUI and its machine.
@@ -65,23 +71,25 @@ impl Client {
     /// A client for the ComfyUI of this configuration. Nothing is sent yet.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let tls = tls::client_config(&config)?;
-        let build = |connections: usize| {
-            let connector = Connector::new()
+        let connector = |connections: usize| {
+            Connector::new()
                 .rustls_0_23(tls.clone())
                 .timeout(config.timeouts.connect)
                 .handshake_timeout(config.timeouts.connect)
-                .limit(connections);
+                .limit(connections)
+        };
+        let build = |connections: usize| {
             // Redirects are not followed: they would carry our headers to another host.
             ClientBuilder::new()
-                .connector(connector)
+                .connector(connector(connections))
                 .disable_redirects()
                 .disable_timeout()
-                .add_default_header(("user-agent", concat!("comfy-runner/", env!("CARGO_PKG_VERSION"))))
+                .add_default_header(("user-agent", USER_AGENT))
                 .finish()
         };
-        let (calls, streams) = (build(64), build(0));
+        let (calls, streams, downloads) = (build(64), build(0), Transport::new(connector(0).finish()));
         let reply_timeout = config.timeouts.reply;
-        Ok(Self { shared: Rc::new(Shared { config, calls, streams }), reply_timeout })
+        Ok(Self { shared: Rc::new(Shared { config, calls, streams, downloads }), reply_timeout })
     }
 
     /// How this client was configured.
@@ -176,6 +184,11 @@ impl Client {
         let exchange = Exchange::new(self.config(), &method, path);
         let request = self.shared.streams.request(method, self.config().endpoint.url(path));
         (exchange, with_headers(request, self.config()))
+    }
+
+    /// What files are downloaded with.
+    pub(crate) fn downloads(&self) -> &Transport {
+        &self.shared.downloads
     }
 
     /// The client that sockets are opened with.

@@ -22,26 +22,24 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Nothing there.
-    #[error("ComfyUI's URL is empty; write for example http://127.0.0.1:8188")]
+    #[error("the URL is empty; write for example http://127.0.0.1:PORT")]
     Empty,
     /// No `http://` or `https://` before it.
-    #[error(
-        "ComfyUI's URL has no scheme; write http:// or https:// before it, for example http://127.0.0.1:8188"
-    )]
+    #[error("the URL has no scheme; write http:// or https:// before it, for example http://127.0.0.1:PORT")]
     NoScheme,
     /// Another scheme than HTTP.
-    #[error("ComfyUI's URL must begin with http:// or https://, not {0}://")]
+    #[error("the URL must begin with http:// or https://, not {0}://")]
     Scheme(String),
     /// A user name or password in the URL.
-    #[error("ComfyUI's URL holds a user name or password; send them in an Authorization header instead")]
+    #[error("the URL holds a user name or password; send them in an Authorization header instead")]
     Credentials,
     /// A query or fragment.
     #[error(
-        "ComfyUI's URL ends in a query or fragment; leave out everything from the `?` or `#` on (a token belongs in a header)"
+        "the URL ends in a query or fragment; leave out everything from the `?` or `#` on (a token belongs in a header)"
     )]
     Query,
     /// Not a URL for another reason.
-    #[error("ComfyUI's URL cannot be read: {0}")]
+    #[error("the URL cannot be read: {0}")]
     Invalid(String),
 }
 

@@ -74,6 +74,9 @@ pub enum ClientError {
     /// A name, folder or type that ComfyUI could not take as it is.
     #[error("the file cannot be uploaded: {0}")]
     Upload(String),
+    /// A request that cannot be written, such as one with a name that is too long for a URL.
+    #[error("ComfyUI cannot be asked: {0}")]
+    Request(String),
     /// The thread of a [`Handle`](crate::Handle) is gone.
     #[error("the ComfyUI client has been shut down")]
     Closed,

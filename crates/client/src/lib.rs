@@ -4,7 +4,6 @@
 
 mod backoff;
 mod body;
-
 mod client;
 mod config;
 mod defragmenter;
@@ -17,6 +16,7 @@ mod remote_job;
 mod schemas;
 mod socket;
 mod tls;
+mod transport;
 mod upload;
 mod view;
 

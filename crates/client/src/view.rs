@@ -3,18 +3,19 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use awc::ClientResponse;
-use awc::http::header::{self, HeaderMap, HeaderName};
-use awc::http::{Method, StatusCode};
+use actix_http::RequestHead;
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use awc::http::{Method, StatusCode, Uri};
 use bytes::Bytes;
 use comfy_runner_protocol::OutputFile;
 use futures::Stream;
 
 use crate::body::TimedBody;
-use crate::client::Client;
+use crate::client::{Client, USER_AGENT};
 use crate::endpoint::encode;
 use crate::error::ClientError;
-use crate::exchange::content_length;
+use crate::exchange::Exchange;
+use crate::transport::{Body, TransportError, is_chunked};
 
 /// Which file. ComfyUI refuses names that lead out of the directory, but do not count on it: check before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +28,10 @@ pub struct FileQuery<'a> {
     pub kind: &'a str,
 }
 
-/// A file's reply. Its status may be any: 200, 206 for a range, 304, 404, 416.
+/// A file's reply.
 pub struct FileReply {
-    /// ComfyUI's status.
+    /// 200 with the whole file, or 404 where there is none. For a request with a range or a condition also 206 with a
+    /// part of the file, 304, 412 or 416.
     pub status: StatusCode,
     /// ComfyUI's headers, without those that are about the connection.
     pub headers: HeaderMap,
@@ -37,8 +39,8 @@ pub struct FileReply {
     pub body: FileBody,
 }
 
-/// A file's bytes as they arrive.
-pub struct FileBody(TimedBody<ClientResponse>);
+/// A file's bytes as they arrive. A file that is cut short ends with an error.
+pub struct FileBody(TimedBody<Body>);
 
 /// What a browser sends to get part of a file, or to hear that it has it already.
 const FORWARDED: [HeaderName; 6] = [
@@ -49,6 +51,10 @@ const FORWARDED: [HeaderName; 6] = [
     header::IF_MODIFIED_SINCE,
     header::IF_UNMODIFIED_SINCE,
 ];
+
+/// The headers that 304 may be an answer to, and those that 412 may.
+const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+const PRECONDITIONS: [HeaderName; 2] = [header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
 
 /// What is about the connection to ComfyUI, not about the file.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -81,33 +87,54 @@ impl FileQuery<'_> {
 impl Client {
     /// A file, streamed: `method` is GET or HEAD. Of the caller's `headers`, those that ask for a range or for news
     /// only are passed on.
+    ///
+    /// Any other answer than those of [`FileReply::status`] is an error, and so is one whose end cannot be seen.
     pub async fn view(
         &self,
         file: FileQuery<'_>,
         method: Method,
         headers: &HeaderMap,
     ) -> Result<FileReply, ClientError> {
-        let (exchange, mut request) = self.streaming(method.clone(), &file.path());
+        let path = file.path();
+        let exchange = Exchange::new(self.config(), &method, &path);
+        let url = self.config().endpoint.url(&path);
+        let mut request = RequestHead::default();
+        request.method = method;
+        request.uri = url.parse::<Uri>().map_err(|error| ClientError::Request(error.to_string()))?;
+        request.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         for name in FORWARDED {
             for value in headers.get_all(&name) {
-                request = request.append_header((name.clone(), value.clone()));
+                request.headers.append(name.clone(), value.clone());
             }
         }
-        let timeouts = self.config().timeouts;
-        let response = match tokio::time::timeout(self.reply_timeout(), request.send()).await {
-            Ok(sent) => sent.map_err(|error| exchange.failed_to_send(error))?,
+        for (name, value) in self.config().headers() {
+            request.headers.insert(name.clone(), value.clone());
+        }
+        let asked = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
+        let (range, condition, precondition) =
+            (asked(&[header::RANGE]), asked(&CONDITIONS), asked(&PRECONDITIONS));
+
+        let sent = tokio::time::timeout(self.reply_timeout(), self.downloads().send(request)).await;
+        let (head, body) = match sent {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(TransportError::Send(error))) => return Err(exchange.failed_to_send(error)),
+            Ok(Err(TransportError::NoLength)) => return Err(exchange.without_length()),
             Err(_) => return Err(exchange.timed_out(self.reply_timeout())),
         };
-        let status = response.status();
-        let mut headers = response.headers().clone();
+        let (status, mut headers) = (head.status, head.headers.clone());
+        match status {
+            StatusCode::OK | StatusCode::NOT_FOUND => {}
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if range => {}
+            StatusCode::NOT_MODIFIED if condition => {}
+            StatusCode::PRECONDITION_FAILED if precondition => {}
+            _ => return Err(exchange.refused(status, &headers)),
+        }
+        if is_chunked(&headers) {
+            headers.remove(header::CONTENT_LENGTH);
+        }
         HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
-        let has_body = method != Method::HEAD && status != StatusCode::NOT_MODIFIED;
-        let expected = content_length(&headers).filter(|_| has_body);
-        Ok(FileReply {
-            status,
-            headers,
-            body: FileBody(TimedBody::new(response, exchange, timeouts.idle, expected)),
-        })
+        let idle = self.config().timeouts.idle;
+        Ok(FileReply { status, headers, body: FileBody(TimedBody::new(body, exchange, idle)) })
     }
 }
 

@@ -86,7 +86,9 @@ async fn head_and_not_modified_end_without_a_body_whatever_length_they_announce(
             std::future::pending::<()>().await;
         })
         .await;
-        let reply = client(&url).view(FILE, method, &HeaderMap::new()).await.unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(IF_NONE_MATCH, HeaderValue::from_static("\"tag\""));
+        let reply = client(&url).view(FILE, method, &headers).await.unwrap();
         assert!(head.contains(reply.status.as_str()));
         assert_eq!(body(reply).await.unwrap(), b"");
     }
@@ -126,6 +128,134 @@ async fn a_file_that_is_cut_short_ends_in_an_error() {
     .await;
     let reply = client(&url).view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
     assert!(matches!(body(reply).await, Err(ClientError::BrokenOff { .. })));
+}
+
+/// A client of a server that answers every request with these bytes and closes the connection.
+async fn answering(answer: &'static [u8]) -> Client {
+    let url = raw(move |_, mut socket| async move {
+        read_head(&mut socket).await;
+        socket.write_all(answer).await.unwrap();
+    })
+    .await;
+    client(&url)
+}
+
+#[actix_rt::test]
+async fn a_chunked_body_that_breaks_off_ends_in_an_error() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"[..],
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhal",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n0",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ] {
+        let shown = String::from_utf8_lossy(answer);
+        let reply = answering(answer).await.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+        let error = body(reply).await.expect_err(&shown);
+        assert!(matches!(error, ClientError::BrokenOff { .. }), "{shown}: {error}");
+    }
+    let whole =
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n4;x=y\r\nhalf\r\n0\r\n\r\n";
+    let reply = answering(whole).await.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+    assert_eq!(body(reply).await.unwrap(), b"halfhalf");
+}
+
+#[actix_rt::test]
+async fn a_body_whose_end_cannot_be_seen_is_refused() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\n\r\nuntil the connection is closed"[..],
+        b"HTTP/1.0 200 OK\r\n\r\nuntil the connection is closed",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n",
+        b"HTTP/1.1 206 Partial Content\r\ntransfer-encoding: identity\r\n\r\nhalf",
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-3"));
+        let shown = String::from_utf8_lossy(answer);
+        let answered = answering(answer).await.view(FILE, Method::GET, &headers).await;
+        let error = answered.err().unwrap_or_else(|| panic!("{shown}"));
+        assert!(error.to_string().contains("length"), "{error}");
+    }
+    let empty = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let reply = answering(empty).await.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+    assert_eq!(body(reply).await.unwrap(), b"");
+}
+
+#[actix_rt::test]
+async fn interim_responses_are_passed_over() {
+    for interim in [
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\ncontent-length: 5\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let url = raw(move |_, mut socket| async move {
+                read_head(&mut socket).await;
+                socket.write_all(interim.as_bytes()).await.unwrap();
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await.unwrap();
+                socket.write_all(b"whole").await.unwrap();
+            })
+            .await;
+            let reply = client(&url).view(FILE, method.clone(), &HeaderMap::new()).await.unwrap();
+            assert_eq!(reply.status, StatusCode::OK, "{interim}");
+            let expected: &[u8] = if method == Method::HEAD { b"" } else { b"whole" };
+            assert_eq!(body(reply).await.unwrap(), expected, "{method} {interim}");
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn only_statuses_of_a_file_are_files() {
+    for status in ["101", "201", "204", "301", "400", "401", "403", "500", "502", "503", "599"] {
+        let url = raw(move |_, mut socket| async move {
+            read_head(&mut socket).await;
+            let answer = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 0\r\n\r\n");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let error = client(&url).view(FILE, Method::GET, &HeaderMap::new()).await.err().unwrap();
+        assert_eq!(error.status().map(|status| status.to_string()).as_deref(), Some(status), "{error}");
+    }
+    // A part, or a condition that holds, that nobody asked for.
+    for answer in [
+        &b"HTTP/1.1 206 Partial Content\r\ncontent-length: 1\r\n\r\nx"[..],
+        b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        b"HTTP/1.1 416 Range Not Satisfiable\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let answered = answering(answer).await.view(FILE, Method::GET, &HeaderMap::new()).await;
+        assert!(answered.is_err(), "{}", String::from_utf8_lossy(answer));
+    }
+}
+
+#[actix_rt::test]
+async fn a_connection_serves_one_file_after_another_and_a_closed_one_is_replaced() {
+    let connections = Rc::new(RefCell::new(0));
+    let url = raw({
+        let connections = Rc::clone(&connections);
+        move |number, mut socket| {
+            *connections.borrow_mut() = number + 1;
+            async move {
+                for _ in 0..3 {
+                    if read_head(&mut socket).await.is_empty() {
+                        return;
+                    }
+                    let answer =
+                        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfile\r\n0\r\n\r\n";
+                    socket.write_all(answer).await.unwrap();
+                }
+                // Heard, and closed without an answer, as by a server that ends a kept connection.
+                read_head(&mut socket).await;
+            }
+        }
+    })
+    .await;
+    let client = client(&url);
+    for _ in 0..6 {
+        let reply = client.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
+        assert_eq!(body(reply).await.unwrap(), b"file");
+    }
+    assert_eq!(*connections.borrow(), 2);
 }
 
 #[actix_rt::test]

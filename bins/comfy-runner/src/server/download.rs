@@ -6,7 +6,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use comfy_runner_client::FileReply;
+use comfy_runner_client::{ClientError, FileReply};
 use comfy_runner_protocol::{Media, OutputFile};
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
@@ -57,8 +57,13 @@ pub async fn view(
 ) -> Result<HttpResponse, ApiError> {
     let ViewQuery { filename, kind, subfolder } = query.into_inner();
     let file = OutputFile { filename, subfolder, kind };
-    check_place(&file)?;
-    deliver(&state, &file, &request).await
+    check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
+    let reply = fetch(&state, &file, &request).await.map_err(|error| match error.is_unreachable() {
+        // The contract's status.
+        true => ApiError::NotFound(cannot_get(&file, &error)),
+        false => ApiError::upstream(&error, cannot_get(&file, &error)),
+    })?;
+    answer(reply, &file, request.method() == Method::HEAD)
 }
 
 /// `GET /api/run/result/{prompt_id}`
@@ -69,43 +74,51 @@ pub async fn result(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let file = state.jobs.result(&state.client, &prompt_id, query.output_type).await?;
-    deliver(&state, &file, &request).await
+    check_place(&file).map_err(|wrong| {
+        ApiError::BadGateway(format!("ComfyUI names a result in a place that is refused: {wrong}"))
+    })?;
+    let reply = fetch(&state, &file, &request)
+        .await
+        .map_err(|error| ApiError::upstream(&error, cannot_get(&file, &error)))?;
+    answer(reply, &file, request.method() == Method::HEAD)
 }
 
-/// Sees to it that a file's place stays inside ComfyUI's folders, whatever ComfyUI itself would make of it.
-fn check_place(file: &OutputFile) -> Result<(), ApiError> {
-    let bad = |what: &str| Err(ApiError::BadRequest(what.to_owned()));
+/// Checks that a file's place is inside ComfyUI's folders, whatever ComfyUI itself would make of it. A ComfyUI on Windows
+/// separates folders by backslashes.
+pub(super) fn check_place(file: &OutputFile) -> Result<(), &'static str> {
     let climbs = |part: &str| matches!(part, "." | "..");
-    let odd = |text: &str| text.contains(['\\', ':']) || text.chars().any(char::is_control);
+    let odd = |text: &str| text.contains(':') || text.chars().any(char::is_control);
     if file.filename.is_empty()
-        || file.filename.contains('/')
+        || file.filename.contains(['/', '\\'])
         || climbs(&file.filename)
         || odd(&file.filename)
     {
-        return bad("`filename` must be the plain name of a file; its folder goes into `subfolder`");
+        return Err("`filename` must be the plain name of a file; its folder goes into `subfolder`");
     }
-    if file.subfolder.starts_with('/') || odd(&file.subfolder) || file.subfolder.split('/').any(climbs) {
-        return bad("`subfolder` must be a path below ComfyUI's folder, without `..`");
+    let separators = ['/', '\\'];
+    if file.subfolder.starts_with(separators)
+        || odd(&file.subfolder)
+        || file.subfolder.split(separators).any(climbs)
+    {
+        return Err("`subfolder` must be a path below ComfyUI's folder, without `..`");
     }
     if !matches!(file.kind.as_str(), "input" | "output" | "temp") {
-        return bad("`type` is `input`, `output` or `temp`");
+        return Err("`type` is `input`, `output` or `temp`");
     }
     Ok(())
 }
 
-async fn deliver(state: &State, file: &OutputFile, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
-    let reply = state.client.view(file.into(), request.method().clone(), request.headers()).await.map_err(
-        |error| ApiError::NotFound(format!("cannot get \"{}\" from ComfyUI: {error}", file.filename)),
-    )?;
-    answer(reply, file, request.method() == Method::HEAD)
+async fn fetch(state: &State, file: &OutputFile, request: &HttpRequest) -> Result<FileReply, ClientError> {
+    state.client.view(file.into(), request.method().clone(), request.headers()).await
+}
+
+fn cannot_get(file: &OutputFile, error: &ClientError) -> String {
+    format!("cannot get \"{}\" from ComfyUI: {error}", file.filename)
 }
 
 fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpResponse, ApiError> {
     let status = reply.status;
-    if !status.is_success()
-        && status != StatusCode::NOT_MODIFIED
-        && status != StatusCode::RANGE_NOT_SATISFIABLE
-    {
+    if status == StatusCode::NOT_FOUND {
         return Err(ApiError::NotFound(format!("ComfyUI has no file \"{}\"", file.filename)));
     }
     let mut response = HttpResponse::build(status);
@@ -115,7 +128,7 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
         }
     }
     let length = reply.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if status == StatusCode::NOT_MODIFIED {
+    if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
         return Ok(response.finish());
     }
     let shown = inline_media_type(&file.filename).is_some();
@@ -159,6 +172,8 @@ mod tests {
         for subfolder in ["..", "a/../..", "/etc", "a\\..\\b", "a/./b", "C:/x", "a\nb"] {
             assert!(check_place(&place("a.png", subfolder)).is_err(), "{subfolder:?}");
         }
+        assert!(check_place(&place("a.png", r"job\final")).is_ok(), "a ComfyUI on Windows");
+        assert!(check_place(&place("a.png", r"\\host\share")).is_err());
         let elsewhere = OutputFile { kind: "models".into(), ..place("a.png", "") };
         assert!(check_place(&elsewhere).is_err());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
+use comfy_runner_client::ClientError;
 use comfy_runner_jobs::{
     CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
     UploadError,
@@ -61,6 +62,12 @@ pub enum ApiError {
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
+    /// 502: ComfyUI's answer is of no use.
+    #[error("{0}")]
+    BadGateway(String),
+    /// 504: ComfyUI does not answer in time.
+    #[error("{0}")]
+    GatewayTimeout(String),
     /// 503: not ready.
     #[error("{0}")]
     Unavailable(String),
@@ -91,6 +98,14 @@ struct Body<'a> {
 }
 
 impl ApiError {
+    /// A file that cannot be had from ComfyUI, for a reason that is not the caller's.
+    pub fn upstream(error: &ClientError, detail: String) -> Self {
+        match error {
+            ClientError::TimedOut { .. } => Self::GatewayTimeout(detail),
+            _ => Self::BadGateway(detail),
+        }
+    }
+
     /// The contract's answer to an upload that ComfyUI did not take.
     pub fn for_upload(self) -> Self {
         match self {
@@ -115,6 +130,8 @@ impl ResponseError for ApiError {
             Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
+            Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -213,6 +230,8 @@ impl From<StatusError> for ApiError {
 impl From<ResultError> for ApiError {
     fn from(error: ResultError) -> Self {
         match error {
+            // 404 is for a result that is not there, not for a ComfyUI that does not say.
+            ResultError::Status(StatusError::Client(error)) => Self::upstream(&error, error.to_string()),
             ResultError::Status(error) => error.into(),
             other => Self::NotFound(other.to_string()),
         }

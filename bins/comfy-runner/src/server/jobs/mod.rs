@@ -2,6 +2,7 @@
 
 mod files;
 mod package;
+mod package_path;
 mod query;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderMap};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_client::{Client, ClientError, FileBody};
@@ -18,7 +18,9 @@ use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
+use super::package_path::{Paths, inside};
 use crate::server::State;
+use crate::server::download::check_place;
 use crate::server::error::ApiError;
 
 /// `GET /api/jobs/{prompt_id}/package`
@@ -27,7 +29,9 @@ pub async fn package(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    let package = Package::of(&record, state.client.clone())?;
+    let mut package = Package::new(&record, state.client.clone())?;
+    // A ComfyUI that does not answer at all is said by the status.
+    package.open_next().await?;
     // A package that breaks off must not look like one that is whole: after an error the connection is cut.
     let body = stream::try_unfold(package, Package::next).inspect_err(|error| {
         tracing::warn!(%error, "a package broke off");
@@ -55,7 +59,10 @@ enum PackageError {
 
 impl From<PackageError> for ApiError {
     fn from(error: PackageError) -> Self {
-        Self::Package(error.to_string())
+        match &error {
+            PackageError::Client(upstream) => Self::upstream(upstream, error.to_string()),
+            _ => Self::Package(error.to_string()),
+        }
     }
 }
 
@@ -65,8 +72,8 @@ impl From<PackageError> for actix_web::Error {
     }
 }
 
-/// A package that is being written: `job.json`, then each file as it comes from ComfyUI, and at last what ComfyUI does
-/// not have any more.
+/// A package that is being written: `job.json`, then each file as it comes from ComfyUI, and at last the paths of those
+/// that are not in it: ComfyUI does not have them any more, or their place is refused.
 struct Package {
     client: Client,
     /// Nothing when it is finished.
@@ -81,7 +88,7 @@ struct Package {
 }
 
 impl Package {
-    fn of(record: &Record, client: Client) -> Result<Self, PackageError> {
+    fn new(record: &Record, client: Client) -> Result<Self, PackageError> {
         let written = Written::default();
         let mut zip = ZipWriter::new_stream(written.clone());
         let time = time_of(record);
@@ -103,21 +110,40 @@ impl Package {
                     Some(piece) => zip.write_all(&piece?)?,
                     None => self.file = None,
                 }
-            } else if let Some((path, file)) = self.to_come.next() {
-                let reply = self.client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
-                if reply.status.is_success() {
-                    zip.start_file(path, stored(length(&reply.headers), self.time))?;
-                    self.file = Some(reply.body);
-                } else {
-                    self.missing.push(path);
-                }
-            } else {
+            } else if !self.open_next().await? {
+                let Some(mut zip) = self.zip.take() else { return Ok(None) };
                 if !self.missing.is_empty() {
-                    write_text(zip, "missing.json", &serde_json::to_vec_pretty(&self.missing)?, self.time)?;
+                    write_text(
+                        &mut zip,
+                        "missing.json",
+                        &serde_json::to_vec_pretty(&self.missing)?,
+                        self.time,
+                    )?;
                 }
-                self.zip.take().map(ZipWriter::finish).transpose()?;
+                zip.finish()?;
             }
         }
+    }
+
+    /// Begins the next file that ComfyUI has; says whether there is one.
+    async fn open_next(&mut self) -> Result<bool, PackageError> {
+        for (path, file) in self.to_come.by_ref() {
+            if check_place(&file).is_err() {
+                self.missing.push(path);
+                continue;
+            }
+            let reply = self.client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
+            if reply.status == StatusCode::NOT_FOUND {
+                self.missing.push(path);
+                continue;
+            }
+            if let Some(zip) = &mut self.zip {
+                zip.start_file(path, stored(length(&reply.headers), self.time))?;
+            }
+            self.file = Some(reply.body);
+            return Ok(true);
+        }
+        Ok(false)
     }
 }
 
@@ -169,22 +195,26 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The files of a job, and where they go: each once, and none outside the package.
+/// The files of a job and their paths in the package: each file once.
 fn contents(record: &Record) -> Vec<(String, OutputFile)> {
-    let inputs = record.input_files.iter().map(|name| {
-        let file = input_file(name);
-        (format!("input/{}", inside(&file.subfolder, &file.filename)), file)
+    let inputs = record.input_files.iter().map(|name| ("input", input_file(name)));
+    let outputs = record
+        .summary
+        .outcome
+        .outputs
+        .values()
+        .flatten()
+        .map(|file| (if file.kind == "output" { "output" } else { "temp" }, file.clone()));
+    let (mut seen, mut paths) = (HashSet::new(), Paths::default());
+    let each_once = inputs.chain(outputs).filter(|place| seen.insert(place.clone())).collect::<Vec<_>>();
+    // The job's own folder is what the package is.
+    let own = format!("{}/", record.summary.output_folder);
+    let placed = each_once.into_iter().map(|(top, file)| {
+        let subfolder = format!("{}/", file.subfolder.replace('\\', "/"));
+        let below = subfolder.strip_prefix(&own).unwrap_or(&subfolder);
+        (paths.add(top, &inside(below, &file.filename)), file)
     });
-    let folder = format!("{}/", record.summary.output_folder);
-    let outputs = record.summary.outcome.outputs.values().flatten().map(|file| {
-        // The job's own folder is what the package is.
-        let subfolder = format!("{}/", file.subfolder);
-        let below = subfolder.strip_prefix(&folder).unwrap_or(&subfolder);
-        let top = if file.kind == "output" { "output" } else { "temp" };
-        (format!("{top}/{}", inside(below, &file.filename)), file.clone())
-    });
-    let mut seen = HashSet::new();
-    inputs.chain(outputs).filter(|(path, _)| seen.insert(path.clone())).collect()
+    placed.collect()
 }
 
 /// A file of ComfyUI's input folder, unless its name says otherwise: `a.png [output]`.
@@ -197,24 +227,9 @@ fn input_file(name: &str) -> OutputFile {
     OutputFile { filename: filename.to_owned(), subfolder: subfolder.to_owned(), kind: kind.to_owned() }
 }
 
-/// A path of plain names: whoever unpacks it stays in one folder.
-fn inside(subfolder: &str, filename: &str) -> String {
-    let parts = subfolder.split(['/', '\\']).chain(filename.split(['/', '\\']));
-    let plain = parts.filter(|part| !matches!(*part, "" | "." | ".."));
-    plain.map(|part| part.replace(':', "_")).collect::<Vec<_>>().join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_path_leads_out_of_the_package() {
-        assert_eq!(inside("final", "a.png"), "final/a.png");
-        assert_eq!(inside("../../etc", "..\\..\\passwd"), "etc/passwd");
-        assert_eq!(inside("/C:/x", "a.png"), "C_/x/a.png");
-        assert_eq!(inside("", "a.png"), "a.png");
-    }
 
     #[test]
     fn an_input_says_which_folder_it_is_in() {
