@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod catalog;
+mod decode;
 mod execution;
 mod files;
 mod http;

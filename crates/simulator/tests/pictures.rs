@@ -287,3 +287,22 @@ async fn pictures_are_scaled_cropped_and_put_together() {
     let picture = pixels(&comfy, &ended, "6").await;
     assert_eq!((picture.dimensions(), picture.get_pixel(0, 0).0), ((20, 10), [0, 0, 255]));
 }
+
+#[actix_rt::test]
+async fn a_file_of_a_few_bytes_that_announces_gigabytes_fails_its_node_and_nothing_else() {
+    let simulator = simulator();
+    let comfy = Comfy::at(simulator.url());
+    let bomb = b"GIF89a\xff\xff\xff\xff\0\0\0\x2c\0\0\0\0\xff\xff\xff\xff\0\x02\x02\x4c\x01\0;";
+    assert_eq!(comfy.upload("/upload/image", "bomb.gif", bomb, &[]).await.status, 200);
+    let graph = json!({
+        "1": {"class_type": "LoadImage", "inputs": {"image": "bomb.gif"}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    });
+    let id = comfy.submit(&graph, "c").await;
+    let ended = comfy.ended(&id).await;
+    let messages = ended["status"]["messages"].to_string();
+    assert!(messages.contains("PIL.Image.DecompressionBombError"), "{messages}");
+    assert!(messages.contains("65535x65535 pixels exceeds"), "{messages}");
+    let preview = comfy.get("/view?filename=bomb.gif&type=input&preview=jpeg").await;
+    assert_eq!(preview.status, 500);
+}

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::multipart::{self, Form};
+use crate::decode;
 use crate::files::{Folder, annotation};
 use crate::state::State;
 
@@ -126,10 +127,9 @@ fn apply_mask(state: &State, form: &mut Form) -> Result<(), Refused> {
     let folder = folder.or_else(|| Folder::of(text("type").unwrap_or("output"))).ok_or(Refused(400))?;
     let path = state.files.inside(folder, text("subfolder").unwrap_or(""), filename).ok_or(Refused(400))?;
     let (_, upload) = form.image.as_mut().ok_or(Refused(400))?;
-    let unreadable = |_| Refused(400);
-    let mut picture = image::open(path).map_err(unreadable)?.to_rgba8();
-    let reader = image::ImageReader::open(upload.path())?.with_guessed_format()?;
-    let mask = reader.decode().map_err(unreadable)?.to_rgba8();
+    let rgba =
+        |path: &Path| decode::first_frame(path).map(|image| image.to_rgba8()).map_err(|_| Refused(400));
+    let (mut picture, mask) = (rgba(&path)?, rgba(upload.path())?);
     if mask.dimensions() != picture.dimensions() {
         return Err(Refused(400));
     }

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, mime, web};
 use image::ImageFormat;
 use image::codecs::jpeg::JpegEncoder;
 
+use crate::decode::{self, DecodeError};
 use crate::files::{Folder, annotation};
 use crate::state::State;
 
@@ -73,7 +74,7 @@ async fn preview_of(path: std::path::PathBuf, preview: String) -> HttpResponse {
         let mut parts = preview.split(';');
         let jpeg = parts.next() == Some("jpeg");
         let quality = parts.next_back().and_then(|quality| quality.parse::<u8>().ok()).unwrap_or(90);
-        let picture = image::open(path)?;
+        let picture = decode::first_frame(&path)?;
         let mut bytes = Cursor::new(Vec::new());
         if jpeg {
             picture
@@ -82,7 +83,7 @@ async fn preview_of(path: std::path::PathBuf, preview: String) -> HttpResponse {
         } else {
             picture.to_rgba8().write_to(&mut bytes, ImageFormat::WebP)?;
         }
-        Ok::<_, image::ImageError>((bytes.into_inner(), if jpeg { "image/jpeg" } else { "image/webp" }))
+        Ok::<_, DecodeError>((bytes.into_inner(), if jpeg { "image/jpeg" } else { "image/webp" }))
     });
     match encoded.await {
         Ok(Ok((bytes, media_type))) => HttpResponse::Ok().content_type(media_type).body(bytes),

@@ -1,16 +1,11 @@
 //! Nodes that read pictures from disk.
 
-use std::io::{BufReader, Seek};
-use std::path::Path;
 use std::sync::Arc;
 
-use image::codecs::gif::GifDecoder;
-use image::metadata::Orientation;
-use image::{
-    AnimationDecoder, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Luma, RgbImage,
-};
+use image::{DynamicImage, GrayImage, Luma, RgbImage};
 
-use super::{Call, Failure, Made, bounded};
+use super::{Call, Failure, Made};
+use crate::decode;
 use crate::value::Value;
 
 /// The mask of a picture without an alpha channel: nothing, in the size that ComfyUI gives it.
@@ -49,42 +44,14 @@ fn read(call: &mut Call<'_>) -> Result<Vec<DynamicImage>, Failure> {
     let gone =
         || Failure::raised("FileNotFoundError", format!("[Errno 2] No such file or directory: '{name}'"));
     let path = call.files.annotated(name).ok_or_else(gone)?;
-    let frames = decode(&path).map_err(|error| {
-        let message = format!("cannot identify image file '{name}' ({error})");
-        Failure::raised("PIL.UnidentifiedImageError", message)
-    })?;
-    let (width, height) = frames.first().map_or((0, 0), |frame| (frame.width(), frame.height()));
-    bounded(width, height, frames.len())?;
-    Ok(frames)
-}
-
-/// The frames of a GIF, or the one picture of anything else, turned the right way up.
-fn decode(path: &Path) -> image::ImageResult<Vec<DynamicImage>> {
-    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
-    if reader.format() == Some(ImageFormat::Gif) {
-        let mut file: BufReader<_> = reader.into_inner();
-        file.rewind()?;
-        let decoder = GifDecoder::new(file)?;
-        let (width, height) = decoder.dimensions();
-        let mut frames = Vec::new();
-        for frame in decoder.into_frames() {
-            frames.push(DynamicImage::from(frame?.into_buffer()));
-            // What is too much is refused by the caller; here it is only not read to its end.
-            if bounded(width, height, frames.len()).is_err() {
-                break;
-            }
-        }
-        return Ok(frames);
-    }
-    let mut limits = image::Limits::default();
-    limits.max_image_width = Some(16_384);
-    limits.max_image_height = Some(16_384);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    picture.apply_orientation(orientation);
-    Ok(vec![picture])
+    decode::frames(&path).map_err(|error| {
+        // As Pillow names these two.
+        let (exception, what) = match error.is_too_large() {
+            true => ("PIL.Image.DecompressionBombError", "cannot load image file"),
+            false => ("PIL.UnidentifiedImageError", "cannot identify image file"),
+        };
+        Failure::raised(exception, format!("{what} '{name}' ({error})"))
+    })
 }
 
 /// White where the picture is transparent.
