@@ -13,6 +13,10 @@ const BATCH: usize = 100;
 /// How soon writing is tried again after it failed, at first and at last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
+/// As many ids of events are reserved for a process: more than it can use, and few enough that ids stay exact in JSON
+/// after a million restarts.
+const EVENT_IDS: u64 = 1 << 32;
+
 /// How often is looked for what is too old.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -20,6 +24,10 @@ impl Jobs {
     /// Brings back the jobs that were open when the process before this one ended, and says how many. What became of
     /// them meanwhile, [`follow`](crate::follow) finds out. To be called once, before requests are answered.
     pub async fn load(&self) -> Result<usize, StoreError> {
+        // The clock may have been set back since the process before.
+        let now = u64::try_from(wall_clock()).unwrap_or_default();
+        let first = self.store().reserve_event_ids(now, EVENT_IDS).await?;
+        self.table().number_events_from(first);
         let mut loaded = 0;
         let mut after = None;
         loop {
@@ -184,6 +192,24 @@ mod tests {
         let mut table = after.table();
         assert!(table.open().all(|job| job.gap), "nobody heard their messages meanwhile");
         assert!(table.get("waits").unwrap().is_accepted() && !table.get("unsure").unwrap().is_accepted());
+    }
+
+    #[actix_rt::test]
+    async fn ids_of_events_rise_from_one_process_to_the_next_although_the_clock_was_set_back() {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        // A process whose clock was a century ahead.
+        let ahead = u64::try_from(wall_clock()).unwrap() + 100 * 365 * 24 * 60 * 60 * 1000;
+        let last = store.reserve_event_ids(ahead, 1000).await.unwrap() + 999;
+        store.create(record("a", true)).await.unwrap();
+        let mut before = last;
+        for _ in 0..2 {
+            let jobs = Jobs::new(JobsConfig::default(), Arc::clone(&store) as _);
+            jobs.load().await.unwrap();
+            jobs.change("a", |job| job.progress.started());
+            let id = jobs.table().board().last_event();
+            assert!(id > before, "{id} after {before}");
+            before = id;
+        }
     }
 
     #[actix_rt::test]

@@ -276,6 +276,11 @@ impl Table {
         Some((self.jobs.get_mut(prompt_id)?, &mut self.board))
     }
 
+    /// Numbers the events to come from this id on.
+    pub fn number_events_from(&mut self, first: u64) {
+        self.board.number_events_from(first);
+    }
+
     /// Who changed last.
     pub fn board(&self) -> &Board {
         &self.board

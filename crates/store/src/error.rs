@@ -36,6 +36,14 @@ pub enum StoreError {
     /// A record holds what this version cannot read or write.
     #[error("the record of a job cannot be read or written: {0}")]
     Record(String),
+    /// The record of one job is damaged.
+    #[error("the record of the job \"{prompt_id}\" is damaged: {why}; delete the job, or restore a backup")]
+    Damaged {
+        /// The job's id.
+        prompt_id: String,
+        /// What cannot be read of it.
+        why: String,
+    },
     /// The thread that owns the database is gone.
     #[error("the store of jobs has stopped")]
     Stopped,
@@ -65,11 +73,16 @@ pub enum Fault {
 }
 
 /// What goes wrong in here; a [`StoreError`] to the outside, which need not know which database this is.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error("{0}")]
     Sqlite(rusqlite::Error),
+    #[error("{0}")]
     Json(serde_json::Error),
+    #[error("schema {found} is newer than {known}")]
     TooNew { found: u32, known: u32 },
+    #[error("{why}")]
+    Damaged { prompt_id: String, why: String },
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -90,6 +103,7 @@ impl Failure {
             Self::Sqlite(error) => StoreError::Database { fault: fault(&error), detail: detail(&error) },
             Self::Json(error) => StoreError::Record(error.to_string()),
             Self::TooNew { found, known } => StoreError::TooNew { found, known },
+            Self::Damaged { prompt_id, why } => StoreError::Damaged { prompt_id, why },
         }
     }
 }

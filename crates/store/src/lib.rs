@@ -7,6 +7,7 @@ mod migrations;
 mod record;
 mod rows;
 mod sqlite;
+mod state_dir;
 mod store;
 
 pub use error::{Fault, StoreError};

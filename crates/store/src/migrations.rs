@@ -52,6 +52,7 @@ const STEPS: &[&str] = &[
 ",
     "ALTER TABLE node_durations ADD COLUMN mean_steps REAL",
     "ALTER TABLE jobs ADD COLUMN cancel_asked INTEGER NOT NULL DEFAULT FALSE",
+    "CREATE TABLE event_ids (only INTEGER PRIMARY KEY CHECK (only = 1), next INTEGER NOT NULL) STRICT",
 ];
 
 /// Brings a database to the newest schema, or refuses one that is newer.

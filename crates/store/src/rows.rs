@@ -16,7 +16,7 @@ const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_n
                        automatic, status, accepted, cancel_asked, started_at, finished_at, error, warnings, node_errors, outputs \
                        FROM jobs";
 const RECORD: &str =
-    "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs JOIN requests USING (seq)";
+    "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs LEFT JOIN requests USING (seq)";
 const OVER: &str = "status IN ('completed', 'error', 'cancelled')";
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -132,7 +132,11 @@ pub(crate) fn by_key(db: &Connection, key: &str) -> Result<Option<Record>> {
 
 fn one(db: &Connection, which: &str, value: &str) -> Result<Option<Record>> {
     let mut statement = db.prepare_cached(&format!("{RECORD} WHERE {which}"))?;
-    statement.query_row([value], |row| Ok(record(row))).optional()?.transpose()
+    let found = statement.query_row([value], |row| {
+        let prompt_id = row.get::<_, String>("prompt_id").unwrap_or_default();
+        Ok(record(row).map_err(|error| Failure::Damaged { prompt_id, why: error.to_string() }))
+    });
+    found.optional()?.transpose()
 }
 
 pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
@@ -152,16 +156,20 @@ pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
     and(" AND queued_at >= ?", filter.since.map(Sql::from));
     and(" AND queued_at < ?", filter.until.map(Sql::from));
     and(" AND seq < ?", filter.after.map(Sql::from));
-    // One more than asked for: it says whether there is a next page.
-    let wanted = if filter.limit == 0 { -1 } else { i64::from(filter.limit) + 1 };
-    and(" ORDER BY seq DESC LIMIT ?", Some(wanted.into()));
+    sql += " ORDER BY seq DESC";
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
+    // One more than asked for: it says whether there is a next page.
+    let wanted = if filter.limit == 0 { usize::MAX } else { filter.limit as usize + 1 };
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push((row.get::<_, i64>("seq")?, summary(row)?));
+    while found.len() < wanted
+        && let Some(row) = rows.next()?
+    {
+        if let Some(summary) = unless_damaged(row, summary(row)) {
+            found.push((row.get::<_, i64>("seq")?, summary));
+        }
     }
-    let more = filter.limit > 0 && found.len() > filter.limit as usize;
+    let more = found.len() == wanted;
     if more {
         found.pop();
     }
@@ -171,14 +179,25 @@ pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
 
 pub(crate) fn open(db: &Connection, after: Option<&str>, limit: u32) -> Result<Vec<Record>> {
     let mut statement = db.prepare_cached(&format!(
-        "{RECORD} WHERE NOT {OVER} AND seq > coalesce((SELECT seq FROM jobs WHERE prompt_id = ?), 0) ORDER BY seq LIMIT ?"
+        "{RECORD} WHERE NOT {OVER} AND seq > coalesce((SELECT seq FROM jobs WHERE prompt_id = ?), 0) ORDER BY seq"
     ))?;
-    let mut rows = statement.query(params![after, limit])?;
+    let mut rows = statement.query([after])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(record(row)?);
+    while found.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        found.extend(unless_damaged(row, record(row)));
     }
     Ok(found)
+}
+
+/// What was read of a row. A row that is damaged is named in the log: it must not stand in the way of the others.
+fn unless_damaged<T>(row: &Row<'_>, read: Result<T>) -> Option<T> {
+    read.inspect_err(|error| {
+        let prompt_id = row.get::<_, String>("prompt_id").unwrap_or_default();
+        tracing::error!(prompt_id, "the record of a job is damaged and is passed over: {error}");
+    })
+    .ok()
 }
 
 pub(crate) fn prune(db: &Connection, retention: Retention) -> Result<usize> {
@@ -192,6 +211,16 @@ pub(crate) fn prune(db: &Connection, retention: Retention) -> Result<usize> {
             db.execute(&format!("DELETE FROM jobs WHERE {OVER} AND seq <= ({first_too_many})"), [keep])?;
     }
     Ok(forgotten)
+}
+
+pub(crate) fn reserve_event_ids(db: &mut Connection, from: u64, count: u64) -> Result<u64> {
+    let db = db.transaction()?;
+    let reserved = db.query_row("SELECT next FROM event_ids", [], |row| row.get::<_, i64>(0)).optional()?;
+    let first = from.max(reserved.map_or(0, i64::unsigned_abs));
+    let next = i64::try_from(first.saturating_add(count)).unwrap_or(i64::MAX);
+    db.execute("INSERT OR REPLACE INTO event_ids VALUES (1, ?)", [next])?;
+    db.commit()?;
+    Ok(first)
 }
 
 pub(crate) fn durations(db: &Connection, workflow_id: &str) -> Result<Durations> {

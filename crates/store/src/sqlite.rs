@@ -1,9 +1,9 @@
 //! SQLite on a thread of its own.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use rusqlite::Connection;
@@ -13,23 +13,21 @@ use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
 use crate::record::{Outcome, Record};
 use crate::rows;
+use crate::state_dir;
 use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
 use comfy_runner_progress::Durations;
 
-/// The database in the state folder.
-const FILE: &str = "jobs.sqlite3";
-
-/// A file beside it that is locked while a process uses the folder. The database itself stays open to others, so that
-/// it can be backed up and looked into.
-const LOCK: &str = "jobs.lock";
-
-/// How long to wait for whoever else holds the folder or the database.
+/// How long to wait while another connection holds the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// As many calls may wait for the thread; more wait to be let in.
 const WAITING: usize = 256;
 
-type Call = Box<dyn FnOnce(&mut Connection) + Send>;
+/// What the thread is asked for.
+enum Call {
+    Work(Box<dyn FnOnce(&mut Connection) + Send>),
+    Close(oneshot::Sender<Result<(), Failure>>),
+}
 
 /// A store in an SQLite file, or in memory. A clone is another handle on the same store.
 #[derive(Clone)]
@@ -39,12 +37,13 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the store in a folder; makes both if they are not there. One process may have it open; this one blocks for
-    /// two seconds at most while another lets it go.
+    /// Opens the store in a folder; makes both if they are not there, readable for their owner only. One process may
+    /// have it open; this one blocks for two seconds at most while another lets it go.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder).map_err(StoreError::Folder)?;
-        let lock = lock(&folder.join(LOCK))?;
-        let connection = open_file(&folder.join(FILE)).map_err(Failure::into_store_error)?;
+        state_dir::create(folder).map_err(StoreError::Folder)?;
+        let lock = state_dir::lock(folder)?;
+        let database = state_dir::make_private(folder).map_err(StoreError::Folder)?;
+        let connection = open_file(&database).map_err(Failure::into_store_error)?;
         Self::start(connection, Some(lock))
     }
 
@@ -61,12 +60,23 @@ impl Sqlite {
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
+                let mut asked_to_close = None;
                 while let Some(call) = waiting.blocking_recv() {
-                    call(&mut connection);
+                    match call {
+                        Call::Work(work) => work(&mut connection),
+                        Call::Close(answer) => {
+                            asked_to_close = Some(answer);
+                            break;
+                        }
+                    }
                 }
-                drop(connection);
+                let closed = close(connection);
                 // The next process may have the folder when the database is closed, not before.
                 drop(lock);
+                if let Some(answer) = asked_to_close {
+                    // Nobody may wait for the answer any more.
+                    let _ = answer.send(closed);
+                }
             })
             .map_err(StoreError::Thread)?;
         Ok(Self { calls, identity })
@@ -80,25 +90,11 @@ impl Sqlite {
         async move {
             let (answer, answered) = oneshot::channel();
             // Whoever asked may be gone by now; the work is done all the same.
-            let call: Call = Box::new(move |connection| drop(answer.send(work(connection))));
+            let call = Call::Work(Box::new(move |connection| drop(answer.send(work(connection)))));
             self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
             answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
         }
         .boxed()
-    }
-}
-
-/// Takes the folder, as soon as whoever has it lets it go: a process that has just been told to stop may still write.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let file = File::create(path).map_err(StoreError::Folder)?;
-    let asked = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(StoreError::Folder(error)),
-            Err(TryLockError::WouldBlock) if asked.elapsed() >= PATIENCE => return Err(StoreError::InUse),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-        }
     }
 }
 
@@ -109,6 +105,18 @@ fn open_file(path: &Path) -> Result<Connection, Failure> {
     // With WAL, less than this could lose the last writes when the machine goes down.
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
+}
+
+/// Writes everything into the database file itself, so that the file is a backup by itself, and closes it.
+fn close(connection: Connection) -> Result<(), Failure> {
+    // The first column says whether another connection kept it from being done.
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        tracing::warn!(
+            "another program reads the store of jobs; its last changes are in the file that ends in -wal"
+        );
+    }
+    connection.close().map_err(|(_, error)| error.into())
 }
 
 /// Brings the schema up to date, and returns the store's identity.
@@ -169,6 +177,19 @@ impl Store for Sqlite {
 
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize> {
         self.call(move |db| rows::prune(db, retention))
+    }
+
+    fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64> {
+        self.call(move |db| rows::reserve_event_ids(db, from, count))
+    }
+
+    fn close(&self) -> StoreFuture<'_, ()> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            self.calls.send(Call::Close(answer)).await.map_err(|_| StoreError::Stopped)?;
+            answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
+        }
+        .boxed()
     }
 
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations> {

@@ -86,14 +86,20 @@ pub trait Store: Send + Sync {
     fn get(&self, prompt_id: &str) -> StoreFuture<'_, Option<Record>>;
     /// The record with an idempotency key.
     fn by_key(&self, key: &str) -> StoreFuture<'_, Option<Record>>;
-    /// Jobs, newest first.
+    /// Jobs, newest first. A record that is damaged is logged and left out.
     fn list(&self, filter: Filter) -> StoreFuture<'_, Page>;
     /// The records of jobs that are not over, oldest first, from after the one with the id `after`; `limit` at most.
+    /// Fewer come only at the end. A record that is damaged is logged and left out.
     fn open(&self, after: Option<&str>, limit: u32) -> StoreFuture<'_, Vec<Record>>;
     /// Forgets a job that is over.
     fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted>;
     /// Forgets old jobs. Says how many.
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize>;
+    /// Reserves `count` ids of events, and returns the first: `from`, or the one after all that were reserved before.
+    /// So ids never decrease, whatever the clock that `from` is read from does.
+    fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64>;
+    /// Writes everything to the database's own file and closes it. Later calls fail.
+    fn close(&self) -> StoreFuture<'_, ()>;
     /// How long the nodes of a workflow take, as far as that was learnt.
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations>;
     /// Puts what was learnt of a workflow in the place of what was known.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_runner_progress::{Durations, MeanDuration, Status};
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{
-    Created, Deleted, Fault, Filter, Outcome, Record, Retention, Sqlite, Store, StoreError, Summary,
+    Created, Deleted, Fault, Filter, Outcome, Page, Record, Retention, Sqlite, Store, StoreError, Summary,
 };
 use serde_json::json;
 
@@ -242,4 +242,150 @@ fn a_record_shows_its_times_as_utc_and_no_key() {
     assert_eq!(shown["queued_at"], "2026-03-24T14:30:52.123Z");
     assert_eq!((&shown["finished_at"], &shown["status"]), (&json!(null), &json!("pending")));
     assert!(!shown.to_string().contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_is_one_file_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    put(&store, record("a", 1)).await;
+    store.close().await.unwrap();
+    assert!(matches!(store.get("a").await, Err(StoreError::Stopped)));
+    assert!(matches!(store.close().await, Err(StoreError::Stopped)));
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["jobs.sqlite3"]);
+    // Another process may have the folder although a handle on the store is left.
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.path().join("jobs.sqlite3"), copy.path().join("jobs.sqlite3")).unwrap();
+    for folder in [folder.path(), copy.path()] {
+        assert!(Sqlite::open(folder).unwrap().get("a").await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_another_connection_reads_is_no_obstacle_to_closing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    put(&store, record("a", 1)).await;
+    let other = rusqlite::Connection::open(folder.path().join("jobs.sqlite3")).unwrap();
+    other.execute_batch("BEGIN; SELECT * FROM jobs").unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_passed_over_and_named_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    let ids = ["graph", "params", "outputs", "status", "text", "request", "well"];
+    for (n, id) in ids.into_iter().enumerate() {
+        put(&store, record(id, n as i64)).await;
+    }
+    let other = rusqlite::Connection::open(folder.path().join("jobs.sqlite3")).unwrap();
+    other
+        .execute_batch(
+            "UPDATE requests SET graph = '{' WHERE seq = 1;
+             UPDATE requests SET params = '[]' WHERE seq = 2;
+             UPDATE jobs SET outputs = 'x' WHERE prompt_id = 'outputs';
+             UPDATE jobs SET status = 'lost' WHERE prompt_id = 'status';
+             UPDATE jobs SET workflow_name = CAST(x'ff' AS TEXT) WHERE prompt_id = 'text';
+             DELETE FROM requests WHERE seq = 6;",
+        )
+        .unwrap();
+    let open = store.open(None, 1).await.unwrap();
+    assert_eq!(open.len(), 1, "fewer than asked for would be the end");
+    assert_eq!(open[0].summary.prompt_id, "well");
+    let page = store.list(Filter { limit: 2, ..Filter::default() }).await.unwrap();
+    let shown = |page: &Page| page.jobs.iter().map(|job| job.prompt_id.clone()).collect::<Vec<_>>();
+    assert_eq!(shown(&page), ["well", "request"]);
+    let page = store.list(Filter { limit: 2, after: page.next, ..Filter::default() }).await.unwrap();
+    assert_eq!(shown(&page), ["params", "graph"]);
+    assert_eq!(page.next, None);
+    for id in &ids[..6] {
+        let error = store.get(id).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged { prompt_id, .. } if prompt_id == id), "{error:?}");
+        assert!(error.to_string().contains(id), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn ids_of_events_never_decrease_however_the_clock_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(store.reserve_event_ids(1_000, 50).await.unwrap(), 1_000);
+    assert_eq!(store.reserve_event_ids(0, 50).await.unwrap(), 1_050);
+    store.close().await.unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(store.reserve_event_ids(7, 50).await.unwrap(), 1_100);
+    assert_eq!(store.reserve_event_ids(5_000, 50).await.unwrap(), 5_000);
+    assert_eq!(store.reserve_event_ids(u64::MAX, 50).await.unwrap(), u64::MAX);
+}
+
+#[cfg(unix)]
+mod on_unix {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_folder_and_its_files_are_for_their_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("new/state");
+        let store = Sqlite::open(&state).unwrap();
+        put(&store, record("a", 1)).await;
+        assert_eq!(mode(&state), 0o700);
+        for name in ["jobs.sqlite3", "jobs.sqlite3-wal", "jobs.sqlite3-shm"] {
+            assert_eq!(mode(&state.join(name)), 0o600, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_version_left_open_to_others_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["jobs.sqlite3", "jobs.sqlite3-wal", "jobs.sqlite3-shm"];
+        let store = Sqlite::open(folder.path()).unwrap();
+        put(&store, record("a", 1)).await;
+        // As after a crash: the files beside the database are left.
+        let left = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::copy(folder.path().join(name), left.path().join(name)).unwrap();
+            set_mode(&left.path().join(name), 0o644);
+        }
+        set_mode(left.path(), 0o755);
+        let store = Sqlite::open(left.path()).unwrap();
+        assert!(store.get("a").await.unwrap().is_some());
+        assert_eq!(mode(left.path()), 0o700);
+        for name in names {
+            assert_eq!(mode(&left.path().join(name)), 0o600, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_others_use_as_well_keeps_its_rights() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "").unwrap();
+        set_mode(folder.path(), 0o755);
+        let _store = Sqlite::open(folder.path()).unwrap();
+        assert_eq!(mode(folder.path()), 0o755);
+        assert_eq!(mode(&folder.path().join("jobs.sqlite3")), 0o600);
+    }
+
+    #[tokio::test]
+    async fn no_file_that_is_deleted_admits_a_second_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Sqlite::open(folder.path()).unwrap();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::InUse)));
+    }
 }

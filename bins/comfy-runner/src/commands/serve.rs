@@ -31,7 +31,9 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
         let server = Server::bind(&settings, Arc::clone(&workflows))?;
         log_workflows(&workflows)?;
         tracing::info!(address = %server.address(), comfyui = %settings.comfyui.endpoint, "listening");
-        server.run().await?;
+        let result = server.run().await;
+        settings.store.close().await?;
+        result?;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
     })

@@ -32,6 +32,13 @@ impl Process {
         let _ = self.0.kill();
         self.0.wait().unwrap();
     }
+
+    /// SIGTERM, and the process' end.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.0.wait().unwrap()
+    }
 }
 
 impl Drop for Process {
@@ -132,6 +139,11 @@ impl Served {
 
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Stops the server in good order.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        self.process.terminate()
     }
 }
 

@@ -144,7 +144,7 @@ impl Live {
 
 impl Default for Board {
     fn default() -> Self {
-        // So the ids go on rising when we start again, unless there were a thousand events a second.
+        // Until ids are reserved in the store, so that they rise from one process to the next as the clock does.
         let milliseconds = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         Self {
             changes: BTreeMap::new(),
@@ -226,6 +226,11 @@ impl Board {
         // Nothing lies between two places of which the second is the earlier one.
         let (place, prompt_id) = self.changes.range(next..=up_to.max(next)).next()?;
         (*place <= up_to).then(|| (*place, Arc::clone(prompt_id)))
+    }
+
+    /// Numbers the events to come from this id on, unless they are further already.
+    pub fn number_events_from(&mut self, first: u64) {
+        self.next_event = self.next_event.max(first);
     }
 
     /// The id of the last event.
