@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 // The documentation of the command line's options is what `--help` prints.
 #![allow(missing_docs)]
+// What is printed goes through `terminal`, which escapes what would steer a terminal.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod assembly;
 pub mod cli;
@@ -11,3 +13,4 @@ pub mod commands;
 mod file_limit;
 mod logging;
 pub mod server;
+mod terminal;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
+use crate::terminal::LogWriter;
 
 /// What a server logs unless told otherwise: actix's own threads are no news.
 pub const SERVER: &str = "info,actix_server=warn";
@@ -18,7 +19,7 @@ pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| {
         format!("--log \"{filter}\" is neither a level (error, warn, info, debug, trace) nor directives")
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogWriter);
     let started = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().try_init(),

@@ -4,6 +4,8 @@ mod support;
 
 use std::process::Output;
 
+use comfy_runner_progress::Status;
+use comfy_runner_store::{Sqlite, Store as _};
 use serde_json::{Value, json};
 use support::process::{Asked, Caller, Served, Simulated, comfy_runner};
 use tempfile::TempDir;
@@ -12,7 +14,7 @@ struct Room {
     served: Served,
     // Dropped after the server that uses it.
     _simulated: Simulated,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Room {
@@ -20,7 +22,7 @@ impl Room {
         let folder = TempDir::new().unwrap();
         let simulated = Simulated::start(&folder.path().join("data"));
         let served = Served::start(&simulated.url, &folder.path().join("state"), more);
-        Self { served, _simulated: simulated, _folder: folder }
+        Self { served, _simulated: simulated, folder }
     }
 
     fn jobs(&self, arguments: &[&str]) -> Output {
@@ -119,4 +121,95 @@ async fn errors_name_the_thing_and_the_fix() {
     let nobody = comfy_runner().args(["jobs", "list", "--server", "http://127.0.0.1:9"]).output().unwrap();
     assert_eq!(nobody.status.code(), Some(1));
     assert!(stderr(&nobody).contains("start `comfy-runner serve`"), "{}", stderr(&nobody));
+}
+
+#[actix_rt::test]
+async fn after_a_clean_stop_the_database_is_one_file_with_every_job_in_it() {
+    let mut room = Room::new(&[]);
+    let prompt_id = room.execute(json!({"steps": 1, "delay_ms": 0})).await;
+    Caller::new().over(&room.served.base, &prompt_id).await;
+    assert!(room.served.terminate().success());
+    let state = room.folder.path().join("state");
+    let files: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["jobs.sqlite3"]);
+    let store = Sqlite::open(&state).unwrap();
+    let record = store.get(&prompt_id).await.unwrap().unwrap();
+    assert_eq!(record.summary.outcome.status, Status::Completed);
+}
+
+/// A server of somebody else that answers each path as it is told.
+async fn hostile(answers: &[(&str, Value)]) -> mockito::ServerGuard {
+    let mut server = mockito::Server::new_async().await;
+    for (path, answer) in answers {
+        server
+            .mock("GET", *path)
+            .match_query(mockito::Matcher::Any)
+            .with_body(answer.to_string())
+            .create_async()
+            .await;
+    }
+    server
+}
+
+#[actix_rt::test]
+async fn nothing_that_a_server_says_steers_the_terminal() {
+    const HOSTILE: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\r\n\u{202e}gnp";
+    let job = json!({
+        "prompt_id": HOSTILE, "workflow_id": HOSTILE, "status": HOSTILE, "error": HOSTILE, "queued_at": HOSTILE,
+        "output_folder": HOSTILE, "params": {HOSTILE: HOSTILE}, "seeds": {HOSTILE: [HOSTILE]}, "warnings": [HOSTILE],
+        "input_files": [HOSTILE],
+    });
+    let file = json!({"filename": HOSTILE, "node_title": HOSTILE, "url": HOSTILE});
+    let server = hostile(&[
+        ("/api/jobs", json!({"jobs": [job], "next_cursor": null})),
+        ("/api/jobs/x", job),
+        ("/api/jobs/x/files", json!({"files": [file]})),
+    ])
+    .await;
+    let mut refusing = mockito::Server::new_async().await;
+    let refusal = json!({"detail": HOSTILE}).to_string();
+    refusing.mock("GET", "/api/jobs/x").with_status(400).with_body(refusal).create_async().await;
+    let mut watched = mockito::Server::new_async().await;
+    let events = format!(
+        "event: progress\ndata: {}\n\nevent: end\ndata: {}\n\n",
+        json!({"data": {"node_title": HOSTILE, "percent": 5}}),
+        json!({"type": "job.failed", "message": HOSTILE}),
+    );
+    watched.mock("GET", "/api/run/events/x").with_body(events).create_async().await;
+
+    for (url, arguments) in [
+        (server.url(), &["list"][..]),
+        (server.url(), &["list", "--json"]),
+        (server.url(), &["show", "x"]),
+        (server.url(), &["show", "x", "--json"]),
+        (refusing.url(), &["show", "x"]),
+        (watched.url(), &["watch", "x"]),
+        (watched.url(), &["watch", "x", "--json"]),
+    ] {
+        let output = comfy_runner().args(["jobs", "--server", &url]).args(arguments).output().unwrap();
+        let shown = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(shown.contains("\\u001b]0;owned\\u0007"), "{arguments:?}: {shown:?}");
+        let steering = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+        assert!(!shown.contains(steering), "{arguments:?}: {shown:?}");
+        if arguments.contains(&"--json") {
+            for line in stdout(&output).lines() {
+                serde_json::from_str::<Value>(line).unwrap();
+            }
+        }
+    }
+    let listed = comfy_runner().args(["jobs", "list", "--json", "--server", &server.url()]).output().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&listed.stdout).unwrap()["jobs"][0]["error"], HOSTILE);
+    let table = comfy_runner().args(["jobs", "list", "--server", &server.url()]).output().unwrap();
+    assert_eq!(stdout(&table).lines().count(), 2, "a line break in a cell makes no row");
+}
+
+#[test]
+fn errors_about_the_server_do_not_speak_of_comfyui() {
+    for url in ["", "nonsense", "ftp://x", "http://user:pw@x", "http://x?y", "http://", "http://127.0.0.1:9"]
+    {
+        let output = comfy_runner().args(["jobs", "list", "--server", url]).output().unwrap();
+        let said = stderr(&output);
+        assert!(!output.status.success() && said.contains("server"), "{url}: {said}");
+        assert!(!said.contains("ComfyUI") && !said.contains("8188"), "{url}: {said}");
+    }
 }

@@ -8,18 +8,19 @@ use comfy_runner_workflow::OutputFolder;
 use super::ui_format::to_ui_format;
 use super::{request, schemas};
 use crate::cli::{Build, GraphFormat};
+use crate::terminal::outln;
 
 pub fn build(options: Build) -> anyhow::Result<ExitCode> {
     let needed = || schemas::needed(&options.schemas, "node schemas say what is in it");
     let (workflow, params) = request::read(&options.request, needed)?;
     let assembled = workflow.request(&params).folder(OutputFolder::fixed()).assemble()?;
     if options.format == GraphFormat::Api {
-        println!("{}", assembled.graph);
+        outln!("{}", assembled.graph);
         return Ok(ExitCode::SUCCESS);
     }
     let schemas = schemas::needed(&options.schemas, "node schemas say what a node looks like in the editor")?;
     let graph = to_ui_format(&assembled.graph, &schemas, &workflow.annotations(&assembled))
         .context("the graph cannot be converted to UI format")?;
-    println!("{graph}");
+    outln!("{graph}");
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use comfy_runner_editor::{Annotations, Saved};
 use super::ui_format::to_ui_format;
 use super::{saved, schemas};
 use crate::cli::{Convert, GraphFormat};
+use crate::terminal::{errln, outln};
 
 pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
     let name = options.file.display();
@@ -22,7 +23,7 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
             let schemas = schemas::needed(&options.schemas, why)?;
             let graph = ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?;
             for invalid in invalid_values(&graph, &schemas) {
-                eprintln!("warning: {invalid}");
+                errln!("warning: {invalid}");
             }
             for view in unrendered_views(&graph, &schemas) {
                 eprintln!("warning: {view}");
@@ -37,7 +38,7 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
         }
     };
     match &options.output {
-        None => println!("{graph}"),
+        None => outln!("{graph}"),
         Some(file) => write(file, &graph).with_context(|| format!("cannot write {}", file.display()))?,
     }
     Ok(ExitCode::SUCCESS)

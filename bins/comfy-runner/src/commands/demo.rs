@@ -18,6 +18,7 @@ use super::progress_bar::{Display, Report};
 use super::{block_on, samples};
 use crate::cli::Demo;
 use crate::server::{Limits, Server, Settings};
+use crate::terminal::{errln, outln};
 
 const WORKFLOW: &str = "text-to-image";
 const PROMPT: &str = "a lighthouse above a calm sea at dusk, warm light";
@@ -46,21 +47,21 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
             .context("cannot start the demo's server; --listen 127.0.0.1:0 takes a free port")?;
         let (address, handle) = (server.address(), server.handle());
         let serving = actix_rt::spawn(server.run());
-        eprintln!("ComfyUI simulator: {} (no models: it paints pictures of its own)", simulator.url());
-        eprintln!("comfy-runner API:  http://{address}");
+        errln!("ComfyUI simulator: {} (no models: it paints pictures of its own)", simulator.url());
+        errln!("comfy-runner API:  http://{address}");
         let pictures = Api::new(address).make_pictures(&options.output).await;
         if let Err(error) = &pictures {
             handle.stop(true).await;
             bail!("{error:#}");
         }
-        eprintln!("the pictures are saved at");
+        errln!("the pictures are saved at");
         for picture in pictures? {
-            println!("{}", picture.display());
+            outln!("{}", picture.display());
         }
         if options.once {
             handle.stop(true).await;
         } else {
-            eprint!("{}", what_next(address));
+            errln!("{}", what_next(address).trim_end());
         }
         serving.await??;
         Ok(ExitCode::SUCCESS)
@@ -94,11 +95,9 @@ impl Api {
 
     /// Runs the sample workflows and saves their pictures.
     async fn make_pictures(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
-        eprintln!("running \"{WORKFLOW}\": {PROMPT}");
+        errln!("running \"{WORKFLOW}\": {PROMPT}");
         let first = self.make_picture(WORKFLOW, &json!({"prompt": PROMPT}), folder).await?;
-        eprintln!(
-            "running \"{DYNAMIC}\", put together from blocks: a LoRA and a high-resolution pass as well"
-        );
+        errln!("running \"{DYNAMIC}\", put together from blocks: a LoRA and a high-resolution pass as well");
         let loras = json!([{"file": "add_detail.safetensors", "strength": 0.6}]);
         let params = json!({"prompt": PROMPT, "loras": loras, "hires_enabled": true});
         Ok([first, self.make_picture(DYNAMIC, &params, folder).await?])

@@ -11,6 +11,7 @@ use comfy_runner_workflow::{Draft, Workflow, draft, validate};
 
 use super::{saved, schemas};
 use crate::cli::{GraphFormat, Init};
+use crate::terminal::{errln, outln};
 
 pub fn init(options: Init) -> anyhow::Result<ExitCode> {
     let (id, library) = (&options.id, &options.workflows.dir);
@@ -49,7 +50,7 @@ fn check(draft: &Draft, graph: &Graph, schemas: &ObjectInfo, id: &str) -> anyhow
     match compiled {
         Ok((workflow, warnings)) => {
             for problem in warnings.iter().chain(&validate(&workflow, schemas)) {
-                eprintln!("{id}/{problem}");
+                errln!("{id}/{problem}");
             }
             Ok(())
         }
@@ -78,10 +79,10 @@ fn write(library: &Path, folder: &Path, manifest: &str, graph: &Graph) -> anyhow
 
 fn report(draft: &Draft, folder: &Path) {
     for (node, class) in &draft.unknown {
-        eprintln!("warning: node {node}: type \"{class}\" has no schema; no inputs were looked for in it");
+        errln!("warning: node {node}: type \"{class}\" has no schema; no inputs were looked for in it");
     }
     if draft.inputs == 0 {
-        eprintln!("warning: no inputs were found; add them to the manifest");
+        errln!("warning: no inputs were found; add them to the manifest");
     }
-    println!("{}", folder.join(MANIFEST_FILE).display());
+    outln!("{}", folder.join(MANIFEST_FILE).display());
 }

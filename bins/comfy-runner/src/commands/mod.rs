@@ -5,6 +5,7 @@ mod convert;
 mod demo;
 mod init;
 mod jobs;
+mod partial_file;
 mod progress_bar;
 mod request;
 mod run;
@@ -24,6 +25,7 @@ use comfy_runner_client::{Config, Endpoint};
 
 use crate::cli::{Access, Cli, ComfyUi, Command};
 use crate::logging;
+use crate::terminal::errln;
 
 /// Runs what the command line says. An error goes to stderr, and the exit code is 1.
 pub fn main(cli: Cli) -> ExitCode {
@@ -44,7 +46,7 @@ pub fn main(cli: Cli) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            errln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::terminal::{errln, one_line};
+
 /// How far a job is.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Report {
@@ -39,7 +41,7 @@ impl Display {
                 bar.set_message(describe(&report));
             }
             None if self.is_worth_a_line(&report) => {
-                eprintln!("{:>3}%  {}", report.percent, describe(&report));
+                errln!("{:>3}%  {}", report.percent, describe(&report));
                 self.shown = Some(report);
             }
             None => {}
@@ -62,7 +64,7 @@ impl Display {
 }
 
 fn describe(report: &Report) -> String {
-    let mut text = report.doing.clone();
+    let mut text = one_line(&report.doing);
     if let Some((step, total)) = report.steps {
         text += &format!(" {step}/{total}");
     }

@@ -17,10 +17,12 @@ use comfy_runner_store::Sqlite;
 use futures::StreamExt as _;
 use indexmap::IndexMap;
 
+use super::partial_file::PartialFile;
 use super::progress_bar::{Display, Report};
 use super::{block_on, client_config, request, schemas};
 use crate::assembly::{check_before_files, submission};
 use crate::cli::Run;
+use crate::terminal::{errln, outln};
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -44,15 +46,15 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         let submission = submission(assembled, workflow.manifest(), params);
         let submitted = jobs.submit(&client, submission).await?;
         for warning in &submitted.warnings {
-            eprintln!("warning: {warning}");
+            errln!("warning: {warning}");
         }
         for (input, seed) in &submitted.seeds {
-            eprintln!("{input}: {seed}");
+            errln!("{input}: {seed}");
         }
         let files = wait(&jobs, &client, &submitted.prompt_id).await;
         following.abort();
         for file in files? {
-            println!("{}", save(&client, &file, &options.output).await?.display());
+            outln!("{}", save(&client, &file, &options.output).await?.display());
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -136,28 +138,13 @@ async fn save(client: &Client, file: &OutputFile, folder: &Path) -> anyhow::Resu
     use tokio::io::AsyncWriteExt as _;
     let mut reply = client.view(file.into(), Method::GET, &HeaderMap::new()).await?;
     anyhow::ensure!(reply.status.is_success(), "ComfyUI has no file \"{}\" any more", file.filename);
-    let path = free_path(folder, &file.filename);
-    // Under another name until it is whole: a broken download must not look like a result.
-    let partial = path.with_extension("part");
-    let mut written = tokio::fs::File::create(&partial)
-        .await
-        .with_context(|| format!("cannot write {}", partial.display()))?;
+    let cannot_write = || format!("cannot write to the folder {}", folder.display());
+    // Under a name of its own until it is whole: a broken download must not look like a result.
+    let partial = PartialFile::new_in(folder).with_context(cannot_write)?;
+    let mut written = tokio::fs::File::from_std(partial.open().with_context(cannot_write)?);
     while let Some(bytes) = reply.body.next().await {
-        written.write_all(&bytes?).await.with_context(|| format!("cannot write {}", partial.display()))?;
+        written.write_all(&bytes?).await.with_context(cannot_write)?;
     }
-    written.sync_all().await?;
-    tokio::fs::rename(&partial, &path).await?;
-    Ok(path)
-}
-
-/// A path in `folder` for a file of this name that overwrites nothing.
-fn free_path(folder: &Path, name: &str) -> PathBuf {
-    let name = Path::new(name).file_name().unwrap_or_default();
-    let (stem, extension) = (Path::new(name).file_stem(), Path::new(name).extension());
-    let stem = stem.unwrap_or_default().to_string_lossy();
-    let extension =
-        extension.map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
-    let numbered = (2..).map(|n| folder.join(format!("{stem}_{n}{extension}")));
-    let mut candidates = std::iter::once(folder.join(name)).chain(numbered);
-    candidates.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
+    written.sync_all().await.with_context(cannot_write)?;
+    partial.keep_under_free_name(folder, &file.filename).with_context(cannot_write)
 }

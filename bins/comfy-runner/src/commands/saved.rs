@@ -7,6 +7,7 @@ use comfy_runner_editor::embedded::{EmbeddedError, read_embedded};
 use comfy_runner_editor::saved::{Saved, SavedError};
 
 use crate::cli::GraphFormat;
+use crate::terminal::errln;
 
 /// Reads the graph. Of a picture that carries both formats, the one that is `wanted` is taken.
 pub fn read(file: &Path, wanted: GraphFormat) -> anyhow::Result<Saved> {
@@ -37,7 +38,7 @@ fn first_readable(texts: Vec<(&str, String)>) -> anyhow::Result<Saved> {
         match Saved::from_json(&text) {
             Ok(saved) => {
                 if let Some((refused, error)) = refused {
-                    eprintln!(
+                    errln!(
                         "warning: the picture's `{refused}` cannot be read ({error}); its `{key}` is used"
                     );
                 }

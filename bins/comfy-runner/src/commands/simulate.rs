@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_runner_simulator::Simulator;
 
 use crate::cli::Simulate;
+use crate::terminal::outln;
 
 pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
     let simulator = Simulator::builder()
@@ -14,7 +15,7 @@ pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
         .data_dir(options.data)
         .stop_on_signals(true)
         .start()?;
-    println!("ComfyUI simulator (no models, no GPU: painted pictures) listening on {}", simulator.url());
+    outln!("ComfyUI simulator (no models, no GPU: painted pictures) listening on {}", simulator.url());
     simulator.run_until_stopped()?;
     Ok(ExitCode::SUCCESS)
 }

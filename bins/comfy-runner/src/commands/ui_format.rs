@@ -3,6 +3,8 @@
 use comfy_runner_editor::{Annotations, from_api};
 use comfy_runner_protocol::{Graph, ObjectInfo};
 
+use crate::terminal::errln;
+
 /// Converts a graph to UI format. Warnings go to stderr.
 pub fn to_ui_format(
     graph: &Graph,
@@ -11,7 +13,7 @@ pub fn to_ui_format(
 ) -> anyhow::Result<String> {
     let converted = from_api(graph, schemas, annotations)?;
     for warning in &converted.warnings {
-        eprintln!("warning: {warning}");
+        errln!("warning: {warning}");
     }
     Ok(serde_json::to_string_pretty(&converted.graph)?)
 }

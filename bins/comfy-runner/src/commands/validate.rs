@@ -9,6 +9,7 @@ use comfy_runner_workflow::validate as against;
 
 use super::{request, schemas};
 use crate::cli::Validate;
+use crate::terminal::outln;
 
 pub fn validate(options: Validate) -> anyhow::Result<ExitCode> {
     let schemas = schemas::to_check_against(&options)?.map(Arc::new);
@@ -48,7 +49,7 @@ impl Tally {
                 Severity::Error => self.errors += 1,
                 Severity::Warning => self.warnings += 1,
             }
-            println!("{}/{problem}", folder.display());
+            outln!("{}/{problem}", folder.display());
         }
     }
 
@@ -57,6 +58,6 @@ impl Tally {
         let (errors, warnings) = (plural(self.errors, "error"), plural(self.warnings, "warning"));
         let how =
             if with_schemas { "" } else { " (without node schemas: --object-info or --comfyui checks more)" };
-        println!("{}: {errors}, {warnings}{how}", plural(workflows, "workflow"));
+        outln!("{}: {errors}, {warnings}{how}", plural(workflows, "workflow"));
     }
 }

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::server::Server;
 use super::{table, text};
 use crate::cli::JobsList;
+use crate::terminal::outln;
 
 /// As many jobs come with one answer.
 const PAGE: u32 = 200;
@@ -18,11 +19,11 @@ const PAGE: u32 = 200;
 pub async fn list(server: &Server, options: &JobsList) -> anyhow::Result<ExitCode> {
     let jobs = fetch(server, options).await?;
     if options.json {
-        println!("{}", json!({"jobs": jobs}));
+        outln!("{}", json!({"jobs": jobs}));
         return Ok(ExitCode::SUCCESS);
     }
     if jobs.is_empty() {
-        println!("no jobs");
+        outln!("no jobs");
         return Ok(ExitCode::SUCCESS);
     }
     let percents = percents(server, &jobs).await?;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use self::server::Server;
 use super::block_on;
 use crate::cli::{Jobs, JobsCommand};
+use crate::terminal::{errln, outln};
 
 pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
     block_on(async {
@@ -38,10 +39,10 @@ async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::R
     for prompt_id in prompt_ids {
         let path = format!("/api/run/cancel/{}", encode(prompt_id));
         match server.call(Method::POST, &path).await {
-            Ok(answer) if json => println!("{answer}"),
-            Ok(answer) => println!("{prompt_id} {}", text(&answer, "status")),
+            Ok(answer) if json => outln!("{answer}"),
+            Ok(answer) => outln!("{prompt_id} {}", text(&answer, "status")),
             Err(error) => {
-                eprintln!("error: {prompt_id}: {error:#}");
+                errln!("error: {prompt_id}: {error:#}");
                 code = ExitCode::FAILURE;
             }
         }
@@ -53,9 +54,9 @@ async fn retry(server: &Server, prompt_id: &str, watch: bool, json: bool) -> any
     let path = format!("/api/jobs/{}/retry", encode(prompt_id));
     let answer = server.call(Method::POST, &path).await?;
     if json {
-        println!("{answer}");
+        outln!("{answer}");
     } else {
-        println!("{}", text(&answer, "prompt_id"));
+        outln!("{}", text(&answer, "prompt_id"));
     }
     if watch { watch::one(server, text(&answer, "prompt_id"), json).await } else { Ok(ExitCode::SUCCESS) }
 }

@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::server::Server;
 use super::text;
+use crate::terminal::{one_line, outln};
 
 pub async fn show(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result<ExitCode> {
     let path = format!("/api/jobs/{}", encode(prompt_id));
     let job = server.call(Method::GET, &path).await?;
     if json {
-        println!("{job}");
+        outln!("{job}");
         return Ok(ExitCode::SUCCESS);
     }
     let files = server.call(Method::GET, &format!("{path}/files")).await?;
@@ -29,22 +30,25 @@ pub async fn show(server: &Server, prompt_id: &str, json: bool) -> anyhow::Resul
         ("Folder", "output_folder"),
     ] {
         if let Some(value) = job[key].as_str() {
-            println!("{name:<10} {value}");
+            outln!("{name:<10} {}", one_line(value));
         }
     }
     section("Parameters", &job["params"]);
     section("Seeds", &job["seeds"]);
     for (title, list) in [("Warnings", &job["warnings"]), ("Input files", &job["input_files"])] {
-        let items: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let items: Vec<String> =
+            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(one_line).collect();
         if !items.is_empty() {
-            println!("\n{title}\n  {}", items.join("\n  "));
+            outln!("\n{title}\n  {}", items.join("\n  "));
         }
     }
     let files = files["files"].as_array().filter(|files| !files.is_empty());
     if let Some(files) = files {
-        println!("\nFiles");
+        outln!("\nFiles");
         for file in files {
-            println!("  {} ({})  {}", text(file, "filename"), text(file, "node_title"), text(file, "url"));
+            let [filename, title, url] =
+                ["filename", "node_title", "url"].map(|key| one_line(text(file, key)));
+            outln!("  {filename} ({title})  {url}");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -52,8 +56,8 @@ pub async fn show(server: &Server, prompt_id: &str, json: bool) -> anyhow::Resul
 
 fn section(title: &str, values: &Value) {
     let Some(values) = values.as_object().filter(|values| !values.is_empty()) else { return };
-    println!("\n{title}");
+    outln!("\n{title}");
     for (name, value) in values {
-        println!("  {name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        outln!("  {}: {}", one_line(name), value.as_str().map_or_else(|| value.to_string(), one_line));
     }
 }

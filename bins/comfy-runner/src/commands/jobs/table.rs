@@ -3,8 +3,12 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::terminal::{one_line, outln};
+
 /// Rows under a header, each column as wide as its widest cell; the last one is not padded.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([header[column].len()]).max().unwrap_or_default()
@@ -14,9 +18,9 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    println!("{}", line(&header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
-    for row in rows {
-        println!("{}", line(row));
+    outln!("{}", line(&header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
+    for row in &rows {
+        outln!("{}", line(row));
     }
 }
 

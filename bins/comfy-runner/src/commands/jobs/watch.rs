@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::super::progress_bar::{Display, Report};
 use super::server::Server;
 use super::text;
+use crate::terminal::{errln, one_line, outln};
 
 /// How long is waited before the server is asked again, after the stream broke off.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ pub async fn one(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result
         if let Some(end) = follow(&mut stream, &mut display, json).await {
             display.end();
             if !json {
-                println!("{}", text(&end, "message"));
+                outln!("{}", one_line(text(&end, "message").trim_end()));
             }
             let completed = text(&end, "type") == "job.completed";
             return Ok(if completed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -39,7 +40,7 @@ pub async fn one(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result
 
 /// Opens the stream again that broke off, once the server is back.
 async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Answer> {
-    eprintln!("the server has gone; waiting for it");
+    errln!("the server has gone; waiting for it");
     for _ in 0..ATTEMPTS {
         tokio::time::sleep(PAUSE).await;
         if server.call(Method::GET, "/health").await.is_ok() {
@@ -63,7 +64,7 @@ async fn follow(stream: &mut super::server::Answer, display: &mut Display, json:
             let Some(data) = line.strip_prefix("data:").map(str::trim) else { continue };
             let Ok(message) = serde_json::from_str::<Value>(data) else { continue };
             if json && kind != "preview" {
-                println!("{message}");
+                outln!("{message}");
             }
             match kind.as_str() {
                 "progress" if !json => display.show(report(&message["data"])),
@@ -99,7 +100,7 @@ pub async fn all(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
                 _ => {}
             }
         }
-        eprintln!("the server has gone; waiting for it");
+        errln!("the server has gone; waiting for it");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -107,13 +108,13 @@ pub async fn all(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
 fn tell(bytes: &[u8], json: bool) {
     let Ok(message) = serde_json::from_slice::<Value>(bytes) else { return };
     if json {
-        println!("{message}");
+        outln!("{message}");
     } else if text(&message, "type").starts_with("job.") {
-        println!(
+        outln!(
             "{}  {}  {}",
-            text(&message, "timestamp"),
-            text(&message["data"], "prompt_id"),
-            text(&message, "message")
+            one_line(text(&message, "timestamp")),
+            one_line(text(&message["data"], "prompt_id")),
+            one_line(text(&message, "message"))
         );
     }
 }

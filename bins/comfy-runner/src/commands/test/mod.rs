@@ -13,6 +13,7 @@ use serde_json::json;
 use self::cases::{CaseResult, Outcome};
 use super::{request, schemas};
 use crate::cli::Test;
+use crate::terminal::outln;
 
 pub fn test(options: Test) -> anyhow::Result<ExitCode> {
     let workflows = request::open(&options.dir)?;
@@ -32,10 +33,10 @@ pub fn test(options: Test) -> anyhow::Result<ExitCode> {
     let failed = results.iter().filter(|result| result.outcome == Outcome::Failed).count();
     let passed = results.len() - failed;
     if options.json {
-        println!("{:#}", json!({"passed": passed, "failed": failed, "cases": results}));
+        outln!("{:#}", json!({"passed": passed, "failed": failed, "cases": results}));
     } else {
         results.iter().for_each(print);
-        println!("{passed} passed, {failed} failed");
+        outln!("{passed} passed, {failed} failed");
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -46,8 +47,8 @@ fn print(result: &CaseResult) {
         Outcome::Updated => "updated",
         Outcome::Failed => "FAILED ",
     };
-    println!("{outcome} {}/{CASES_DIR}/{}: {}", result.workflow, result.file, result.name);
+    outln!("{outcome} {}/{CASES_DIR}/{}: {}", result.workflow, result.file, result.name);
     for line in result.failures.iter().flat_map(|failure| failure.lines()) {
-        println!("        {line}");
+        outln!("        {line}");
     }
 }

@@ -1,0 +1,99 @@
+//! A file that gets its name when it is whole, and overwrites nothing.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// A file under a temporary name, which is deleted unless it is kept.
+pub struct PartialFile(NamedTempFile);
+
+impl PartialFile {
+    /// Creates the file in this folder, under a name that no other file has.
+    pub fn new_in(folder: &Path) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.suffix(".part");
+        #[cfg(unix)]
+        // What the umask leaves of it, as for any new file.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(folder).map(Self)
+    }
+
+    /// Opens the file for writing.
+    pub fn open(&self) -> io::Result<File> {
+        self.0.reopen()
+    }
+
+    /// Gives the file its name, or the name with a number where it is taken. Returns the path.
+    pub fn keep_under_free_name(self, folder: &Path, name: &str) -> io::Result<PathBuf> {
+        let mut file = self.0;
+        for name in candidates(name) {
+            let path = folder.join(name);
+            match file.persist_noclobber(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) if error.error.kind() == ErrorKind::AlreadyExists => file = error.file,
+                Err(error) => return Err(error.error),
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// `a.png`, `a_2.png`, `a_3.png` and so on. What a terminal or a file system takes for a command becomes an underscore,
+/// and so does the dot that would hide the file.
+fn candidates(name: &str) -> impl Iterator<Item = String> {
+    let plain = |c: char| if c.is_control() || matches!(c, '/' | '\\') { '_' } else { c };
+    let mut name: String = name.chars().map(plain).collect();
+    if name.is_empty() || name.starts_with('.') {
+        name.replace_range(..name.len().min(1), "_");
+    }
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) => (stem.to_owned(), format!(".{extension}")),
+        None => (name.clone(), String::new()),
+    };
+    std::iter::once(name).chain((2..10_000).map(move |n| format!("{stem}_{n}{extension}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_is_overwritten_whatever_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, taken) in ["x.png", "x.part", "x_2.png"].into_iter().enumerate() {
+            std::fs::write(folder.path().join(taken), [number as u8]).unwrap();
+        }
+        let keep = |name: &str| {
+            let file = PartialFile::new_in(folder.path()).unwrap();
+            std::fs::write(file.0.path(), "new").unwrap();
+            let path = file.keep_under_free_name(folder.path(), name).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"new");
+            path.file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(keep("x.png"), "x_3.png");
+        assert_eq!(keep("x.part"), "x_2.part");
+        assert_eq!(keep("y"), "y");
+        assert_eq!(keep("y"), "y_2");
+        for (number, taken) in ["x.png", "x.part", "x_2.png"].into_iter().enumerate() {
+            assert_eq!(std::fs::read(folder.path().join(taken)).unwrap(), [number as u8], "{taken}");
+        }
+        drop(PartialFile::new_in(folder.path()).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 7, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_hostile_name_stays_in_the_folder_and_is_plain() {
+        for (name, plain) in [
+            ("../../etc/passwd", "_._.._etc_passwd"),
+            ("..", "_."),
+            ("", "_"),
+            (".bashrc", "_bashrc"),
+            ("a\x1b[2J\n.png", "a_[2J_.png"),
+            ("a\\b.png", "a_b.png"),
+        ] {
+            assert_eq!(candidates(name).next().as_deref(), Some(plain), "{name:?}");
+        }
+    }
+}
