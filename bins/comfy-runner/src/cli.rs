@@ -263,11 +263,16 @@ pub struct Request {
 #[command(after_help = "Examples:\n  \
     comfy-runner validate ./workflows\n  \
     comfy-runner validate ./workflows --comfyui http://127.0.0.1:8188\n  \
+    comfy-runner validate ./workflows/text-to-image\n  \
+    comfy-runner validate graph.json --comfyui http://127.0.0.1:8188 --json\n  \
     curl -s 127.0.0.1:8188/object_info > nodes.json && comfy-runner validate ./workflows --object-info nodes.json")]
 pub struct Validate {
-    /// The folder of workflows
-    #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS")]
-    pub dir: PathBuf,
+    /// The folder of workflows, one workflow's folder, or a graph file (API or UI format, or an image that ComfyUI saved)
+    #[arg(value_name = "PATH", env = "COMFY_RUNNER_WORKFLOWS")]
+    pub path: PathBuf,
+    /// Print JSON: of a graph, what ComfyUI's POST /prompt would answer; of workflows, a list of findings
+    #[arg(long)]
+    pub json: bool,
     /// Node schemas to check against: what ComfyUI's /object_info returned
     #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE", conflicts_with = "comfyui")]
     pub object_info: Option<PathBuf>,

@@ -240,6 +240,58 @@ fn validate_names_every_problem_with_its_place() {
 }
 
 #[test]
+fn validate_answers_for_a_graph_file_as_comfyui_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let schemas = fixtures().join("object_info/0.33.0.json");
+    let validate = |name: &str, graph: &str, json: bool| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, graph).unwrap();
+        let mut args = vec!["validate", file.to_str().unwrap(), "--object-info", schemas.to_str().unwrap()];
+        args.extend(json.then_some("--json"));
+        run(&args)
+    };
+    let good = r#"{"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}"#;
+    let accepted = validate("good.json", good, true);
+    assert!(accepted.status.success(), "{}", stderr(&accepted));
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&accepted)).unwrap();
+    assert_eq!(answer, serde_json::json!({"error": null, "node_errors": {}}));
+    let body = validate("body.json", &format!(r#"{{"prompt": {good}}}"#), false);
+    assert!(stdout(&body).ends_with("accepted\n"), "{}", stdout(&body));
+
+    let refused = validate("bad.json", &good.replace("8, \"h", "0, \"h"), true);
+    assert_eq!(refused.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&refused)).unwrap();
+    assert_eq!(answer["error"]["type"], "prompt_outputs_failed_validation");
+    assert_eq!(answer["node_errors"]["1"]["errors"][0]["type"], "value_smaller_than_min");
+    assert_eq!(answer["node_errors"]["1"]["dependent_outputs"][0], "2");
+
+    let shapeless = validate("shapeless.json", r#"{"1": {"inputs": {}}}"#, true);
+    assert!(stdout(&shapeless).contains("missing_node_type"), "{}", stdout(&shapeless));
+    let without_schemas = run(&["validate", folder.path().join("good.json").to_str().unwrap()]);
+    assert!(stderr(&without_schemas).contains("--object-info"), "{}", stderr(&without_schemas));
+}
+
+#[test]
+fn validate_takes_one_workflow_and_lists_findings_as_json() {
+    let one = fixtures().join("workflows/text-to-image");
+    let good = run(&["validate", one.to_str().unwrap()]);
+    assert!(stdout(&good).starts_with("1 workflow: 0 errors"), "{}", stdout(&good));
+
+    let library = tempfile::tempdir().unwrap();
+    write_workflow(library.path(), "broken", "id: other\nname: Broken\n", "{}");
+    write_workflow(library.path(), "worse", "- 1\n", "{}");
+    let output = run(&["validate", library.path().join("broken").to_str().unwrap(), "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let findings: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let finding = &findings[0];
+    assert_eq!(finding["severity"], "error");
+    assert_eq!(finding["kind"], "workflow_id");
+    assert!(finding["file"].as_str().unwrap().ends_with("broken/manifest.yaml"), "{finding}");
+    assert!(!stdout(&output).contains("worse"), "{}", stdout(&output));
+}
+
+#[test]
 fn a_dynamic_workflow_is_built_run_and_checked_like_any_other() {
     let args = [
         "build",

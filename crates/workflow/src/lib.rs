@@ -12,7 +12,6 @@ pub mod output_folder;
 mod placeholder;
 pub mod request;
 pub mod validate;
-mod validate_blocks;
 pub mod workflow;
 
 pub use assemble::{AssembleError, Assembled};
@@ -20,5 +19,5 @@ pub use draft::{Draft, draft};
 pub use dynamic::{Limits, StageProblem};
 pub use output_folder::OutputFolder;
 pub use request::{Request, RequestError, RequestParams};
-pub use validate::validate;
+pub use validate::{Release, Validator, Verdict, validate};
 pub use workflow::{Workflow, Workflows};

@@ -26,7 +26,7 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
                 errln!("warning: {invalid}");
             }
             for view in unrendered_views(&graph, &schemas) {
-                eprintln!("warning: {view}");
+                errln!("warning: {view}");
             }
             graph.to_string()
         }

@@ -6,15 +6,22 @@ use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema,
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::Validator;
+use super::library::{Taken, Wrong, is_upload, missing_field, unknown_node};
 use crate::compile::{called, pointer};
 use crate::dynamic::{Alternative, Block, DynamicWorkflow, Limits, Origin, Source, alternatives};
 use crate::output_folder::OutputFolder;
-use crate::validate::{Wrong, check_link, check_value, is_upload, missing_field, unknown_node};
 
 /// Everything that this ComfyUI would refuse of a graph that the blocks may make, or that it lacks.
 pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Vec<Problem> {
-    let mut check =
-        Validation { workflow, info, problems: Vec::new(), told: Vec::new(), unknown_nodes: false };
+    let mut check = Validation {
+        workflow,
+        info,
+        validator: Validator::new(info),
+        problems: Vec::new(),
+        told: Vec::new(),
+        unknown_nodes: false,
+    };
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
     for alternative in alternatives(workflow) {
         let built = workflow.build(&alternative.params, &folder, &Limits::default());
@@ -23,7 +30,7 @@ pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Vec<Pro
         }
     }
     check.models();
-    let mut problems = crate::validate::required_nodes(&workflow.manifest, info, check.unknown_nodes);
+    let mut problems = super::library::required_nodes(&workflow.manifest, info, check.unknown_nodes);
     problems.append(&mut check.problems);
     problems
 }
@@ -31,6 +38,7 @@ pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Vec<Pro
 struct Validation<'v> {
     workflow: &'v DynamicWorkflow,
     info: &'v ObjectInfo,
+    validator: Validator<'v>,
     problems: Vec<Problem>,
     /// What was told already, by file, place and kind: alternatives and instances have the same mistakes.
     told: Vec<(String, String, ProblemKind)>,
@@ -63,21 +71,23 @@ impl Validation<'_> {
             self.error(&origin.file, &place, ProblemKind::UnknownNodeType, Severity::Error, message);
             return;
         };
-        for (field, spec, requirement) in schema.inputs() {
-            if requirement == Requirement::Required && !node.inputs.contains_key(field) {
-                let place = at(&["inputs", field]);
-                let message = missing_field(&name, field, spec);
+        let declared = self.validator.declared(schema, node);
+        for input in &declared {
+            if input.requirement == Requirement::Required && !node.inputs.contains_key(&*input.name) {
+                let place = at(&["inputs", &input.name]);
+                let message = missing_field(&name, &input.name, input.spec);
                 self.error(&origin.file, &place, ProblemKind::MissingField, Severity::Error, message);
             }
         }
         for (field, value) in &node.inputs {
             let place = at(&["inputs", field]);
-            match schema.input(field) {
-                Some((spec, _)) => {
+            match declared.iter().find(|input| input.name == field.as_str()).map(|input| input.spec) {
+                Some(spec) => {
+                    let taken = Taken::new(&self.validator, graph, id, field, spec);
                     let wrong = match Link::of(value) {
-                        Some(link) => check_link(graph, link, spec, self.info),
+                        Some(link) => taken.check_link(link),
                         None if self.is_made_up(origin, field, spec, alternative) => None,
-                        None => check_value(value, spec),
+                        None => taken.check_value(value),
                     };
                     if let Some(Wrong { severity, kind, reason }) = wrong {
                         let severity = if is_upload(spec) { Severity::Warning } else { severity };
@@ -131,9 +141,9 @@ impl Validation<'_> {
                 InputKind::Combo(choices) => Some(choices),
                 _ => None,
             });
-            let wanted = crate::validate::base_name(model);
+            let wanted = super::library::base_name(model);
             let is_it = |choice: &Value| {
-                choice.as_str().is_some_and(|name| crate::validate::base_name(name) == wanted)
+                choice.as_str().is_some_and(|name| super::library::base_name(name) == wanted)
             };
             if !choices.any(|choices| choices.iter().any(is_it)) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");

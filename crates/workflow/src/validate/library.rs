@@ -5,12 +5,19 @@ use comfy_runner_manifest::{Input, Manifest, Problem, ProblemKind, Report, Sever
 use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
 use serde_json::Value;
 
+use super::Validator;
+use super::custom::CustomCheck;
+use super::types::{Type, fits};
+use super::value::{self, unwrapped};
 use crate::compile::{called, canonical, pointer};
 use crate::workflow::{Plan, Source, StaticWorkflow, Workflow};
 
 /// Types that only links carry: a plain value can never be one.
 const LINKED_TYPES: [&str; 10] =
     ["MODEL", "CLIP", "VAE", "IMAGE", "LATENT", "CONDITIONING", "MASK", "AUDIO", "VIDEO", "CONTROL_NET"];
+
+/// How many choices a message lists.
+const SHOWN_CHOICES: usize = 10;
 
 /// Endings of model files.
 const MODEL_FILES: [&str; 9] =
@@ -20,15 +27,22 @@ const MODEL_FILES: [&str; 9] =
 pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Vec<Problem> {
     match &workflow.plan {
         Plan::Static(workflow) => validate_static(workflow, info),
-        Plan::Dynamic(workflow) => crate::validate_blocks::validate(workflow, info),
+        Plan::Dynamic(workflow) => super::blocks::validate(workflow, info),
     }
 }
 
 fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Vec<Problem> {
     let mut graph = Report::new(&workflow.manifest.workflow_file, &workflow.lines);
     let mut manifest = workflow.manifest.report();
-    let mut check =
-        Validation { workflow, info, graph: &mut graph, manifest: &mut manifest, unknown_nodes: false };
+    let validator = Validator::new(info);
+    let mut check = Validation {
+        workflow,
+        info,
+        validator: &validator,
+        graph: &mut graph,
+        manifest: &mut manifest,
+        unknown_nodes: false,
+    };
     check.nodes();
     check.output_nodes();
     let unknown_nodes = check.unknown_nodes;
@@ -43,6 +57,7 @@ fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Vec<Problem>
 struct Validation<'v, 'l> {
     workflow: &'v StaticWorkflow,
     info: &'v ObjectInfo,
+    validator: &'v Validator<'v>,
     graph: &'v mut Report<'l>,
     manifest: &'v mut Report<'l>,
     unknown_nodes: bool,
@@ -64,15 +79,16 @@ impl<'v> Validation<'v, '_> {
                 self.graph.error(ProblemKind::UnknownNodeType, &pointer(&[id, "class_type"]), message);
                 continue;
             };
-            for (field, spec, requirement) in schema.inputs() {
-                if requirement == Requirement::Required && !node.inputs.contains_key(field) {
-                    let message = missing_field(&self.called(id), field, spec);
+            let declared = self.validator.declared(schema, node);
+            for input in &declared {
+                if input.requirement == Requirement::Required && !node.inputs.contains_key(&*input.name) {
+                    let message = missing_field(&self.called(id), &input.name, input.spec);
                     self.graph.error(ProblemKind::MissingField, &pointer(&[id, "inputs"]), message);
                 }
             }
             for (field, value) in &node.inputs {
-                match schema.input(field) {
-                    Some((spec, _)) => self.field(index, id, field, value, spec),
+                match declared.iter().find(|input| input.name == field.as_str()) {
+                    Some(input) => self.field(index, id, field, value, input.spec),
                     None if schema.input.hidden.contains_key(field) => {}
                     None => self.unknown_field(index, id, node, field, schema),
                 }
@@ -97,12 +113,13 @@ impl<'v> Validation<'v, '_> {
         let subject = format!("node {} (`{field}`)", self.called(id));
         let workflow = self.workflow;
         let at = pointer(&[id, "inputs", field]);
+        let taken = Taken::new(self.validator, &workflow.graph, id, field, spec);
         match workflow.source(index, field) {
             Source::Request => {}
             Source::Graph => {
                 let wrong = match Link::of(value) {
-                    Some(link) => check_link(&workflow.graph, link, spec, self.info),
-                    None => check_value(value, spec),
+                    Some(link) => taken.check_link(link),
+                    None => taken.check_value(value),
                 };
                 if let Some(wrong) = wrong {
                     let wrong = if is_upload(spec) { wrong.into_warning() } else { wrong };
@@ -110,7 +127,7 @@ impl<'v> Validation<'v, '_> {
                 }
             }
             Source::Default(value) => {
-                if let Some(wrong) = check_value(value, spec) {
+                if let Some(wrong) = taken.check_value(value) {
                     wrong.report(self.manifest, "/defaults", &subject);
                 }
             }
@@ -118,11 +135,11 @@ impl<'v> Validation<'v, '_> {
                 if is_upload(spec) || input.kind.is_file() {
                     return;
                 }
-                self.input(position, input, part, spec, &subject);
+                self.input(position, input, part, &taken, &subject);
                 // The graph's own value stays where neither caller nor manifest gives one.
                 let stays = input.default.is_none() && !input.required && Link::of(value).is_none();
                 let own = !value.as_str().is_some_and(|text| text.contains("{{"));
-                if let Some(wrong) = check_value(value, spec).filter(|_| stays && own) {
+                if let Some(wrong) = taken.check_value(value).filter(|_| stays && own) {
                     wrong.report(self.graph, &at, &subject);
                 }
             }
@@ -130,7 +147,8 @@ impl<'v> Validation<'v, '_> {
     }
 
     /// What an input allows, against what the node takes.
-    fn input(&mut self, position: usize, input: &Input, part: Option<&str>, spec: &InputSpec, node: &str) {
+    fn input(&mut self, position: usize, input: &Input, part: Option<&str>, taken: &Taken<'_>, node: &str) {
+        let spec = taken.spec;
         let subject = format!("input \"{}\" for {node}", input.id);
         let of_part = |value: &'_ Value| match part {
             Some("file") if value.is_string() => Some(value.clone()),
@@ -141,7 +159,7 @@ impl<'v> Validation<'v, '_> {
         // -1 is not what the node gets: a random seed is.
         let random = |value: &Value| input.kind == comfy_runner_manifest::InputKind::Seed && *value == -1;
         if let Some(wrong) =
-            default.filter(|value| !random(value)).and_then(|value| check_value(&value, spec))
+            default.filter(|value| !random(value)).and_then(|value| taken.check_value(&value))
         {
             wrong.report(
                 self.manifest,
@@ -150,7 +168,7 @@ impl<'v> Validation<'v, '_> {
             );
         }
         for (index, choice) in input.options.iter().enumerate() {
-            if let Some(wrong) = of_part(&choice.value).and_then(|value| check_value(&value, spec)) {
+            if let Some(wrong) = of_part(&choice.value).and_then(|value| taken.check_value(&value)) {
                 wrong.report(self.manifest, &format!("/inputs/{position}/options/{index}"), &subject);
             }
         }
@@ -225,7 +243,7 @@ pub(crate) fn unknown_node(node: &str, class_type: &str, info: &ObjectInfo) -> S
 
 /// An input that must be there and is not.
 pub(crate) fn missing_field(node: &str, field: &str, spec: &InputSpec) -> String {
-    format!("node {node}: the required input `{field}` ({}) is missing", type_name(spec))
+    format!("node {node}: the required input `{field}` ({}) is missing", spec.type_name())
 }
 
 /// Packages of custom nodes that are not there. They are told by the folder that a node's module names. A folder may be
@@ -253,76 +271,118 @@ pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nod
     report.finish()
 }
 
-/// What ComfyUI would say of a link for this input.
-pub(crate) fn check_link(
-    graph: &Graph,
-    link: Link<'_>,
-    spec: &InputSpec,
-    info: &ObjectInfo,
-) -> Option<Wrong> {
-    let source = graph.node(link.node)?;
-    let schema = info.get(&source.class_type)?;
-    let from = called(graph, link.node);
-    let bad = |reason| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadLink, reason });
-    let Some(given) = schema.output.get(link.output) else {
-        let count = schema.output.len();
-        return bad(format!("links to output {} of node {from}, which has {count}", link.output));
-    };
-    let wanted = type_name(spec);
-    if types_meet(given, &wanted) {
-        return None;
-    }
-    bad(format!("takes {wanted}, but output {} of node {from} gives {given}", link.output))
+/// An input of a node, as ComfyUI takes it.
+pub(crate) struct Taken<'v> {
+    validator: &'v Validator<'v>,
+    graph: &'v Graph,
+    name: &'v str,
+    pub spec: &'v InputSpec,
+    /// Whether the node's own validation takes the input, which replaces range and choices.
+    checked_by_node: bool,
+    /// Whether the node's own validation looks at the types of links.
+    types_checked_by_node: bool,
 }
 
-/// What ComfyUI would say of a plain value for this input.
-pub(crate) fn check_value(value: &Value, spec: &InputSpec) -> Option<Wrong> {
-    let value = value.get("__value__").unwrap_or(value);
-    let bad = |reason: String| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadValue, reason });
-    match &spec.kind {
-        InputKind::Int | InputKind::Float => {
-            let Some(number) = number(value) else {
-                return bad(format!("takes {}, not {}", type_name(spec), value));
-            };
-            let (min, max) = (spec.number("min"), spec.number("max"));
-            if let Some(min) = min.filter(|min| number < *min) {
-                return bad(format!("takes at least {min}, not {value}"));
+impl<'v> Taken<'v> {
+    pub fn new(
+        validator: &'v Validator<'v>,
+        graph: &'v Graph,
+        node: &str,
+        name: &'v str,
+        spec: &'v InputSpec,
+    ) -> Self {
+        let check = graph.node(node).and_then(|node| validator.custom_check(&node.class_type));
+        Self {
+            validator,
+            graph,
+            name,
+            spec,
+            checked_by_node: check.is_some_and(|check| check.takes(name)),
+            types_checked_by_node: check.is_some_and(CustomCheck::takes_types),
+        }
+    }
+
+    /// What ComfyUI would say of a link for this input.
+    pub fn check_link(&self, link: Link<'_>) -> Option<Wrong> {
+        let source = self.graph.node(link.node)?;
+        let schema = self.validator.info.get(&source.class_type)?;
+        let from = called(self.graph, link.node);
+        let bad = |reason| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadLink, reason });
+        let Some(given) = schema.output.get(link.output) else {
+            let count = schema.output.len();
+            return bad(format!("links to output {} of node {from}, which has {count}", link.output));
+        };
+        let given_type = match schema.output_choices.get(&link.output) {
+            Some(choices) => Type::Choices(choices),
+            None => Type::Named(given),
+        };
+        let wanted = Type::read(self.spec.raw_type());
+        if self.types_checked_by_node || fits(given_type, wanted, &self.validator.release.rules()) {
+            return None;
+        }
+        let wanted = self.spec.type_name();
+        bad(format!("takes {wanted}, but output {} of node {from} gives {given}", link.output))
+    }
+
+    /// What ComfyUI would say of a plain value for this input.
+    pub fn check_value(&self, value: &Value) -> Option<Wrong> {
+        let value = unwrapped(value);
+        let rules = self.validator.release.rules();
+        let reason = match value::check(self.name, self.spec, value, self.checked_by_node, &rules) {
+            Ok(()) => return self.unlinked(value),
+            Err(value::Wrong::Raised(exception)) => {
+                format!("takes {}, not {value} ({})", self.spec.type_name(), exception.text)
             }
-            // Seeds end at 2^64 - 1, which as a float is one more: equal is not beyond.
-            let max = max.filter(|max| number > *max)?;
-            bad(format!("takes at most {max}, not {value}"))
-        }
-        InputKind::String => match value {
-            Value::Array(_) | Value::Object(_) => bad(format!("takes a text, not {value}")),
-            _ => None,
-        },
-        InputKind::Boolean => None,
-        InputKind::Combo(choices) => choice(value, choices),
-        InputKind::Other(kind) if LINKED_TYPES.contains(&kind.as_str()) => {
-            bad(format!("takes a link to a node that gives {kind}, not the value {value}"))
-        }
-        InputKind::Other(_) => None,
+            Err(value::Wrong::Error(error)) => match error.kind.as_str() {
+                "value_not_in_list" => return Some(self.not_a_choice(value)),
+                "value_smaller_than_min" => {
+                    format!("takes at least {}, not {value}", self.limit("min"))
+                }
+                "value_bigger_than_max" => format!("takes at most {}, not {value}", self.limit("max")),
+                _ => format!("takes {}, not {value}", self.spec.type_name()),
+            },
+        };
+        Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadValue, reason })
     }
-}
 
-fn choice(value: &Value, choices: &[Value]) -> Option<Wrong> {
-    let same = |choice: &Value| choice == value || (choice.is_number() && choice.as_f64() == value.as_f64());
-    if choices.iter().any(same) {
-        return None;
+    fn limit(&self, key: &str) -> &Value {
+        self.spec.options.get(key).unwrap_or(&Value::Null)
     }
-    let names = || choices.iter().filter_map(Value::as_str);
-    let shown: Vec<String> = choices.iter().take(10).map(Value::to_string).collect();
-    let more = if choices.len() > 10 { format!(" and {} more", choices.len() - 10) } else { String::new() };
-    let offered = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") + &more };
-    let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
-    let is_model = value.as_str().is_some_and(is_model_file);
-    let (kind, reason) = if is_model {
-        let reason = format!("needs the model {value}, which is not installed; there is {offered}.{hint}");
-        (ProblemKind::MissingModel, reason)
-    } else {
-        (ProblemKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
-    };
-    Some(Wrong { severity: Severity::Error, kind, reason })
+
+    /// What ComfyUI accepts and the node cannot work with.
+    fn unlinked(&self, value: &Value) -> Option<Wrong> {
+        let reason = match &self.spec.kind {
+            InputKind::Other(kind) if LINKED_TYPES.contains(&kind.as_str()) => {
+                format!("takes a link to a node that gives {kind}, not the value {value}")
+            }
+            InputKind::String if value.is_array() || value.is_object() => {
+                format!("takes a string, not {value}")
+            }
+            _ => return None,
+        };
+        Some(Wrong { severity: Severity::Warning, kind: ProblemKind::BadValue, reason })
+    }
+
+    fn not_a_choice(&self, value: &Value) -> Wrong {
+        let choices = match &self.spec.kind {
+            InputKind::Combo(choices) => choices.as_slice(),
+            _ => &[],
+        };
+        let names = || choices.iter().filter_map(Value::as_str);
+        let shown: Vec<String> = choices.iter().take(SHOWN_CHOICES).map(Value::to_string).collect();
+        let more = choices.len().saturating_sub(SHOWN_CHOICES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let offered = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") + &more };
+        let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
+        let (kind, reason) = if value.as_str().is_some_and(is_model_file) {
+            let reason =
+                format!("needs the model {value}, which is not installed; there is {offered}.{hint}");
+            (ProblemKind::MissingModel, reason)
+        } else {
+            (ProblemKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
+        };
+        Wrong { severity: Severity::Error, kind, reason }
+    }
 }
 
 /// Whether this is the name of a model file.
@@ -331,37 +391,9 @@ pub(crate) fn is_model_file(name: &str) -> bool {
     MODEL_FILES.iter().any(|ending| name.ends_with(ending))
 }
 
-/// A number as ComfyUI reads it: texts and booleans are converted.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
-        _ => None,
-    }
-}
-
 /// Whether the choices are uploaded files, which come and go.
 pub(crate) fn is_upload(spec: &InputSpec) -> bool {
     spec.options.iter().any(|(key, value)| key.ends_with("_upload") && *value == true)
-}
-
-/// ComfyUI's rule: both are lists separated by commas that share a type; `*` is any.
-fn types_meet(given: &str, wanted: &str) -> bool {
-    let types = |list: &str| list.split(',').map(|kind| kind.trim().to_owned()).collect::<Vec<_>>();
-    let (given, wanted) = (types(given), types(wanted));
-    given.iter().any(|kind| kind == "*" || wanted.contains(kind)) || wanted.iter().any(|kind| kind == "*")
-}
-
-fn type_name(spec: &InputSpec) -> String {
-    match &spec.kind {
-        InputKind::Int => "INT".to_owned(),
-        InputKind::Float => "FLOAT".to_owned(),
-        InputKind::String => "STRING".to_owned(),
-        InputKind::Boolean => "BOOLEAN".to_owned(),
-        InputKind::Combo(_) => "COMBO".to_owned(),
-        InputKind::Other(kind) => kind.clone(),
-    }
 }
 
 pub(crate) fn base_name(path: &str) -> &str {

@@ -1,0 +1,101 @@
+//! Findings about workflows, with their files and lines.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use comfy_runner_manifest::{Problem, Severity};
+use comfy_runner_workflow::validate as against;
+use serde_json::{Value, json};
+
+use super::super::{request, schemas};
+use crate::cli::Validate;
+use crate::terminal::outln;
+
+/// Validates the workflow in this folder.
+pub fn validate_workflow(options: &Validate) -> anyhow::Result<ExitCode> {
+    let folder = std::path::absolute(&options.path)?;
+    let name =
+        folder.file_name().and_then(|name| name.to_str()).context("the folder has no readable name")?;
+    let library = folder.parent().context("the folder is in no library")?;
+    validate(options, library, |id| id == name)
+}
+
+/// Validates the workflows of a library that are wanted, by id.
+pub fn validate(
+    options: &Validate,
+    library: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> anyhow::Result<ExitCode> {
+    let schemas = schemas::to_check_against(options)?.map(Arc::new);
+    let workflows = request::open(library)?;
+    workflows.set_context(schemas.clone());
+    let listing = workflows.list()?;
+    let mut findings = Findings::default();
+    let mut count = 0;
+    for listed in listing.workflows.iter().filter(|listed| wanted(&listed.id)) {
+        count += 1;
+        let folder = library.join(&listed.id);
+        match &listed.workflow {
+            Ok(workflow) => {
+                findings.add(&folder, &listed.warnings);
+                if let Some(schemas) = &schemas {
+                    findings.add(&folder, &against(workflow, schemas));
+                }
+            }
+            Err(problems) => findings.add(&folder, problems),
+        }
+    }
+    if library == options.path {
+        findings.add(library, &listing.notes);
+    }
+    let failed = findings.count(Severity::Error) > 0;
+    if options.json {
+        outln!("{:#}", findings.to_json());
+    } else {
+        findings.print(count, schemas.is_some());
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Problems, each with the path of its file.
+#[derive(Default)]
+struct Findings(Vec<(String, Problem)>);
+
+impl Findings {
+    fn add(&mut self, folder: &Path, problems: &[Problem]) {
+        let folder = folder.display();
+        self.0.extend(problems.iter().map(|problem| (folder.to_string(), problem.clone())));
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.0.iter().filter(|(_, problem)| problem.severity == severity).count()
+    }
+
+    fn to_json(&self) -> Value {
+        let findings = self.0.iter().map(|(folder, problem)| {
+            json!({
+                "severity": problem.severity,
+                "kind": problem.kind,
+                "file": format!("{folder}/{}", problem.file),
+                "line": problem.line,
+                "column": problem.column,
+                "message": problem.message,
+            })
+        });
+        findings.collect()
+    }
+
+    fn print(&self, workflows: usize, with_schemas: bool) {
+        for (folder, problem) in &self.0 {
+            outln!("{folder}/{problem}");
+        }
+        let plural = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+        let errors = plural(self.count(Severity::Error), "error");
+        let warnings = plural(self.count(Severity::Warning), "warning");
+        let how =
+            if with_schemas { "" } else { " (without node schemas: --object-info or --comfyui checks more)" };
+        outln!("{}: {errors}, {warnings}{how}", plural(workflows, "workflow"));
+    }
+}

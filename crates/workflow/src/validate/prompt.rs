@@ -1,0 +1,130 @@
+//! A prompt as ComfyUI's server receives it: nodes by id, whatever else they are.
+
+use comfy_runner_protocol::Graph;
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::python::{Exception, type_name};
+use super::release::Rules;
+
+/// The nodes of a prompt.
+pub(super) type Nodes<'p> = IndexMap<&'p str, PromptNode<'p>>;
+
+/// One node of a prompt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PromptNode<'p> {
+    pub class: Class<'p>,
+    pub inputs: Inputs<'p>,
+    pub title: Title<'p>,
+}
+
+/// A node's `class_type`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Class<'p> {
+    Missing,
+    Named(&'p str),
+    /// A value that is no string, and so no node type.
+    Other(&'p Value),
+}
+
+/// A node's `inputs`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Inputs<'p> {
+    Missing,
+    Named(&'p Map<String, Value>),
+    /// A value that is no object.
+    Other(&'p Value),
+}
+
+/// A node's title, in `_meta`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Title<'p> {
+    Missing,
+    /// Any value.
+    Given(&'p Value),
+    /// There is a `_meta` that is no object.
+    Broken(&'p Value),
+}
+
+impl<'p> PromptNode<'p> {
+    /// The node type; empty when there is none.
+    pub fn class_name(&self) -> &'p str {
+        match self.class {
+            Class::Named(name) => name,
+            Class::Missing | Class::Other(_) => "",
+        }
+    }
+}
+
+/// The nodes of a graph.
+pub(super) fn from_graph(graph: &Graph) -> Nodes<'_> {
+    let nodes = graph.nodes.iter().map(|(id, node)| {
+        let title = node.meta.as_ref().and_then(|meta| meta.get("title"));
+        let node = PromptNode {
+            class: Class::Named(&node.class_type),
+            inputs: Inputs::Named(&node.inputs),
+            title: title.map_or(Title::Missing, Title::Given),
+        };
+        (id.as_str(), node)
+    });
+    nodes.collect()
+}
+
+/// The nodes of any JSON, or the exception that ComfyUI's server does not catch, so that it answers 500.
+pub(super) fn from_json<'p>(prompt: &'p Value, rules: &Rules) -> Result<Nodes<'p>, Exception> {
+    let Value::Object(entries) = prompt else {
+        return Err(if rules.replacements {
+            no_attribute(prompt, "items")
+        } else {
+            Exception::new("TypeError", format!("the prompt is of type '{}'", type_name(prompt)))
+        });
+    };
+    entries.iter().map(|(id, entry)| Ok((id.as_str(), node(entry, rules)?))).collect()
+}
+
+fn node<'p>(entry: &'p Value, rules: &Rules) -> Result<PromptNode<'p>, Exception> {
+    let Value::Object(keys) = entry else {
+        return match entry {
+            // Python finds no `class_type` in a string or a list, and then wants the title.
+            Value::String(_) | Value::Array(_) if !rules.missing_node_type => {
+                Ok(PromptNode { class: Class::Missing, inputs: Inputs::Missing, title: Title::Missing })
+            }
+            Value::String(_) | Value::Array(_) => Err(no_attribute(entry, "get")),
+            _ => Err(not_iterable(entry)),
+        };
+    };
+    let class = match keys.get("class_type") {
+        None => Class::Missing,
+        Some(Value::String(name)) => Class::Named(name),
+        Some(value @ (Value::Array(_) | Value::Object(_))) => return Err(unhashable(value)),
+        Some(value) => Class::Other(value),
+    };
+    let inputs = match keys.get("inputs") {
+        None => Inputs::Missing,
+        Some(Value::Object(inputs)) => Inputs::Named(inputs),
+        Some(other) if rules.replacements && !matches!(class, Class::Missing) => {
+            return Err(no_attribute(other, "items"));
+        }
+        Some(other) => Inputs::Other(other),
+    };
+    let title = match keys.get("_meta") {
+        None => Title::Missing,
+        Some(Value::Object(meta)) => meta.get("title").map_or(Title::Missing, Title::Given),
+        Some(other) => Title::Broken(other),
+    };
+    Ok(PromptNode { class, inputs, title })
+}
+
+pub(super) fn no_attribute(value: &Value, name: &str) -> Exception {
+    Exception::new("AttributeError", format!("'{}' object has no attribute '{name}'", type_name(value)))
+}
+
+/// A value that cannot be a key of a dictionary.
+pub(super) fn unhashable(value: &Value) -> Exception {
+    Exception::new("TypeError", format!("unhashable type: '{}'", type_name(value)))
+}
+
+/// A value of which Python cannot say whether it contains something.
+pub(super) fn not_iterable(value: &Value) -> Exception {
+    Exception::new("TypeError", format!("argument of type '{}' is not iterable", type_name(value)))
+}

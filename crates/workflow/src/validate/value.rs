@@ -1,0 +1,209 @@
+//! A plain value against an input: conversion, range, and choices.
+
+use std::cmp::Ordering;
+
+use comfy_runner_protocol::{InputError, InputKind, InputSpec};
+use serde_json::{Value, json};
+
+use super::python::{self, Converted, Exception, type_name};
+use super::release::Rules;
+use super::types::Type;
+use super::verdict::input_error;
+
+/// ComfyUI does not send back longer lists of choices.
+const LONGEST_LIST: usize = 20;
+
+/// Why a value is not taken.
+pub(super) enum Wrong {
+    /// ComfyUI reports it as an error of the input.
+    Error(Box<InputError>),
+    /// Python raises this, which ends the validation of the node.
+    Raised(Exception),
+}
+
+/// A value after conversion to the input's type.
+enum Given<'v> {
+    Json(&'v Value),
+    Number(Converted),
+    Text(String),
+    Bool(bool),
+}
+
+/// The value that counts: what is wrapped in `__value__`, or the value itself.
+pub(super) fn unwrapped(value: &Value) -> &Value {
+    value.get("__value__").unwrap_or(value)
+}
+
+/// Checks an unwrapped value. `checked_by_node` says that the node's own validation takes the input, which replaces
+/// range and choices.
+pub(super) fn check(
+    name: &str,
+    spec: &InputSpec,
+    value: &Value,
+    checked_by_node: bool,
+    rules: &Rules,
+) -> Result<(), Wrong> {
+    let given = converted(spec, value).map_err(|exception| {
+        let kind = Type::read(spec.raw_type()).in_message();
+        Wrong::Error(boxed(
+            "invalid_input_type",
+            format!("Failed to convert an input value to a {kind} value"),
+            format!("{name}, {}, {}", python::str(value), exception.text),
+            json!({
+                "input_name": name,
+                "input_config": input_config(spec),
+                "received_value": value,
+                "exception_message": exception.text,
+            }),
+        ))
+    })?;
+    if checked_by_node {
+        return Ok(());
+    }
+    limits(name, spec, &given)?;
+    let choices = match &spec.kind {
+        InputKind::Combo(choices) => choices.as_slice(),
+        InputKind::Other(kind) if kind == "COMBO" => &[],
+        _ => return Ok(()),
+    };
+    if spec.raw_type().is_array() || rules.combo_options {
+        choice(name, spec, value, choices, rules)?;
+    }
+    Ok(())
+}
+
+/// `[type, options]`, as errors quote it.
+pub(super) fn input_config(spec: &InputSpec) -> Value {
+    json!([spec.raw_type(), spec.options])
+}
+
+fn boxed(
+    kind: &str,
+    message: impl Into<String>,
+    details: impl Into<String>,
+    extra_info: Value,
+) -> Box<InputError> {
+    Box::new(input_error(kind, message, details, extra_info))
+}
+
+fn converted<'v>(spec: &InputSpec, value: &'v Value) -> Result<Given<'v>, Exception> {
+    Ok(match spec.kind {
+        InputKind::Int => Given::Number(python::int(value)?),
+        InputKind::Float => Given::Number(python::float(value)?),
+        InputKind::String => match value {
+            Value::String(_) => Given::Json(value),
+            _ => Given::Text(python::str(value)),
+        },
+        InputKind::Boolean => Given::Bool(python::bool(value)),
+        InputKind::Combo(_) | InputKind::Other(_) => Given::Json(value),
+    })
+}
+
+fn limits(name: &str, spec: &InputSpec, given: &Given<'_>) -> Result<(), Wrong> {
+    let sides = [
+        ("min", Ordering::Less, "<", "value_smaller_than_min", "smaller than min"),
+        ("max", Ordering::Greater, ">", "value_bigger_than_max", "bigger than max"),
+    ];
+    for (key, beyond, operator, kind, words) in sides {
+        // An infinite limit is null once it was JSON.
+        let Some(limit) = spec.options.get(key).filter(|limit| !limit.is_null()) else { continue };
+        if given.compare(limit, operator).map_err(Wrong::Raised)? == Some(beyond) {
+            let message = format!("Value {given} {words} of {}", python::str(limit));
+            let info = json!({
+                "input_name": name,
+                "input_config": input_config(spec),
+                "received_value": given.to_json(),
+            });
+            return Err(Wrong::Error(boxed(kind, message, name, info)));
+        }
+    }
+    Ok(())
+}
+
+fn choice(
+    name: &str,
+    spec: &InputSpec,
+    value: &Value,
+    choices: &[Value],
+    rules: &Rules,
+) -> Result<(), Wrong> {
+    let is_choice = |value: &&Value| choices.iter().any(|choice| python::equal(choice, value));
+    let several = rules.multiselect && spec.options.get("multiselect").is_some_and(python::bool);
+    let values = match value {
+        Value::Array(values) if several => values.as_slice(),
+        _ => std::slice::from_ref(value),
+    };
+    let invalid: Vec<&Value> = values.iter().filter(|value| !is_choice(value)).collect();
+    if invalid.is_empty() {
+        return Ok(());
+    }
+    let quoted = if rules.multiselect {
+        invalid.iter().map(|value| python::repr(value)).collect::<Vec<_>>().join(", ")
+    } else {
+        format!("'{}'", python::str(value))
+    };
+    let is_long = choices.len() > LONGEST_LIST;
+    let list =
+        if is_long { format!("(list of length {})", choices.len()) } else { python::list_repr(choices) };
+    let config = if is_long { Value::Null } else { input_config(spec) };
+    Err(Wrong::Error(boxed(
+        "value_not_in_list",
+        "Value not in list",
+        format!("{name}: {quoted} not in {list}"),
+        json!({"input_name": name, "input_config": config, "received_value": value}),
+    )))
+}
+
+impl Given<'_> {
+    /// How the value compares with a limit, or what Python raises when the two do not compare.
+    fn compare(&self, limit: &Value, operator: &str) -> Result<Option<Ordering>, Exception> {
+        let number = match self {
+            Self::Number(number) => Some(number.clone()),
+            Self::Bool(truth) => Some(Converted::Int(i128::from(*truth))),
+            Self::Json(value) => Converted::from_number(value),
+            Self::Text(_) => None,
+        };
+        if let (Some(number), Some(limit)) = (number, Converted::from_number(limit)) {
+            return Ok(number.compare(&limit));
+        }
+        let text = match self {
+            Self::Text(text) => Some(text.as_str()),
+            Self::Json(value) => value.as_str(),
+            _ => None,
+        };
+        if let (Some(text), Some(limit)) = (text, limit.as_str()) {
+            return Ok(Some(text.cmp(limit)));
+        }
+        let kind = match self {
+            Self::Number(Converted::Float(_)) => "float",
+            Self::Number(_) => "int",
+            Self::Bool(_) => "bool",
+            Self::Text(_) => "str",
+            Self::Json(value) => type_name(value),
+        };
+        Err(Exception::new(
+            "TypeError",
+            format!("'{operator}' not supported between instances of '{kind}' and '{}'", type_name(limit)),
+        ))
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Json(value) => (*value).clone(),
+            Self::Number(number) => number.to_json(),
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Bool(truth) => Value::from(*truth),
+        }
+    }
+}
+
+impl std::fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(value) => f.write_str(&python::str(value)),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Bool(truth) => f.write_str(if *truth { "True" } else { "False" }),
+        }
+    }
+}
