@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::yaml::LONGEST_TEXT;
 use comfy_runner_manifest::{Lines, Problem, ProblemKind, Report};
 use comfy_runner_protocol::Link;
 use indexmap::IndexMap;
@@ -12,6 +11,9 @@ use serde_json::{Map, Value};
 use super::content::{Content, Text};
 use super::expression::{Expression, ExpressionError};
 use crate::compile::pointer;
+
+/// The largest block file that is read, in bytes.
+pub(crate) const LARGEST_BLOCK: usize = 1 << 20;
 
 /// A block file, taken apart and checked in itself.
 #[derive(Debug)]
@@ -71,8 +73,8 @@ impl Block {
     /// Returns the block with every problem that could be found. With an error among them it is the block as far as it
     /// could be read: of use to look further for problems, not to run.
     pub fn parse(text: &str, file: &str) -> (Option<Self>, Vec<Problem>) {
-        if text.len() > LONGEST_TEXT {
-            let message = format!("the file has {} bytes; a block has at most {LONGEST_TEXT}", text.len());
+        if text.len() > LARGEST_BLOCK {
+            let message = format!("the file has {} bytes; a block has at most {LARGEST_BLOCK}", text.len());
             return (None, vec![Problem::error(ProblemKind::Limit, file, message)]);
         }
         let value: Value = match serde_json::from_str(text) {

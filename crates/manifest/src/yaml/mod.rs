@@ -1,70 +1,50 @@
 //! YAML as JSON: the part of YAML that a manifest may use.
 //!
-//! Maps with text keys, lists, texts, numbers, booleans and null. Anchors and merge keys are fine, as long as what they
-//! grow to stays reasonable. Tags, NaN, infinity and keys that are no scalars have no JSON and are refused.
+//! Maps with text keys, lists, strings, numbers, booleans and null. Anchors and merge keys are expanded, within limits.
+//! Tags, NaN, infinity and keys that are lists or maps have no JSON and are refused.
 
-use std::cell::Cell;
+mod limits;
+
+use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::check::cut;
 use crate::problem::{Problem, ProblemKind};
 
-/// The longest manifest or block text, in bytes.
-pub const LONGEST_TEXT: usize = 1 << 20;
+pub use limits::{DEEPEST_YAML, LARGEST_YAML, MOST_YAML_TEXT, MOST_YAML_VALUES};
 
-/// How many values a text may hold once its aliases are expanded.
-const MOST_VALUES: usize = 100_000;
-
-/// How many bytes of text those values may hold together.
-const MOST_BYTES: usize = 8 << 20;
-
-const TOO_MUCH: &str =
-    "the file grows too large when its aliases (`*name`) are expanded; write less by alias";
-
-/// Reads a YAML text as JSON. `file` is the name that a problem gives.
+/// Reads YAML as JSON. `file` is the name that a problem gives.
+///
+/// # Errors
+/// Text that is not YAML, is over a limit, or holds what JSON cannot express.
 pub fn parse(text: &str, file: &str) -> Result<Value, Problem> {
-    if text.len() > LONGEST_TEXT {
-        let message = format!("the file has {} bytes; at most {LONGEST_TEXT} are read", text.len());
-        return Err(Problem::error(ProblemKind::Limit, file, message));
-    }
-    let budget = Budget { values: Cell::new(MOST_VALUES), bytes: Cell::new(MOST_BYTES) };
-    Json(&budget).deserialize(serde_yml::Deserializer::from_str(text)).map_err(|error| {
+    limits::check(text, file)?;
+    let refusal = RefCell::default();
+    Json(&refusal).deserialize(serde_yml::Deserializer::from_str(text)).map_err(|error| {
+        let reason = refusal.take().unwrap_or_else(|| error.to_string());
+        let mut problem =
+            Problem::error(ProblemKind::Syntax, file, format!("the file cannot be read as YAML: {reason}"));
         let location = error.location();
-        let told = error.to_string();
-        let kind = if told.contains(TOO_MUCH) || told.contains("limit exceeded") {
-            ProblemKind::Limit
-        } else {
-            ProblemKind::Syntax
-        };
-        let told = told.split(" at line ").next().unwrap_or(&told);
-        let mut problem = Problem::error(kind, file, format!("not YAML that can be read: {told}"));
         problem.line = location.as_ref().map(serde_yml::Location::line);
         problem.column = location.as_ref().map(serde_yml::Location::column);
         problem
     })
 }
 
-/// What may still be read.
-struct Budget {
-    values: Cell<usize>,
-    bytes: Cell<usize>,
-}
+/// Reads any value as JSON. The cell takes the reason of a refusal, without the place that the parser adds to it.
+#[derive(Clone, Copy)]
+struct Json<'r>(&'r RefCell<Option<String>>);
 
-impl Budget {
-    fn take<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
-        let (values, left) = (self.values.get().checked_sub(1), self.bytes.get().checked_sub(bytes));
-        let (Some(values), Some(left)) = (values, left) else { return Err(E::custom(TOO_MUCH)) };
-        self.values.set(values);
-        self.bytes.set(left);
-        Ok(())
+impl Json<'_> {
+    fn refuse<E: serde::de::Error>(self, reason: impl Into<String>) -> E {
+        let reason = reason.into();
+        self.0.replace(Some(reason.clone()));
+        E::custom(reason)
     }
 }
-
-/// Reads any value as JSON.
-#[derive(Clone, Copy)]
-struct Json<'b>(&'b Budget);
 
 impl<'de> DeserializeSeed<'de> for Json<'_> {
     type Value = Value;
@@ -78,11 +58,11 @@ impl<'de> Visitor<'de> for Json<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map, a list, a text, a number, a boolean or null")
+        f.write_str("a map, a list, a string, a number, a boolean or null")
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
-        self.0.take(0).map(|()| Value::Null)
+        Ok(Value::Null)
     }
 
     fn visit_none<E: serde::de::Error>(self) -> Result<Value, E> {
@@ -90,38 +70,37 @@ impl<'de> Visitor<'de> for Json<'_> {
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
-        self.0.take(0).map(|()| value.into())
+        Ok(value.into())
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        self.0.take(0).map(|()| value.into())
+        Ok(value.into())
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        self.0.take(0).map(|()| value.into())
+        Ok(value.into())
     }
 
     fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<Value, E> {
-        Err(E::custom(format!("{value} is too large: integers go up to {}", u64::MAX)))
+        Err(self.refuse(format!("{value} is too large: integers go up to {}", u64::MAX)))
     }
 
     fn visit_i128<E: serde::de::Error>(self, value: i128) -> Result<Value, E> {
-        Err(E::custom(format!("{value} is too small: integers go down to {}", i64::MIN)))
+        Err(self.refuse(format!("{value} is too small: integers go down to {}", i64::MIN)))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        self.0.take(0)?;
         let number = Number::from_f64(value);
-        number.map(Value::Number).ok_or_else(|| E::custom(format!("{value} is no number that JSON can hold")))
+        number
+            .map(Value::Number)
+            .ok_or_else(|| self.refuse(format!("{value} is not a number that JSON can hold")))
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        self.0.take(value.len())?;
         Ok(value.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        self.0.take(0)?;
         let mut values = Vec::new();
         while let Some(value) = list.next_element_seed(self)? {
             values.push(value);
@@ -130,7 +109,6 @@ impl<'de> Visitor<'de> for Json<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        self.0.take(0)?;
         let mut map = Map::new();
         let mut merged = Vec::new();
         while let Some(key) = entries.next_key_seed(self)? {
@@ -138,26 +116,26 @@ impl<'de> Visitor<'de> for Json<'_> {
                 Value::String(key) => key,
                 Value::Number(key) => key.to_string(),
                 Value::Bool(key) => key.to_string(),
-                _ => return Err(A::Error::custom("a key is not a text; put it in quotes")),
+                _ => return Err(self.refuse("a key is a list, a map or null; write a string in quotes")),
             };
             let value = entries.next_value_seed(self)?;
             if key == "<<" {
                 merged.push(value);
             } else if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key `{key}` is given twice; remove one")));
+                return Err(self.refuse(format!("the key `{}` is given twice; remove one", cut(&key))));
             } else {
                 map.insert(key, value);
             }
         }
         for value in merged {
-            merge(&mut map, value).map_err(A::Error::custom)?;
+            merge(&mut map, value).map_err(|reason| self.refuse(reason))?;
         }
         Ok(Value::Object(map))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Value, A::Error> {
         let (tag, _) = data.variant::<String>()?;
-        Err(A::Error::custom(format!("the tag `!{tag}` has no meaning here; remove it")))
+        Err(self.refuse(format!("the tag `!{}` is not supported; remove it", cut(&tag))))
     }
 }
 
@@ -210,25 +188,62 @@ mod tests {
     fn what_json_cannot_hold_is_refused_with_its_place() {
         let problem = refused("a: 1\nb: .nan\n");
         assert_eq!((problem.line, problem.kind), (Some(2), ProblemKind::Syntax));
-        assert!(problem.message.contains("no number"), "{problem}");
-        assert!(refused("a: !secret x").message.contains("the tag `!secret`"), "{}", refused("a: !secret x"));
-        assert!(refused("[a, b]: 1").message.contains("a key is not a text"));
+        assert!(problem.message.contains("not a number"), "{problem}");
+        assert!(refused("[a, b]: 1").message.contains("a key is a list"));
         assert!(refused("a: 1\na: 2").message.contains("`a` is given twice"));
         assert!(refused("a: 36893488147419103232").message.contains("too large"));
         assert_eq!(refused("a: [1\nb: 2").kind, ProblemKind::Syntax);
+        assert!(refused("a: &a [*a]").message.contains("cannot be read as YAML"));
     }
 
     #[test]
-    fn alias_bombs_are_stopped_before_they_grow() {
+    fn tags_are_refused_on_scalars_lists_maps_and_keys() {
+        for tagged in
+            ["a: !secret x", "a: !!str 7", "a: !x [1]", "a: !x {b: 1}", "!x a: 1", "!!map {a: 1}", "a: ! b"]
+        {
+            let problem = refused(tagged);
+            assert!(problem.message.contains("the tag `!"), "{tagged}: {problem}");
+            assert_eq!((problem.line, problem.kind), (Some(1), ProblemKind::Syntax), "{tagged}");
+        }
+        let problem = refused("a: 1\nb: [x, !!binary aGk=]\n");
+        assert_eq!((problem.line, problem.column), (Some(2), Some(8)), "{problem}");
+        assert!(problem.message.contains("the tag `!!binary`"), "{problem}");
+    }
+
+    #[test]
+    fn alias_bombs_are_refused_before_they_are_expanded() {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..12 {
             let refs = vec![format!("*a{}", n - 1); 10].join(", ");
             bomb += &format!("a{n}: &a{n} [{refs}]\n");
         }
-        assert_eq!(refused(&bomb).kind, ProblemKind::Limit);
+        assert_eq!((refused(&bomb).kind, refused(&bomb).line), (ProblemKind::Limit, Some(5)));
         let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 1000].join(","));
         assert_eq!(refused(&long).kind, ProblemKind::Limit);
-        assert_eq!(refused(&"[".repeat(10_000)).kind, ProblemKind::Limit);
-        assert_eq!(refused(&" ".repeat(LONGEST_TEXT + 1)).kind, ProblemKind::Limit);
+        let mut deep = "a0: &a0 [x]\n".to_owned();
+        for n in 1..100 {
+            deep += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
+        }
+        assert_eq!(refused(&deep).kind, ProblemKind::Limit);
+    }
+
+    #[test]
+    fn size_depth_and_the_number_of_values_are_limited() {
+        assert_eq!(refused(&" ".repeat(LARGEST_YAML + 1)).kind, ProblemKind::Limit);
+        assert!(parse(&format!("{}{}", "[".repeat(DEEPEST_YAML), "]".repeat(DEEPEST_YAML)), "m").is_ok());
+        let deeper = format!("{}{}", "[".repeat(DEEPEST_YAML + 1), "]".repeat(DEEPEST_YAML + 1));
+        assert_eq!(refused(&deeper).kind, ProblemKind::Limit);
+        assert_eq!(refused(&"- ".repeat(30_000)).kind, ProblemKind::Limit);
+        assert_eq!(refused(&format!("[{}]", "1,".repeat(MOST_YAML_VALUES))).kind, ProblemKind::Limit);
+    }
+
+    #[test]
+    fn a_megabyte_of_open_brackets_is_refused() {
+        for open in ["[", "{", "[a: ", "{a: ", "[a,", "? [", "- [", "&a [", "[[]"] {
+            for n in [300, 60_000, LARGEST_YAML] {
+                let text: String = open.chars().cycle().take(n).collect();
+                assert!(parse(&text, "m.yaml").is_err(), "{open} to {n} bytes");
+            }
+        }
     }
 }
