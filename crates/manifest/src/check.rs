@@ -3,18 +3,23 @@
 use serde_json::{Map, Number, Value, json};
 
 use crate::fields::{compare, plain};
+use crate::first_ten::Counted;
 use crate::input::{Input, InputKind};
 use crate::nearest::did_you_mean;
+use crate::problem;
 
 /// Integers up to here are exact in a float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Sentences about what is wrong with a value.
+pub(crate) type Wrong = Counted<String>;
 
 impl Input {
     /// The value in the form that the graph gets, coerced where nothing is lost.
     ///
     /// `None` when the value counts as not given (null; an empty text where only other things make sense), or when it
     /// is refused; then `wrong` has gained a sentence that begins with `subject`.
-    pub(crate) fn check(&self, subject: &str, value: &Value, wrong: &mut Vec<String>) -> Option<Value> {
+    pub(crate) fn check(&self, subject: &str, value: &Value, wrong: &mut Wrong) -> Option<Value> {
         if value.is_null() {
             return None;
         }
@@ -68,21 +73,31 @@ impl Input {
     }
 
     fn seed(&self, value: &Value) -> Result<Value, String> {
-        const WHAT: &str = "a whole number, or -1 for a random one,";
-        let number = whole(value).ok_or_else(|| self.not_in_range(WHAT, value))?;
+        let refuse = |range: String| {
+            format!("must be a whole number{range}, or -1 for a random one, not {}", shown(value))
+        };
+        let range = || match (&self.min, &self.max) {
+            (None, None) => " from 0".to_owned(),
+            _ => self.range(),
+        };
+        let number = whole(value).ok_or_else(|| refuse(range()))?;
         if number.as_i64() == Some(-1) {
             return Ok(number.into());
         }
-        if number.as_u64().is_none() {
-            return Err(self.not_in_range("a whole number from 0, or -1 for a random one,", value));
+        if number.as_u64().is_none() || !self.is_in_range(&number) {
+            return Err(refuse(range()));
         }
-        self.in_range(number, WHAT, value)
+        Ok(number.into())
     }
 
     fn in_range(&self, number: Number, what: &str, value: &Value) -> Result<Value, String> {
-        let low = self.min.as_ref().is_some_and(|min| compare(&number, min).is_lt());
-        let high = self.max.as_ref().is_some_and(|max| compare(&number, max).is_gt());
-        if low || high { Err(self.not_in_range(what, value)) } else { Ok(number.into()) }
+        if self.is_in_range(&number) { Ok(number.into()) } else { Err(self.not_in_range(what, value)) }
+    }
+
+    fn is_in_range(&self, number: &Number) -> bool {
+        let low = self.min.as_ref().is_some_and(|min| compare(number, min).is_lt());
+        let high = self.max.as_ref().is_some_and(|max| compare(number, max).is_gt());
+        !low && !high
     }
 
     fn not_in_range(&self, what: &str, value: &Value) -> String {
@@ -204,7 +219,7 @@ impl Input {
         Ok(json!({"w": w, "h": h}))
     }
 
-    fn scenes(&self, subject: &str, value: &Value, wrong: &mut Vec<String>) -> Option<Value> {
+    fn scenes(&self, subject: &str, value: &Value, wrong: &mut Wrong) -> Option<Value> {
         let value = parsed(value);
         let Some(list) = value.as_array() else {
             wrong.push(format!("{subject} must be a list of scenes, not {}", shown(&value)));
@@ -225,7 +240,7 @@ impl Input {
         (wrong.len() == before).then_some(Value::Array(scenes))
     }
 
-    fn scene(&self, place: &str, scene: &Map<String, Value>, wrong: &mut Vec<String>) -> Map<String, Value> {
+    fn scene(&self, place: &str, scene: &Map<String, Value>, wrong: &mut Wrong) -> Map<String, Value> {
         let mut checked = Map::with_capacity(scene.len());
         for field in &self.per_scene {
             let subject = format!("{place} \"{}\"", field.id);
@@ -247,7 +262,7 @@ impl Input {
                 checked.insert(key.clone(), value.clone());
             } else {
                 let hint = did_you_mean(key, self.per_scene.iter().map(|field| field.id.as_str()));
-                wrong.push(format!("{place} \"{}\" is no field of a scene.{hint}", cut(key)));
+                wrong.push(format!("{place} {} is no field of a scene.{hint}", shown_name(key)));
             }
         }
         checked
@@ -386,11 +401,15 @@ pub(crate) fn shown(value: &Value) -> String {
     cut(&value.to_string())
 }
 
+/// A name that a caller gave, in quotes.
+pub(crate) fn shown_name(name: &str) -> String {
+    // Cut before it is quoted: a name may have a megabyte.
+    shown(&cut(name).into())
+}
+
+/// The start of a name or of a value, as an error message shows it.
 pub(crate) fn cut(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
+    problem::cut(text, 80)
 }
 
 /// The options for an error message: the first twenty.

@@ -1,7 +1,9 @@
 //! One workflow's folder, and what was read of it.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::io::Read;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +12,8 @@ use crate::problem::{Problem, ProblemKind};
 /// The largest file that is read, in bytes. Graphs of thousands of nodes have one or two million.
 pub const LARGEST_FILE: u64 = 16 << 20;
 
-/// A file that was changed less than this before it was read may change again without a trace in its time: some file
-/// systems count whole seconds or two.
+/// A file that was changed less than this before it was read may change again without a change of its time stamp: some
+/// file systems count whole seconds or two.
 const RACY: Duration = Duration::from_secs(2);
 
 /// A workflow's folder while it is being compiled. Every read is remembered, so that a later change is seen.
@@ -22,12 +24,16 @@ pub struct Folder {
     seen: Vec<Seen>,
 }
 
-/// A file or directory as it was when it was read, or found missing.
+/// A file as it was when it was read, or found missing.
 #[derive(Debug)]
 struct Seen {
-    path: PathBuf,
+    /// The name, relative to the folder.
+    file: String,
     stamp: Option<Stamp>,
+    /// Whether the file may have changed since without a change of its stamp.
     racy: bool,
+    /// A digest of what was read, or of the reason why nothing was.
+    digest: u64,
 }
 
 /// What changes when a file does.
@@ -56,28 +62,33 @@ impl Folder {
 
     /// Reads a text file in the folder. `file` is relative to it, with `/` between its parts.
     ///
+    /// Only a regular file is opened: a FIFO, a device or a socket is refused.
+    ///
     /// # Errors
-    /// A path that is absolute or leads out of the folder (also by way of a link), a file that is missing, too large
-    /// or not UTF-8.
+    /// A path that is absolute or leads out of the folder (also by way of a link), and a file that is missing, not a
+    /// regular file, larger than [`LARGEST_FILE`], or not UTF-8.
     pub fn read(&mut self, file: &str) -> Result<String, Problem> {
-        let refuse = |message: String| Problem::error(ProblemKind::File, file, message);
         let path = self.locate(file)?;
-        self.see(&path);
-        let open = fs::File::open(&path).and_then(|open| {
-            let metadata = open.metadata()?;
-            Ok((open, metadata))
-        });
-        let (open, metadata) = open.map_err(|error| refuse(io_reason(&error)))?;
-        let (home, real) = (self.path.canonicalize(), path.canonicalize());
-        if !matches!((&home, &real), (Ok(home), Ok(real)) if real.starts_with(home)) {
+        // Before reading: a change from now on has another stamp, or is racy.
+        let (stamp, racy) = Stamp::now(&path);
+        let text = self.read_path(file, &path);
+        self.seen.push(Seen { file: file.to_owned(), stamp, racy, digest: digest(&text) });
+        text
+    }
+
+    fn read_path(&self, file: &str, path: &Path) -> Result<String, Problem> {
+        let refuse = |message: String| Problem::error(ProblemKind::File, file, message);
+        let cannot = |error: io::Error| refuse(io_reason(&error));
+        let path = path.canonicalize().map_err(cannot)?;
+        if !path.starts_with(self.path.canonicalize().map_err(cannot)?) {
             return Err(refuse("this is a link that leads out of the workflow's folder".to_owned()));
         }
-        if !metadata.is_file() {
-            return Err(refuse("this is not a file".to_owned()));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(LARGEST_FILE)).unwrap_or(0));
+        let Some(open) = open_regular_file(&path).map_err(cannot)? else {
+            return Err(refuse("this is not a regular file".to_owned()));
+        };
+        let mut bytes = Vec::new();
         // The limit holds while reading, as a file may grow after it was measured.
-        open.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|error| refuse(io_reason(&error)))?;
+        open.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
         if bytes.len() as u64 > LARGEST_FILE {
             let message = format!("the file has more than {LARGEST_FILE} bytes, which is the limit");
             return Err(Problem::error(ProblemKind::Limit, file, message));
@@ -102,25 +113,37 @@ impl Folder {
         }
     }
 
-    fn see(&mut self, path: &Path) {
-        let stamp = Stamp::of(path);
-        // Before reading: a change from now on has another stamp, or is racy.
-        let recent = |stamp: Stamp| {
-            let (now, modified) = (SystemTime::now(), stamp.modified?);
-            let apart = now.duration_since(modified).unwrap_or_else(|error| error.duration());
-            Some(apart < RACY)
-        };
-        let racy = stamp.and_then(recent).unwrap_or(false);
-        self.seen.push(Seen { path: path.to_owned(), stamp, racy });
-    }
-
     /// Whether everything that was read is still as it was. Costs one `stat` for each file.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.seen.iter().all(|seen| !seen.racy && Stamp::of(&seen.path) == seen.stamp)
+        self.seen.iter().all(|seen| !seen.racy && Stamp::of(&self.path.join(&seen.file)) == seen.stamp)
+    }
+
+    /// The folder with new stamps, if a second look at files that changed a moment ago, or whose stamp is another one,
+    /// finds what was read before. None when something changed.
+    pub(crate) fn reread(&self) -> Option<Self> {
+        let mut again = Self::new(self.id.as_str(), self.path.as_path());
+        for seen in &self.seen {
+            // A failure to read is compared as well.
+            let _text = again.read(&seen.file);
+            if again.seen.last().is_none_or(|now| now.digest != seen.digest) {
+                return None;
+            }
+        }
+        Some(again)
     }
 }
 
 impl Stamp {
+    /// The stamp, and whether the file may change again without a change of it.
+    fn now(path: &Path) -> (Option<Self>, bool) {
+        let stamp = Self::of(path);
+        let age = |stamp: Self| {
+            let (now, modified) = (SystemTime::now(), stamp.modified?);
+            Some(now.duration_since(modified).unwrap_or_else(|error| error.duration()))
+        };
+        (stamp, stamp.and_then(age).is_some_and(|age| age < RACY))
+    }
+
     fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         #[cfg(unix)]
@@ -129,6 +152,27 @@ impl Stamp {
         let inode = 0;
         Some(Self { modified: metadata.modified().ok(), length: metadata.len(), inode })
     }
+}
+
+/// Opens a file for reading if it is a regular one. Nothing else is opened: to open a FIFO waits for a writer, and to open
+/// a device may do anything.
+fn open_regular_file(path: &Path) -> io::Result<Option<fs::File>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    // The file may have been replaced since: a link is not followed, a FIFO not waited for.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let open = options.open(path)?;
+    Ok(open.metadata()?.is_file().then_some(open))
+}
+
+fn digest(text: &Result<String, Problem>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.as_ref().map_err(|problem| &problem.message).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Why a file could not be read, without the server's path.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
+use crate::check::Wrong;
 use crate::fields::{self, Fields};
 use crate::nearest::did_you_mean;
 use crate::problem::{ProblemKind, Report};
@@ -214,9 +215,9 @@ impl Input {
 
     /// Makes this the default, or reports why the input itself would not take it.
     pub(crate) fn take_default(&mut self, default: &Value, pointer: &str, report: &mut Report<'_>) {
-        let mut wrong = Vec::new();
+        let mut wrong = Wrong::default();
         self.default = self.check(&format!("input \"{}\": the default", self.id), default, &mut wrong);
-        for message in wrong {
+        for message in wrong.first {
             report.error(ProblemKind::Default, pointer, message);
         }
     }

@@ -4,7 +4,9 @@
 
 mod check;
 mod fields;
+pub mod first_ten;
 pub mod folder;
+mod gates;
 pub mod input;
 pub mod library;
 pub mod lines;
@@ -16,6 +18,7 @@ pub mod stage;
 pub mod yaml;
 
 pub use check::refuse_file_name;
+pub use first_ten::FirstTen;
 pub use folder::{Folder, LARGEST_FILE};
 pub use input::{Choice, Input, InputKind, Target};
 pub use library::{Compile, Compiled, Library, LibraryError, Listed, Listing};

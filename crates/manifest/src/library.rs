@@ -7,7 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::first_ten::FirstTen;
 use crate::folder::Folder;
+use crate::gates::Gates;
 use crate::manifest::{MANIFEST_FILE, Manifest, refuse_id};
 use crate::nearest::nearest;
 use crate::problem::{Problem, ProblemKind};
@@ -58,13 +60,19 @@ pub struct Compiled<T> {
 /// A folder of workflows: each `<id>/manifest.yaml` with its graph or blocks.
 ///
 /// Files may change at any time; the next request sees it. What did not change is not read again: a [`get`] costs one
-/// `stat` for each file of the workflow. Any number of threads may ask at once.
+/// `stat` for each file of the workflow. Any number of threads may ask at once: those that ask for a workflow while it is
+/// compiled wait for the result, those that ask for another do not.
+///
+/// Reading and compiling block the thread. In an async program, call [`get`] and [`list`] on a thread that may block.
 ///
 /// [`get`]: Library::get
+/// [`list`]: Library::list
 #[derive(Debug)]
 pub struct Library<T: Compile> {
     root: PathBuf,
     entries: RwLock<HashMap<String, Arc<Entry<T>>>>,
+    /// One for each workflow that is being read.
+    gates: Gates,
     context: RwLock<Arc<T::Context>>,
 }
 
@@ -89,7 +97,7 @@ pub enum LibraryError {
         nearest: Option<String>,
     },
     /// The folder is there but cannot be used.
-    #[error("workflow \"{id}\" is broken: {}", Sentences(.problems))]
+    #[error("workflow \"{id}\" is broken: {}", FirstTen(.problems.iter().filter(|problem| problem.is_error())))]
     Broken {
         /// The workflow's id.
         id: String,
@@ -129,7 +137,7 @@ impl<T: Compile> Library<T> {
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         fs::read_dir(&root)?;
-        Ok(Self { root, entries: RwLock::default(), context: RwLock::default() })
+        Ok(Self { root, entries: RwLock::default(), gates: Gates::default(), context: RwLock::default() })
     }
 
     /// Where the library is.
@@ -162,36 +170,68 @@ impl<T: Compile> Library<T> {
     /// [`LibraryError::Io`] when the library's own folder cannot be read.
     pub fn list(&self) -> Result<Listing<T>, LibraryError> {
         let mut listing = Listing { workflows: Vec::new(), notes: Vec::new() };
-        for id in self.folders().map_err(|error| LibraryError::Io(Arc::new(error)))? {
-            match self.entry(&id) {
-                Some(entry) => listing.workflows.push(Listed {
-                    id,
-                    workflow: entry.workflow.clone(),
-                    warnings: Arc::clone(&entry.warnings),
-                }),
+        for id in self.folders()? {
+            match self.listed(&id) {
+                Some(listed) => listing.workflows.push(listed),
                 None => {
                     let message = format!("this folder is no workflow: it has no {MANIFEST_FILE}");
                     listing.notes.push(Problem::warning(ProblemKind::File, id, message));
                 }
             }
         }
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|id, _| listing.workflows.binary_search_by(|listed| listed.id.cmp(id)).is_ok());
-        drop(entries);
         Ok(listing)
+    }
+
+    /// The workflow of this id as [`Library::list`] has it. None when no folder of this name has a manifest.
+    pub fn listed(&self, id: &str) -> Option<Listed<T>> {
+        let entry = self.entry(id)?;
+        let (workflow, warnings) = (entry.workflow.clone(), Arc::clone(&entry.warnings));
+        Some(Listed { id: id.to_owned(), workflow, warnings })
+    }
+
+    /// The names of the folders in the library, sorted; hidden ones and plain files are left out. Reads no workflow.
+    ///
+    /// # Errors
+    /// [`LibraryError::Io`] when the library's own folder cannot be read.
+    pub fn folders(&self) -> Result<Vec<String>, LibraryError> {
+        let names = self.read_names().map_err(|error| LibraryError::Io(Arc::new(error)))?;
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|id, _| names.binary_search(id).is_ok());
+        drop(entries);
+        Ok(names)
     }
 
     /// The entry of this id as its files are now; none when it has no manifest.
     fn entry(&self, id: &str) -> Option<Arc<Entry<T>>> {
-        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        let context = self.context();
-        let holds =
-            |entry: &Arc<Entry<T>>| Arc::ptr_eq(&entry.context, &context) && entry.folder.is_unchanged();
-        if let Some(entry) = known.filter(holds) {
+        if let Some(entry) = self.current(id) {
             return Some(entry);
         }
-        // Compiling holds no lock: two requests may do it at once, and the later one stays.
-        let entry = self.is_workflow(id).then(|| Arc::new(Entry::compile(id, self.root.join(id), context)));
+        self.gates.pass(id, || match self.current(id) {
+            // Another thread has read it meanwhile.
+            Some(entry) => Some(entry),
+            None => self.read_entry(id),
+        })
+    }
+
+    /// The entry of this id, if its files and the context are as they were.
+    fn current(&self, id: &str) -> Option<Arc<Entry<T>>> {
+        let entry = self.known(id)?;
+        (Arc::ptr_eq(&entry.context, &self.context()) && entry.folder.is_unchanged()).then_some(entry)
+    }
+
+    fn known(&self, id: &str) -> Option<Arc<Entry<T>>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Reads the folder, and compiles it unless its files hold what they held before.
+    fn read_entry(&self, id: &str) -> Option<Arc<Entry<T>>> {
+        let context = self.context();
+        let same = self.known(id).filter(|known| Arc::ptr_eq(&known.context, &context));
+        let entry = match same.and_then(|known| Some(known.with_folder(known.folder.reread()?))) {
+            Some(entry) => Some(entry),
+            None => self.is_workflow(id).then(|| Entry::compile(id, self.root.join(id), context)),
+        };
+        let entry = entry.map(Arc::new);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match &entry {
             Some(entry) => entries.insert(id.to_owned(), Arc::clone(entry)),
@@ -206,8 +246,7 @@ impl<T: Compile> Library<T> {
         plain && self.root.join(id).join(MANIFEST_FILE).exists()
     }
 
-    /// Names of the folders in the library, sorted; hidden ones and plain files are none.
-    fn folders(&self) -> io::Result<Vec<String>> {
+    fn read_names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for found in fs::read_dir(&self.root)? {
             let found = found?;
@@ -222,13 +261,19 @@ impl<T: Compile> Library<T> {
 
     fn not_found(&self, id: &str) -> LibraryError {
         // Only a hint: a library that cannot be read has none.
-        let known = self.folders().unwrap_or_default();
+        let known = self.read_names().unwrap_or_default();
         let known = known.iter().map(String::as_str).filter(|known| self.is_workflow(known));
         LibraryError::NotFound { id: id.to_owned(), nearest: nearest(id, known).map(str::to_owned) }
     }
 }
 
 impl<T: Compile> Entry<T> {
+    /// The same workflow, read from files that hold the same.
+    fn with_folder(&self, folder: Folder) -> Self {
+        let (context, workflow) = (Arc::clone(&self.context), self.workflow.clone());
+        Self { folder, context, workflow, warnings: Arc::clone(&self.warnings) }
+    }
+
     fn compile(id: &str, path: PathBuf, context: Arc<T::Context>) -> Self {
         let mut folder = Folder::new(id, path);
         let compiled = Self::compile_folder(&mut folder, &context);
@@ -260,18 +305,5 @@ impl<T: Compile> Entry<T> {
                 Err(warnings)
             }
         }
-    }
-}
-
-/// Problems in one line: errors only, as warnings did not break anything.
-struct Sentences<'a>(&'a [Problem]);
-
-impl fmt::Display for Sentences<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().filter(|problem| problem.is_error()).enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{problem}")?;
-        }
-        Ok(())
     }
 }

@@ -5,10 +5,12 @@ use std::fmt;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
-use crate::check::{is_empty, shown};
+use crate::check::{Wrong, is_empty, shown_name};
+use crate::first_ten::{Counted, FirstTen};
 use crate::input::{Input, InputKind};
 use crate::manifest::Manifest;
 use crate::nearest::did_you_mean;
+use crate::problem::{LONGEST_MESSAGE, cut};
 
 /// Random seeds are below this, 2^53: every JSON reader keeps them exactly.
 pub const SEED_LIMIT: u64 = 1 << 53;
@@ -32,8 +34,10 @@ pub struct Params {
 /// What a request's params have wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ParamsError {
-    /// Each wrong key; never empty.
+    /// The first wrong keys, at most [`SHOWN_ENTRIES`](crate::first_ten::SHOWN_ENTRIES) of them; never empty.
     pub problems: Vec<ParamProblem>,
+    /// How many more there are.
+    pub more: usize,
 }
 
 /// One key that is wrong.
@@ -47,9 +51,10 @@ pub struct ParamProblem {
 
 impl fmt::Display for ParamsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{}", problem.message)?;
+        let messages = self.problems.iter().map(|problem| problem.message.as_str());
+        write!(f, "{}", FirstTen(messages))?;
+        if self.more > 0 {
+            write!(f, "; and {} more", self.more)?;
         }
         Ok(())
     }
@@ -61,15 +66,15 @@ impl Params {
     /// `uploads` are the files that came with the request. `random` is asked for seeds; any uniform source will do.
     ///
     /// # Errors
-    /// Every key that is unknown, and every value that is of the wrong type, out of range, not among the options, or
-    /// missing though required.
+    /// Keys that are unknown, and values that are of the wrong type, out of range, not among the options, or missing
+    /// though required: the first ten, and how many more there are.
     pub fn check(
         manifest: &Manifest,
         given: &Map<String, Value>,
         uploads: &Uploads,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Self, ParamsError> {
-        let mut check = Check { manifest, given, problems: Vec::new(), existing: IndexMap::new() };
+        let mut check = Check { manifest, given, problems: Counted::default(), existing: IndexMap::new() };
         check.take_uploads(uploads);
         let mut params = Self::default();
         for (key, value) in given {
@@ -93,7 +98,10 @@ impl Params {
                 params.values.insert(key.clone(), value.unwrap_or(default).clone());
             }
         }
-        if check.problems.is_empty() { Ok(params) } else { Err(ParamsError { problems: check.problems }) }
+        match check.problems {
+            Counted { first, .. } if first.is_empty() => Ok(params),
+            Counted { first, more } => Err(ParamsError { problems: first, more }),
+        }
     }
 
     /// Checks what can be checked before files have arrived, so that wrong params are refused without an upload.
@@ -151,18 +159,18 @@ impl Params {
     }
 }
 
-/// A check that is under way.
+/// The state of a check.
 struct Check<'a> {
     manifest: &'a Manifest,
     given: &'a Map<String, Value>,
-    problems: Vec<ParamProblem>,
+    problems: Counted<ParamProblem>,
     /// Files by input id: from parts of this request, or uploaded before.
     existing: IndexMap<&'a str, Value>,
 }
 
 impl<'a> Check<'a> {
     fn refuse(&mut self, key: &str, message: String) {
-        self.problems.push(ParamProblem { key: key.to_owned(), message });
+        self.problems.push(ParamProblem { key: cut(key, 80), message: cut(message, LONGEST_MESSAGE) });
     }
 
     fn take_uploads(&mut self, uploads: &Uploads) {
@@ -171,7 +179,7 @@ impl<'a> Check<'a> {
                 Some(input) => self.take_file(part, input, file.clone().into()),
                 None => self.refuse(
                     part,
-                    format!("the file part \"{part}\" belongs to no input.{}", self.file_hint()),
+                    format!("the file part {} belongs to no input.{}", shown_name(part), self.file_hint()),
                 ),
             }
         }
@@ -183,16 +191,20 @@ impl<'a> Check<'a> {
         }
         match self.manifest.file_input(name) {
             Some(input) => self.take_file(key, input, value.clone()),
-            None => {
-                self.refuse(key, format!("\"{key}\" names no input that takes a file.{}", self.file_hint()))
-            }
+            None => self.refuse(
+                key,
+                format!("{} names no input that takes a file.{}", shown_name(key), self.file_hint()),
+            ),
         }
     }
 
     fn take_file(&mut self, key: &str, input: &'a Input, file: Value) {
         if self.existing.insert(&input.id, file).is_some() {
-            let message =
-                format!("input \"{}\" is given two files, one of them as \"{key}\"; send one", input.id);
+            let message = format!(
+                "input \"{}\" is given two files, one of them as {}; send one",
+                input.id,
+                shown_name(key)
+            );
             self.refuse(key, message);
         }
     }
@@ -213,6 +225,12 @@ impl<'a> Check<'a> {
     }
 
     fn refuse_unknown(&mut self, key: &str) {
+        // A hint is looked up only where it is shown.
+        let message = if self.problems.is_full() { String::new() } else { self.unknown(key) };
+        self.refuse(key, message);
+    }
+
+    fn unknown(&self, key: &str) -> String {
         let inputs = self.manifest.inputs.iter().map(|input| input.id.as_str());
         let known: Vec<&str> = inputs.chain(self.manifest.defaults.keys().map(String::as_str)).collect();
         let mut hint = did_you_mean(key, known.iter().copied());
@@ -222,20 +240,20 @@ impl<'a> Check<'a> {
                 known => format!(" Its inputs are {}.", known[..known.len().min(30)].join(", ")),
             };
         }
-        let key_shown = shown(&key.into());
-        self.refuse(key, format!("{key_shown} is no input of workflow \"{}\".{hint}", self.manifest.id));
+        format!("{} is no input of workflow \"{}\".{hint}", shown_name(key), self.manifest.id)
     }
 
     fn input(&mut self, input: &Input, params: &mut Params, random: &mut dyn FnMut() -> u64) {
         let subject = format!("input \"{}\"", input.id);
-        let mut wrong = Vec::new();
+        let mut wrong = Wrong::default();
         let given = self.given_value(input, &mut wrong);
         let mut value = given.and_then(|given| input.check(&subject, &given, &mut wrong));
         if value.is_some() {
             params.given.insert(input.id.clone());
         }
         if !wrong.is_empty() {
-            wrong.into_iter().for_each(|message| self.refuse(&input.id, message));
+            self.problems.more += wrong.more;
+            wrong.first.into_iter().for_each(|message| self.refuse(&input.id, message));
             return;
         }
         value = value.or_else(|| input.default.clone());
@@ -261,7 +279,7 @@ impl<'a> Check<'a> {
     }
 
     /// What the caller gave for this input, in whichever of its spellings.
-    fn given_value(&mut self, input: &Input, wrong: &mut Vec<String>) -> Option<Value> {
+    fn given_value(&mut self, input: &Input, wrong: &mut Wrong) -> Option<Value> {
         let plain = self.given.get(&input.id).filter(|value| !value.is_null());
         let file = self.existing.swap_remove(input.id.as_str());
         let sides = self.given_sides(input, wrong);
@@ -283,7 +301,7 @@ impl<'a> Check<'a> {
     }
 
     /// A resolution that is given as `width` and `height`. One side alone takes the other from the default.
-    fn given_sides(&self, input: &Input, wrong: &mut Vec<String>) -> Option<Value> {
+    fn given_sides(&self, input: &Input, wrong: &mut Wrong) -> Option<Value> {
         if self.manifest.resolution_input().is_none_or(|first| first.id != input.id) {
             return None;
         }

@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use crate::lines::Lines;
 
+/// How many characters a message has at most; longer ones are cut.
+pub const LONGEST_MESSAGE: usize = 1000;
+
 /// One thing that is wrong, or looks wrong, in a workflow's folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Whether the workflow can still be used.
     pub severity: Severity,
@@ -24,7 +27,7 @@ pub struct Problem {
 }
 
 /// How bad a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The workflow works, but probably not as its author thinks.
@@ -97,7 +100,7 @@ pub enum ProblemKind {
 impl fmt::Display for Problem {
     /// `manifest.yaml:12: input "steps": ...`, as compilers write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&cut(self.file.as_str(), LONGEST_MESSAGE))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
             if let Some(column) = self.column {
@@ -112,7 +115,8 @@ impl fmt::Display for Problem {
 impl Problem {
     /// An error about a file as a whole.
     pub fn error(kind: ProblemKind, file: impl Into<String>, message: impl Into<String>) -> Self {
-        let (file, message) = (file.into(), message.into());
+        // A message may show a value or a name of any length.
+        let (file, message) = (file.into(), cut(message.into(), LONGEST_MESSAGE));
         Self { severity: Severity::Error, kind, file, line: None, column: None, message }
     }
 
@@ -166,4 +170,14 @@ impl<'a> Report<'a> {
         self.problems.sort_by_key(|problem| problem.line);
         self.problems
     }
+}
+
+/// The text, with `...` in place of what comes after this many characters.
+pub fn cut(text: impl Into<String>, most: usize) -> String {
+    let mut text = text.into();
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }

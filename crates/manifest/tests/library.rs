@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use comfy_runner_manifest::{
@@ -161,4 +163,133 @@ fn a_wrong_manifest_does_not_hide_what_is_wrong_beside_it() {
     let library = Library::<Plain>::open(root.path()).unwrap();
     let told = library.get("w").err().unwrap().to_string();
     assert!(told.contains("manifest.yaml:3") && told.contains("workflow.json"), "{told}");
+}
+
+/// A workflow whose compilation counts, and waits for the first one to be released.
+#[derive(Debug)]
+struct Watched;
+
+#[derive(Debug, Default)]
+struct Compilations {
+    count: AtomicUsize,
+    slow: Mutex<Option<Receiver<()>>>,
+}
+
+impl Compile for Watched {
+    type Context = Arc<Compilations>;
+
+    fn compile(
+        manifest: Manifest,
+        _: &mut Folder,
+        compilations: &Arc<Compilations>,
+    ) -> Result<Compiled<Self>, Vec<Problem>> {
+        compilations.count.fetch_add(1, Ordering::SeqCst);
+        if manifest.id == "slow"
+            && let Some(release) = compilations.slow.lock().unwrap().take()
+        {
+            release.recv().unwrap();
+        }
+        Ok(Compiled { workflow: Self, warnings: Vec::new() })
+    }
+
+    fn inspect(_: &Manifest, _: &mut Folder) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+fn watched() -> (tempfile::TempDir, Library<Watched>, Arc<Compilations>) {
+    let root = tempfile::tempdir().unwrap();
+    for id in ["slow", "quick"] {
+        fs::create_dir(root.path().join(id)).unwrap();
+        // Just now: a file system with a coarse clock could hide the next change.
+        fs::write(root.path().join(id).join("manifest.yaml"), format!("id: {id}\n")).unwrap();
+    }
+    let library = Library::open(root.path()).unwrap();
+    let compilations = Arc::default();
+    library.set_context(Arc::clone(&compilations));
+    (root, library, compilations)
+}
+
+#[test]
+fn many_requests_for_a_changed_workflow_compile_it_once() {
+    let (root, library, compilations) = watched();
+    for round in 1..4 {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| library.get("quick").unwrap());
+            }
+        });
+        assert_eq!(compilations.count.load(Ordering::SeqCst), round);
+        fs::write(root.path().join("quick/manifest.yaml"), format!("id: quick\nversion: {round}\n")).unwrap();
+    }
+}
+
+#[test]
+fn files_that_are_written_again_with_the_same_content_are_not_compiled_again() {
+    let (root, library, compilations) = watched();
+    let first = library.get("quick").unwrap();
+    write(root.path(), "quick/manifest.yaml", "id: quick\n");
+    assert!(Arc::ptr_eq(&first, &library.get("quick").unwrap()));
+    assert_eq!(compilations.count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_folder_that_takes_long_does_not_delay_another() {
+    let (_root, library, compilations) = watched();
+    let (release, slow) = std::sync::mpsc::channel();
+    *compilations.slow.lock().unwrap() = Some(slow);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| library.get("slow"));
+        while compilations.count.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        assert!(library.get("quick").is_ok());
+        assert!(library.get("quick").is_ok());
+        release.send(()).unwrap();
+        assert!(waiting.join().unwrap().is_ok());
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused_without_being_opened() {
+    use std::os::unix::net::UnixListener;
+    let fifo = |path: &Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let root = root();
+    let folder = |id: &str| {
+        write(root.path(), &format!("{id}/manifest.yaml"), &format!("id: {id}\n"));
+        root.path().join(id)
+    };
+    // A FIFO that no program writes to: opening it would wait for ever.
+    let path = folder("fifo");
+    fs::remove_file(path.join("manifest.yaml")).unwrap();
+    fifo(&path.join("manifest.yaml"));
+    fifo(&folder("graph-fifo").join("workflow.json"));
+    fs::create_dir(folder("directory").join("workflow.json")).unwrap();
+    let _listener = UnixListener::bind(folder("socket").join("workflow.json")).unwrap();
+    fifo(&folder("link").join("real"));
+    std::os::unix::fs::symlink("real", root.path().join("link/workflow.json")).unwrap();
+    let library = Library::<Plain>::open(root.path()).unwrap();
+    for id in ["fifo", "graph-fifo", "directory", "socket", "link"] {
+        let problems = broken(library.get(id).unwrap_err());
+        assert_eq!(problems[0].message, "this is not a regular file", "{id}");
+        assert_eq!(problems[0].kind, ProblemKind::File);
+    }
+    std::os::unix::fs::symlink("/dev/zero", folder("device").join("workflow.json")).unwrap();
+    assert!(broken(library.get("device").unwrap_err())[0].message.contains("leads out"));
+    assert!(library.get("plain").is_ok());
+    assert_eq!(library.list().unwrap().workflows.len(), 7);
+}
+
+#[test]
+fn the_error_of_a_broken_workflow_shows_the_first_ten_problems_and_counts_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "w/manifest.yaml", &format!("id: w\ninputs: [{}]\n", "1, ".repeat(1000)));
+    write(root.path(), "w/workflow.json", "{}");
+    let error = Library::<Plain>::open(root.path()).unwrap().get("w").unwrap_err();
+    let message = error.to_string();
+    assert!(message.ends_with("; and 990 more") && message.len() < 2000, "{message}");
+    assert_eq!(broken(error).len(), 1000);
 }

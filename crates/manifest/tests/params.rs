@@ -103,7 +103,7 @@ fn a_refusal_names_the_input_and_says_what_is_allowed() {
         (json!({"hires": "maybe"}), r#"input "hires" must be true or false, not "maybe""#),
         (json!({"mode": "Best"}), r#"must be one of "fast", 2, not "Best" ("Best" is the label of 2)"#),
         (json!({"seed": -2}), "-1 for a random one"),
-        (json!({"other_seed": 101}), "or -1 for a random one, of at most 100, not 101"),
+        (json!({"other_seed": 101}), "a whole number of at most 100, or -1 for a random one, not 101"),
         (json!({"prompt": ["a"]}), r#"input "prompt" must be a text"#),
         (json!({"prompt": "  "}), r#"input "prompt" is required: it must not be empty"#),
         (json!({"size": "big"}), "must be a size such as"),
@@ -248,4 +248,57 @@ proptest! {
         let params = Params::check(&manifest(), &object(json!({"prompt": text})), &Uploads::new(), &mut || 3).unwrap();
         prop_assert_eq!(params.get("prompt").unwrap().as_str().unwrap(), text);
     }
+}
+
+#[test]
+fn a_thousand_unknown_keys_are_ten_and_a_count() {
+    let (manifest, _) = Manifest::parse("id: w\ninputs: [{id: steps, type: int}]\n", "w").unwrap();
+    let given: serde_json::Map<String, Value> = (0..1000).map(|n| (format!("key_{n}"), json!(n))).collect();
+    let error = Params::check(&manifest, &given, &Uploads::new(), &mut || 1).unwrap_err();
+    assert_eq!((error.problems.len(), error.more), (10, 990));
+    let message = error.to_string();
+    assert!(message.contains("\"key_9\"") && !message.contains("\"key_10\""), "{message}");
+    assert!(message.ends_with("; and 990 more"), "{message}");
+}
+
+#[test]
+fn long_names_and_long_lists_of_mistakes_are_cut() {
+    let manifest =
+        "id: w\ninputs: [{id: s, type: scene_list, per_scene: [{id: n, type: int}]}, {id: f, type: image}]\n";
+    let (manifest, _) = Manifest::parse(manifest, "w").unwrap();
+    let long = "x".repeat(100_000);
+    let scenes: Vec<Value> = (0..1000).map(|_| json!({"n": "many", &long: 1})).collect();
+    for given in [
+        json!({&long: 1}),
+        json!({format!("_existing_{long}"): "a.png"}),
+        json!({"s": scenes}),
+        json!({"s": &long}),
+    ] {
+        let error =
+            Params::check(&manifest, given.as_object().unwrap(), &Uploads::new(), &mut || 1).unwrap_err();
+        assert!(error.to_string().len() < 3000, "{} bytes", error.to_string().len());
+    }
+    let part = Uploads::from_iter([(long, "a.png".to_owned())]);
+    let error = Params::check(&manifest, &serde_json::Map::new(), &part, &mut || 1).unwrap_err();
+    assert!(error.to_string().len() < 300, "{error}");
+}
+
+#[test]
+fn what_a_seed_may_be_reads_as_a_sentence() {
+    let told = |range: &str, seed: Value| {
+        let (manifest, _) =
+            Manifest::parse(&format!("id: w\ninputs: [{{id: seed, type: seed{range}}}]\n"), "w").unwrap();
+        let given = json!({"seed": seed});
+        Params::check(&manifest, given.as_object().unwrap(), &Uploads::new(), &mut || 1)
+            .unwrap_err()
+            .to_string()
+    };
+    let expected = "input \"seed\" must be a whole number from 0, or -1 for a random one, not ";
+    assert_eq!(told("", json!("x")), format!("{expected}\"x\""));
+    assert_eq!(told("", json!(-2)), format!("{expected}-2"));
+    let expected = "input \"seed\" must be a whole number from 5 to 9, or -1 for a random one, not ";
+    assert_eq!(told(", min: 5, max: 9", json!(10)), format!("{expected}10"));
+    assert_eq!(told(", min: 5, max: 9", json!(-7)), format!("{expected}-7"));
+    let expected = "input \"seed\" must be a whole number of at most 9, or -1 for a random one, not ";
+    assert_eq!(told(", max: 9", json!(1.5)), format!("{expected}1.5"));
 }

@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 
 use comfy_runner_editor::NodeGroup;
-use comfy_runner_manifest::{InputKind, Params, ProblemKind};
+use comfy_runner_manifest::{FirstTen, InputKind, Params, ProblemKind};
 use comfy_runner_protocol::{Graph, Link, NodeId};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::compile::{called, canonical};
 use crate::dynamic::{
-    Built, DynamicWorkflow, Expression, ExpressionError, Limits, Missing, Scope, Sentences, StageProblem,
-    Variables,
+    Built, DynamicWorkflow, Expression, ExpressionError, Limits, Missing, Scope, StageProblem, Variables,
 };
 use crate::output_folder::OutputFolder;
 use crate::placeholder::{Name, Part, Template, push};
@@ -84,7 +83,7 @@ pub enum AssembleError {
         reason: String,
     },
     /// No graph can be put together from the blocks for these values.
-    #[error("{}", Sentences(.problems))]
+    #[error("{}", FirstTen(.problems.iter()))]
     Stages {
         /// Each reason; never empty.
         problems: Vec<StageProblem>,

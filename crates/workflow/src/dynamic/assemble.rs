@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use comfy_runner_editor::NodeGroup;
+use comfy_runner_manifest::problem::{LONGEST_MESSAGE, cut};
 use comfy_runner_manifest::{LoraInjection, Params, ProblemKind, StageModels};
 use comfy_runner_protocol::{Graph, Link, Node, NodeId};
 use indexmap::{IndexMap, IndexSet};
@@ -20,6 +21,9 @@ use super::variables::Variables;
 use super::{DynamicWorkflow, Limits, Step};
 use crate::compile::pointer;
 use crate::output_folder::OutputFolder;
+
+/// How many problems of one request are noted.
+const MOST_PROBLEMS: usize = 100;
 
 /// What came of a walk. The graph is whole only when there are no problems.
 #[derive(Debug, Default)]
@@ -442,7 +446,8 @@ impl<'a> Walk<'a> {
 
     /// Notes a problem once, however many instances have it.
     fn note(&mut self, problem: StageProblem) {
-        if !self.built.problems.contains(&problem) {
+        let problem = StageProblem { reason: cut(problem.reason, LONGEST_MESSAGE), ..problem };
+        if self.built.problems.len() < MOST_PROBLEMS && !self.built.problems.contains(&problem) {
             self.built.problems.push(problem);
         }
     }

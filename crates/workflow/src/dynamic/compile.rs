@@ -32,7 +32,8 @@ impl DynamicWorkflow {
         let mut report = manifest.report();
         let computed = compile_computed(&manifest, &mut report);
         let mut stages = Vec::with_capacity(manifest.pipeline.len());
-        let mut of_blocks = Vec::new();
+        // A block that two stages use is reported once.
+        let mut of_blocks = IndexSet::new();
         for (index, spec) in manifest.pipeline.iter().enumerate() {
             let names = names_of(&manifest, &names, &steps, index);
             let mut check =
@@ -52,12 +53,7 @@ impl DynamicWorkflow {
         check_outputs(&manifest, &mut report);
         let mut found = report.finish();
         found.append(&mut problems);
-        for problem in of_blocks {
-            // A block that two stages use is told once.
-            if !found.contains(&problem) {
-                found.push(problem);
-            }
-        }
+        found.extend(of_blocks);
         if found.iter().any(Problem::is_error) {
             return Err(found);
         }

@@ -29,7 +29,6 @@ pub(crate) use block::{Block, Source};
 pub(crate) use compile::compile_computed;
 pub(crate) use expression::{Expression, ExpressionError, Missing};
 pub(crate) use names::Names;
-pub(crate) use problem::Sentences;
 pub use problem::StageProblem;
 pub(crate) use request::Scope;
 pub(crate) use variables::Variables;

@@ -34,16 +34,3 @@ impl fmt::Display for StageProblem {
         write!(f, ": {}", self.reason)
     }
 }
-
-/// Problems in one line.
-pub(crate) struct Sentences<'a>(pub &'a [StageProblem]);
-
-impl fmt::Display for Sentences<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{problem}")?;
-        }
-        Ok(())
-    }
-}
