@@ -257,3 +257,44 @@ async fn a_placeholder_that_nothing_fills_and_a_graph_that_is_none_are_named() {
     );
     api.stop().await;
 }
+
+/// A FIFO would be waited for by whoever opens it, and open brackets took minutes to parse.
+#[cfg(unix)]
+#[actix_rt::test]
+async fn folders_that_would_hold_up_a_reader_are_broken_and_delay_no_other() {
+    let shelf = Shelf::new();
+    shelf.put("good", "id: good\nname: Good\n", &graph());
+    shelf.put("deep", &"[".repeat(1 << 20), &graph());
+    shelf.put("fifo", "id: fifo\n", &graph());
+    shelf.put("pipe", "id: pipe\n", &graph());
+    for file in ["fifo/manifest.yaml", "pipe/workflow.json"] {
+        let file = shelf.path().join(file);
+        std::fs::remove_file(&file).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    }
+    let api = serve(&shelf);
+    for (id, reason) in
+        [("fifo", "not a regular file"), ("pipe", "not a regular file"), ("deep", "not valid YAML")]
+    {
+        let reply = api.get(&format!("/api/run/{id}")).await;
+        assert_eq!(reply.status, 500, "{id}");
+        assert!(reply.detail().contains(reason), "{id}: {}", reply.detail());
+    }
+    assert_eq!(listed(&api).await, ["good"]);
+    assert_eq!(api.post("/api/run/good/build", Form::new()).await.status, 200);
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_thousand_unknown_params_are_answered_with_ten_and_a_count() {
+    let shelf = Shelf::new();
+    shelf.put("good", "id: good\nname: Good\n", &graph());
+    let api = serve(&shelf);
+    let params: serde_json::Map<String, Value> = (0..1000).map(|n| (format!("key_{n}"), json!(n))).collect();
+    let reply = api.post("/api/run/good/build", Form::new().params(params.into())).await;
+    assert_eq!(reply.status, 400);
+    let detail = reply.detail();
+    assert!(detail.contains("\"key_9\"") && !detail.contains("\"key_10\""), "{detail}");
+    assert!(detail.ends_with("; and 990 more"), "{detail}");
+    api.stop().await;
+}

@@ -29,7 +29,8 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
     let workflows = Arc::new(request::open(&options.workflows.dir)?);
     block_on(async {
         let server = Server::bind(&settings, Arc::clone(&workflows))?;
-        log_workflows(&workflows)?;
+        // On a thread of its own: a folder whose files do not answer does not keep the server from its work.
+        std::thread::spawn(move || log_workflows(&workflows));
         tracing::info!(address = %server.address(), comfyui = %settings.comfyui.endpoint, "listening");
         let result = server.run().await;
         settings.store.close().await?;
@@ -85,8 +86,11 @@ fn jobs_config(records: &Records) -> JobsConfig {
 }
 
 /// Names what is wrong with workflows, and with which.
-fn log_workflows(workflows: &Workflows) -> anyhow::Result<()> {
-    let listing = workflows.list()?;
+fn log_workflows(workflows: &Workflows) {
+    let listing = match workflows.list() {
+        Ok(listing) => listing,
+        Err(error) => return tracing::error!("{error}"),
+    };
     let mut working = 0;
     for listed in &listing.workflows {
         let problems = match &listed.workflow {
@@ -105,5 +109,4 @@ fn log_workflows(workflows: &Workflows) -> anyhow::Result<()> {
         tracing::warn!("{note}");
     }
     tracing::info!(working, broken = listing.workflows.len() - working, "workflows");
-    Ok(())
 }

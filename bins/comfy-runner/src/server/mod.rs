@@ -24,6 +24,7 @@ mod routes;
 mod schemas;
 mod status;
 mod stop;
+mod workflow_reader;
 mod workflows;
 
 use std::net::SocketAddr;
@@ -35,7 +36,7 @@ use actix_web::{App, web};
 use comfy_runner_client::{Client, Config, ConfigError, Probe, Schemas};
 use comfy_runner_jobs::{FollowError, Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
-use comfy_runner_workflow::Workflows;
+use comfy_runner_workflow::{Workflow, Workflows};
 use tokio::sync::watch;
 
 use auth::ApiKeys;
@@ -44,6 +45,7 @@ use failed_keys::FailedKeys;
 pub use limits::Limits;
 pub use stop::Handle;
 use stop::Stopping;
+use workflow_reader::WorkflowReader;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -98,7 +100,7 @@ pub enum ServeError {
 
 /// What handlers share. Each worker has its own, with connections of its own to ComfyUI.
 struct State {
-    workflows: Arc<Workflows>,
+    workflows: Arc<WorkflowReader<Workflow>>,
     jobs: Jobs,
     client: Client,
     schemas: Arc<Schemas>,
@@ -123,6 +125,7 @@ impl Server {
         let client = Client::new(settings.comfyui.clone())?;
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let workflows = WorkflowReader::new(workflows);
         let (stop, stopping) = watch::channel(false);
         let schemas = Arc::new(Schemas::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));

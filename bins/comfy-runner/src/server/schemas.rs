@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use comfy_runner_editor::from_api::{ConversionWarning, UiConversion, from_api};
-use comfy_runner_manifest::{LibraryError, Listing, Problem, ProblemKind};
+use comfy_runner_manifest::{LibraryError, Listed, Problem, ProblemKind};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Assembled, Workflow};
 
@@ -13,26 +13,26 @@ use super::error::ApiError;
 impl State {
     /// The workflow of this id. One whose graph is in UI format is read with ComfyUI's node schemas.
     pub async fn workflow(&self, id: &str) -> Result<Arc<Workflow>, ApiError> {
-        match self.workflows.get(id) {
+        match self.workflows.get(id).await? {
             Err(LibraryError::Broken { problems, .. }) if needs_schemas(&problems) => {}
             found => return Ok(found?),
         }
         self.learn_schemas().await?;
-        Ok(self.workflows.get(id)?)
+        Ok(self.workflows.get(id).await??)
     }
 
     /// Every workflow. Those that need node schemas are left as broken when ComfyUI does not give any.
-    pub async fn list(&self) -> Result<Listing<Workflow>, ApiError> {
-        let listing = self.workflows.list()?;
+    pub async fn list(&self) -> Result<Vec<Listed<Workflow>>, ApiError> {
+        let listed = self.workflows.list().await?;
         let waiting = |problems: &Arc<[Problem]>| needs_schemas(problems);
-        if !listing.workflows.iter().any(|listed| listed.workflow.as_ref().is_err_and(waiting)) {
-            return Ok(listing);
+        if !listed.iter().any(|listed| listed.workflow.as_ref().is_err_and(waiting)) {
+            return Ok(listed);
         }
         if let Err(error) = self.learn_schemas().await {
             tracing::warn!("workflows in UI format are not listed: {error}");
-            return Ok(listing);
+            return Ok(listed);
         }
-        Ok(self.workflows.list()?)
+        self.workflows.list().await
     }
 
     /// Converts a graph of a workflow to UI format.
@@ -59,11 +59,11 @@ impl State {
 
     /// Lets workflows be read with newer schemas than before.
     async fn learn_schemas(&self) -> Result<(), ApiError> {
-        let known = self.workflows.context();
+        let known = self.workflows.library().context();
         let newer = self.schemas.newer(&self.client, known.as_ref().as_ref()).await;
         let newer = newer.map_err(|error| no_schemas(&error))?;
         if known.as_ref().as_ref().is_none_or(|known| !Arc::ptr_eq(known, &newer)) {
-            self.workflows.set_context(Some(newer));
+            self.workflows.library().set_context(Some(newer));
         }
         Ok(())
     }

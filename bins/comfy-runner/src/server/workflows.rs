@@ -9,8 +9,8 @@ use super::error::ApiError;
 
 /// `GET /api/workflows`: every workflow that works. Broken ones are named in the log.
 pub async fn list(state: web::Data<State>) -> Result<impl Responder, ApiError> {
-    let listing = state.list().await?;
-    let working = listing.workflows.iter().filter_map(|listed| listed.workflow.as_ref().ok());
+    let listed = state.list().await?;
+    let working = listed.iter().filter_map(|listed| listed.workflow.as_ref().ok());
     let summaries: Vec<_> = working.map(|workflow| Summary::of(workflow.manifest())).collect();
     Ok(HttpResponse::Ok().json(summaries))
 }

@@ -1,0 +1,203 @@
+//! Workflows, read and compiled on threads that may block.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use comfy_runner_manifest::{Compile, Library, LibraryError, Listed, Problem, ProblemKind};
+use futures::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::error::ApiError;
+
+/// How long a request waits for the files of its workflow.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the list of workflows waits for the files of each.
+const LIST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many workflows the list reads at once.
+const LISTED_AT_ONCE: usize = 16;
+
+/// A library that is read off the async workers. A workflow has one thread at a time: a folder whose files do not answer
+/// takes one thread, however many requests ask for it, and other workflows do not wait.
+#[derive(Debug)]
+pub struct WorkflowReader<T: Compile> {
+    library: Arc<Library<T>>,
+    turns: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// What there is to list, or why there is nothing.
+type Folders = Result<Vec<String>, LibraryError>;
+
+impl<T> WorkflowReader<T>
+where
+    T: Compile + Send + Sync + 'static,
+    T::Context: Send + Sync,
+{
+    /// A reader of this library.
+    pub fn new(library: Arc<Library<T>>) -> Arc<Self> {
+        Arc::new(Self { library, turns: Mutex::default() })
+    }
+
+    /// The library itself, for what touches no file.
+    pub fn library(&self) -> &Library<T> {
+        &self.library
+    }
+
+    /// The workflow of this id, as its files are now.
+    pub async fn get(self: &Arc<Self>, id: &str) -> Result<Result<Arc<T>, LibraryError>, ApiError> {
+        let of_id = id.to_owned();
+        let workflow = self.read(id, PATIENCE, move |library| library.get(&of_id)).await;
+        workflow.ok_or_else(|| ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}")))
+    }
+
+    /// Every workflow, as its files are now. One whose files do not answer in time is listed as broken.
+    pub async fn list(self: &Arc<Self>) -> Result<Vec<Listed<T>>, ApiError> {
+        let folders: Option<Folders> = self.read("", LIST_PATIENCE, |library| library.folders()).await;
+        let folders = folders
+            .ok_or_else(|| ApiError::Unavailable(format!("the workflows cannot be read: {SLOW}")))??;
+        let listed = stream::iter(folders).map(|id| async move {
+            let of_id = id.clone();
+            let listed = self.read(&id, LIST_PATIENCE, move |library| library.listed(&of_id)).await;
+            listed.unwrap_or_else(|| Some(slow(id)))
+        });
+        Ok(listed.buffered(LISTED_AT_ONCE).filter_map(std::future::ready).collect().await)
+    }
+
+    /// Reads what belongs to `key` when its turn comes. None when it takes longer than `patience`, or fails.
+    async fn read<R: Send + 'static>(
+        self: &Arc<Self>,
+        key: &str,
+        patience: Duration,
+        work: impl FnOnce(&Library<T>) -> R + Send + 'static,
+    ) -> Option<R> {
+        let reading = async {
+            let turn = Turn::new(self, key);
+            let permit = Arc::clone(&turn.semaphore).acquire_owned().await.ok()?;
+            // The thread holds on to its turn when the request is gone.
+            let result = spawn_blocking(move || {
+                let result = work(&turn.reader.library);
+                drop(permit);
+                result
+            });
+            result
+                .await
+                .inspect_err(|error| tracing::error!(workflow = key, "reading it failed: {error}"))
+                .ok()
+        };
+        timeout(patience, reading).await.ok().flatten()
+    }
+}
+
+const SLOW: &str = "its files do not answer in time";
+
+fn slow<T>(id: String) -> Listed<T> {
+    tracing::warn!(workflow = id, "left out of the list: {SLOW}");
+    let problem = Problem::error(ProblemKind::File, "", SLOW);
+    Listed { id, workflow: Err([problem].into()), warnings: [].into() }
+}
+
+/// A place among those that wait for the files of one workflow, or read them.
+struct Turn<T: Compile> {
+    reader: Arc<WorkflowReader<T>>,
+    key: String,
+    semaphore: Arc<Semaphore>,
+}
+
+impl<T: Compile> Turn<T> {
+    fn new(reader: &Arc<WorkflowReader<T>>, key: &str) -> Self {
+        let mut turns = reader.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let semaphore = turns.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1)));
+        let semaphore = Arc::clone(semaphore);
+        drop(turns);
+        Self { reader: Arc::clone(reader), key: key.to_owned(), semaphore }
+    }
+}
+
+impl<T: Compile> Drop for Turn<T> {
+    fn drop(&mut self) {
+        let mut turns = self.reader.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // One reference is the map's, one is ours.
+        if Arc::strong_count(&self.semaphore) <= 2 {
+            turns.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use comfy_runner_manifest::{Compiled, Folder, Manifest};
+
+    use super::*;
+
+    /// A workflow that is compiled when the test says so, if its id is `slow`.
+    #[derive(Debug)]
+    struct Held;
+
+    type Release = Mutex<Option<(Sender<()>, Receiver<()>)>>;
+
+    impl Compile for Held {
+        type Context = Arc<Release>;
+
+        fn compile(
+            manifest: Manifest,
+            _: &mut Folder,
+            release: &Arc<Release>,
+        ) -> Result<Compiled<Self>, Vec<Problem>> {
+            if manifest.id == "slow"
+                && let Some((reached, release)) = release.lock().unwrap().take()
+            {
+                reached.send(()).unwrap();
+                release.recv().unwrap();
+            }
+            Ok(Compiled { workflow: Self, warnings: Vec::new() })
+        }
+
+        fn inspect(_: &Manifest, _: &mut Folder) -> Vec<Problem> {
+            Vec::new()
+        }
+    }
+
+    #[actix_rt::test]
+    async fn requests_for_a_folder_that_does_not_answer_take_one_thread_and_delay_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        for id in ["slow", "quick"] {
+            std::fs::create_dir(root.path().join(id)).unwrap();
+            std::fs::write(root.path().join(id).join("manifest.yaml"), format!("id: {id}\n")).unwrap();
+        }
+        let library = Library::<Held>::open(root.path()).unwrap();
+        let (reached, has_reached) = channel();
+        let (release, released) = channel();
+        library.set_context(Arc::new(Mutex::new(Some((reached, released)))));
+        let reader = WorkflowReader::new(Arc::new(library));
+        let requests: Vec<_> = (0..50)
+            .map(|_| {
+                let reader = Arc::clone(&reader);
+                actix_rt::spawn(async move { reader.get("slow").await.unwrap().unwrap() })
+            })
+            .collect();
+        assert!(reader.get("quick").await.unwrap().is_ok());
+        spawn_blocking(move || has_reached.recv().unwrap()).await.unwrap();
+        assert!(reader.get("quick").await.unwrap().is_ok());
+        // A request that gives up leaves the thread its turn.
+        requests[7].abort();
+        assert_eq!(reader.turns.lock().unwrap()["slow"].available_permits(), 0);
+        release.send(()).unwrap();
+        let mut first = None;
+        for (n, request) in requests.into_iter().enumerate() {
+            match request.await {
+                Ok(workflow) => assert!(Arc::ptr_eq(first.get_or_insert(Arc::clone(&workflow)), &workflow)),
+                Err(_) => assert_eq!(n, 7),
+            }
+        }
+        assert!(matches!(reader.get("none").await.unwrap(), Err(LibraryError::NotFound { .. })));
+        assert!(reader.turns.lock().unwrap().is_empty());
+        let ids: Vec<_> = reader.list().await.unwrap().into_iter().map(|listed| listed.id).collect();
+        assert_eq!(ids, ["quick", "slow"]);
+    }
+}
