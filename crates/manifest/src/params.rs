@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::check::{Wrong, is_empty, shown_name};
 use crate::first_ten::{Counted, FirstTen};
 use crate::input::{Input, InputKind};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, WorkflowKind};
 use crate::nearest::did_you_mean;
 use crate::problem::{LONGEST_MESSAGE, cut};
 
@@ -28,6 +28,7 @@ pub struct Params {
     given: IndexSet<String>,
     seeds: IndexMap<String, u64>,
     drawn: IndexSet<String>,
+    generated_seed: u64,
     extra: Map<String, Value>,
 }
 
@@ -89,6 +90,8 @@ impl Params {
         for input in &manifest.inputs {
             check.input(input, &mut params, random);
         }
+        params.generated_seed = random() % SEED_LIMIT;
+        params.generate_scene_seeds(manifest, random);
         for (key, default) in &manifest.defaults {
             if manifest.input(key).is_none() {
                 let value = given.get(key).filter(|value| !value.is_null());
@@ -151,6 +154,33 @@ impl Params {
         let names = inputs.filter_map(|input| self.get(&input.id)?.as_str());
         let names: IndexSet<&str> = names.filter(|name| !name.is_empty()).collect();
         names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// A random number below [`SEED_LIMIT`], for seeds that no input has.
+    pub fn generated_seed(&self) -> u64 {
+        self.generated_seed
+    }
+
+    /// Gives each seed of a scene that is -1 a random value, and notes them all as `scene_<n>`, or `scene_<n>_<field>` for
+    /// other names than `seed`. The field `seed` of a dynamic workflow is left to its repetition: it follows from the
+    /// request's seed.
+    fn generate_scene_seeds(&mut self, manifest: &Manifest, random: &mut dyn FnMut() -> u64) {
+        for input in manifest.inputs.iter().filter(|input| input.kind == InputKind::SceneList) {
+            let Some(Value::Array(scenes)) = self.values.get_mut(&input.id) else { continue };
+            for (number, scene) in (1..).zip(scenes) {
+                for field in input.per_scene.iter().filter(|field| field.kind == InputKind::Seed) {
+                    let plain = field.id == "seed";
+                    let Some(value) = scene.get_mut(&field.id) else { continue };
+                    if plain && manifest.kind == WorkflowKind::Dynamic {
+                        continue;
+                    }
+                    let seed = value.as_u64().unwrap_or_else(|| draw(field, random));
+                    *value = seed.into();
+                    let name = if plain { String::new() } else { format!("_{}", field.id) };
+                    self.seeds.insert(format!("scene_{number}{name}"), seed);
+                }
+            }
+        }
     }
 
     /// Keys with a leading `_` that have no meaning here.

@@ -321,3 +321,23 @@ proptest! {
         let _ = Workflow::new(manifest(""), &text, None);
     }
 }
+
+#[test]
+fn a_scenes_seed_of_minus_one_is_generated_in_a_static_workflow_too() {
+    let manifest = "id: w
+inputs:
+- {id: scenes, type: scene_list, per_scene: [{id: seed, type: seed}], node_id: 1, field: scenes}
+";
+    let graph = r#"{"1": {"class_type": "T", "inputs": {"scenes": []}}}"#;
+    let (manifest, _) = Manifest::parse(manifest, "w").unwrap();
+    let workflow = Workflow::new(manifest, graph, None).unwrap().workflow;
+    let given = json!({"scenes": [{"seed": -1}, {"seed": 7}]});
+    let params =
+        Params::check(workflow.manifest(), given.as_object().unwrap(), &Uploads::new(), &mut || 4711)
+            .unwrap();
+    let folder = OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3);
+    let assembled = workflow.assemble(&params, &folder).unwrap();
+    let scenes = &assembled.graph.nodes["1"].inputs["scenes"]["__value__"];
+    assert_eq!(*scenes, json!([{"seed": 4711}, {"seed": 7}]));
+    assert_eq!((assembled.seeds["scene_1"], assembled.seeds["scene_2"]), (4711, 7));
+}

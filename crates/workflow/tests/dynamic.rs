@@ -3,7 +3,8 @@
 mod blocks;
 
 use blocks::{assemble, block, graph, ids, inputs, node, params, workflow};
-use comfy_runner_workflow::{AssembleError, Limits};
+use comfy_runner_manifest::Manifest;
+use comfy_runner_workflow::{AssembleError, Limits, Workflow};
 use serde_json::{Value, json};
 
 fn refused(workflow: &comfy_runner_workflow::Workflow, given: Value) -> String {
@@ -203,6 +204,45 @@ pipeline:
     assert_eq!(seeds, json!({"seed": 5, "scene_1": 5, "scene_2": 6, "scene_3": 99}));
     // Without a picture the loader's input is left out.
     assert_eq!(inputs(&workflow, json!({}), "load_0_n"), json!({}));
+}
+
+#[test]
+fn a_scenes_own_seed_of_minus_one_is_generated_though_the_request_has_no_seed() {
+    let manifest = "inputs:
+- {id: scenes, type: scene_list, min: 1, default: [{}], per_scene: [{id: seed, type: seed, default: -1}, {id: noise_seed, type: seed, default: -1}]}
+pipeline:
+- {block: a, file: a.json, repeat: scenes}
+";
+    let block = block(json!({"seed": "{{seed}}", "noise": "{{noise_seed}}"}), &[], "image");
+    let workflow = workflow(manifest, &[("a.json", block)]);
+    let given =
+        json!({"scenes": [{"seed": -1, "noise_seed": -1}, {"seed": -1}, {"seed": 9, "noise_seed": 8}]});
+    let assembled = assemble(&workflow, given).unwrap();
+    let reported = |name: &str| assembled.seeds[name];
+    for (number, node) in (1..).zip(["a_0_n", "a_1_n", "a_2_n"]) {
+        let inputs = &assembled.graph.nodes[node].inputs;
+        assert_eq!(inputs["seed"], reported(&format!("scene_{number}")));
+        assert_eq!(inputs["noise"], reported(&format!("scene_{number}_noise_seed")));
+    }
+    assert_ne!(reported("scene_1"), reported("scene_2"));
+    assert_eq!((reported("scene_3"), reported("scene_3_noise_seed")), (9, 8));
+}
+
+/// Lists of scenes may also come without a description of their fields, or from `defaults`.
+#[test]
+fn a_seed_of_minus_one_in_a_plain_list_is_generated_too() {
+    for input in ["inputs: [{id: scenes, type: scene_list}]\n", "defaults: {scenes: [{seed: 1}]}\n"] {
+        let manifest =
+            format!("id: w\ntype: dynamic\n{input}pipeline: [{{block: a, file: a.json, repeat: scenes}}]\n");
+        let (manifest, _) = Manifest::parse(&manifest, "w").unwrap();
+        let block = block(json!({"seed": "{{seed}}"}), &[], "image").to_string();
+        // Requests without a seed are warned of: this is about those that have one.
+        let workflow = Workflow::from_blocks(manifest, &mut |_| Ok(block.clone())).unwrap().workflow;
+        let assembled = assemble(&workflow, json!({"scenes": [{"seed": -1}, {"seed": -1}]})).unwrap();
+        let seed = |node: &str| assembled.graph.nodes[node].inputs["seed"].as_u64().expect("a seed");
+        assert_eq!((seed("a_0_n"), seed("a_1_n")), (assembled.seeds["scene_1"], assembled.seeds["scene_2"]));
+        assert_ne!(seed("a_0_n"), seed("a_1_n"));
+    }
 }
 
 #[test]

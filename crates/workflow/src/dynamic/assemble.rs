@@ -16,7 +16,7 @@ use super::imports::Chain;
 use super::problem::StageProblem;
 use super::repetition::{self, Instances};
 use super::request::{Place, text_of};
-use super::seeds::BaseSeed;
+use super::seeds::InstanceSeeds;
 use super::variables::Variables;
 use super::{DynamicWorkflow, Limits, Step};
 use crate::compile::pointer;
@@ -58,7 +58,7 @@ pub(super) type Output = (NodeId, u64);
 pub(super) struct Walk<'a> {
     pub workflow: &'a DynamicWorkflow,
     limits: &'a Limits,
-    base: Option<BaseSeed>,
+    seeds: InstanceSeeds,
     pub built: Built,
     pub exports: HashMap<String, Output>,
     /// How many instances of each stage there are so far.
@@ -87,7 +87,7 @@ impl DynamicWorkflow {
         let mut walk = Walk {
             workflow: self,
             limits,
-            base: BaseSeed::of(&self.manifest, params),
+            seeds: InstanceSeeds::from_params(&self.manifest, params),
             built: Built::default(),
             exports: HashMap::new(),
             instances: HashMap::new(),
@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
         };
         self.chain = Chain { before: self.exports.clone(), ..Chain::default() };
         for place in instances.places {
-            let variables = self.workflow.scope().instance_variables(variables, place, self.base);
+            let variables = self.workflow.scope().instance_variables(variables, place, self.seeds);
             let mut exported: Vec<(String, Output)> = Vec::new();
             let nodes = self.built.graph.len();
             for stage in stages {
@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
 
     /// One instance that takes a scene's fields.
     fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Place<'_>) {
-        let variables = self.workflow.scope().instance_variables(outer, place, self.base);
+        let variables = self.workflow.scope().instance_variables(outer, place, self.seeds);
         let nodes = self.built.graph.len();
         self.instance(stage, &variables);
         if self.built.graph.len() > nodes {

@@ -7,7 +7,7 @@ use super::condition::is_true;
 use super::expression::Expression;
 use super::expression::{ExpressionError, Missing};
 use super::names::scene_input;
-use super::seeds::{self, BaseSeed};
+use super::seeds::{BaseSeed, InstanceSeeds};
 use super::variables::Variables;
 use super::{DynamicWorkflow, Limits};
 use crate::output_folder::OutputFolder;
@@ -67,7 +67,7 @@ impl<'w> Scope<'w> {
         &self,
         outer: &'o Variables<'o>,
         place: Place<'_>,
-        base: Option<BaseSeed>,
+        seeds: InstanceSeeds,
     ) -> Variables<'o> {
         let mut variables = Variables::within(outer, Map::new());
         set_place(&mut variables, place.index);
@@ -81,10 +81,8 @@ impl<'w> Scope<'w> {
             Some(element) => variables.set("item", element.clone()),
             None => {}
         }
-        let index = place.index as u64;
         let own = place.element.and_then(|element| element.get("seed"));
-        let seed = seeds::of_element(own, base, index).or_else(|| base.map(|base| base.at(index)));
-        if let Some(seed) = seed {
+        if let Some(seed) = seeds.at(own, place.index as u64) {
             variables.set("seed", seed);
         }
         self.set_offers(&mut variables);

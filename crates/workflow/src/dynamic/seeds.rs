@@ -52,12 +52,31 @@ impl BaseSeed {
     }
 }
 
-/// A scene's own seed: as given, or a random one for -1. Nothing when the scene has none.
-pub(crate) fn of_element(own: Option<&Value>, base: Option<BaseSeed>, index: u64) -> Option<u64> {
-    let own = own.filter(|own| !own.is_null())?;
-    match own.as_u64() {
-        Some(seed) => Some(seed),
-        None => base.map(|base| if base.drawn { base.random(index) } else { base.random(index + 1) }),
+/// The seeds of a request's instances.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InstanceSeeds {
+    /// The request's seed, if it has one.
+    pub base: Option<BaseSeed>,
+    /// A seed that was generated for scenes that want a random one, where the request has none.
+    generated: u64,
+}
+
+impl InstanceSeeds {
+    /// The seeds that follow from a request's params.
+    pub fn from_params(manifest: &Manifest, params: &Params) -> Self {
+        Self { base: BaseSeed::of(manifest, params), generated: params.generated_seed() }
+    }
+
+    /// The seed of the instance at this place, from 0. A scene's own seed, `own`, takes precedence; -1 is a random one.
+    /// None when neither the scene nor the request has a seed.
+    pub fn at(self, own: Option<&Value>, index: u64) -> Option<u64> {
+        let Some(own) = own.filter(|own| !own.is_null()) else { return self.base.map(|base| base.at(index)) };
+        let random = || match self.base {
+            Some(base) if base.drawn => base.random(index),
+            Some(base) => base.random(index + 1),
+            None => BaseSeed { seed: self.generated, drawn: true, min: 0, max: u64::MAX }.random(index),
+        };
+        Some(own.as_u64().unwrap_or_else(random))
     }
 }
 
