@@ -8,9 +8,16 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Number, Value};
 
 use super::variables::Variables;
+use super::weighed::weighed;
+use super::weight;
 
-/// What one expression may cost. An instruction costs one, and so do 64 bytes: a result has at most about a megabyte.
-const FUEL: u64 = 20_000;
+/// What one expression may cost. An instruction costs one, and so do 64 bytes of each value that something works on or
+/// makes. Weighing passes a value through a filter, whose input and result the engine charges once more, so that no value
+/// weighs more than four megabytes.
+const FUEL: u64 = 200_000;
+
+/// What the variables of one expression may weigh, in bytes.
+const HEAVIEST_VARIABLES: u64 = 2 << 20;
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 4096;
@@ -69,6 +76,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     globals.iter().for_each(|name| environment.remove_global(name));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
+    weight::install(&mut environment);
     environment.add_filter(TRUTH, |value: minijinja::Value| {
         let no = value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("false"));
         !no && value.is_true()
@@ -97,8 +105,8 @@ impl Expression {
                 code: Code::Path(path),
             });
         }
-        let compiled = ENVIRONMENT
-            .compile_expression_owned(source.to_owned())
+        let compiled = weighed(source)
+            .and_then(|weighed| ENVIRONMENT.compile_expression_owned(weighed))
             .map_err(|error| refuse(error.detail().unwrap_or("it is not understood").to_owned()))?;
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
@@ -153,6 +161,15 @@ impl Expression {
         missing: Missing,
     ) -> Result<Value, ExpressionError> {
         let fail = |reason: String| ExpressionError::Value { source_text: shown(&self.source), reason };
+        let weights = self.names().filter_map(|name| variables.get(name));
+        let weight = weights.map(|value| weight::weight_of(value, HEAVIEST_VARIABLES)).sum();
+        if weight > HEAVIEST_VARIABLES {
+            return Err(fail(format!("its variables hold too much: at most {HEAVIEST_VARIABLES} bytes")));
+        }
+        if !variables.work_on(weight) {
+            let most = super::variables::HEAVIEST_REQUEST;
+            return Err(fail(format!("the expressions of this request work on more than {most} bytes")));
+        }
         let entries = self.names().map(|name| {
             let value = match (variables.get(name), missing) {
                 (None | Some(Value::Null), Missing::Strict) => minijinja::Value::UNDEFINED,
@@ -210,7 +227,9 @@ fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
         ValueKind::Undefined | ValueKind::None => Ok(Value::Null),
         ValueKind::Bool => Ok(value.is_true().into()),
         ValueKind::String => Ok(value.as_str().unwrap_or_default().into()),
-        ValueKind::Number => number(value).ok_or_else(|| format!("{value} is no number that JSON can hold")),
+        ValueKind::Number => {
+            number(value).ok_or_else(|| format!("{value} is not a number that JSON can hold"))
+        }
         ValueKind::Seq | ValueKind::Iterable => items(left).map(Value::Array),
         ValueKind::Map => {
             let mut map = Map::new();

@@ -19,6 +19,8 @@ mod repetition;
 mod request;
 mod seeds;
 mod variables;
+mod weighed;
+mod weight;
 
 use comfy_runner_manifest::{Manifest, Repeat, Stage};
 use indexmap::IndexMap;

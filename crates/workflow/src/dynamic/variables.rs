@@ -1,8 +1,13 @@
 //! The names that expressions see, and their values.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+
+/// What the variables of all expressions of one request may weigh together, in bytes, each counted as often as an
+/// expression works on it.
+pub(crate) const HEAVIEST_REQUEST: u64 = 256 << 20;
 
 /// Names with their values, over those of an outer scope. Null is a name that is declared but has no value.
 #[derive(Debug, Default)]
@@ -11,6 +16,8 @@ pub(crate) struct Variables<'o> {
     values: Map<String, Value>,
     /// Computed names that have no value, and why.
     failed: HashMap<String, String>,
+    /// What expressions have worked on, in bytes; counted in the outermost scope.
+    worked_on: Cell<u64>,
 }
 
 impl<'o> Variables<'o> {
@@ -21,7 +28,7 @@ impl<'o> Variables<'o> {
 
     /// These names, and where they say nothing those of `outer`.
     pub fn within(outer: &'o Variables<'o>, values: Map<String, Value>) -> Self {
-        Self { outer: Some(outer), values, failed: HashMap::new() }
+        Self { outer: Some(outer), values, ..Self::default() }
     }
 
     /// The value of a name; null when it has none, nothing when it is not declared.
@@ -37,6 +44,15 @@ impl<'o> Variables<'o> {
     /// Whether there is no outer scope.
     pub fn is_outermost(&self) -> bool {
         self.outer.is_none()
+    }
+
+    /// Counts what an expression works on, in bytes. False when the request has used up what it may.
+    pub fn work_on(&self, bytes: u64) -> bool {
+        if let Some(outer) = self.outer {
+            return outer.work_on(bytes);
+        }
+        self.worked_on.set(self.worked_on.get().saturating_add(bytes));
+        self.worked_on.get() <= HEAVIEST_REQUEST
     }
 
     /// Gives a name its value.
