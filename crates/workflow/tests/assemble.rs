@@ -276,7 +276,7 @@ fn validation_tells_what_a_comfyui_would_refuse() {
     });
     let workflow = workflow(
         "required_models: [sub/a.safetensors, c.safetensors]\nrequired_nodes: [comfyui_present, Absent]
-inputs: [{id: steps, type: int, default: 60, max: 70}, {id: mode, type: select, options: [x, q]}]",
+inputs: [{id: steps, type: int, default: 60, min: -5, max: 70}, {id: mode, type: select, options: [x, q]}]",
         &graph,
     );
     let found = validate(&workflow, &info);
@@ -294,7 +294,8 @@ inputs: [{id: steps, type: int, default: 60, max: 70}, {id: mode, type: select, 
     told(ProblemKind::BadValue, "takes at most 50, not 60");
     told(ProblemKind::BadValue, "not \"q\"");
     told(ProblemKind::BadValue, "takes a link to a node that gives MODEL");
-    told(ProblemKind::Range, "`max` is 70");
+    told(ProblemKind::Range, "`min` is -5, but the node takes at least 1");
+    told(ProblemKind::Range, "`max` is 70, but the node takes at most 50");
     told(ProblemKind::UnknownField, "Save has no input `odd`");
     told(ProblemKind::MissingField, "`image` (COMBO) is missing");
     told(ProblemKind::UnknownNodeType, "Did you mean \"Image\"?");

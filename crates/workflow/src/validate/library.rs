@@ -183,8 +183,8 @@ impl<'v> Validation<'v, '_> {
                 continue;
             };
             if if below { ours < theirs } else { ours > theirs } {
-                let message =
-                    format!("{subject}: `{key}` is {ours}, but the node takes {theirs} at the utmost");
+                let bound = if below { "at least" } else { "at most" };
+                let message = format!("{subject}: `{key}` is {ours}, but the node takes {bound} {theirs}");
                 self.manifest.warning(ProblemKind::Range, &format!("/inputs/{position}/{key}"), message);
             }
         }
