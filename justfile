@@ -40,21 +40,13 @@ bench:
     cargo build --release -p comfy-runner
     cargo run --release -p comfy-runner --example load
 
-# Ten minutes of fuzzing: `just fuzz dynamic` (a manifest and its blocks) or `just fuzz graph`. Needs `cargo install cargo-fuzz`.
-fuzz TARGET="dynamic" SECONDS="600":
+# Ten minutes of fuzzing of `blocks`, `expressions`, `graph`, `history`, `manifest`, `messages` or `ui_graph`. Needs `cargo install cargo-fuzz`.
+fuzz TARGET="blocks" SECONDS="600":
     #!/usr/bin/env bash
     set -euo pipefail
     corpus=fuzz/corpus/{{ TARGET }}
     mkdir -p "$corpus"
-    for folder in fixtures/workflows/*/; do
-        files="$folder/workflow.json"
-        if [[ -d $folder/blocks ]]; then
-            files=$(grep -o 'file: [a-z_]*\.json' "$folder/manifest.yaml" | awk -v at="$folder/blocks/" '!seen[$2]++ {print at $2}')
-        fi
-        if [[ -d $folder/blocks && {{ TARGET }} == dynamic || ! -d $folder/blocks && {{ TARGET }} == graph ]]; then
-            { cat "$folder/manifest.yaml"; for file in $files; do printf '\n----\n'; cat "$file"; done; } > "$corpus/$(basename "$folder")"
-        fi
-    done
+    fuzz/seed-corpus {{ TARGET }} "$corpus"
     # libFuzzer's instrumentation is asked for by flags that a stable compiler takes in this mode only.
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{ TARGET }} --sanitizer none -- -max_total_time={{ SECONDS }} -rss_limit_mb=2048 -timeout=10
 
