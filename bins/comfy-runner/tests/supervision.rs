@@ -62,6 +62,12 @@ impl Store for Panicking {
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize> {
         self.store.prune(retention)
     }
+    fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64> {
+        self.store.reserve_event_ids(from, count)
+    }
+    fn close(&self) -> StoreFuture<'_, ()> {
+        self.store.close()
+    }
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations> {
         self.store.durations(workflow_id)
     }

@@ -135,7 +135,7 @@ impl ClientError {
             | Self::Status { address, .. }
             | Self::Unreadable { address, .. }
             | Self::TooLarge { address, .. } => sentence.replacen(&format!(" at {address}"), "", 1),
-            Self::Source(_) | Self::Upload(_) | Self::Closed => sentence,
+            Self::Source(_) | Self::Upload(_) | Self::Request(_) | Self::Closed => sentence,
         }
     }
 

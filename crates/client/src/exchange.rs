@@ -74,7 +74,9 @@ impl Exchange {
 
     /// The error for a response without a length, whose end could be a break as well.
     pub(crate) fn without_length(&self) -> ClientError {
-        self.unreadable("it has neither a length nor chunks, so its end cannot be told from a broken connection")
+        self.unreadable(
+            "it has neither a length nor chunks, so its end cannot be told from a broken connection",
+        )
     }
 
     pub(crate) fn too_large(&self, limit: u64) -> ClientError {
