@@ -31,7 +31,12 @@ pub enum Media {
     Image,
     /// Sound without pictures.
     Audio,
-    /// Anything else: meshes, latents, text.
+    /// A 3D model: a mesh, a point cloud or splats.
+    #[serde(rename = "3d")]
+    ThreeD,
+    /// Text.
+    Text,
+    /// Anything else, such as latents.
     File,
 }
 
@@ -43,16 +48,22 @@ impl Media {
             "mp4" | "webm" | "mkv" | "mov" | "avi" | "m4v" | "mpg" | "mpeg" | "gif" => Self::Video,
             "png" | "jpg" | "jpeg" | "webp" | "bmp" | "tif" | "tiff" | "avif" | "apng" | "exr" => Self::Image,
             "wav" | "mp3" | "flac" | "ogg" | "opus" | "m4a" | "aac" => Self::Audio,
+            "glb" | "gltf" | "obj" | "fbx" | "stl" | "usdz" | "ply" | "splat" | "spz" | "ksplat" => {
+                Self::ThreeD
+            }
+            "txt" | "md" | "json" | "csv" => Self::Text,
             _ => Self::File,
         }
     }
 
-    /// The word that the contract uses as a key of `outputs`: `video`, `image`, `audio` or `file`.
+    /// The kind as a key of `outputs`: `video`, `image`, `audio`, `3d`, `text` or `file`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Video => "video",
             Self::Image => "image",
             Self::Audio => "audio",
+            Self::ThreeD => "3d",
+            Self::Text => "text",
             Self::File => "file",
         }
     }
@@ -62,6 +73,21 @@ impl OutputFile {
     /// What kind of media this is. See [`Media::of_filename`].
     pub fn media(&self) -> Media {
         Media::of_filename(&self.filename)
+    }
+
+    /// The file that an item of a node's list represents.
+    fn of_item(key: &str, item: &Value) -> Option<Self> {
+        if let Some(path) = item.as_str() {
+            let (subfolder, filename) = path.rsplit_once('/').unwrap_or(("", path));
+            let named = key == "result" && Media::of_filename(filename) == Media::ThreeD;
+            return named.then(|| Self {
+                filename: filename.to_owned(),
+                subfolder: subfolder.to_owned(),
+                kind: output_directory(),
+            });
+        }
+        item.get("filename")?;
+        Self::deserialize(item).ok()
     }
 }
 
@@ -75,11 +101,11 @@ pub struct NodeOutput {
 
 impl NodeOutput {
     /// The files among the items, whatever key they came under. What is no file (`text`, `animated`) is passed over.
+    ///
+    /// `Preview3D` and nodes like it report the name of a file in the output directory as a string under `result`.
     pub fn files(&self) -> impl Iterator<Item = OutputFile> {
-        self.items.values().filter_map(Value::as_array).flatten().filter_map(|item| {
-            item.get("filename")?;
-            OutputFile::deserialize(item).ok()
-        })
+        let lists = self.items.iter().filter_map(|(key, list)| Some((key, list.as_array()?)));
+        lists.flat_map(|(key, list)| list.iter().filter_map(move |item| OutputFile::of_item(key, item)))
     }
 }
 
@@ -104,8 +130,30 @@ mod tests {
     }
 
     #[test]
+    fn a_3d_model_is_reported_as_a_file_or_by_its_name() {
+        let output: NodeOutput = serde_json::from_value(json!({
+            "3d": [{"filename": "mesh_00001_.glb", "subfolder": "a", "type": "output"}],
+            "result": ["b/c/mesh.obj", {"fov": 35}, null, "temp/background.png"],
+            "text": ["not a file.glb"],
+        }))
+        .unwrap();
+        let files: Vec<_> = output.files().collect();
+        assert_eq!(files.len(), 2);
+        assert!(files.iter().all(|file| file.media() == Media::ThreeD && file.kind == "output"));
+        assert_eq!((files[1].subfolder.as_str(), files[1].filename.as_str()), ("b/c", "mesh.obj"));
+    }
+
+    #[test]
+    fn kinds_of_media_are_written_as_they_are_called() {
+        for name in ["a.mp4", "a.png", "a.flac", "a.glb", "a.txt", "a.latent"] {
+            let media = Media::of_filename(name);
+            assert_eq!(serde_json::to_value(media).unwrap(), media.as_str());
+        }
+    }
+
+    #[test]
     fn an_unknown_extension_is_a_plain_file() {
-        assert_eq!(Media::of_filename("mesh.glb"), Media::File);
+        assert_eq!(Media::of_filename("a.latent"), Media::File);
         assert_eq!(Media::of_filename("no_extension"), Media::File);
         assert_eq!(Media::of_filename("a.flac"), Media::Audio);
         assert_eq!(Media::of_filename("anim.gif"), Media::Video);

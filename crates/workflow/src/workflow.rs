@@ -118,6 +118,8 @@ impl Workflow {
             "video" => Some(Media::Video),
             "image" => Some(Media::Image),
             "audio" => Some(Media::Audio),
+            "3d" => Some(Media::ThreeD),
+            "text" => Some(Media::Text),
             "file" => Some(Media::File),
             _ => None,
         })
