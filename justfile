@@ -19,6 +19,13 @@ test-live:
     : "${COMFYUI_URL:?set it to the address of a real ComfyUI}"
     cargo test --workspace --test live --test crashes --test conformance -- --nocapture --test-threads=1
 
+# Records anew how a real ComfyUI behaves, into fixtures/recordings/<version>: COMFYUI_URL=http://127.0.0.1:8188 just record
+record:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    : "${COMFYUI_URL:?set it to the address of a real ComfyUI that was just started}"
+    cargo run -p comfy-runner-simulator --example record
+
 # Our conversions against ComfyUI's real editor in a headless Chromium: `just test-frontend`, or of one version `just test-frontend 0.8.0`
 test-frontend *VERSIONS:
     bins/frontend-check/test-frontend {{ VERSIONS }}

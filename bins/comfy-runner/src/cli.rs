@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use comfy_runner_simulator::Version;
 
 /// Turns a folder of ComfyUI workflows into a typed, tracked HTTP API.
 #[derive(Debug, Parser)]
@@ -476,6 +477,9 @@ pub struct Simulate {
     /// The folder for inputs and outputs; without it a temporary one, gone at the end
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// The version of ComfyUI to speak as: 0.33.0 or 0.3.64
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_SPEAK_AS", value_name = "VERSION", default_value_t = Version::default())]
+    pub speak_as: Version,
     /// Milliseconds that a step of a model stand-in takes
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_STEP_MS", value_name = "MS", default_value_t = 60)]
     pub step_ms: u64,

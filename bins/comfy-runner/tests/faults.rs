@@ -14,7 +14,7 @@ use support::{Api, Form, Reply, Shelf, eventually, fixtures, picture, settings, 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn recorded_refusals() -> Vec<Value> {
-    let recording = std::fs::read(fixtures().join("recordings/validation_errors.json")).unwrap();
+    let recording = std::fs::read(fixtures().join("recordings/0.33.0/validation_errors.json")).unwrap();
     let recording: Value = serde_json::from_slice(&recording).unwrap();
     recording["prompts"].as_array().unwrap().clone()
 }

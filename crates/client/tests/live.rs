@@ -27,6 +27,13 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}-{:032x}", rand::random::<u128>())
 }
 
+/// A prompt id as ComfyUI 0.33.0 wants it: a UUID in canonical form.
+fn prompt_id() -> String {
+    let digits = format!("{:032x}", rand::random::<u128>());
+    let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
 /// Pictures from no model. `seed` keeps ComfyUI from having them in its cache.
 fn pictures(count: u32, seed: u32) -> Graph {
     Graph::from_value(json!({
@@ -64,7 +71,7 @@ async fn until(events: &mut Events, wanted: impl Fn(&Message) -> bool) -> Vec<Me
 #[actix_rt::test]
 async fn a_prompt_runs_its_events_come_and_its_file_is_there() {
     let Some(client) = real_comfyui("a_prompt_runs") else { return };
-    let (client_id, prompt_id) = (unique("client"), unique("prompt"));
+    let (client_id, prompt_id) = (unique("client"), prompt_id());
     let mut events = client.events(&client_id);
     assert_eq!(events.next().await, Some(Event::Connected));
     submit(&client, &pictures(1, rand::random::<u32>() & 0xff_ffff), &client_id, &prompt_id).await;
@@ -103,7 +110,7 @@ async fn a_prompt_that_makes_no_sense_is_refused_with_its_node_errors() {
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
     }))
     .unwrap();
-    let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: &unique("p"), extra_data: None };
+    let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: &prompt_id(), extra_data: None };
     let Err(SubmitError::Refused(refused)) = client.prompt(&request).await else { panic!("a refusal") };
     assert_eq!(refused.node_errors["1"].errors[0].kind, "value_smaller_than_min");
 }
@@ -114,7 +121,7 @@ async fn waiting_prompts_are_deleted_and_running_ones_interrupted() {
     let client_id = unique("client");
     let mut events = client.events(&client_id);
     assert_eq!(events.next().await, Some(Event::Connected));
-    let (long, waiting) = (unique("long"), unique("waiting"));
+    let (long, waiting) = (prompt_id(), prompt_id());
     submit(&client, &pictures(4096, rand::random::<u32>() & 0xff_ffff), &client_id, &long).await;
     submit(&client, &pictures(1, rand::random::<u32>() & 0xff_ffff), &client_id, &waiting).await;
     let started =

@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn recorded_history(name: &str) -> HistoryEntry {
-        let path = format!("{}/../../fixtures/recordings/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../../fixtures/recordings/0.33.0/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let recording: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let by_id = recording["history"].as_object().unwrap().values().next().unwrap();
         serde_json::from_value(by_id.as_object().unwrap().values().next().unwrap().clone()).unwrap()

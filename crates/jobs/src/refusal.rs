@@ -84,7 +84,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn recorded(case: usize) -> (Graph, Value) {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/recordings/validation_errors.json");
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/recordings/0.3.64/validation_errors.json");
         let recording: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let prompt = &recording["prompts"][case];
         let nodes = prompt["request"].as_object().unwrap();

@@ -1,32 +1,58 @@
 //! The node types and model files that the simulator has.
 
 use comfy_runner_protocol::{NodeSchema, ObjectInfo};
+use indexmap::IndexMap;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-/// What each node type takes and gives, in the shape of `/object_info`. Taken from ComfyUI 0.3.64, with the names of
-/// some well-known models filled in; the last four are ours.
-const OBJECT_INFO: &str = include_str!("object_info.json");
+use crate::version::Version;
 
-/// Where the names of a folder's models stand: folder, node type, input.
-const MODEL_FOLDERS: [(&str, &str, &str); 6] = [
-    ("checkpoints", "CheckpointLoaderSimple", "ckpt_name"),
-    ("loras", "LoraLoader", "lora_name"),
-    ("vae", "VAELoader", "vae_name"),
-    ("text_encoders", "CLIPLoader", "clip_name"),
-    ("diffusion_models", "UNETLoader", "unet_name"),
-    ("clip_vision", "CLIPVisionLoader", "clip_name"),
+/// The names of well-known model files, by folder. Those of the official templates that run here are among them.
+const MODELS: &str = include_str!("models.json");
+
+/// The inputs whose choices are the files of a folder: node type, input, folder.
+const MODEL_INPUTS: [(&str, &str, &str); 10] = [
+    ("CheckpointLoaderSimple", "ckpt_name", "checkpoints"),
+    ("LoraLoader", "lora_name", "loras"),
+    ("LoraLoaderModelOnly", "lora_name", "loras"),
+    ("VAELoader", "vae_name", "vae"),
+    ("CLIPLoader", "clip_name", "text_encoders"),
+    ("DualCLIPLoader", "clip_name1", "text_encoders"),
+    ("DualCLIPLoader", "clip_name2", "text_encoders"),
+    ("UNETLoader", "unet_name", "diffusion_models"),
+    ("CLIPVisionLoader", "clip_name", "clip_vision"),
+    ("UpscaleModelLoader", "model_name", "upscale_models"),
 ];
 
 /// The node types, parsed once.
 pub struct Catalog {
+    version: Version,
     raw: Map<String, Value>,
     schemas: ObjectInfo,
+    models: IndexMap<String, Vec<String>>,
 }
 
 impl Catalog {
-    /// Parses the schemas that are built in.
-    pub fn new() -> Result<Self, serde_json::Error> {
-        Ok(Self { raw: serde_json::from_str(OBJECT_INFO)?, schemas: serde_json::from_str(OBJECT_INFO)? })
+    /// Parses the schemas of a version that are built in, and fills in the names of model files.
+    pub fn new(version: Version) -> Result<Self, serde_json::Error> {
+        let mut raw: Map<String, Value> = serde_json::from_str(version.object_info())?;
+        let models: IndexMap<String, Vec<String>> = serde_json::from_str(MODELS)?;
+        for (class, input, folder) in MODEL_INPUTS {
+            let spec = raw.get_mut(class).and_then(|schema| schema["input"]["required"].get_mut(input));
+            let Some((spec, names)) = spec.zip(models.get(folder)) else { continue };
+            let is_list = spec[0].is_array();
+            let choices = if is_list { &mut spec[0] } else { &mut spec[1]["options"] };
+            if let Some(choices) = choices.as_array_mut() {
+                choices.splice(..0, names.iter().map(|name| json!(name)));
+            }
+        }
+        let schemas = ObjectInfo::deserialize(Value::Object(raw.clone()))?;
+        Ok(Self { version, raw, schemas, models })
+    }
+
+    /// The version of ComfyUI that these are the node types of.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The schema of a node type.
@@ -37,6 +63,12 @@ impl Catalog {
     /// Whether nodes of this type are what a prompt runs for.
     pub fn is_output(&self, class: &str) -> bool {
         self.schema(class).is_some_and(|schema| schema.output_node)
+    }
+
+    /// Whether this input of a node type is looked at only when the node asks for it.
+    pub fn is_lazy(&self, class: &str, input: &str) -> bool {
+        let spec = self.schema(class).and_then(|schema| schema.input(input));
+        spec.is_some_and(|(spec, _)| spec.options.get("lazy") == Some(&Value::Bool(true)))
     }
 
     /// `/object_info`, or the entry of one class. `pictures` are the names that `LoadImage` offers.
@@ -53,8 +85,8 @@ impl Catalog {
     }
 
     /// The kinds of model, as `/models` lists them.
-    pub fn model_folders(&self) -> impl Iterator<Item = &'static str> {
-        MODEL_FOLDERS.iter().map(|(folder, ..)| *folder).chain(["embeddings"])
+    pub fn model_folders(&self) -> impl Iterator<Item = &str> {
+        self.models.keys().map(String::as_str).chain(["embeddings"])
     }
 
     /// The models of one kind, `None` for a kind that does not exist.
@@ -62,25 +94,66 @@ impl Catalog {
         if folder == "embeddings" {
             return Some(json!([]));
         }
-        let (_, class, input) = MODEL_FOLDERS.iter().find(|(name, ..)| *name == folder)?;
-        Some(self.raw[*class]["input"]["required"][*input][0].clone())
+        self.models.get(folder).map(|names| json!(names))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use comfy_runner_protocol::InputKind;
 
     #[test]
-    fn every_folder_has_models_and_every_class_its_schema() {
-        let catalog = Catalog::new().unwrap();
-        for (folder, ..) in MODEL_FOLDERS {
-            assert!(!catalog.models(folder).unwrap().as_array().unwrap().is_empty(), "{folder}");
+    fn every_folder_has_models_and_every_loader_offers_them() {
+        for version in Version::ALL {
+            let catalog = Catalog::new(version).unwrap();
+            for (class, input, folder) in MODEL_INPUTS {
+                let models = catalog.models(folder).unwrap();
+                let (spec, _) = catalog.schema(class).unwrap().input(input).unwrap();
+                let InputKind::Combo(choices) = &spec.kind else { panic!("{class}.{input}") };
+                assert!(
+                    !choices.is_empty() && choices.starts_with(models.as_array().unwrap()),
+                    "{class}.{input}"
+                );
+            }
+            assert_eq!(catalog.models("no such folder"), None);
+            assert!(catalog.is_output("SaveImage") && !catalog.is_output("LoadImage"));
+            let info = catalog.object_info(Some("LoadImage"), &["a.png".to_owned()]);
+            assert_eq!(info["LoadImage"]["input"]["required"]["image"][0], json!(["a.png"]));
+            assert_eq!(info.as_object().unwrap().len(), 1);
         }
-        assert_eq!(catalog.models("no such folder"), None);
-        assert!(catalog.is_output("SaveImage") && !catalog.is_output("LoadImage"));
-        let info = catalog.object_info(Some("LoadImage"), &["a.png".to_owned()]);
-        assert_eq!(info["LoadImage"]["input"]["required"]["image"][0], json!(["a.png"]));
-        assert_eq!(info.as_object().unwrap().len(), 1);
+    }
+
+    /// What is ours in the schemas: nodes that ComfyUI does not have, lists of files, and descriptions left out.
+    #[test]
+    fn schemas_are_those_of_the_real_one() {
+        for (version, real) in [
+            (Version::V0_3_64, include_str!("../../../fixtures/object_info/0.3.64.json")),
+            (Version::V0_33_0, include_str!("../../../fixtures/object_info/0.33.0.json")),
+        ] {
+            let real: Map<String, Value> = serde_json::from_str(real).unwrap();
+            let ours: Map<String, Value> = serde_json::from_str(version.object_info()).unwrap();
+            let mut compared = 0;
+            for (class, schema) in &ours {
+                let Some(real) = real.get(class) else { continue };
+                if class.starts_with("LoadImage") {
+                    continue;
+                }
+                for key in ["input", "input_order", "output", "output_name", "output_node"] {
+                    assert_eq!(schema[key], real[key], "{version} {class}: {key}");
+                }
+                compared += 1;
+            }
+            assert!(compared > 70, "{compared}");
+        }
+    }
+
+    #[test]
+    fn only_the_branches_of_a_switch_are_lazy() {
+        let catalog = Catalog::new(Version::V0_33_0).unwrap();
+        assert!(
+            catalog.is_lazy("ComfySwitchNode", "on_true") && !catalog.is_lazy("ComfySwitchNode", "switch")
+        );
+        assert!(!catalog.is_lazy("SaveImage", "images") && !catalog.is_lazy("No such node", "x"));
     }
 }

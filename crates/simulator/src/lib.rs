@@ -7,6 +7,7 @@ mod decode;
 mod execution;
 mod files;
 mod http;
+mod jobs;
 mod nodes;
 mod paint;
 mod prompt;
@@ -15,5 +16,7 @@ mod simulator;
 mod sockets;
 mod state;
 mod value;
+mod version;
 
 pub use simulator::{Builder, Simulator, StartError};
+pub use version::{UnknownVersion, Version};

@@ -38,6 +38,11 @@ impl Prompt {
     }
 }
 
+/// Takes the keys of partner services out of what came with a prompt.
+pub fn drop_secrets(extra_data: &mut Map<String, Value>) {
+    extra_data.retain(|key, _| !SENSITIVE.contains(&key.as_str()));
+}
+
 /// How a prompt ended.
 #[derive(Debug)]
 pub struct Ending {
@@ -59,6 +64,7 @@ pub struct Queue {
     running: Option<Arc<Prompt>>,
     history: IndexMap<String, Value>,
     submitted: i64,
+    last_create_time: u64,
 }
 
 impl Queue {
@@ -67,6 +73,12 @@ impl Queue {
         let number = self.submitted;
         self.submitted += 1;
         Number::from(if front { -number } else { number })
+    }
+
+    /// The time of a submission in milliseconds since 1970, later than that of any before: jobs are sorted by it.
+    pub fn create_time(&mut self, now: u64) -> u64 {
+        self.last_create_time = now.max(self.last_create_time + 1);
+        self.last_create_time
     }
 
     /// Adds a prompt.
@@ -98,7 +110,7 @@ impl Queue {
         }
         let mut queued = prompt.to_json();
         if let Some(extra_data) = queued[3].as_object_mut() {
-            extra_data.retain(|key, _| !SENSITIVE.contains(&key.as_str()));
+            drop_secrets(extra_data);
         }
         let entry = json!({
             "prompt": queued,
@@ -122,6 +134,21 @@ impl Queue {
     /// How many wait.
     pub fn pending(&self) -> usize {
         self.pending.len()
+    }
+
+    /// The prompt that runs.
+    pub fn running(&self) -> Option<&Arc<Prompt>> {
+        self.running.as_ref()
+    }
+
+    /// Those that wait, the next to run first.
+    pub fn waiting(&self) -> &[Arc<Prompt>] {
+        &self.pending
+    }
+
+    /// Every prompt that has ended and is remembered, with its entry in the history, the oldest first.
+    pub fn ended(&self) -> &IndexMap<String, Value> {
+        &self.history
     }
 
     /// Whether this prompt runs now.

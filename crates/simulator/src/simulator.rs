@@ -19,6 +19,7 @@ use crate::files::{Files, Folder};
 use crate::http;
 use crate::paint::{Latent, Layer, Painting};
 use crate::state::State;
+use crate::version::Version;
 
 /// ComfyUI comes with a picture of this name in its input folder.
 const EXAMPLE: &str = "example.png";
@@ -28,6 +29,7 @@ const EXAMPLE: &str = "example.png";
 pub struct Builder {
     listen: String,
     data_dir: Option<PathBuf>,
+    version: Version,
     step_delay: Duration,
     max_upload_size: usize,
     stop_on_signals: bool,
@@ -76,6 +78,7 @@ impl Default for Builder {
         Self {
             listen: "127.0.0.1:0".to_owned(),
             data_dir: None,
+            version: Version::default(),
             step_delay: Duration::from_millis(80),
             max_upload_size: 100 << 20,
             stop_on_signals: false,
@@ -95,6 +98,12 @@ impl Builder {
     /// stops. `temp` is emptied at the start, as ComfyUI does.
     pub fn data_dir(mut self, folder: Option<PathBuf>) -> Self {
         self.data_dir = folder;
+        self
+    }
+
+    /// The version of ComfyUI to speak as, the latest one by default.
+    pub fn speak_as(mut self, version: Version) -> Self {
+        self.version = version;
         self
     }
 
@@ -118,7 +127,7 @@ impl Builder {
 
     /// Binds the address and serves. When this returns, requests are answered.
     pub fn start(self) -> Result<Simulator, StartError> {
-        let catalog = Catalog::new()?;
+        let catalog = Catalog::new(self.version)?;
         let listen = |source| StartError::Listen { address: self.listen.clone(), source };
         let listener = TcpListener::bind(&self.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -147,7 +156,7 @@ impl Builder {
             let ended = http.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
             return Err(ended.err().unwrap_or_else(|| io::Error::other("the server ended at once")).into());
         };
-        tracing::info!(%address, "comfy-runner's simulator (not a ComfyUI) listens");
+        tracing::info!(%address, version = %self.version, "comfy-runner's simulator (not a ComfyUI) listens");
         Ok(Simulator {
             address,
             state,

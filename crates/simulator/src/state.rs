@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::catalog::Catalog;
 use crate::files::Files;
@@ -95,13 +95,29 @@ impl State {
     pub fn delete(&self, ids: &[String]) {
         let mut queue = self.queue();
         for id in ids {
-            let was_last = queue.pending() == 1;
-            if queue.delete(id) {
-                for _ in 0..=usize::from(was_last) {
-                    self.sockets.broadcast_status(queue.remaining());
-                }
+            self.delete_from(&mut queue, id);
+        }
+    }
+
+    fn delete_from(&self, queue: &mut Queue, id: &str) -> bool {
+        let was_last = queue.pending() == 1;
+        let deleted = queue.delete(id);
+        if deleted {
+            for _ in 0..=usize::from(was_last) {
+                self.sockets.broadcast_status(queue.remaining());
             }
         }
+        deleted
+    }
+
+    /// Takes a prompt out of the queue, or interrupts it. `false` if it neither waits nor runs.
+    pub fn cancel(&self, id: &str) -> bool {
+        let mut queue = self.queue();
+        if queue.is_running(id) {
+            self.signal(|signals| signals.interrupted = true);
+            return true;
+        }
+        self.delete_from(&mut queue, id)
     }
 
     /// Empties the queue.
@@ -223,6 +239,12 @@ impl State {
         change(&mut lock(&self.signals));
         self.signalled.notify_all();
     }
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

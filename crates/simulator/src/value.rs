@@ -21,8 +21,36 @@ pub enum Value {
     /// `MODEL`, `CLIP`, `VAE`, `CLIP_VISION` and what comes of them: a description of what it would be, such as the
     /// names of files. It goes into the picture, so that another model paints another.
     Model(Arc<str>),
+    /// `SIGMAS`: how much noise there is before each step and after the last, from 1 to 0.
+    Sigmas(Arc<[f32]>),
+    /// `NOISE`: the seed of what is added, or nothing.
+    Noise(Option<u64>),
+    /// `GUIDER`
+    Guider(Arc<Guider>),
+    /// `VIDEO`
+    Video(Arc<Video>),
     /// A plain value.
     Plain(Json),
+}
+
+/// What a sampler is led by.
+#[derive(Debug)]
+pub struct Guider {
+    /// The model.
+    pub model: Arc<str>,
+    /// What is wanted.
+    pub positive: Arc<str>,
+    /// What is not.
+    pub negative: Arc<str>,
+}
+
+/// Pictures in time.
+#[derive(Debug)]
+pub struct Video {
+    /// The frames, of one size.
+    pub images: Arc<Vec<RgbImage>>,
+    /// Frames per second.
+    pub fps: f64,
 }
 
 impl Value {
@@ -49,6 +77,10 @@ impl Value {
                 Json::String(format!("simulated latent of {}x{}", latent.width, latent.height))
             }
             Self::Conditioning(_) => Json::String("simulated conditioning".to_owned()),
+            Self::Sigmas(sigmas) => Json::String(format!("simulated tensor, {} sigmas", sigmas.len())),
+            Self::Noise(_) => Json::String("simulated noise".to_owned()),
+            Self::Guider(_) => Json::String("simulated guider".to_owned()),
+            Self::Video(video) => Json::String(format!("simulated video of {} frames", video.images.len())),
             Self::Model(name) => Json::String(format!("simulated model {name}")),
         }
     }

@@ -11,11 +11,13 @@ use crate::terminal::outln;
 pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
     let simulator = Simulator::builder()
         .listen(options.listen.to_string())
+        .speak_as(options.speak_as)
         .step_delay(Duration::from_millis(options.step_ms))
         .data_dir(options.data)
         .stop_on_signals(true)
         .start()?;
     outln!("ComfyUI simulator (no models, no GPU: painted pictures) listening on {}", simulator.url());
+    outln!("It speaks as ComfyUI {}.", options.speak_as);
     simulator.run_until_stopped()?;
     Ok(ExitCode::SUCCESS)
 }

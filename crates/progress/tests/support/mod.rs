@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
+use comfy_runner_progress::Status;
 use comfy_runner_protocol::{Graph, History, HistoryEntry, Message, NodeId, PromptAccepted};
 use serde::Deserialize;
 use serde_json::Value;
 
 pub struct Recording {
     pub name: String,
+    pub version: String,
     pub jobs: Vec<RecordedJob>,
     pub frames: Vec<(Duration, Recorded)>,
 }
@@ -25,29 +27,48 @@ pub struct RecordedJob {
     pub history: Option<HistoryEntry>,
 }
 
+impl RecordedJob {
+    /// How its history says that it ended; `None` for one that was deleted while it waited.
+    pub fn expected(&self) -> Option<Status> {
+        let history = self.history.as_ref()?;
+        Some(match (history.succeeded(), history.interrupted()) {
+            (true, _) => Status::Completed,
+            (false, true) => Status::Cancelled,
+            (false, false) => Status::Error,
+        })
+    }
+}
+
 pub enum Recorded {
     Text(Message),
     Binary(Bytes),
 }
 
-const NAMES: [&str; 9] = [
-    "fully_cached",
-    "interrupted",
-    "partly_cached",
-    "runtime_error",
-    "success_with_preview",
-    "success_with_preview_metadata",
-    "three_jobs_one_deleted",
-    "validation_errors",
-    "video_image_text_outputs",
-];
+/// The versions of ComfyUI that were recorded.
+pub const VERSIONS: [&str; 3] = ["0.3.64", "0.8.0", "0.33.0"];
 
+/// Every recording of every version.
 pub fn recordings() -> Vec<Recording> {
-    NAMES.into_iter().map(recording).collect()
+    let names = |version: &'static str| {
+        let folder = format!("{}/../../fixtures/recordings/{version}", env!("CARGO_MANIFEST_DIR"));
+        let mut names: Vec<_> = std::fs::read_dir(&folder)
+            .expect(&folder)
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names.retain(|name| !name.starts_with("not_a_number"));
+        names.into_iter().map(move |name| read(version, name.trim_end_matches(".json")))
+    };
+    VERSIONS.into_iter().flat_map(names).collect()
 }
 
-pub fn recording(name: &str) -> Recording {
-    let path = format!("{}/../../fixtures/recordings/{name}.json", env!("CARGO_MANIFEST_DIR"));
+/// The recordings of this name, one of each version that has it.
+pub fn recordings_of(name: &str) -> Vec<Recording> {
+    recordings().into_iter().filter(|recording| recording.name == name).collect()
+}
+
+fn read(version: &str, name: &str) -> Recording {
+    let path = format!("{}/../../fixtures/recordings/{version}/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let raw: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path);
     let list = |key: &str| raw[key].as_array().expect(key).iter();
     let jobs = list("prompts").filter(|prompt| prompt["status"] == 200).map(|prompt| {
@@ -73,5 +94,10 @@ pub fn recording(name: &str) -> Recording {
         };
         (at, recorded)
     });
-    Recording { name: name.to_owned(), jobs: jobs.collect(), frames: frames.collect() }
+    Recording {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        jobs: jobs.collect(),
+        frames: frames.collect(),
+    }
 }

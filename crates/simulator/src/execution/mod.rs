@@ -3,8 +3,8 @@
 mod cache;
 mod reporter;
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
@@ -14,7 +14,7 @@ use self::reporter::Reporter;
 use crate::nodes::{self, Call, Failure};
 use crate::prompt::{self, Cycle, Order};
 use crate::queue::{Ending, Prompt};
-use crate::state::State;
+use crate::state::{State, now};
 use crate::value::Value;
 use comfy_runner_protocol::Link;
 
@@ -37,6 +37,16 @@ pub fn work(state: &State) {
     }
 }
 
+/// What came of running a node.
+enum Outcome<'a> {
+    /// It made its outputs.
+    Done,
+    /// It failed, and the prompt with it.
+    Failed,
+    /// It runs once these nodes have.
+    Lacks(Vec<&'a str>),
+}
+
 /// One prompt on its way.
 struct Run<'a> {
     state: &'a State,
@@ -45,12 +55,14 @@ struct Run<'a> {
     messages: Vec<(&'static str, Json)>,
     /// Nodes that ran, in their order.
     executed: Vec<String>,
+    /// Nodes that ran, or were found cached when it was their turn.
+    visited: HashSet<String>,
 }
 
 impl<'a> Run<'a> {
     fn new(state: &'a State, prompt: &'a Arc<Prompt>) -> Self {
         state.set_current_client(prompt.client_id());
-        Self { state, prompt, messages: Vec::new(), executed: Vec::new() }
+        Self { state, prompt, messages: Vec::new(), executed: Vec::new(), visited: HashSet::new() }
     }
 
     fn finish(mut self, cache: &mut Cache) -> Ending {
@@ -61,6 +73,7 @@ impl<'a> Run<'a> {
         self.tell("execution_cached", json!({"nodes": cached, "prompt_id": prompt.id}), false);
         let mut reporter = Reporter::new(state, prompt);
         let success = self.all_nodes(cache, &mut reporter);
+        let visited_only = state.catalog.version().reports_visited_only();
         if success {
             self.tell("execution_success", json!({"prompt_id": prompt.id}), false);
         }
@@ -68,6 +81,9 @@ impl<'a> Run<'a> {
         let mut outputs = Map::new();
         let mut meta = Map::new();
         for (id, report) in cache.reports(&prompt.nodes) {
+            if visited_only && !self.visited.contains(id) {
+                continue;
+            }
             outputs.insert(id.clone(), Json::Object(report.clone()));
             let place = json!({"node_id": id, "display_node": id, "parent_node": null, "real_node_id": id});
             meta.insert(id.clone(), place);
@@ -96,9 +112,20 @@ impl<'a> Run<'a> {
             if let Some(made) = cache.made(id) {
                 let output = if made.report.is_empty() { Json::Null } else { json!(made.report) };
                 self.tell_executed(id, &output);
+                self.visited.insert(id.to_owned());
                 reporter.finish(id);
-            } else if !self.node(id, cache, reporter) {
-                return false;
+            } else {
+                match self.node(id, cache, reporter) {
+                    Outcome::Done => {}
+                    Outcome::Failed => return false,
+                    Outcome::Lacks(sources) => {
+                        let is_cached = |id: &str| cache.made(id).is_some();
+                        for source in sources {
+                            order.require(id, source, is_cached);
+                        }
+                        continue;
+                    }
+                }
             }
             if self.state.signals().forgotten {
                 return false;
@@ -107,14 +134,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs one node. Says whether it went well.
-    fn node(&mut self, id: &str, cache: &mut Cache, reporter: &mut Reporter<'_>) -> bool {
+    /// Runs one node.
+    fn node(&mut self, id: &str, cache: &mut Cache, reporter: &mut Reporter<'_>) -> Outcome<'a> {
         let (prompt, state) = (self.prompt, self.state);
         let class = prompt.nodes.get(id).map(prompt::class_type).unwrap_or_default();
         reporter.start(id);
         state.set_current_node(Some(id));
         self.send("executing", &json!({"node": id, "display_node": id, "prompt_id": prompt.id}));
         let inputs = self.inputs(id, class, cache);
+        let lacking = self.lacking(id, class, &inputs, cache);
+        if !lacking.is_empty() {
+            return Outcome::Lacks(lacking);
+        }
         let mut call = Call {
             class,
             inputs: &inputs,
@@ -130,22 +161,41 @@ impl<'a> Run<'a> {
                     self.tell_executed(id, &json!(made.report));
                 }
                 self.executed.push(id.to_owned());
+                self.visited.insert(id.to_owned());
                 reporter.finish(id);
-                true
+                Outcome::Done
             }
             Err(failure) => {
                 self.tell_failure(id, &failure, &inputs);
-                false
+                Outcome::Failed
             }
         }
+    }
+
+    /// What must run before a node can, because it asks for lazy inputs.
+    fn lacking(
+        &self,
+        id: &str,
+        class: &str,
+        inputs: &IndexMap<String, Value>,
+        cache: &Cache,
+    ) -> Vec<&'a str> {
+        let prompt = self.prompt;
+        let Some(node) = prompt.nodes.get(id) else { return Vec::new() };
+        let asked = nodes::lazy_inputs(class, inputs);
+        let links = prompt::links(node).filter(|(input, _)| asked.contains(input));
+        links.map(|(_, link)| link.node).filter(|source| cache.made(source).is_none()).collect()
     }
 
     /// A node's inputs with links resolved. What the node's schema does not know is left out.
     fn inputs(&self, id: &str, class: &str, cache: &Cache) -> IndexMap<String, Value> {
         let Some(node) = self.prompt.nodes.get(id) else { return IndexMap::new() };
-        let schema = self.state.catalog.schema(class);
-        let known = |name: &str| schema.is_some_and(|schema| schema.input(name).is_some());
-        let inputs = prompt::inputs(node).filter(|(name, _)| known(name));
+        let catalog = &self.state.catalog;
+        let Some(schema) = catalog.schema(class) else { return IndexMap::new() };
+        let given = |name: &str| node.get("inputs").and_then(|inputs| inputs.get(name));
+        let known = schema.expanded_inputs(catalog.version().expansion(), &given);
+        let known: HashSet<&str> = known.iter().map(|input| input.name.as_ref()).collect();
+        let inputs = prompt::inputs(node).filter(|(name, _)| known.contains(name.as_str()));
         let resolved = inputs.map(|(name, value)| {
             let value = match Link::of(value) {
                 Some(link) => cache.made(link.node).and_then(|made| made.outputs.get(link.output)).cloned(),
@@ -202,10 +252,4 @@ impl<'a> Run<'a> {
             }
         }
     }
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 
 use crate::state::State;
 
-/// The version of ComfyUI that is imitated.
-const COMFYUI: &str = "0.3.64";
-
 pub async fn root() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(
         "This is comfy-runner's simulator: it speaks ComfyUI's API and paints pictures of its own. There is no editor \
@@ -23,7 +20,7 @@ pub async fn system_stats(state: web::Data<State>) -> HttpResponse {
             "os": std::env::consts::OS,
             "ram_total": 0,
             "ram_free": 0,
-            "comfyui_version": COMFYUI,
+            "comfyui_version": state.catalog.version().as_str(),
             "required_frontend_version": "none",
             "installed_templates_version": "none",
             "required_templates_version": "none",
@@ -49,7 +46,7 @@ pub async fn system_stats(state: web::Data<State>) -> HttpResponse {
 
 /// What the server can do, as `/features` and the WebSocket say.
 pub fn feature_flags(state: &State) -> Value {
-    json!({"supports_preview_metadata": true, "max_upload_size": state.max_upload_size})
+    state.catalog.version().feature_flags(state.max_upload_size)
 }
 
 pub async fn features(state: web::Data<State>) -> HttpResponse {

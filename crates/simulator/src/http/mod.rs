@@ -1,6 +1,7 @@
 //! ComfyUI's HTTP API.
 
 mod info;
+mod jobs;
 mod multipart;
 mod prompts;
 mod socket;
@@ -30,6 +31,8 @@ pub fn app(
 > {
     let limit = state.max_upload_size;
     let counted = state.clone();
+    let jobs: fn(&mut web::ServiceConfig) =
+        if state.catalog.version().has_jobs() { jobs::routes } else { |_| {} };
     App::new()
         .app_data(state)
         .app_data(web::PayloadConfig::new(limit))
@@ -38,7 +41,7 @@ pub fn app(
             counted.count_request();
             service.call(request)
         })
-        .service(web::scope("/api").configure(routes))
+        .service(web::scope("/api").configure(jobs).configure(routes))
         .configure(routes)
 }
 

@@ -7,8 +7,9 @@ use serde_json::{Map, Number, Value, json};
 
 use super::{NotJson, json_body, strings};
 use crate::prompt::{Verdict, python, validate};
-use crate::queue::Prompt;
-use crate::state::State;
+use crate::queue::{Prompt, drop_secrets};
+use crate::state::{State, now};
+use crate::version::Version;
 
 pub async fn status(state: web::Data<State>) -> HttpResponse {
     let remaining = state.queue().remaining();
@@ -24,7 +25,8 @@ pub async fn submit(state: web::Data<State>, body: web::Bytes) -> Result<HttpRes
         None => state.queue().next_number(body.get("front").is_some_and(python::bool)),
     };
     let Some(Value::Object(mut nodes)) = body.remove("prompt") else { return Ok(no_prompt()) };
-    let id = body.get("prompt_id").map_or_else(|| uuid::Uuid::new_v4().to_string(), python::str);
+    let version = state.catalog.version();
+    let Some(id) = prompt_id(version, body.get("prompt_id")) else { return Ok(bad_prompt_id()) };
     let targets = body.get("partial_execution_targets").filter(|targets| targets.is_array());
     let targets = targets.map(|targets| strings(Some(targets)));
     let exists = |name: &str| state.files.annotated(name).is_some();
@@ -40,6 +42,10 @@ pub async fn submit(state: web::Data<State>, body: web::Bytes) -> Result<HttpRes
             if let Some(client_id) = body.remove("client_id") {
                 extra_data.insert("client_id".to_owned(), client_id);
             }
+            if version.cleans_extra_data() {
+                drop_secrets(&mut extra_data);
+                extra_data.insert("create_time".to_owned(), json!(state.queue().create_time(now())));
+            }
             let answer = json!({"prompt_id": id, "number": number, "node_errors": node_errors});
             state.submit(Prompt { number, id, nodes, extra_data, outputs });
             Ok(HttpResponse::Ok().json(answer))
@@ -47,13 +53,35 @@ pub async fn submit(state: web::Data<State>, body: web::Bytes) -> Result<HttpRes
     }
 }
 
+/// The id that a prompt came with, or a new one; `None` if it is not one that this version takes.
+fn prompt_id(version: Version, given: Option<&Value>) -> Option<String> {
+    let new = || uuid::Uuid::new_v4().to_string();
+    if !version.requires_uuids() {
+        return Some(given.map_or_else(new, python::str));
+    }
+    match given {
+        None | Some(Value::Null) => Some(new()),
+        Some(id) => id.as_str().filter(|id| is_job_id(id)).map(str::to_owned),
+    }
+}
+
+/// Whether an id is a UUID in its canonical form: lower case, with hyphens.
+pub fn is_job_id(id: &str) -> bool {
+    uuid::Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id)
+}
+
 fn no_prompt() -> HttpResponse {
-    let error = json!({
-        "type": "no_prompt",
-        "message": "No prompt provided",
-        "details": "No prompt provided",
-        "extra_info": {},
-    });
+    refusal("no_prompt", "No prompt provided", "No prompt provided")
+}
+
+fn bad_prompt_id() -> HttpResponse {
+    let details = "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server \
+                   generate one";
+    refusal("invalid_prompt_id", "prompt_id must be a valid UUID", details)
+}
+
+fn refusal(kind: &str, message: &str, details: &str) -> HttpResponse {
+    let error = json!({"type": kind, "message": message, "details": details, "extra_info": {}});
     HttpResponse::BadRequest().json(json!({"error": error, "node_errors": {}}))
 }
 

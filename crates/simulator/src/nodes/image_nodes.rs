@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use image::imageops::{self, FilterType};
-use image::{GrayImage, Rgb, RgbImage};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 
 use super::{Call, Failure, Made, bounded};
 use crate::value::Value;
@@ -40,6 +40,87 @@ pub fn scale_by(call: &mut Call<'_>) -> Result<Made, Failure> {
     let filter = filter(call.text("upscale_method")?);
     let resize = |image| fit(image, scaled(width), scaled(height), filter, false);
     Ok(Made::images(images.iter().map(resize).collect()))
+}
+
+/// The size that has this many megapixels in the same ratio.
+pub fn scale_to_pixels(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let (width, height) = images[0].dimensions();
+    let steps = if call.inputs.contains_key("resolution_steps") { call.size("resolution_steps")? } else { 1 };
+    let steps = f64::from(steps.max(1));
+    let pixels = call.float("megapixels")? * 1024.0 * 1024.0;
+    let by = (pixels / (f64::from(width) * f64::from(height))).sqrt();
+    let scaled = |side: u32| (((f64::from(side) * by / steps).round_ties_even() * steps) as u32).max(1);
+    scaled_to(call, &images, scaled(width), scaled(height))
+}
+
+/// The longer side gets this length.
+pub fn scale_to_longest(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let (width, height) = images[0].dimensions();
+    let longest = call.size("largest_size")?.max(1);
+    let other =
+        |side: u32, of: u32| ((f64::from(side) * f64::from(longest) / f64::from(of)).round() as u32).max(1);
+    let (width, height) =
+        if width > height { (longest, other(height, width)) } else { (other(width, height), longest) };
+    scaled_to(call, &images, width, height)
+}
+
+fn scaled_to(call: &mut Call<'_>, images: &[RgbImage], width: u32, height: u32) -> Result<Made, Failure> {
+    bounded(width, height, images.len())?;
+    let filter = filter(call.text("upscale_method")?);
+    Ok(Made::images(images.iter().map(|image| fit(image, width, height, filter, false)).collect()))
+}
+
+/// The sizes that a Kontext model was trained on, by their shorter sides.
+const KONTEXT_SIZES: [(u32, u32); 9] = [
+    (672, 1568),
+    (688, 1504),
+    (720, 1456),
+    (752, 1392),
+    (800, 1328),
+    (832, 1248),
+    (880, 1184),
+    (944, 1104),
+    (1024, 1024),
+];
+
+/// The trained size whose ratio is nearest.
+pub fn scale_for_kontext(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let ratio = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
+    let wanted = ratio(images[0].dimensions());
+    let sizes = KONTEXT_SIZES.into_iter().flat_map(|(short, long)| [(short, long), (long, short)]);
+    let distance = |size: &(u32, u32)| (ratio(*size) - wanted).abs();
+    let nearest = sizes.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let (width, height) = nearest.unwrap_or((1024, 1024));
+    bounded(width, height, images.len())?;
+    let scaled = images.iter().map(|image| fit(image, width, height, FilterType::Lanczos3, true));
+    Ok(Made::images(scaled.collect()))
+}
+
+pub fn size(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let (width, height) = images[0].dimensions();
+    let numbers = [width as usize, height as usize, images.len()];
+    Ok(Made { outputs: numbers.map(|number| Value::Plain(number.into())).to_vec(), ..Made::default() })
+}
+
+/// One channel as a mask. Pictures have no alpha here, so that this channel is empty.
+pub fn to_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let images = call.images("image")?;
+    let channel = match call.text("channel")? {
+        "red" => Some(0),
+        "green" => Some(1),
+        "blue" => Some(2),
+        _ => None,
+    };
+    let mask = |image: &RgbImage| {
+        GrayImage::from_fn(image.width(), image.height(), |x, y| {
+            Luma([channel.map_or(0, |channel| image.get_pixel(x, y)[channel])])
+        })
+    };
+    Ok(Made::one(Value::Masks(Arc::new(images.iter().map(mask).collect()))))
 }
 
 pub fn invert(call: &mut Call<'_>) -> Result<Made, Failure> {

@@ -1,12 +1,17 @@
 //! What each node type does.
 
+mod custom_sampling;
 mod encode;
+mod h264;
 mod image_nodes;
 mod load;
+mod logic;
 mod model;
+mod mp4;
 mod sampling;
 mod save;
 mod test_nodes;
+mod video;
 
 use std::sync::Arc;
 
@@ -17,7 +22,7 @@ use serde_json::{Map, Value as Json};
 use crate::files::Files;
 use crate::paint::Latent;
 use crate::prompt::Nodes;
-use crate::value::Value;
+use crate::value::{Guider, Value};
 
 /// More pixels than these in one batch are refused: 384 MB of memory.
 const MOST_PIXELS: u64 = 128 << 20;
@@ -82,12 +87,19 @@ impl Failure {
     }
 }
 
+pub use logic::lazy_inputs;
+
 /// Runs a node.
 pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
     match call.class {
         "EmptyImage" => image_nodes::empty(call),
         "ImageScale" => image_nodes::scale(call),
         "ImageScaleBy" => image_nodes::scale_by(call),
+        "ImageScaleToTotalPixels" => image_nodes::scale_to_pixels(call),
+        "ImageScaleToMaxDimension" => image_nodes::scale_to_longest(call),
+        "FluxKontextImageScale" => image_nodes::scale_for_kontext(call),
+        "GetImageSize" => image_nodes::size(call),
+        "ImageToMask" => image_nodes::to_mask(call),
         "ImageInvert" => image_nodes::invert(call),
         "ImageBatch" => image_nodes::batch(call),
         "ImageFromBatch" => image_nodes::from_batch(call),
@@ -102,6 +114,8 @@ pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
         "SaveAnimatedPNG" => save::animated_png(call),
         "SaveAnimatedWEBP" => save::animated_webp(call),
         "VHS_VideoCombine" => save::video_combine(call),
+        "CreateVideo" => video::create(call),
+        "SaveVideo" => video::save(call),
         "CheckpointLoaderSimple" => model::checkpoint(call),
         "UNETLoader" => model::file(call, "unet_name"),
         "CLIPLoader" | "CLIPVisionLoader" => model::file(call, "clip_name"),
@@ -109,16 +123,36 @@ pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
         "VAELoader" => model::file(call, "vae_name"),
         "LoraLoader" => model::lora(call),
         "LoraLoaderModelOnly" => model::lora_model_only(call),
+        "UpscaleModelLoader" => model::file(call, "model_name"),
+        "ImageUpscaleWithModel" => model::upscale_picture(call),
         "CLIPSetLastLayer" => model::pass(call, "clip"),
-        "ModelSamplingSD3" | "ModelSamplingFlux" => model::pass(call, "model"),
+        "ModelSamplingSD3" | "ModelSamplingFlux" | "ModelSamplingAuraFlow" | "CFGNorm" => {
+            model::pass(call, "model")
+        }
         "CLIPTextEncode" => model::encode_text(call),
         "CLIPVisionEncode" => model::encode_vision(call),
         "ConditioningZeroOut" => Ok(Made::one(Value::Conditioning(Arc::from("")))),
-        "FluxGuidance" => model::pass(call, "conditioning"),
-        "EmptyLatentImage" | "EmptySD3LatentImage" => sampling::empty(call),
-        "WanImageToVideo" => sampling::image_to_video(call),
+        "TextEncodeQwenImageEdit" | "TextEncodeQwenImageEditPlus" => model::encode_text_and_pictures(call),
+        "FluxGuidance" | "ReferenceLatent" | "FluxKontextMultiReferenceLatentMethod" => {
+            model::pass(call, "conditioning")
+        }
+        "EmptyLatentImage" | "EmptySD3LatentImage" | "EmptyFlux2LatentImage" => sampling::empty(call),
+        "EmptyHunyuanLatentVideo" => video::empty(call),
+        "WanImageToVideo" => video::image_to_video(call),
+        "WanFirstLastFrameToVideo" => video::first_and_last_to_video(call),
+        "Wan22ImageToVideoLatent" => video::image_to_video_latent(call),
         "KSampler" => sampling::sample(call),
         "KSamplerAdvanced" => sampling::sample_advanced(call),
+        "RandomNoise" => custom_sampling::random_noise(call),
+        "DisableNoise" => Ok(custom_sampling::no_noise()),
+        "KSamplerSelect" => custom_sampling::sampler(call),
+        "BasicScheduler" => custom_sampling::basic_schedule(call),
+        "Flux2Scheduler" => custom_sampling::flux_schedule(call),
+        "SplitSigmas" => custom_sampling::split(call),
+        "SplitSigmasDenoise" => custom_sampling::split_by_denoise(call),
+        "CFGGuider" => custom_sampling::cfg_guider(call),
+        "BasicGuider" => custom_sampling::basic_guider(call),
+        "SamplerCustomAdvanced" => custom_sampling::sample(call),
         "LatentUpscale" => sampling::upscale(call),
         "LatentUpscaleBy" => sampling::upscale_by(call),
         "RepeatLatentBatch" => sampling::repeat(call),
@@ -126,9 +160,16 @@ pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
         "VAEDecode" => sampling::decode(call),
         "VAEEncode" => sampling::encode(call),
         "VAEEncodeForInpaint" => sampling::encode_for_inpaint(call),
-        "PrimitiveInt" | "PrimitiveFloat" | "PrimitiveString" | "PrimitiveStringMultiline" => {
-            model::pass(call, "value")
-        }
+        "PrimitiveInt"
+        | "PrimitiveFloat"
+        | "PrimitiveBoolean"
+        | "PrimitiveString"
+        | "PrimitiveStringMultiline" => model::pass(call, "value"),
+        "ComfySwitchNode" => logic::switch(call),
+        "ComfyMathExpression" => logic::math(call),
+        "StringConcatenate" => logic::concatenate(call),
+        "ResolutionSelector" => logic::resolution(call),
+        "PreviewAny" => logic::show(call),
         "RunnerTestProgress" => test_nodes::progress(call),
         "RunnerTestFail" => test_nodes::fail(call),
         "RunnerTestText" => test_nodes::text(call),
@@ -200,6 +241,27 @@ impl Call<'_> {
         match self.input(name)? {
             Value::Model(model) => Ok(model.clone()),
             _ => self.wrong(name, "a model"),
+        }
+    }
+
+    fn sigmas(&self, name: &str) -> Result<Arc<[f32]>, Failure> {
+        match self.input(name)? {
+            Value::Sigmas(sigmas) => Ok(sigmas.clone()),
+            _ => self.wrong(name, "a schedule"),
+        }
+    }
+
+    fn noise(&self, name: &str) -> Result<Option<u64>, Failure> {
+        match self.input(name)? {
+            Value::Noise(seed) => Ok(*seed),
+            _ => self.wrong(name, "noise"),
+        }
+    }
+
+    fn guider(&self, name: &str) -> Result<Arc<Guider>, Failure> {
+        match self.input(name)? {
+            Value::Guider(guider) => Ok(guider.clone()),
+            _ => self.wrong(name, "a guider"),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Call, Failure, Made};
+use image::imageops::{self, FilterType};
+
+use super::{Call, Failure, Made, bounded};
 use crate::value::Value;
 
 pub fn checkpoint(call: &mut Call<'_>) -> Result<Made, Failure> {
@@ -45,10 +47,35 @@ pub fn encode_text(call: &mut Call<'_>) -> Result<Made, Failure> {
     Ok(Made::one(Value::Conditioning(text)))
 }
 
+/// The text alone: the pictures beside it change nothing.
+pub fn encode_text_and_pictures(call: &mut Call<'_>) -> Result<Made, Failure> {
+    call.model("clip")?;
+    let text = Arc::from(call.text("prompt")?);
+    call.steps.take_model_time(1);
+    Ok(Made::one(Value::Conditioning(text)))
+}
+
 pub fn encode_vision(call: &mut Call<'_>) -> Result<Made, Failure> {
     call.images("image")?;
     let model = call.model("clip_vision")?;
     Ok(Made::one(Value::Model(model)))
+}
+
+/// A picture in the size that the model makes of it, by its name: `4x-UltraSharp` makes four times as much of each side.
+pub fn upscale_picture(call: &mut Call<'_>) -> Result<Made, Failure> {
+    let model = call.model("upscale_model")?;
+    let images = call.images("image")?;
+    let factor = if model.contains("2x") || model.contains("x2") { 2 } else { 4 };
+    let (width, height) = images[0].dimensions();
+    let (width, height) = (width.saturating_mul(factor), height.saturating_mul(factor));
+    bounded(width, height, images.len())?;
+    let mut larger = Vec::with_capacity(images.len());
+    for image in images.iter() {
+        call.steps.check()?;
+        call.steps.take_model_time(1);
+        larger.push(imageops::resize(image, width, height, FilterType::CatmullRom));
+    }
+    Ok(Made::images(larger))
 }
 
 /// A LoRA of no strength changes nothing.

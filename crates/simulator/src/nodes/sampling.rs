@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::image_nodes::keep_ratio;
 use super::{Call, Failure, Made, bounded};
 use crate::paint::{Ground, Latent, Layer, Painting};
-use crate::value::Value;
+use crate::value::{Guider, Value};
 
 /// The longer side of a preview in pixels.
 const PREVIEW: u32 = 256;
@@ -16,26 +16,6 @@ pub fn empty(call: &mut Call<'_>) -> Result<Made, Failure> {
     Ok(Made::latent(Latent::empty(grid(width), grid(height), count)))
 }
 
-pub fn image_to_video(call: &mut Call<'_>) -> Result<Made, Failure> {
-    let (positive, negative) = (call.conditioning("positive")?, call.conditioning("negative")?);
-    let (width, height, length) = (call.size("width")?, call.size("height")?, call.size("length")?);
-    if call.size("batch_size")? != 1 {
-        let message = "the simulator makes one film at a time: set batch_size to 1";
-        return Err(Failure::raised("ValueError", message));
-    }
-    // The model packs four frames into one and keeps the first for itself.
-    let frames = (length.max(1) - 1) / 4 * 4 + 1;
-    bounded(width, height, frames as usize)?;
-    let ground = match call.inputs.get("start_image") {
-        Some(_) => Ground::Pictures(Arc::new(vec![call.images("start_image")?[0].clone()])),
-        None => Ground::Empty,
-    };
-    let latent = Latent { film: true, ground, ..Latent::empty(grid(width), grid(height), frames) };
-    let outputs =
-        vec![Value::Conditioning(positive), Value::Conditioning(negative), Value::Latent(Arc::new(latent))];
-    Ok(Made { outputs, ..Made::default() })
-}
-
 pub fn sample(call: &mut Call<'_>) -> Result<Made, Failure> {
     let work = Sampling {
         seed: call.whole("seed")?,
@@ -43,7 +23,7 @@ pub fn sample(call: &mut Call<'_>) -> Result<Made, Failure> {
         strength: call.float("denoise")? as f32,
         leftover: 0.0,
     };
-    work.run(call)
+    guided(call, &work)
 }
 
 pub fn sample_advanced(call: &mut Call<'_>) -> Result<Made, Failure> {
@@ -61,30 +41,41 @@ pub fn sample_advanced(call: &mut Call<'_>) -> Result<Made, Failure> {
         strength: 1.0 - part(start),
         leftover: if keeps_noise { 1.0 - part(end) } else { 0.0 },
     };
-    work.run(call)
+    guided(call, &work)
+}
+
+fn guided(call: &mut Call<'_>, work: &Sampling) -> Result<Made, Failure> {
+    let guider = Guider {
+        model: call.model("model")?,
+        positive: call.conditioning("positive")?,
+        negative: call.conditioning("negative")?,
+    };
+    let latent = call.latent("latent_image")?;
+    work.run(call, &latent, &guider).map(Made::latent)
 }
 
 /// One run of a sampler.
-struct Sampling {
-    seed: u64,
-    steps: u32,
+pub struct Sampling {
+    /// What the noise is made from.
+    pub seed: u64,
+    /// How many steps are taken.
+    pub steps: u32,
     /// How much of what was there is painted over, from 0 to 1.
-    strength: f32,
+    pub strength: f32,
     /// How much noise is left at the end, from 0 to 1.
-    leftover: f32,
+    pub leftover: f32,
 }
 
 impl Sampling {
     /// Goes from noise to a picture, step by step.
-    fn run(&self, call: &mut Call<'_>) -> Result<Made, Failure> {
-        let mut latent = Latent::clone(&*call.latent("latent_image")?);
-        let (text, unwanted) = (call.conditioning("positive")?, call.conditioning("negative")?);
-        let model = call.model("model")?;
+    pub fn run(&self, call: &mut Call<'_>, latent: &Latent, guider: &Guider) -> Result<Latent, Failure> {
+        let mut latent = latent.clone();
+        let Guider { model, positive, negative } = guider;
         let paintings = if latent.film { 1 } else { latent.frames };
         // Each picture of a batch has noise of its own.
         let seed_of = |picture: u32| self.seed.wrapping_add(u64::from(picture) << 32);
         let paintings =
-            (0..paintings).map(|picture| Painting::new(&text, &unwanted, &model, seed_of(picture)));
+            (0..paintings).map(|picture| Painting::new(positive, negative, model, seed_of(picture)));
         let paintings = Arc::new(paintings.collect::<Vec<_>>());
         latent.layers.push(Layer { paintings, strength: self.strength.clamp(0.0, 1.0) });
         for step in 1..=self.steps {
@@ -95,7 +86,7 @@ impl Sampling {
             let preview = || latent.preview(0, PREVIEW);
             call.steps.done(u64::from(step), u64::from(self.steps), Some(&preview))?;
         }
-        Ok(Made::latent(latent))
+        Ok(latent)
     }
 }
 

@@ -8,7 +8,8 @@ use super::{Nodes, class_type, links};
 use crate::catalog::Catalog;
 
 /// The nodes that are still to run. As in ComfyUI, of the nodes that are ready an output goes first, then one just
-/// before an output, then one two before; else the one that was added first.
+/// before an output, then one two before; else the one that was added first. What a lazy input is linked to is not
+/// among them until its node asks for it.
 pub struct Order<'a> {
     prompt: &'a Nodes,
     catalog: &'a Catalog,
@@ -49,21 +50,35 @@ impl<'a> Order<'a> {
                 continue;
             }
             self.pending.insert(id, Pending::default());
-            for (_, link) in links(node) {
-                if !is_cached(link.node) {
+            for (input, link) in links(node) {
+                if !is_cached(link.node) && !self.catalog.is_lazy(class_type(node), input) {
                     open.push(link.node);
                     found.push((link.node, id));
                 }
             }
         }
         for (source, id) in found {
-            if let Some(source) = self.pending.get_mut(source) {
-                source.blocks.insert(id);
-            }
-            if let Some(node) = self.pending.get_mut(id) {
-                node.waits_for.insert(source);
-            }
+            self.connect(source, id);
         }
+    }
+
+    fn connect(&mut self, source: &'a str, id: &'a str) {
+        if let Some(source) = self.pending.get_mut(source) {
+            source.blocks.insert(id);
+        }
+        if let Some(node) = self.pending.get_mut(id) {
+            node.waits_for.insert(source);
+        }
+    }
+
+    /// Makes a node wait for what a lazy input of it is linked to. `false` if that has run already.
+    pub fn require(&mut self, id: &'a str, source: &'a str, is_cached: impl Fn(&str) -> bool) -> bool {
+        if is_cached(source) {
+            return false;
+        }
+        self.add(source, &is_cached);
+        self.connect(source, id);
+        true
     }
 
     /// The node that runs next; `None` when all have run.
@@ -101,7 +116,7 @@ mod tests {
 
     fn order_of(prompt: Value, outputs: &[&str], cached: &[&str]) -> Result<Vec<String>, Cycle> {
         let Value::Object(prompt) = prompt else { panic!("a prompt is an object") };
-        let catalog = Catalog::new().unwrap();
+        let catalog = Catalog::new(crate::version::Version::default()).unwrap();
         let outputs: Vec<String> = outputs.iter().map(|id| (*id).to_owned()).collect();
         let mut order = Order::new(&prompt, &catalog, &outputs, |id| cached.contains(&id));
         let mut ran = Vec::new();
@@ -129,6 +144,28 @@ mod tests {
     #[test]
     fn what_is_cached_is_not_run_but_a_cached_output_is_visited() {
         assert_eq!(order_of(two_outputs(), &["3"], &["1", "2", "3"]).unwrap(), ["3"]);
+    }
+
+    #[test]
+    fn a_lazy_input_is_waited_for_once_it_is_required() {
+        let Value::Object(prompt) = json!({
+            "1": {"class_type": "EmptyImage", "inputs": {}},
+            "2": {"class_type": "EmptyImage", "inputs": {}},
+            "3": {"class_type": "ComfySwitchNode", "inputs": {"switch": true, "on_true": ["1", 0], "on_false": ["2", 0]}},
+            "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
+        }) else {
+            unreachable!()
+        };
+        let catalog = Catalog::new(crate::version::Version::V0_33_0).unwrap();
+        let outputs = ["4".to_owned()];
+        let mut order = Order::new(&prompt, &catalog, &outputs, |_| false);
+        assert_eq!(order.next(), Ok(Some("3")));
+        assert!(order.require("3", "1", |_| false) && !order.require("3", "2", |id| id == "2"));
+        for id in ["1", "3", "4"] {
+            assert_eq!(order.next(), Ok(Some(id)));
+            order.done(id);
+        }
+        assert_eq!(order.next(), Ok(None));
     }
 
     #[test]

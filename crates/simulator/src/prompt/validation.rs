@@ -1,11 +1,12 @@
 //! Whether a prompt can run, and if not why: ComfyUI's checks, in its words and shapes.
 
 use comfy_runner_protocol::{InputKind, InputSpec, NodeSchema, Requirement};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
 use super::python::{self, Exception};
 use crate::catalog::Catalog;
+use crate::version::Version;
 
 /// Python gives up on deeper calls; a chain of nodes as long as this, or a cycle, ends there.
 const DEEPEST: usize = 900;
@@ -45,12 +46,13 @@ pub fn validate(
         Ok(outputs) => outputs,
         Err(error) => return Verdict::Refused { error, node_errors: Map::new() },
     };
-    let mut check = Check { prompt, catalog, input_exists, validated: IndexMap::new() };
+    let mut check =
+        Check { prompt, catalog, input_exists, validated: IndexMap::new(), visiting: IndexSet::new() };
     let mut good = Vec::new();
     let mut reasons_of_outputs = Vec::new();
     let mut node_errors: Map<String, Value> = Map::new();
     for output in outputs {
-        let result = check.node(&output, 0).unwrap_or_else(|exception| {
+        let result = check.node(&output).unwrap_or_else(|exception| {
             let reason = raised("exception_during_validation", "Exception when validating node", &exception);
             let result = Checked { valid: false, reasons: vec![reason] };
             check.validated.insert(output.clone(), result.clone());
@@ -98,28 +100,48 @@ fn outputs(
     targets: Option<&[String]>,
     catalog: &Catalog,
 ) -> Result<Vec<String>, Value> {
-    let refusal = |kind: &str, message: &str, details: String| {
-        Err(json!({"type": kind, "message": message, "details": details, "extra_info": {}}))
-    };
     let mut outputs = Vec::new();
     for (id, node) in prompt {
-        let place = format!("Node ID '#{id}'");
-        let Some(class) = node.get("class_type") else {
-            let message = "Cannot execute because a node is missing the class_type property.";
-            return refusal("invalid_prompt", message, place);
-        };
-        let Some(schema) = class.as_str().and_then(|class| catalog.schema(class)) else {
-            let message = format!("Cannot execute because node {} does not exist.", python::str(class));
-            return refusal("invalid_prompt", &message, place);
+        let class = node.get("class_type");
+        let Some(schema) = class.and_then(Value::as_str).and_then(|class| catalog.schema(class)) else {
+            return Err(missing_type(id, node, catalog.version()));
         };
         if schema.output_node && targets.is_none_or(|targets| targets.contains(id)) {
             outputs.push(id.clone());
         }
     }
     if outputs.is_empty() {
-        return refusal("prompt_no_outputs", "Prompt has no outputs", String::new());
+        return Err(problem("prompt_no_outputs", "Prompt has no outputs", "", json!({})));
     }
     Ok(outputs)
+}
+
+/// The error of a node whose type is missing, or not known.
+fn missing_type(id: &str, node: &Value, version: Version) -> Value {
+    let place = format!("Node ID '#{id}'");
+    let class = node.get("class_type");
+    if !version.names_missing_types() {
+        let message = match class {
+            None => "Cannot execute because a node is missing the class_type property.".to_owned(),
+            Some(class) => format!("Cannot execute because node {} does not exist.", python::str(class)),
+        };
+        return problem("invalid_prompt", &message, &place, json!({}));
+    }
+    let title = node.get("_meta").and_then(|meta| meta.get("title")).or(class);
+    let message = match class {
+        None => {
+            let name = title.map_or_else(|| format!("ID #{id}"), python::str);
+            format!(
+                "Node '{name}' has no class_type. The workflow may be corrupted or a custom node is missing."
+            )
+        }
+        Some(_) => {
+            let name = title.map(python::str).unwrap_or_default();
+            format!("Node '{name}' not found. The custom node may not be installed.")
+        }
+    };
+    let info = json!({"node_id": id, "class_type": class, "node_title": title});
+    problem("missing_node_type", &message, &place, info)
 }
 
 /// What was found out about one node.
@@ -135,15 +157,22 @@ struct Check<'a> {
     catalog: &'a Catalog,
     input_exists: &'a dyn Fn(&str) -> bool,
     validated: IndexMap<String, Checked>,
+    /// The nodes that are being checked, each for the sake of the one before it.
+    visiting: IndexSet<String>,
 }
 
 impl Check<'_> {
     /// Checks a node and those before it. An exception is what Python would have raised on its way.
-    fn node(&mut self, id: &str, depth: usize) -> Result<Checked, Exception> {
+    fn node(&mut self, id: &str) -> Result<Checked, Exception> {
         if let Some(checked) = self.validated.get(id) {
             return Ok(checked.clone());
         }
-        if depth > DEEPEST {
+        let version = self.catalog.version();
+        if let Some(first) = self.visiting.get_index_of(id).filter(|_| version.names_cycles()) {
+            return Ok(self.cycle(first));
+        }
+        // A set takes each node of a cycle once; where cycles are not named, its depth is what counts.
+        if self.visiting.len() > DEEPEST || self.visiting.contains(id) {
             return Err(Exception::new("RecursionError", "maximum recursion depth exceeded"));
         }
         let node = self.prompt.get(id).ok_or_else(|| Exception::key(&json!(id)))?;
@@ -156,22 +185,26 @@ impl Check<'_> {
         let catalog = self.catalog;
         let schema = catalog.schema(&class).ok_or_else(|| Exception::key(&json!(class)))?;
         let mut checked = Checked { valid: true, reasons: Vec::new() };
-        for (name, spec, requirement) in schema.inputs() {
+        for input in schema.expanded_inputs(version.expansion(), &|name| inputs.get(name)) {
+            let name = input.name.as_ref();
             let Some(value) = inputs.get(name) else {
-                if requirement == Requirement::Required {
+                if input.requirement == Requirement::Required {
                     checked.reasons.push(problem(
                         "required_input_missing",
                         "Required input is missing",
-                        name,
+                        input.own_name(),
                         json!({"input_name": name}),
                     ));
                 }
                 continue;
             };
             if let Value::Array(link) = value {
-                self.link(name, spec, link, depth, &mut checked)?;
+                self.visiting.insert(id.to_owned());
+                let linked = self.link(name, input.spec, link, &mut checked);
+                self.visiting.pop();
+                linked?;
             } else {
-                match self.value(&class, name, spec, value) {
+                match self.value(&class, name, input.spec, value) {
                     Ok(converted) => {
                         if let Some(slot) =
                             self.prompt.get_mut(id).and_then(|node| node["inputs"].get_mut(name))
@@ -183,9 +216,32 @@ impl Check<'_> {
                 }
             }
         }
+        if let Some(cycle) = self.validated.get(id).filter(|_| version.names_cycles()) {
+            // The node was found in a cycle with itself on the way.
+            let own = std::mem::replace(&mut checked.reasons, cycle.reasons.clone());
+            checked.valid &= cycle.valid && own.is_empty();
+            checked.reasons.extend(own);
+        }
         checked.valid &= checked.reasons.is_empty();
         self.validated.insert(id.to_owned(), checked.clone());
         Ok(checked)
+    }
+
+    /// Marks the nodes that are being checked, from this position on, as a cycle.
+    fn cycle(&mut self, first: usize) -> Checked {
+        let nodes: Vec<String> = self.visiting.iter().skip(first).cloned().collect();
+        let class = |id: &String| self.prompt.get(id).map_or("", super::class_type);
+        let path: Vec<String> =
+            nodes.iter().chain(nodes.first()).map(|id| format!("{id} ({})", class(id))).collect();
+        let checked = |id: &String| {
+            let info = json!({"node_id": id, "cycle_nodes": nodes});
+            let reason = problem("dependency_cycle", "Dependency cycle detected", &path.join(" -> "), info);
+            Checked { valid: false, reasons: vec![reason] }
+        };
+        let found: Vec<(String, Checked)> = nodes.iter().map(|id| (id.clone(), checked(id))).collect();
+        let first = found.first().map(|(_, checked)| checked.clone());
+        self.validated.extend(found);
+        first.unwrap_or(Checked { valid: false, reasons: Vec::new() })
     }
 
     fn link(
@@ -193,7 +249,6 @@ impl Check<'_> {
         name: &str,
         spec: &InputSpec,
         link: &[Value],
-        depth: usize,
         checked: &mut Checked,
     ) -> Result<(), Exception> {
         let config = input_config(spec);
@@ -213,7 +268,7 @@ impl Check<'_> {
             let schema = self.catalog.schema(class).ok_or_else(|| Exception::key(&json!(class)))?;
             output_type(schema, output)?.to_owned()
         };
-        if !fits(&received, &spec.kind) {
+        if !fits(&received, spec) {
             checked.reasons.push(problem(
                 "return_type_mismatch",
                 "Return type mismatch between linked nodes",
@@ -230,7 +285,7 @@ impl Check<'_> {
             ));
             return Ok(());
         }
-        match self.node(source_id, depth + 1) {
+        match self.node(source_id) {
             Ok(source) => checked.valid &= source.valid,
             Err(exception) => {
                 checked.valid = false;
@@ -298,6 +353,7 @@ impl Check<'_> {
             return Err(problem("value_bigger_than_max", &message, name, info));
         }
         if let InputKind::Combo(choices) = &spec.kind
+            && (spec.raw_type().is_array() || self.catalog.version().checks_combos())
             && !choices.contains(&value)
         {
             let long = choices.len() > LONGEST_LIST;
@@ -306,7 +362,12 @@ impl Check<'_> {
             } else {
                 python::repr(&json!(choices))
             };
-            let details = format!("{name}: '{}' not in {list}", python::str(&value));
+            let quoted = if self.catalog.version().quotes_choices() {
+                python::repr(&value)
+            } else {
+                format!("'{}'", python::str(&value))
+            };
+            let details = format!("{name}: {quoted} not in {list}");
             let config = if long { Value::Null } else { config };
             let info = json!({"input_name": name, "input_config": config, "received_value": value});
             return Err(problem("value_not_in_list", "Value not in list", &details, info));
@@ -341,19 +402,13 @@ fn output_type<'s>(schema: &'s NodeSchema, index: &Value) -> Result<&'s str, Exc
     output.map(String::as_str).ok_or_else(|| Exception::new("IndexError", "tuple index out of range"))
 }
 
-/// Whether an output of this type may go into an input of that one: one type in common is enough.
-fn fits(received: &str, taken: &InputKind) -> bool {
-    let taken = match taken {
-        InputKind::Int => "INT",
-        InputKind::Float => "FLOAT",
-        InputKind::String => "STRING",
-        InputKind::Boolean => "BOOLEAN",
-        InputKind::Combo(_) => "COMBO",
-        InputKind::Other(name) => name,
-    };
-    received == "*"
-        || taken == "*"
-        || received.split(',').any(|one| taken.split(',').any(|other| one.trim() == other.trim()))
+/// Whether an output of this type may go into an input of that one: one type in common is enough. A type that is
+/// resolved for each graph goes into everything.
+fn fits(received: &str, taken: &InputSpec) -> bool {
+    let any = |kind: &str| matches!(kind, "*" | "COMFY_MATCHTYPE_V3");
+    any(received)
+        || any(taken.type_name())
+        || received.split(',').any(|one| taken.types().any(|other| one.trim() == other))
 }
 
 /// Whether both are numbers and the first is less. Whole numbers are compared exactly: seeds fill 64 bits.
@@ -371,7 +426,7 @@ mod tests {
 
     fn verdict(prompt: Value) -> Verdict {
         let Value::Object(mut prompt) = prompt else { panic!("a prompt is an object") };
-        validate(&mut prompt, None, &Catalog::new().unwrap(), &|_| false)
+        validate(&mut prompt, None, &Catalog::new(Version::default()).unwrap(), &|_| false)
     }
 
     #[test]
@@ -382,23 +437,61 @@ mod tests {
         }) else {
             unreachable!()
         };
-        let verdict = validate(&mut prompt, None, &Catalog::new().unwrap(), &|_| false);
+        let verdict = validate(&mut prompt, None, &Catalog::new(Version::default()).unwrap(), &|_| false);
         assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
         assert_eq!(prompt["1"]["inputs"], json!({"width": 64, "height": 48, "batch_size": 1, "color": 0}));
         assert_eq!(prompt["2"]["inputs"]["filename_prefix"], "5");
     }
 
-    #[test]
-    fn a_cycle_is_refused_instead_of_followed_for_ever() {
-        let verdict = verdict(json!({
+    fn cyclic() -> Map<String, Value> {
+        let prompt = json!({
             "1": {"class_type": "ImageInvert", "inputs": {"image": ["2", 0]}},
             "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
             "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
-        }));
-        // ComfyUI, too, forgets on its way back what it found at the deepest point, and says nothing more.
+        });
+        serde_json::from_value(prompt).unwrap()
+    }
+
+    #[test]
+    fn a_cycle_is_named_with_its_nodes() {
+        let verdict = validate(&mut cyclic(), None, &Catalog::new(Version::V0_33_0).unwrap(), &|_| false);
+        let Verdict::Refused { node_errors, .. } = verdict else { panic!("accepted") };
+        assert_eq!(node_errors.keys().collect::<Vec<_>>(), ["2", "1"]);
+        assert_eq!(
+            node_errors["1"]["errors"][0]["details"],
+            "2 (ImageInvert) -> 1 (ImageInvert) -> 2 (ImageInvert)"
+        );
+        assert_eq!(node_errors["1"]["errors"][0]["extra_info"]["cycle_nodes"], json!(["2", "1"]));
+    }
+
+    #[test]
+    fn a_cycle_is_refused_instead_of_followed_for_ever() {
+        let verdict = validate(&mut cyclic(), None, &Catalog::new(Version::V0_3_64).unwrap(), &|_| false);
+        // ComfyUI 0.3.64, too, forgets on its way back what it found at the deepest point, and says nothing more.
         let Verdict::Refused { error, node_errors } = verdict else { panic!("accepted") };
         assert_eq!(error["type"], "prompt_outputs_failed_validation");
         assert!(node_errors.is_empty());
+    }
+
+    #[test]
+    fn the_inputs_of_a_dynamic_choice_are_checked_as_its_own() {
+        let mut node = json!({"class_type": "SaveVideo", "inputs": {
+            "video": ["2", 0], "filename_prefix": "x", "format": "mp4", "format.codec": "h264",
+            "format.codec.encoding": "re-encode", "format.codec.encoding.crf": 99}});
+        let verdict_of = |node: &Value| {
+            verdict(json!({
+                "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+                "2": {"class_type": "CreateVideo", "inputs": {"images": ["1", 0], "fps": 8}},
+                "3": node,
+            }))
+        };
+        let Verdict::Refused { node_errors, .. } = verdict_of(&node) else { panic!("accepted") };
+        let errors = node_errors["3"]["errors"].as_array().unwrap();
+        let found = |kind: &str| errors.iter().find(|error| error["type"] == kind).unwrap();
+        assert_eq!(found("value_bigger_than_max")["details"], "format.codec.encoding.crf");
+        assert_eq!(found("required_input_missing")["details"], "color_space");
+        node["inputs"]["format.codec.encoding"] = json!("auto");
+        assert!(matches!(verdict_of(&node), Verdict::Accepted { .. }));
     }
 
     #[test]
