@@ -32,6 +32,11 @@ use python::Exception;
 use release::Rules;
 use verdict::{input_error, prompt_error};
 
+/// Paths of this many nodes fit on any thread's stack.
+const SHALLOW: usize = 200;
+/// Enough for the longest path, also in a build without optimization.
+const STACK: usize = 32 << 20;
+
 /// Validates graphs as a ComfyUI with these node schemas does.
 ///
 /// The answer differs from ComfyUI's in what depends on chance or on the machine there: tracebacks are empty, and
@@ -76,7 +81,20 @@ impl<'i> Validator<'i> {
         }
     }
 
+    /// Validates on this thread's stack when it surely suffices, and else on that of a thread of its own: a path of nodes
+    /// may be as long as Python's recursion goes.
     fn validate_nodes(&self, nodes: &Nodes<'_>) -> Verdict {
+        if nodes.len() <= SHALLOW && self.release.rules().cycles {
+            return self.validate_here(nodes);
+        }
+        std::thread::scope(|scope| {
+            let deep = std::thread::Builder::new().stack_size(STACK);
+            deep.spawn_scoped(scope, || self.validate_here(nodes)).ok()?.join().ok()
+        })
+        .unwrap_or_else(|| crashed(&Exception::new("RuntimeError", "can't start new thread")))
+    }
+
+    fn validate_here(&self, nodes: &Nodes<'_>) -> Verdict {
         let outputs = match self.outputs(nodes) {
             Ok(outputs) => outputs,
             Err(verdict) => return *verdict,
