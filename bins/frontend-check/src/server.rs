@@ -104,6 +104,9 @@ async fn stub(request: HttpRequest) -> HttpResponse {
         "features" => json_reply(json!({"supports_preview_metadata": true, "max_upload_size": 104_857_600})),
         "prompt" => json_reply(json!({"exec_info": {"queue_remaining": 0}})),
         "queue" => json_reply(json!({"queue_running": [], "queue_pending": []})),
+        "jobs" => json_reply(json!({
+            "jobs": [], "pagination": {"offset": 0, "limit": 0, "total": 0, "has_more": false},
+        })),
         "history" | "i18n" | "workflow_templates" | "global_subgraphs" => json_reply(json!({})),
         "extensions" | "embeddings" | "experiment/models" | "models" => json_reply(json!([])),
         "userdata" | "v2/userdata" => json_reply(json!([])),
