@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use comfy_runner_protocol::ObjectInfo;
-use comfy_runner_workflow::Validator;
+use comfy_runner_workflow::{Release, Validator};
 use serde_json::{Value, json};
 use verdicts::normalized;
 
@@ -23,17 +23,24 @@ fn schemas(release: &str) -> ObjectInfo {
 }
 
 #[test]
-fn every_recorded_answer_of_0_3_64_is_given_again() {
-    let mut info = schemas("0.3.64");
-    // The recording ComfyUI had the three test nodes, whose schemas are among those of 0.8.0.
-    info.extend(schemas("0.8.0").into_iter().filter(|(name, _)| name.starts_with("RunnerTest")));
-    let validator = Validator::new(&info);
-    let recording = read(&fixture("recordings/validation_errors.json"));
-    let prompts = recording["prompts"].as_array().unwrap();
-    assert_eq!(prompts.len(), 11);
-    for prompt in prompts {
-        let ours = serde_json::to_value(validator.validate_json(&prompt["request"])).unwrap();
-        assert_eq!(normalized(&ours), normalized(&prompt["response"]), "{}", prompt["request"]);
+fn every_recorded_answer_is_given_again() {
+    for release in ["0.3.64", "0.8.0", "0.33.0"] {
+        let mut info = schemas(release);
+        // The recording ComfyUIs had the three test nodes, whose schemas are among those of 0.8.0.
+        info.extend(schemas("0.8.0").into_iter().filter(|(name, _)| name.starts_with("RunnerTest")));
+        let validator = Validator::with_release(&info, Release::parse(release).unwrap());
+        let recording = read(&fixture(&format!("recordings/{release}/validation_errors.json")));
+        let prompts = recording["prompts"].as_array().unwrap();
+        assert_eq!(prompts.len(), 11);
+        for prompt in prompts {
+            let ours = serde_json::to_value(validator.validate_json(&prompt["request"])).unwrap();
+            assert_eq!(
+                normalized(&ours),
+                normalized(&prompt["response"]),
+                "{release}: {}",
+                prompt["request"]
+            );
+        }
     }
 }
 
