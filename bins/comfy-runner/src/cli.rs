@@ -316,7 +316,8 @@ pub struct Test {
 pub struct Init {
     /// The workflow's id: the name of the folder to make
     pub id: String,
-    /// A graph in either format, or a PNG or WebP picture that ComfyUI wrote one into
+    /// A graph in either format, or an image, video or sound that ComfyUI wrote one into (PNG, WebP, JPEG,
+    /// MP4, WebM, FLAC, MP3, Opus)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
@@ -332,7 +333,8 @@ pub struct Init {
     comfy-runner convert graph.json --to workflow --object-info nodes.json -o drawn.json\n  \
     comfy-runner convert ComfyUI_00001_.png --to api")]
 pub struct Convert {
-    /// A graph in either format, or a PNG or WebP picture that ComfyUI wrote one into
+    /// A graph in either format, or an image, video or sound that ComfyUI wrote one into (PNG, WebP, JPEG,
+    /// MP4, WebM, FLAC, MP3, Opus)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The format to convert to; a graph that has it already is only written anew

@@ -12,6 +12,7 @@ mod devtools;
 mod difference;
 mod editor;
 mod expectation;
+mod init;
 mod screenshot;
 mod server;
 mod templates;
@@ -36,6 +37,8 @@ enum Command {
     Editor(Batch),
     /// Hold our conversions against the editor, for every template that the schemas know
     Compare(Compare),
+    /// Hold what `comfy-runner init` makes of every template against the template's own graph; needs no editor
+    Init(InitCheck),
     /// Take a picture of a graph as the editor shows it
     Screenshot(Screenshot),
 }
@@ -88,6 +91,22 @@ struct Compare {
 }
 
 #[derive(Debug, Args)]
+struct InitCheck {
+    /// The node schemas: what `GET /object_info` returns
+    #[arg(long, value_name = "FILE")]
+    object_info: PathBuf,
+    /// The folder of templates; subfolders are looked through too
+    #[arg(long, value_name = "DIR")]
+    templates: PathBuf,
+    /// Where the manifests go, as `NAME.yaml`
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Only these templates, by name
+    #[arg(value_name = "NAME")]
+    only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 struct Screenshot {
     #[command(flatten)]
     source: Source,
@@ -116,6 +135,7 @@ fn main() -> anyhow::Result<ExitCode> {
             match cli.command {
                 Command::Editor(options) => batch::run(options).await,
                 Command::Compare(options) => compare::run(options).await,
+                Command::Init(options) => init::run(&options),
                 Command::Screenshot(options) => screenshot::run(options).await,
             }
         };

@@ -6,6 +6,7 @@ pub mod annotations;
 mod autogrow;
 pub mod diagnostics;
 pub mod embedded;
+pub mod file;
 pub mod from_api;
 mod frontend;
 pub mod graph;

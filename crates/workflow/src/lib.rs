@@ -6,7 +6,7 @@ mod annotations;
 pub mod assemble;
 pub mod case;
 mod compile;
-pub mod draft;
+pub mod scaffold;
 mod dynamic;
 pub mod output_folder;
 mod placeholder;
@@ -15,7 +15,7 @@ pub mod validate;
 pub mod workflow;
 
 pub use assemble::{AssembleError, Assembled};
-pub use draft::{Draft, draft};
+pub use scaffold::{Scaffold, ScaffoldError, scaffold, scaffold_file};
 pub use dynamic::{Limits, StageProblem};
 pub use output_folder::OutputFolder;
 pub use request::{Request, RequestError, RequestParams};

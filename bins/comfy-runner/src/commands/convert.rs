@@ -15,7 +15,7 @@ use crate::terminal::{errln, outln};
 
 pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
     let name = options.file.display();
-    let graph = match (saved::read(&options.file, options.to)?, options.to) {
+    let graph = match (saved::read_one(&options.file, options.to)?, options.to) {
         (Saved::Api(graph), GraphFormat::Api) => graph.to_string(),
         (Saved::Ui(graph), GraphFormat::Workflow) => serde_json::to_string_pretty(&graph)?,
         (ui @ Saved::Ui(_), GraphFormat::Api) => {

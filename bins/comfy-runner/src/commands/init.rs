@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use comfy_runner_manifest::{MANIFEST_FILE, Manifest, Problem, refuse_id};
-use comfy_runner_protocol::{Graph, ObjectInfo};
-use comfy_runner_workflow::{Draft, Workflow, draft, validate};
+use comfy_runner_manifest::{MANIFEST_FILE, Problem, refuse_id};
+use comfy_runner_protocol::ObjectInfo;
+use comfy_runner_workflow::{Scaffold, scaffold_file};
 
 use super::{saved, schemas};
-use crate::cli::{GraphFormat, Init};
+use crate::cli::Init;
 use crate::terminal::{errln, outln};
 
 pub fn init(options: Init) -> anyhow::Result<ExitCode> {
@@ -22,44 +22,32 @@ pub fn init(options: Init) -> anyhow::Result<ExitCode> {
     if folder.symlink_metadata().is_ok() {
         bail!("{} is there already; choose another id, or move that folder away", folder.display());
     }
-    let saved = saved::read(&options.file, GraphFormat::Api)?;
+    let saved = saved::read(&options.file)?;
     let why = "finding a workflow's inputs needs node schemas, which say what each value is";
     let schemas = schemas::needed(&options.schemas, why)?;
-    let graph = saved
-        .into_prompt(Some(&schemas))
-        .with_context(|| format!("cannot convert {}", options.file.display()))?;
-    if graph.is_empty() {
-        bail!("{} has no nodes; save a graph that runs", options.file.display());
-    }
-    let draft = draft(&graph, &schemas, id);
-    check(&draft, &graph, &schemas, id)?;
-    write(library, &folder, &draft.manifest, &graph)?;
-    report(&draft, &folder);
+    let made = scaffold_file(saved, &schemas, id)
+        .with_context(|| format!("cannot make a workflow of {}", options.file.display()))?;
+    check(&made, &schemas, id)?;
+    write(library, &folder, &made)?;
+    report(&made, &folder);
     Ok(ExitCode::SUCCESS)
 }
 
-/// The library's own check. What this ComfyUI lacks is told, but no reason to stop: models come later.
-fn check(draft: &Draft, graph: &Graph, schemas: &ObjectInfo, id: &str) -> anyhow::Result<()> {
-    let compiled = Manifest::parse(&draft.manifest, id).and_then(|(manifest, mut warnings)| {
-        let compiled = Workflow::new(manifest, &graph.to_string(), None)?;
-        warnings.extend(compiled.warnings);
-        Ok((compiled.workflow, warnings))
-    });
-    let told =
+/// The library's own check. What this ComfyUI lacks is printed, but no reason to stop: models come later.
+fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<()> {
+    let listed =
         |problems: &[Problem]| problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
-    match compiled {
-        Ok((workflow, warnings)) => {
-            for problem in warnings.iter().chain(&validate(&workflow, schemas)) {
-                errln!("{id}/{problem}");
-            }
+    match made.check(schemas, id) {
+        Ok((_, warnings)) => {
+            warnings.iter().for_each(|problem| errln!("{id}/{problem}"));
             Ok(())
         }
-        Err(problems) => bail!("no workflow can be made of this graph:{}", told(&problems)),
+        Err(problems) => bail!("no workflow can be made of this graph:{}", listed(&problems)),
     }
 }
 
 /// Writes the folder whole or not at all.
-fn write(library: &Path, folder: &Path, manifest: &str, graph: &Graph) -> anyhow::Result<()> {
+fn write(library: &Path, folder: &Path, made: &Scaffold) -> anyhow::Result<()> {
     let written = || format!("cannot write {}", folder.display());
     fs::create_dir_all(library).with_context(written)?;
     // A name that no workflow can have, so that nobody reads it half written.
@@ -69,19 +57,22 @@ fn write(library: &Path, folder: &Path, manifest: &str, graph: &Graph) -> anyhow
     // What the umask leaves of it, as for any new folder.
     part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
     let part = part.tempdir_in(library).with_context(written)?;
-    fs::write(part.path().join(MANIFEST_FILE), manifest).with_context(written)?;
-    fs::write(part.path().join("workflow.json"), format!("{graph}\n")).with_context(written)?;
+    fs::write(part.path().join(MANIFEST_FILE), &made.manifest).with_context(written)?;
+    fs::write(part.path().join("workflow.json"), format!("{}\n", made.graph)).with_context(written)?;
     fs::rename(part.path(), folder).with_context(written)?;
     // It is no temporary folder any more.
     let _ = part.keep();
     Ok(())
 }
 
-fn report(draft: &Draft, folder: &Path) {
-    for (node, class) in &draft.unknown {
+fn report(made: &Scaffold, folder: &Path) {
+    for (node, class) in &made.unknown {
         errln!("warning: node {node}: type \"{class}\" has no schema; no inputs were looked for in it");
     }
-    if draft.inputs == 0 {
+    for entry in &made.missing {
+        errln!("warning: App mode names {entry}, which is not in the graph; it was left out");
+    }
+    if made.inputs == 0 {
         errln!("warning: no inputs were found; add them to the manifest");
     }
     outln!("{}", folder.join(MANIFEST_FILE).display());

@@ -39,7 +39,7 @@ fn read(file: &Path, server: &Server) -> anyhow::Result<Value> {
         let body = value.get("prompt").filter(|prompt| prompt.get("class_type").is_none());
         return Ok(body.filter(|prompt| prompt.is_object()).cloned().unwrap_or(value));
     }
-    let graph = saved::read(file, GraphFormat::Api)?
+    let graph = saved::read_one(file, GraphFormat::Api)?
         .into_prompt(Some(&server.info))
         .with_context(|| format!("cannot convert {}", file.display()))?;
     Ok(serde_json::to_value(graph)?)

@@ -6,14 +6,21 @@ use comfy_runner_protocol::object_info::{InputKind, InputSpec};
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Number, Value};
 
-use super::find::{Field, Found};
-use super::{Output, humanised};
+use super::detect::{Found, Place};
+use super::names::humanised;
+use super::outputs::Output;
+use super::roles;
 
 /// Everything that a manifest says.
 pub struct Page<'p> {
     pub id: &'p str,
+    pub description: Option<&'p str>,
     pub category: &'p str,
     pub inputs: IndexMap<String, Found<'p>>,
+    /// What else could be an input: written as comments.
+    pub left_out: IndexMap<String, Found<'p>>,
+    /// Whether inputs are listed in groups: not those of an app, whose order is the author's.
+    pub grouped: bool,
     pub outputs: &'p [Output<'p>],
     pub models: IndexSet<&'p str>,
     pub packages: IndexSet<&'p str>,
@@ -21,6 +28,9 @@ pub struct Page<'p> {
 
 /// Bounds beyond this say "any": forms do better without them.
 const ENDLESS: f64 = 1e9;
+
+/// Longer strings are not repeated in a comment.
+const LONG: usize = 80;
 
 impl Page<'_> {
     pub fn write(&self) -> String {
@@ -35,16 +45,32 @@ impl Page<'_> {
         line(format!("id: {}", scalar(self.id)));
         line(format!("name: {}", scalar(&humanised(self.id))));
         line("type: static".to_owned());
-        line(format!("category: {}", self.category));
+        line(format!("category: {}", scalar(self.category)));
+        if let Some(description) = self.description {
+            line(format!("description: {}", paragraph(description, "  ")));
+        }
         line(String::new());
         line(if self.inputs.is_empty() { "inputs: []" } else { "inputs:" }.to_owned());
+        let mut group = None;
         for (id, input) in &self.inputs {
-            line(write_input(id, input));
+            let own = self.grouped.then(|| group_of(input));
+            if own != group {
+                line(format!("  # {}\n", own.unwrap_or_default()));
+                group = own;
+            }
+            line(write_input(id, input, group));
+        }
+        if !self.left_out.is_empty() {
+            line(format!(
+                "# Other values of the graph. To offer one, move its line to `inputs` without the `#`.\n#\n{}",
+                self.comments()
+            ));
         }
         line(if self.outputs.is_empty() { "outputs: []" } else { "outputs:" }.to_owned());
         for output in self.outputs {
-            let format = output.format.map_or_else(String::new, |format| format!(", format: {format}"));
-            let (kind, node) = (output.kind, node_id(output.node));
+            let format =
+                output.format.as_ref().map_or_else(String::new, |format| format!(", format: {format}"));
+            let (kind, node) = (scalar(output.kind), node_id(output.node));
             line(format!("  # {}\n  - {{type: {kind}{format}, node_id: {node}}}", one_line(output.title)));
         }
         for (key, names) in [("required_models", &self.models), ("required_nodes", &self.packages)] {
@@ -55,35 +81,82 @@ impl Page<'_> {
         }
         text
     }
+
+    /// The values that were left out, each on a line that is an input without its `#`.
+    fn comments(&self) -> String {
+        let mut text = String::new();
+        let mut node = "";
+        for (id, input) in &self.left_out {
+            let Some(place) = input.targets.first() else { continue };
+            if place.node != node {
+                let _ = writeln!(text, "# {}", place.describe());
+                node = place.node;
+            }
+            let mut parts = vec![format!("id: {}", scalar(id)), format!("type: {}", input.kind)];
+            parts.push(format!("node_id: {}", node_id(place.node)));
+            parts.push(format!("field: {}", flow(&Value::from(place.field))));
+            match input.kind {
+                "image" | "video" | "audio" | "mask" => {}
+                "seed" => parts.push("default: -1".to_owned()),
+                "lora_picker" => parts.push(format!("default: {{file: {}}}", flow(input.value))),
+                // Without a default the graph's own value stays.
+                _ if input.value.as_str().is_some_and(|text| text.len() > LONG) => {}
+                _ => parts.push(format!("default: {}", flow(input.value))),
+            }
+            if input.kind == "select" {
+                let (choices, _) = options(input);
+                parts.push(format!(
+                    "options: [{}]",
+                    choices.iter().map(|choice| flow(choice)).collect::<Vec<_>>().join(", ")
+                ));
+            }
+            let _ = writeln!(text, "#  - {{{}}}", parts.join(", "));
+        }
+        text
+    }
 }
 
-fn write_input(id: &str, input: &Found<'_>) -> String {
+/// The name of the group that an input is listed in.
+fn group_of(input: &Found<'_>) -> &'static str {
+    roles::GROUPS.iter().rev().find(|(rank, _)| *rank <= input.rank).map_or("", |(_, name)| *name)
+}
+
+fn write_input(id: &str, input: &Found<'_>, group: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(first) = input.targets.first() {
-        let _ = writeln!(text, "  # {}", first.place());
+        let _ = writeln!(text, "  # {}", first.describe());
     }
     let _ = writeln!(text, "  - id: {}", scalar(id));
     let mut line = |written: &str| {
         let _ = writeln!(text, "    {written}");
     };
     line(&format!("type: {}", input.kind));
-    line(&format!("label: {}", scalar(&input.label)));
+    let label = input.label.clone().unwrap_or_else(|| humanised(id));
+    line(&format!("label: {}", scalar(&label)));
+    if let Some(group) = group {
+        line(&format!("group: {}", scalar(group)));
+    }
     match input.targets.as_slice() {
-        [Field { node, field, .. }] => {
+        [Place { node, field, .. }] => {
             line(&format!("node_id: {}", node_id(node)));
             line(&format!("field: {}", scalar(field)));
         }
         targets => {
             line("targets:");
-            for Field { node, field, .. } in targets {
-                line(&format!("  - {{node_id: {}, field: {}}}", node_id(node), scalar(field)));
+            for Place { node, field, .. } in targets {
+                line(&format!("  - {{node_id: {}, field: {}}}", node_id(node), flow(&Value::from(*field))));
             }
         }
     }
     match input.kind {
         "seed" => {
-            line("default: -1  # a new one each time");
-            if let Some(max) = bound(input.spec, "max") {
+            match input.value.as_u64().filter(|_| input.fixed) {
+                Some(seed) => {
+                    line(&format!("default: {seed}  # fixed in the editor; -1 for a new one each time"))
+                }
+                None => line("default: -1  # a new one each time"),
+            }
+            if let Some(max) = input.spec.as_deref().and_then(|spec| bound(spec, "max")) {
                 line(&format!("max: {max}"));
             }
         }
@@ -99,15 +172,23 @@ fn write_input(id: &str, input: &Found<'_>) -> String {
         _ => line(&format!("default: {}", value(input.value))),
     }
     if input.kind == "select" {
-        write_options(input, &mut line);
+        let (choices, all) = options(input);
+        if !all {
+            line("# Add others that your ComfyUI has.");
+        }
+        line(&format!(
+            "options: [{}]",
+            choices.iter().map(|choice| flow(choice)).collect::<Vec<_>>().join(", ")
+        ));
     }
     text
 }
 
 fn write_range(input: &Found<'_>, line: &mut impl FnMut(&str)) {
+    let Some(spec) = input.spec.as_deref() else { return };
     let value = input.value.as_f64();
     // A graph may hold what its node does not take; the default must be allowed all the same.
-    let (min, max) = (bound(input.spec, "min"), bound(input.spec, "max"));
+    let (min, max) = (bound(spec, "min"), bound(spec, "max"));
     let reaches = |bound: &Number, below: bool| match (bound.as_f64(), value) {
         (Some(bound), Some(value)) => {
             if below {
@@ -124,22 +205,21 @@ fn write_range(input: &Found<'_>, line: &mut impl FnMut(&str)) {
     if let Some(max) = max.filter(|max| reaches(max, false)) {
         line(&format!("max: {max}"));
     }
-    if let Some(step) = bound(input.spec, "step").filter(|step| step.as_f64() != Some(1.0)) {
+    if let Some(step) = bound(spec, "step").filter(|step| step.as_f64() != Some(1.0)) {
         line(&format!("step: {step}"));
     }
 }
 
-fn write_options(input: &Found<'_>, line: &mut impl FnMut(&str)) {
-    let choices = match &input.spec.kind {
-        InputKind::Combo(choices) if !input.value.as_str().is_some_and(crate::validate::is_model_file) => {
-            choices.as_slice()
+/// What may be chosen, the graph's own value among it, and whether that is all: of model files every ComfyUI has others.
+fn options<'f>(input: &'f Found<'_>) -> (Vec<&'f Value>, bool) {
+    let file = input.value.as_str().is_some_and(crate::validate::is_model_file);
+    match input.spec.as_deref().map(|spec| &spec.kind) {
+        Some(InputKind::Combo(choices)) if !file && !choices.is_empty() => {
+            let own = (!choices.contains(input.value)).then_some(input.value);
+            (own.into_iter().chain(choices).collect(), true)
         }
-        _ => {
-            line("# Add others that your ComfyUI has.");
-            std::slice::from_ref(input.value)
-        }
-    };
-    line(&format!("options: [{}]", choices.iter().map(value).collect::<Vec<_>>().join(", ")));
+        _ => (vec![input.value], false),
+    }
 }
 
 /// A number of the schema, unless it means that anything goes.
@@ -159,6 +239,18 @@ fn bound(spec: &InputSpec, key: &str) -> Option<Number> {
 fn seed_limit(spec: &InputSpec) -> bool {
     spec.options.get("control_after_generate").is_some()
         && spec.number("max").is_some_and(|max| max < 2f64.powi(53))
+}
+
+impl Place<'_> {
+    /// Where the value is set, for a comment.
+    fn describe(&self) -> String {
+        format!("node {}, {}", self.node, one_line(self.title))
+    }
+}
+
+/// A value within brackets, where a bare word may hold no comma; those that `scalar` writes bare have none.
+fn flow(own: &Value) -> String {
+    value(own)
 }
 
 fn node_id(id: &str) -> String {

@@ -1,0 +1,67 @@
+//! Braces that are text: a graph that somebody saved holds no placeholders, whatever its prompts look like.
+
+use std::borrow::Cow;
+
+use comfy_runner_protocol::graph::Graph;
+use serde_json::Value;
+
+/// Two opening braces as an expression: a string of its own, which static and dynamic workflows evaluate alike.
+pub const BRACES: &str = r#"{{ "{{" }}"#;
+
+/// The graph, in which every string stays what it is when a workflow is built from it.
+pub fn escaped(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    for node in graph.nodes.values_mut() {
+        node.inputs.values_mut().for_each(escape_all);
+        if let Some(title) = node.meta.as_mut().and_then(|meta| meta.get_mut("title")) {
+            escape_all(title);
+        }
+    }
+    graph
+}
+
+fn escape_all(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(escaped) = escape(text) {
+                *text = escaped;
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(escape_all),
+        Value::Object(map) => map.values_mut().for_each(escape_all),
+        _ => {}
+    }
+}
+
+/// The string, with every pair of opening braces that closing ones follow as an expression.
+fn escape(text: &str) -> Cow<'_, str> {
+    match text.rfind("}}") {
+        Some(end) if text[..end].contains("{{") => {
+            Cow::Owned(format!("{}{}", text[..end].replace("{{", BRACES), &text[end..]))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placeholder::Template;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_what_would_be_a_placeholder_is_escaped() {
+        for text in ["", "{a|b}", "a {{ b", "}} {{", "{{"] {
+            assert_eq!(escape(text), text);
+        }
+        assert_eq!(escape("a {{b}} {{"), r#"a {{ "{{" }}b}} {{"#);
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_can_be_read_again(text in "[{}a \"\n]{0,30}") {
+            let escaped = escape(&text);
+            prop_assert!(Template::parse(&escaped).is_ok(), "{escaped}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A first manifest for a graph: what its author chose in the editor, or else what callers will want to set, found by
+//! names, types and links.
+
+mod authored;
+mod detect;
+mod escape;
+mod names;
+mod negative;
+mod note;
+mod outputs;
+mod roles;
+mod spec;
+mod write;
+
+use std::collections::HashMap;
+
+use comfy_runner_editor::UiGraph;
+use comfy_runner_editor::file::SavedFile;
+use comfy_runner_editor::to_api::{ToApiError, to_api};
+use comfy_runner_manifest::{Manifest, Problem};
+use comfy_runner_protocol::graph::{Graph, NodeId};
+use comfy_runner_protocol::object_info::ObjectInfo;
+use indexmap::{IndexMap, IndexSet};
+
+use crate::validate::{is_model_file, validate};
+use crate::workflow::Workflow;
+use authored::Authored;
+use detect::{Detector, Found};
+use write::Page;
+
+/// A first manifest, and the graph that belongs beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaffold {
+    /// The text of `manifest.yaml`.
+    pub manifest: String,
+    /// The graph in API format. Braces that would be placeholders are escaped.
+    pub graph: Graph,
+    /// How many inputs the manifest has.
+    pub inputs: usize,
+    /// Nodes whose types have no schema, with their types: they may take more than was found.
+    pub unknown: Vec<(NodeId, String)>,
+    /// Entries of App mode that name a node or a widget which is not there, as they are in the file.
+    pub missing: Vec<String>,
+}
+
+impl Scaffold {
+    /// Compiles the workflow and holds it against the schemas. The warnings do not keep it from being used: models, for
+    /// example, may be installed later.
+    ///
+    /// # Errors
+    /// Every problem, when no workflow can be made of the graph.
+    pub fn check(&self, schemas: &ObjectInfo, id: &str) -> Result<(Workflow, Vec<Problem>), Vec<Problem>> {
+        let (manifest, mut warnings) = Manifest::parse(&self.manifest, id)?;
+        let compiled = Workflow::new(manifest, &self.graph.to_string(), None)?;
+        warnings.extend(compiled.warnings);
+        warnings.extend(validate(&compiled.workflow, schemas));
+        Ok((compiled.workflow, warnings))
+    }
+}
+
+/// Why no workflow can be made of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ScaffoldError {
+    /// The graph in UI format cannot be converted.
+    #[error(transparent)]
+    Convert(#[from] ToApiError),
+    /// There is nothing in it that runs.
+    #[error("the graph has no nodes that run; save a graph that runs")]
+    Empty,
+}
+
+/// Makes a workflow of a file that somebody saved, see [`scaffold`]. Where the file has the graph in both formats, the one
+/// in API format is what ComfyUI ran, and the one in UI format says what its author chose.
+///
+/// # Errors
+/// See [`ScaffoldError`].
+pub fn scaffold_file(file: SavedFile, schemas: &ObjectInfo, id: &str) -> Result<Scaffold, ScaffoldError> {
+    let SavedFile { prompt, workflow, .. } = file;
+    let graph = match (prompt, &workflow) {
+        (Some(prompt), _) => prompt,
+        (None, Some(workflow)) => to_api(workflow, schemas)?,
+        (None, None) => Graph::default(),
+    };
+    if graph.is_empty() {
+        return Err(ScaffoldError::Empty);
+    }
+    Ok(scaffold(&graph, workflow.as_deref(), schemas, id))
+}
+
+/// Inputs beyond this number are listed in groups.
+const UNGROUPED: usize = 8;
+
+/// Writes the manifest of a graph in API format, for the workflow of this id. `saved` is the same graph in UI format, if
+/// that is what it was converted from: it says what the author chose.
+///
+/// Without parameters, the workflow builds the graph again, but for its seeds.
+pub fn scaffold(graph: &Graph, saved: Option<&UiGraph>, schemas: &ObjectInfo, id: &str) -> Scaffold {
+    let authored = saved.map_or_else(Authored::default, authored::authored);
+    let app = authored.app.as_ref();
+    let outputs = outputs::outputs(graph, schemas, app.map(|app| app.outputs.as_slice()).unwrap_or_default());
+    let detector = Detector::new(graph, schemas, &authored);
+    let inputs = detector.inputs();
+    let left_out = detector.left_out(&inputs);
+    let description = saved.and_then(note::description);
+    let inputs = named(inputs);
+    let page = Page {
+        id,
+        description: description.as_deref(),
+        category: outputs::category(&outputs),
+        grouped: inputs.len() > UNGROUPED && app.is_none_or(|app| app.inputs.is_empty()),
+        left_out: free_ids(left_out, &inputs),
+        inputs,
+        outputs: &outputs,
+        models: models(graph),
+        packages: packages(graph, schemas),
+    };
+    let unknown = graph.nodes.iter().filter(|(_, node)| !schemas.contains_key(&node.class_type));
+    Scaffold {
+        inputs: page.inputs.len(),
+        manifest: page.write(),
+        graph: escape::escaped(graph),
+        unknown: unknown.map(|(id, node)| (id.clone(), node.class_type.clone())).collect(),
+        missing: app.map(|app| app.missing.clone()).unwrap_or_default(),
+    }
+}
+
+/// Gives each input an id of its own: where several have the same, the title of the node or the name of the file tells them
+/// apart, and otherwise their order.
+fn named(found: Vec<Found<'_>>) -> IndexMap<String, Found<'_>> {
+    let mut groups: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, input) in found.iter().enumerate() {
+        groups.entry(&input.base).or_default().push(at);
+    }
+    let mut ids: Vec<String> = found.iter().map(|input| input.base.clone()).collect();
+    for (base, mut group) in groups.into_iter().filter(|(_, group)| group.len() > 1) {
+        group.sort_by_key(|at| (found[*at].order, *at));
+        let own = |at: &usize| qualified(&found[*at]).or_else(|| by_file(*at, &group, &found));
+        let own: Vec<Option<String>> = group.iter().map(own).collect();
+        for (place, at) in group.iter().enumerate() {
+            let single = own[place]
+                .as_ref()
+                .filter(|id| own.iter().flatten().filter(|other| other == id).count() == 1);
+            ids[*at] = match single {
+                Some(id) => id.clone(),
+                None if place == 0 => base.to_owned(),
+                None => names::ordinal(place, base),
+            };
+        }
+    }
+    let mut named: IndexMap<String, Found<'_>> = IndexMap::with_capacity(found.len());
+    for (id, mut input) in ids.into_iter().zip(found) {
+        let id = unused(id, &named);
+        // Two of the same label would be one and the same to a person.
+        let taken = |label: &String| named.values().any(|other| other.label.as_ref() == Some(label));
+        if id != input.base && input.label.as_ref().is_some_and(taken) {
+            input.label = Some(names::humanised(&id));
+        }
+        named.insert(id, input);
+    }
+    named
+}
+
+/// The id of an input with the title of its node.
+fn qualified(input: &Found<'_>) -> Option<String> {
+    let title = input.qualifier.as_ref()?;
+    let value = matches!(input.kind, "text" | "image" | "video" | "audio" | "mask");
+    Some(if value || title.contains(input.base.as_str()) {
+        title.clone()
+    } else {
+        format!("{title}_{}", input.base)
+    })
+}
+
+/// The id of a model with the words of its file's name that no other of the group has: `high` and `low`.
+fn by_file(at: usize, group: &[usize], found: &[Found<'_>]) -> Option<String> {
+    let words = |at: usize| {
+        let name = found[at].value.as_str().filter(|name| is_model_file(name)).unwrap_or_default();
+        let words = name.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
+        words
+            .filter(|word| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_alphabetic()))
+            .collect::<Vec<_>>()
+    };
+    let others: Vec<String> =
+        group.iter().filter(|other| **other != at).flat_map(|other| words(*other)).collect();
+    let own = words(at).into_iter().find(|word| !others.contains(word))?;
+    Some(format!("{own}_{}", found[at].base))
+}
+
+fn unused(id: String, taken: &IndexMap<String, Found<'_>>) -> String {
+    let id = if id.starts_with('_') || id.is_empty() { format!("value{id}") } else { id };
+    if !taken.contains_key(&id) {
+        return id;
+    }
+    (1..).map(|at| names::ordinal(at, &id)).find(|other| !taken.contains_key(other)).unwrap_or(id)
+}
+
+/// Ids for what is written as comments: unlike those of the inputs, so that a line can be moved there.
+fn free_ids<'g>(
+    left_out: Vec<Found<'g>>,
+    inputs: &IndexMap<String, Found<'g>>,
+) -> IndexMap<String, Found<'g>> {
+    let mut free: IndexMap<String, Found<'g>> = IndexMap::with_capacity(left_out.len());
+    for input in left_out {
+        let mut id = input.base.clone();
+        if inputs.contains_key(&id) || free.contains_key(&id) || id.is_empty() || id.starts_with('_') {
+            let node = names::identifier(&format!("node {} {id}", input.targets[0].node));
+            id = if inputs.contains_key(&node) || free.contains_key(&node) {
+                format!("{node}_{}", free.len())
+            } else {
+                node
+            };
+        }
+        free.insert(id, input);
+    }
+    free
+}
+
+/// The model files that the graph names.
+fn models(graph: &Graph) -> IndexSet<&str> {
+    let values = graph.nodes.values().flat_map(|node| node.inputs.values());
+    values.filter_map(|value| value.as_str()).filter(|name| is_model_file(name)).collect()
+}
+
+/// The packages of custom nodes that the graph's types come from.
+fn packages<'s>(graph: &Graph, schemas: &'s ObjectInfo) -> IndexSet<&'s str> {
+    let modules = graph
+        .nodes
+        .values()
+        .filter_map(|node| schemas.get(&node.class_type)?.other.get("python_module")?.as_str());
+    let packages = modules
+        .filter_map(|module| module.strip_prefix("custom_nodes."))
+        .map(|package| package.split('.').next().unwrap_or(package));
+    packages.collect()
+}

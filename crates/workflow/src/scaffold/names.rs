@@ -1,0 +1,154 @@
+//! Ids and labels: from the author's titles and labels, from what a file is used for, and from roles.
+
+use super::roles;
+
+/// How long an id may become.
+const MAX_ID: usize = 40;
+/// Words that say what the node does, before what it is about: "Load Product Image".
+const VERBS: &[&str] =
+    &["load", "upload", "input", "enter", "set", "choose", "select", "your", "the", "a", "an", "step"];
+const ORDINALS: &[&str] = &[
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+    "twentieth",
+];
+
+/// `second_image` for the second of several that have no name of their own.
+pub fn ordinal(at: usize, base: &str) -> String {
+    match ORDINALS.get(at) {
+        Some(word) => format!("{word}_{base}"),
+        None => format!("{base}_number_{}", at + 1),
+    }
+}
+
+/// An id made of a name: small letters, digits and underlines; whole words, and not too many.
+pub fn identifier(name: &str) -> String {
+    let id = plain(name);
+    let end = if id.len() <= MAX_ID { id.len() } else { id[..MAX_ID].rfind('_').unwrap_or(MAX_ID) };
+    spelt(&id[..end])
+}
+
+/// The id for a title: without the verbs and numbers before what it is about. Empty when nothing is left.
+pub fn of_title(title: &str) -> String {
+    let id = identifier(title);
+    let words: Vec<&str> = id.split('_').collect();
+    let skipped =
+        words.iter().take_while(|word| VERBS.contains(word) || word.bytes().all(|b| b.is_ascii_digit()));
+    words[skipped.count()..].join("_")
+}
+
+/// The label for a title: as the author wrote it, without the verb before it.
+pub fn label_of_title(title: &str) -> String {
+    let title = title.trim();
+    let mut rest = title;
+    while let Some((first, after)) = rest.split_once(' ') {
+        let word = first.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        if !matches!(word.as_str(), "load" | "upload") {
+            break;
+        }
+        rest = after.trim_start();
+    }
+    let id = plain(rest);
+    let corrected = spelt(&id);
+    if corrected == id { capitalised(rest) } else { humanised(&corrected) }
+}
+
+/// A name as people write it: `negative_prompt` becomes `Negative prompt`; what is written with spaces stays.
+pub fn humanised(name: &str) -> String {
+    let words = name.replace(['_', '-', '.'], " ");
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let known = |word: &&str| match word.to_ascii_lowercase().as_str() {
+        "cfg" => Some("CFG"),
+        "fps" => Some("FPS"),
+        "bpm" => Some("BPM"),
+        "lora" => Some("LoRA"),
+        "vae" => Some("VAE"),
+        "3d" => Some("3D"),
+        "pbr" => Some("PBR"),
+        "timesignature" => Some("time signature"),
+        "keyscale" => Some("key"),
+        _ => None,
+    };
+    let words: Vec<&str> = words.iter().map(|word| known(word).unwrap_or(word)).collect();
+    capitalised(&words.join(" "))
+}
+
+/// A label of the editor for people: names with underlines become words.
+pub fn label(text: &str) -> String {
+    if text.contains(' ') { capitalised(text) } else { humanised(text) }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Small letters, digits, and an underline for everything between them.
+fn plain(name: &str) -> String {
+    let mut id = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() {
+            id.push(c.to_ascii_lowercase());
+        } else if !id.is_empty() && !id.ends_with('_') && c != '\'' {
+            id.push('_');
+        }
+    }
+    id.truncate(id.trim_end_matches('_').len());
+    id
+}
+
+/// A word with letters in another order is the known word: `stpes` is `steps`.
+fn spelt(id: &str) -> String {
+    let letters = |word: &str| {
+        let mut letters: Vec<u8> = word.bytes().collect();
+        letters.sort_unstable();
+        letters
+    };
+    if id.len() < 4 {
+        return id.to_owned();
+    }
+    let same = |word: &&str| {
+        word.len() == id.len() && word.as_bytes()[0] == id.as_bytes()[0] && letters(word) == letters(id)
+    };
+    roles::words().find(same).unwrap_or(id).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_give_ids_and_labels() {
+        for (title, id, label) in [
+            ("Load Product Image", "product_image", "Product Image"),
+            ("stpes", "steps", "Steps"),
+            ("Step 1 - Load Image (Face)", "image_face", "Step 1 - Load Image (Face)"),
+            ("🎨 Style", "style", "🎨 Style"),
+            ("Person's name", "persons_name", "Person's name"),
+            ("提示词", "", "提示词"),
+            ("Load", "", "Load"),
+        ] {
+            assert_eq!((of_title(title).as_str(), label_of_title(title).as_str()), (id, label), "{title}");
+        }
+        assert_eq!(humanised("lora_strength"), "LoRA strength");
+        assert_eq!(ordinal(1, "image"), "second_image");
+        assert!(identifier(&"word ".repeat(40)).len() <= MAX_ID);
+    }
+}
