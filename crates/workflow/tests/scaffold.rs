@@ -282,6 +282,18 @@ fn values_that_hang_on_one_primitive_are_one_input_and_a_fixed_seed_stays_fixed(
 }
 
 #[test]
+fn a_combo_of_the_authors_own_offers_the_authors_choices() {
+    let manifest = from_api(json!({
+        "c": {"class_type": "CustomCombo", "inputs": {"choice": "Turbo", "option1": "Quality", "option2": "Turbo", "option3": ""},
+            "_meta": {"title": "Mode"}},
+        "p": {"class_type": "PreviewAny", "inputs": {"source": ["c", 0]}},
+    }));
+    let mode = manifest.input("mode").unwrap();
+    let options: Vec<_> = mode.options.iter().map(|choice| choice.value.clone()).collect();
+    assert_eq!((options, &mode.default), (vec![json!("Quality"), json!("Turbo")], &Some(json!("Turbo"))));
+}
+
+#[test]
 fn strings_with_braces_stay_what_they_are() {
     let texts = ["{{a}} b", "{{ x", "a }} {{ b }} c", "{{ \"{{\" }}", "{{{{}}}}", "{{%}}"];
     for text in texts {

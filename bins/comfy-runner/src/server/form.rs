@@ -10,6 +10,7 @@ use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
+use tokio::io::AsyncWriteExt as _;
 
 use super::State;
 use super::error::ApiError;
@@ -100,7 +101,44 @@ pub async fn read_upload(
             return store(file_name(&part), part.boxed_local(), state).await;
         }
     }
-    Err(ApiError::BadRequest("the form has no part `file`: send it as multipart/form-data".to_owned()))
+    Err(no_file())
+}
+
+/// Reads a form whose one part is a `file` into a file without a name, which vanishes when it is closed.
+pub async fn read_to_disk(
+    request: &HttpRequest,
+    body: web::Payload,
+    state: &State,
+) -> Result<std::fs::File, ApiError> {
+    let mut parts = multipart(request, body, state)?;
+    while let Some(mut part) = parts.try_next().await? {
+        if part.name() != Some("file") {
+            continue;
+        }
+        let failed = |error: std::io::Error| {
+            ApiError::Unavailable(format!("the file cannot be kept while it is read: {error}"))
+        };
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(failed)?);
+        let mut length = 0;
+        while let Some(piece) = part.try_next().await? {
+            length += piece.len() as u64;
+            if length > state.max_upload {
+                return Err(too_large(state));
+            }
+            file.write_all(&piece).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        return Ok(file.into_std().await);
+    }
+    Err(no_file())
+}
+
+fn no_file() -> ApiError {
+    ApiError::BadRequest("the form has no part `file`: send it as multipart/form-data".to_owned())
+}
+
+fn too_large(state: &State) -> ApiError {
+    ApiError::TooLarge(format!("a file is larger than the limit of {} bytes", state.max_upload))
 }
 
 /// The form's parts, unless the request already says that it is too large.
@@ -141,10 +179,7 @@ async fn look_at(
     while let Some(piece) = body.try_next().await? {
         passed += piece.len() as u64;
         if passed > state.max_upload {
-            return Err(ApiError::TooLarge(format!(
-                "a file is larger than the limit of {} bytes",
-                state.max_upload
-            )));
+            return Err(too_large(state));
         }
     }
     Ok(String::new())

@@ -14,6 +14,7 @@ mod form;
 mod head;
 mod health;
 mod idempotency;
+mod inspect;
 mod jobs;
 mod limits;
 mod live;

@@ -57,6 +57,12 @@ impl State {
         }
     }
 
+    /// The node schemas as ComfyUI has them now: a custom node may have been installed a moment ago.
+    pub async fn latest_schemas(&self) -> Result<Arc<ObjectInfo>, ApiError> {
+        let known = self.schemas.get(&self.client).await.map_err(|error| no_schemas(&error))?;
+        self.schemas.newer(&self.client, Some(&known)).await.map_err(|error| no_schemas(&error))
+    }
+
     /// Lets workflows be read with newer schemas than before.
     async fn learn_schemas(&self) -> Result<(), ApiError> {
         let known = self.workflows.library().context();

@@ -180,8 +180,23 @@ impl<'g> Detector<'g> {
             return None;
         }
         let schema = self.schemas.get(&node.class_type);
-        let spec = schema.and_then(|schema| spec::spec(schema, node, field));
+        let spec = self.own_choices(id, node, field).map(Cow::Owned);
+        let spec = spec.or_else(|| schema.and_then(|schema| spec::spec(schema, node, field)));
         Some(At { id, node, schema, field, value, spec })
+    }
+
+    /// The choices that the author wrote into a combo of their own. Where its index is used, the choice alone changes
+    /// nothing, and there are none.
+    fn own_choices(&self, id: &str, node: &Node, field: &str) -> Option<InputSpec> {
+        let index_used = || self.users.get(id).into_iter().flatten().any(|(_, _, output)| *output != 0);
+        if node.class_type != "CustomCombo" || field != "choice" || index_used() {
+            return None;
+        }
+        let choices =
+            node.inputs.iter().filter(|(name, _)| name.starts_with("option")).map(|(_, value)| value);
+        let choices: Vec<&Value> =
+            choices.filter(|value| value.as_str().is_some_and(|text| !text.is_empty())).collect();
+        serde_json::from_value(serde_json::json!([choices])).ok().filter(|_| !choices.is_empty())
     }
 
     /// The field that holds the value which arrives here: this one, or that of the primitive which it is linked to.
@@ -655,7 +670,7 @@ fn is_partner_node(schema: &NodeSchema) -> bool {
 
 /// Input names that do not say what a file is for.
 fn is_general(word: &str) -> bool {
-    const GENERAL: [&str; 25] = [
+    const GENERAL: [&str; 26] = [
         "image",
         "images",
         "pixels",
@@ -681,6 +696,7 @@ fn is_general(word: &str) -> bool {
         "image_a",
         "positive",
         "input_image",
+        "alpha",
     ];
     GENERAL.contains(&word)
 }

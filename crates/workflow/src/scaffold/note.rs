@@ -4,7 +4,7 @@ use comfy_runner_editor::graph::{UiGraph, UiNode};
 
 /// Words in a note's title, or at the beginning of a paragraph, that make it something else than a description: links to
 /// models, instructions for the editor, advice on one node.
-const OTHER: [&str; 27] = [
+const OTHER: [&str; 36] = [
     "model link",
     "links",
     "about api",
@@ -32,9 +32,28 @@ const OTHER: [&str; 27] = [
     "this node",
     "this section",
     "right-click",
+    "try ",
+    "at least",
+    "connect ",
+    "some ",
+    "provided ",
+    "using the",
+    "use this group",
+    "this one",
+    "batch size",
 ];
 /// Words that give advice wherever they are.
-const ADVICE: [&str; 6] = ["ctrl", "must be", "should be", "bypass", "load image node", "this node"];
+const ADVICE: [&str; 9] = [
+    "denoise value",
+    "slow",
+    "requires you",
+    "ctrl",
+    "must be",
+    "should be",
+    "bypass",
+    "load image node",
+    "this node",
+];
 /// A shorter paragraph says too little, a longer description is cut at the end of a sentence.
 const SHORTEST: usize = 40;
 const LONGEST: usize = 300;

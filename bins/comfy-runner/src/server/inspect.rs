@@ -1,0 +1,123 @@
+//! What a saved file would become as a workflow. Nothing is stored.
+
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use comfy_runner_editor::file::{SavedFile, SavedFileError, read_saved};
+use comfy_runner_manifest::{MANIFEST_FILE, Problem, refuse_id};
+use comfy_runner_protocol::{Graph, ObjectInfo};
+use comfy_runner_workflow::{Scaffold, ScaffoldError, Workflow, scaffold_file};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::State;
+use super::error::ApiError;
+use super::form::read_to_disk;
+
+/// The query string of `inspect`.
+#[derive(Debug, Deserialize)]
+pub struct Query {
+    /// The id that the workflow would have.
+    #[serde(default = "unnamed")]
+    id: String,
+}
+
+fn unnamed() -> String {
+    "workflow".to_owned()
+}
+
+/// The answer: the manifest as `GET /api/run/{workflow_id}` gives it and as a file, the graph beside it, and what was
+/// noticed.
+#[derive(Serialize)]
+struct Inspection {
+    manifest: Map<String, Value>,
+    yaml: String,
+    graph: Graph,
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    severity: &'static str,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    message: String,
+}
+
+/// `POST /api/workflows/inspect`
+pub async fn inspect(
+    state: web::Data<State>,
+    query: web::Query<Query>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<impl Responder, ApiError> {
+    let id = query.into_inner().id;
+    if let Some(reason) = refuse_id(&id) {
+        return Err(ApiError::BadRequest(reason));
+    }
+    let mut file = read_to_disk(&request, body, &state).await?;
+    let schemas = state.latest_schemas().await?;
+    // Parsing a large graph takes longer than other requests ought to wait.
+    let work = web::block(move || inspected(read_saved(&mut file)?, &schemas, &id));
+    Ok(HttpResponse::Ok().json(work.await.map_err(|error| ApiError::Unavailable(error.to_string()))??))
+}
+
+fn inspected(file: SavedFile, schemas: &ObjectInfo, id: &str) -> Result<Inspection, ApiError> {
+    let noticed = file.warning.clone();
+    let made = scaffold_file(file, schemas, id)?;
+    let (workflow, problems) = made.check(schemas, id).map_err(|problems| unusable(&problems))?;
+    let findings = problems.into_iter().map(Finding::from);
+    Ok(Inspection {
+        findings: noticed
+            .into_iter()
+            .map(Finding::warning)
+            .chain(made_findings(&made))
+            .chain(findings)
+            .collect(),
+        manifest: Workflow::manifest(&workflow).json().clone(),
+        yaml: made.manifest,
+        graph: made.graph,
+    })
+}
+
+/// What scaffolding noticed itself.
+fn made_findings(made: &Scaffold) -> Vec<Finding> {
+    let unknown = made.unknown.iter().map(|(node, class)| {
+        format!("node {node}: type \"{class}\" has no schema; no inputs were looked for in it")
+    });
+    let missing = made
+        .missing
+        .iter()
+        .map(|entry| format!("App mode names {entry}, which is not in the graph; it was left out"));
+    unknown.chain(missing).map(Finding::warning).collect()
+}
+
+fn unusable(problems: &[Problem]) -> ApiError {
+    let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    ApiError::BadRequest(format!("no workflow can be made of this graph: {}", problems.join("; ")))
+}
+
+impl Finding {
+    fn warning(message: String) -> Self {
+        Self { severity: "warning", file: MANIFEST_FILE.to_owned(), line: None, message }
+    }
+}
+
+impl From<Problem> for Finding {
+    fn from(problem: Problem) -> Self {
+        let severity = if problem.is_error() { "error" } else { "warning" };
+        let Problem { file, line, message, .. } = problem;
+        Self { severity, file, line, message }
+    }
+}
+
+impl From<SavedFileError> for ApiError {
+    fn from(error: SavedFileError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<ScaffoldError> for ApiError {
+    fn from(error: ScaffoldError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
