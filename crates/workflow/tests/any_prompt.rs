@@ -96,3 +96,21 @@ fn a_chain_of_ten_thousand_nodes_and_a_cycle_in_every_release_are_refused() {
         assert!(Validator::with_release(&info, release).validate_json(&prompt).is_refused());
     }
 }
+
+#[test]
+fn the_first_node_of_no_known_type_decides_and_a_boolean_counts_as_an_output_index() {
+    let info = schemas();
+    let validator = Validator::new(&info);
+    let kind = |prompt: Value| validator.validate_json(&prompt).error.unwrap().kind;
+    let unknown = json!({"class_type": "NoSuchNode", "inputs": {}});
+    assert_eq!(kind(json!({"1": unknown, "2": "KSampler"})), "missing_node_type");
+    assert_eq!(kind(json!({"1": "KSampler", "2": unknown})), "internal_server_error");
+    assert_eq!(kind(json!({"1": unknown, "2": null})), "internal_server_error");
+
+    let verdict = validator.validate_json(&json!({
+        "1": {"class_type": "LoadImage", "inputs": {"image": ["1", true]}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }));
+    let errors = serde_json::to_string(&verdict.node_errors).unwrap();
+    assert!(errors.contains("'NoneType' object has no attribute 'endswith'"), "{errors}");
+}

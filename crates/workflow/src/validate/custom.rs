@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use comfy_runner_protocol::{ExpandedInput, InputError, InputKind, Link};
+use comfy_runner_protocol::{ExpandedInput, InputError, InputKind};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -137,7 +137,7 @@ pub(super) fn run(check: &CustomCheck, given: &Given<'_>, files: &KnownFiles) ->
     // A link has no value yet. Inputs that the node does not have are not passed on.
     let passed = |(name, value): &(&String, &Value)| {
         check.takes(name)
-            && (Link::of(value).is_some() || given.declared.iter().any(|input| input.name == name.as_str()))
+            && (is_link(value) || given.declared.iter().any(|input| input.name == name.as_str()))
     };
     let mut arguments: Vec<&str> =
         given.inputs.iter().filter(passed).map(|(name, _)| name.as_str()).collect();
@@ -252,7 +252,7 @@ impl Given<'_> {
     /// The value that the function gets for a parameter: null for a link, and converted to the input's type.
     fn argument(&self, name: &str) -> Option<Value> {
         let value = self.inputs.get(name)?;
-        if Link::of(value).is_some() {
+        if is_link(value) {
             return Some(Value::Null);
         }
         let value = unwrapped(value);
@@ -263,6 +263,11 @@ impl Given<'_> {
             _ => value.clone(),
         })
     }
+}
+
+/// Whether Python takes a value for a link: a string and a number of any kind, booleans among them.
+fn is_link(value: &Value) -> bool {
+    matches!(value.as_array().map(Vec::as_slice), Some([Value::String(_), Value::Number(_) | Value::Bool(_)]))
 }
 
 fn number(value: Option<&Value>) -> Option<f64> {

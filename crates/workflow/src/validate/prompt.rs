@@ -42,7 +42,7 @@ pub(super) enum Title<'p> {
     Missing,
     /// Any value.
     Given(&'p Value),
-    /// There is a `_meta` that is no object.
+    /// There is a `_meta` that is no object, or the node itself is none. Looking for the title raises an exception.
     Broken(&'p Value),
 }
 
@@ -89,7 +89,9 @@ fn node<'p>(entry: &'p Value, rules: &Rules) -> Result<PromptNode<'p>, Exception
             Value::String(_) | Value::Array(_) if !rules.missing_node_type => {
                 Ok(PromptNode { class: Class::Missing, inputs: Inputs::Missing, title: Title::Missing })
             }
-            Value::String(_) | Value::Array(_) => Err(no_attribute(entry, "get")),
+            Value::String(_) | Value::Array(_) => {
+                Ok(PromptNode { class: Class::Missing, inputs: Inputs::Missing, title: Title::Broken(entry) })
+            }
             _ => Err(not_iterable(entry)),
         };
     };
