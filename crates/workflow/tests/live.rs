@@ -176,7 +176,12 @@ impl Server {
                 return Ok(());
             }
         }
-        Err(json!(ours))
+        // Python stopped within a node: which inputs it had looked at before depends on its hash seed, and so do the
+        // errors of the nodes behind them. What both found must be the same.
+        let ours_normalized = normalized(&json!(ours));
+        let same =
+            outcome(&ours_normalized) == outcome(&expected) && same_errors(&ours_normalized, &expected);
+        if answer.to_string().contains("\"exception_during_") && same { Ok(()) } else { Err(json!(ours)) }
     }
 
     /// The schemas that a prompt needs.
@@ -190,6 +195,21 @@ impl Server {
     fn shuffled(&self, prompt: &Value, random: &mut Random) -> ObjectInfo {
         self.needed(prompt).iter().map(|(class, schema)| (class.clone(), reordered(schema, random))).collect()
     }
+}
+
+/// Whether the prompt was refused, and how.
+fn outcome(answer: &Value) -> &Value {
+    &answer["error"]["type"]
+}
+
+/// Whether the errors of all nodes that both answers have are of the same types.
+fn same_errors(ours: &Value, theirs: &Value) -> bool {
+    let types = |problem: &Value| -> Vec<Value> {
+        problem["errors"].as_array().into_iter().flatten().map(|error| error["type"].clone()).collect()
+    };
+    let ours = ours["node_errors"].as_object().into_iter().flatten();
+    ours.filter_map(|(id, problem)| Some((problem, theirs["node_errors"].get(id)?)))
+        .all(|(ours, theirs)| types(ours) == types(theirs))
 }
 
 /// The prompt with its outputs in ComfyUI's order, as far as the answer tells: the longest list of outputs that a node
