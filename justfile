@@ -47,7 +47,7 @@ bench:
     cargo build --release -p comfy-runner
     cargo run --release -p comfy-runner --example load
 
-# Ten minutes of fuzzing of `blocks`, `expressions`, `graph`, `history`, `manifest`, `messages` or `ui_graph`. Needs `cargo install cargo-fuzz`.
+# Ten minutes of fuzzing of `blocks`, `expressions`, `graph`, `history`, `manifest`, `messages`, `multipart` or `ui_graph`. Needs `cargo install cargo-fuzz`.
 fuzz TARGET="blocks" SECONDS="600":
     #!/usr/bin/env bash
     set -euo pipefail

@@ -29,7 +29,9 @@ fuzz_target!(|input: &str| {
     };
     let Ok(compiled) = Workflow::from_blocks(manifest, &mut read) else { return };
     let workflow = compiled.workflow;
-    let Ok(params) = Params::check(workflow.manifest(), &Map::new(), &Uploads::new(), &mut || 7) else { return };
+    let Ok(params) = Params::check(workflow.manifest(), &Map::new(), &Uploads::new(), &mut || 7) else {
+        return;
+    };
     let folder = OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3);
     let limits = Limits { nodes: 500, text: 1 << 20, ..Limits::default() };
     let Ok(assembled) = workflow.assemble_within(&params, &folder, &limits) else { return };

@@ -17,12 +17,15 @@ pipeline: [{block: b, file: b.json}]
 ";
 
 fuzz_target!(|expression: &str| {
-    let block = json!({"nodes": {"k": {"class_type": "T", "inputs": {"v": format!("{{{{ {expression} }}}}")}}}}).to_string();
+    let block =
+        json!({"nodes": {"k": {"class_type": "T", "inputs": {"v": format!("{{{{ {expression} }}}}")}}}})
+            .to_string();
     let (manifest, _) = Manifest::parse(MANIFEST, "w").expect("a manifest");
     let Ok(compiled) = Workflow::from_blocks(manifest, &mut |_| Ok(block.clone())) else { return };
     let workflow = compiled.workflow;
     let given = json!({"s": "a".repeat(10_000), "l": vec![json!(["x", 1]); 1000]});
-    let params = Params::check(workflow.manifest(), given.as_object().expect("a map"), &Uploads::new(), &mut || 7);
+    let params =
+        Params::check(workflow.manifest(), given.as_object().expect("a map"), &Uploads::new(), &mut || 7);
     let folder = OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3);
     let assembled = workflow.assemble_within(&params.expect("params"), &folder, &Limits::default());
     if let Ok(assembled) = assembled {

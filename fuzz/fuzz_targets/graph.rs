@@ -14,7 +14,9 @@ fuzz_target!(|input: &str| {
     manifest.id = "w".to_owned();
     let Ok(compiled) = Workflow::new(manifest, graph, None) else { return };
     let workflow = compiled.workflow;
-    let Ok(params) = Params::check(workflow.manifest(), &Map::new(), &Uploads::new(), &mut || 7) else { return };
+    let Ok(params) = Params::check(workflow.manifest(), &Map::new(), &Uploads::new(), &mut || 7) else {
+        return;
+    };
     let folder = OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3);
     if let Ok(assembled) = workflow.assemble(&params, &folder) {
         let again = workflow.assemble(&params, &folder).expect("it worked before");

@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{self, Bytes};
 use comfy_runner_jobs::upload;
-use comfy_runner_manifest::Manifest;
+use comfy_runner_manifest::{Input, Manifest};
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
@@ -43,21 +43,38 @@ pub enum Files<'a> {
 }
 
 impl Form {
-    /// Reads the form, doing with each file what `files` says as it comes. Params that come before a file are checked before
-    /// it is passed on. No body at all is a form without parts.
-    pub async fn read(
+    /// Reads the form, and does with each file what `files` says. No body at all is a form without parts.
+    pub(super) async fn read(
         request: &HttpRequest,
         body: web::Payload,
         manifest: &Manifest,
         state: &State,
         files: Files<'_>,
     ) -> Result<Self, ApiError> {
+        if has_no_body(request) {
+            return Ok(Self::default());
+        }
+        let parts = multipart(request, body, state)?;
+        Self::from_parts(parts, manifest, async |input, part| match files {
+            Files::Upload => store(file_name(&part), part.boxed_local(), state).await,
+            Files::UploadAndDigest(digest) => {
+                let name = file_name(&part);
+                store(name, digest.watch(&input.id, part).boxed_local(), state).await
+            }
+            Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
+        })
+        .await
+    }
+
+    /// Reads the parts of a form as they come. `take_file` reads the file for an input, and returns the name under which it
+    /// is stored. Params that come before a file are checked before it is read.
+    pub async fn from_parts(
+        mut parts: Multipart,
+        manifest: &Manifest,
+        mut take_file: impl AsyncFnMut(&Input, Field) -> Result<String, ApiError>,
+    ) -> Result<Self, ApiError> {
         let mut form = Self::default();
         let mut has_params = false;
-        if has_no_body(request) {
-            return Ok(form);
-        }
-        let mut parts = multipart(request, body, state)?;
         while let Some(part) = parts.try_next().await? {
             let name = part.name().unwrap_or_default().to_owned();
             if name == "params" {
@@ -75,14 +92,7 @@ impl Form {
                 )));
             }
             check_before_file(manifest, &form.params, &input.id)?;
-            let stored = match files {
-                Files::Upload => store(file_name(&part), part.boxed_local(), state).await?,
-                Files::UploadAndDigest(digest) => {
-                    let name = file_name(&part);
-                    store(name, digest.watch(&input.id, part).boxed_local(), state).await?
-                }
-                Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await?,
-            };
+            let stored = take_file(input, part).await?;
             form.uploads.insert(input.id.clone(), stored);
         }
         Ok(form)

@@ -42,7 +42,12 @@ use tokio::sync::watch;
 
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
+// The fuzz target `multipart` reads forms without a server.
+#[doc(hidden)]
+pub use error::ApiError;
 use failed_keys::FailedKeys;
+#[doc(hidden)]
+pub use form::Form;
 pub use limits::Limits;
 pub use stop::Handle;
 use stop::Stopping;
