@@ -10,9 +10,11 @@ macro_rules! sample {
     };
 }
 
-const SAMPLES: [(&str, &str); 23] = [
+const SAMPLES: [(&str, &str); 29] = [
     sample!("text-to-image/manifest.yaml"),
     sample!("text-to-image/workflow.json"),
+    sample!("text-to-image/tests/too_many_steps.yaml"),
+    sample!("text-to-image/tests/values.yaml"),
     sample!("image-to-image/manifest.yaml"),
     sample!("image-to-image/workflow.json"),
     sample!("wan-i2v-14b/manifest.yaml"),
@@ -27,6 +29,8 @@ const SAMPLES: [(&str, &str); 23] = [
     sample!("text-to-image-studio/blocks/prompt.json"),
     sample!("text-to-image-studio/blocks/sample.json"),
     sample!("text-to-image-studio/blocks/save.json"),
+    sample!("text-to-image-studio/tests/batch_with_loras.json"),
+    sample!("text-to-image-studio/tests/batch_with_loras.yaml"),
     sample!("multi-scene-video/manifest.yaml"),
     sample!("multi-scene-video/blocks/film.json"),
     sample!("multi-scene-video/blocks/first_frame.json"),
@@ -34,6 +38,8 @@ const SAMPLES: [(&str, &str); 23] = [
     sample!("multi-scene-video/blocks/last_frame.json"),
     sample!("multi-scene-video/blocks/scene.json"),
     sample!("multi-scene-video/blocks/wan.json"),
+    sample!("multi-scene-video/tests/two_scenes.json"),
+    sample!("multi-scene-video/tests/two_scenes.yaml"),
 ];
 
 /// Writes the samples into a folder of workflows.
