@@ -16,8 +16,12 @@ pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
         .data_dir(options.data)
         .stop_on_signals(true)
         .start()?;
-    outln!("ComfyUI simulator (no models, no GPU: painted pictures) listening on {}", simulator.url());
-    outln!("It speaks as ComfyUI {}.", options.speak_as);
+    // One line: a reader may close the pipe behind it.
+    outln!(
+        "ComfyUI simulator (no models, no GPU; as ComfyUI {}) listening on {}",
+        options.speak_as,
+        simulator.url()
+    );
     simulator.run_until_stopped()?;
     Ok(ExitCode::SUCCESS)
 }
