@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use comfy_runner_progress::Status;
-use comfy_runner_protocol::{Graph, History, HistoryEntry, Message, NodeId, PromptAccepted};
+use comfy_runner_protocol::{Graph, History, HistoryEntry, Message, NodeId, PromptAccepted, json};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,7 +56,6 @@ pub fn recordings() -> Vec<Recording> {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        names.retain(|name| !name.starts_with("not_a_number"));
         names.into_iter().map(move |name| read(version, name.trim_end_matches(".json")))
     };
     VERSIONS.into_iter().flat_map(names).collect()
@@ -67,13 +66,28 @@ pub fn recordings_of(name: &str) -> Vec<Recording> {
     recordings().into_iter().filter(|recording| recording.name == name).collect()
 }
 
+/// A reply as it was recorded: JSON, or the `raw` text of what is JSON to Python only.
+fn reply(recorded: &Value) -> Value {
+    match recorded.get("raw").and_then(Value::as_str) {
+        Some(raw) => json::from_slice(raw.as_bytes()).unwrap(),
+        None => recorded.clone(),
+    }
+}
+
+/// The text of a recorded frame, unless it is binary.
+fn frame_text(frame: &Value) -> Option<String> {
+    let raw = frame.get("raw").and_then(Value::as_str).map(str::to_owned);
+    raw.or_else(|| frame.get("text").map(Value::to_string))
+}
+
 fn read(version: &str, name: &str) -> Recording {
     let path = format!("{}/../../fixtures/recordings/{version}/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let raw: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path);
     let list = |key: &str| raw[key].as_array().expect(key).iter();
     let jobs = list("prompts").filter(|prompt| prompt["status"] == 200).map(|prompt| {
         let prompt_id = PromptAccepted::deserialize(&prompt["response"]).unwrap().prompt_id;
-        let history = raw["history"].get(&prompt_id).map(|reply| History::deserialize(reply).unwrap());
+        let history =
+            raw["history"].get(&prompt_id).map(|recorded| History::deserialize(reply(recorded)).unwrap());
         let history = history.and_then(|mut history| history.shift_remove(&prompt_id));
         let outputs = history.as_ref().map(|entry| Vec::deserialize(&entry.prompt[4]).unwrap());
         RecordedJob {
@@ -85,8 +99,8 @@ fn read(version: &str, name: &str) -> Recording {
     });
     let frames = list("websocket").map(|frame| {
         let at = Duration::from_secs_f64(frame["t"].as_f64().unwrap());
-        let recorded = match frame.get("text") {
-            Some(text) => Recorded::Text(Message::parse(&text.to_string()).unwrap()),
+        let recorded = match frame_text(frame) {
+            Some(text) => Recorded::Text(Message::parse(&text).unwrap()),
             None => {
                 let bytes = base64::prelude::BASE64_STANDARD.decode(frame["binary"].as_str().unwrap());
                 Recorded::Binary(bytes.unwrap().into())
