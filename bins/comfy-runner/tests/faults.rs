@@ -373,7 +373,7 @@ async fn a_comfyui_that_does_not_answer_is_given_up() {
     let replies = [
         (execute(&api, "only").await, 500),
         (api.get("/api/run/status/abc").await, 500),
-        (api.get("/api/comfyui/view?filename=a.png").await, 404),
+        (api.get("/api/comfyui/view?filename=a.png").await, 504),
         (api.post("/api/run/upload-image", upload).await, 500),
     ];
     for (reply, status) in replies {

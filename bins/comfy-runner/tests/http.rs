@@ -91,16 +91,17 @@ async fn head_is_answered_as_get_is_without_the_body() {
 }
 
 #[actix_rt::test]
-async fn head_of_a_package_asks_comfyui_for_no_file_and_head_of_a_stream_of_events_ends() {
+async fn head_of_a_package_says_whether_comfyui_has_its_files_and_head_of_a_stream_of_events_ends() {
     let simulator = simulator();
     let api = start(&simulator.url());
     let job = api.execute("no-model", json!({})).await;
     let id = job["prompt_id"].as_str().unwrap();
     api.wait(id).await;
-    // Without its ComfyUI, a package breaks off at its first file.
-    drop(simulator);
-    let head = ask(&api, "HEAD", &format!("/api/jobs/{id}/package")).await;
+    let package = format!("/api/jobs/{id}/package");
+    let head = ask(&api, "HEAD", &package).await;
     assert_eq!((head.status.as_u16(), head.header("content-type")), (200, "application/zip"));
+    drop(simulator);
+    assert_eq!(ask(&api, "HEAD", &package).await.status, 502);
     api.stop().await;
 
     let slow = support::simulator();
