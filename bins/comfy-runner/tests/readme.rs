@@ -16,7 +16,7 @@ fn block(language: &str) -> String {
 
 #[test]
 fn the_first_workflow_of_the_readme_fits_comfyuis_default_graph() {
-    let (manifest, warnings) = Manifest::parse(&block("yaml"), "my-picture").unwrap();
+    let (manifest, warnings) = Manifest::parse(&block("yaml"), "my-image").unwrap();
     assert_eq!(warnings, []);
     let graph = json!({
         "3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 20, "positive": ["6", 0]}},
