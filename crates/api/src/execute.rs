@@ -1,0 +1,69 @@
+//! `POST /api/run/{workflow_id}/execute`: runs a workflow.
+//!
+//! The request is a multipart form:
+//!
+//! | part | value |
+//! | --- | --- |
+//! | [`PARAMS_PART`] | an [`ExecuteRequest`]'s `params` as JSON, at most 1 MiB; may be absent |
+//! | [`INPUT_IMAGE`] | a file for the first image input |
+//! | the id of an input | a file for that input |
+//!
+//! With the header [`IDEMPOTENCY_KEY`] (1 to 255 ASCII characters) a request may be repeated without a second run.
+//!
+//! | status | body |
+//! | --- | --- |
+//! | 200 | [`Submitted`] |
+//! | 400 | [`ErrorBody`](crate::ErrorBody): wrong parameters or files; or ComfyUI refuses the graph, with `node_errors` |
+//! | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
+//! | 409 | [`ErrorBody`](crate::ErrorBody): the idempotency key belongs to another request, or to one in progress |
+//! | 413 | [`ErrorBody`](crate::ErrorBody): a file or the parameters are too large |
+//! | 500 | [`ErrorBody`](crate::ErrorBody): ComfyUI cannot be reached, or the graph cannot be assembled |
+//! | 503 | [`ErrorBody`](crate::ErrorBody): the job cannot be recorded; nothing was sent to ComfyUI |
+//!
+//! `POST /api/jobs/{prompt_id}/retry` answers in the same way.
+
+use comfy_runner_protocol::NodeErrors;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The name of the form's part with the parameters.
+pub const PARAMS_PART: &str = "params";
+/// The name of the form's part with a file for the first image input.
+pub const INPUT_IMAGE: &str = "input_image";
+/// The prefix of keys of `params` that name an uploaded file: `_existing_<input id>`, or `_existing_input_image` for the
+/// first image input. Every key that begins with `_` is reserved.
+pub const EXISTING_PREFIX: &str = "_existing_";
+/// The header that makes a request repeatable.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// The part of a request to `build` or `execute` that is no file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExecuteRequest {
+    /// Values by input id; the manifest says which ids there are and what they take. An input that is absent takes its
+    /// default. A seed of -1 is replaced by a random number.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+}
+
+/// The response to `execute` and `retry`: ComfyUI took the job.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The job's id: ComfyUI's prompt id.
+    pub prompt_id: String,
+    /// The id by which the WebSocket follows this job: `prompt_id` without its hyphens. A lost job that is submitted
+    /// again keeps it.
+    pub client_id: String,
+    /// The value of each seed input, by input id. A dynamic workflow that repeats adds `batch_1`, ... or `scene_1`, ...
+    #[serde(default)]
+    pub seeds: IndexMap<String, u64>,
+    /// The id of the job that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
+    /// A sentence for each part of the graph that ComfyUI does not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// ComfyUI's own errors about those parts, by node.
+    #[serde(default, skip_serializing_if = "NodeErrors::is_empty")]
+    pub node_errors: NodeErrors,
+}

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod build;
+pub mod cancel;
+pub mod error;
+pub mod events;
+pub mod execute;
+pub mod files;
+pub mod health;
+pub mod inspect;
+pub mod jobs;
+pub mod manifest;
+pub mod queue;
+pub mod status;
+pub mod timestamp;
+pub mod uploads;
+pub mod workflows;
+
+pub use build::{BuildQuery, GraphFormat};
+pub use cancel::Cancellation;
+pub use error::{ErrorBody, UnknownWord};
+pub use events::{
+    Event, EventData, EventKind, EventOutcome, FollowQuery, JobMessage, JobUpdate, OutputUpdate,
+    PreviewUpdate, Severity, Update,
+};
+pub use execute::{ExecuteRequest, Submitted};
+pub use files::{JobFile, JobFiles, ResultQuery, ViewQuery};
+pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
+pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};
+pub use jobs::{JobList, JobRecord, JobSummary, JobsQuery};
+pub use manifest::{
+    Input, InputOption, InputType, LabelledOption, Manifest, NodeField, NodeNumber, Output, PerScene,
+    RequiredFile, Version,
+};
+pub use queue::{Queue, QueuedJob};
+pub use status::{
+    CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, ReportedFile, RunningStatus, Status,
+};
+pub use timestamp::Timestamp;
+pub use uploads::Uploaded;
+pub use workflows::{RESERVED_IDS, WorkflowKind, WorkflowList, WorkflowSummary};

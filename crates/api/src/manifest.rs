@@ -1,0 +1,245 @@
+//! `GET /api/run/{workflow_id}`: a workflow's manifest.
+//!
+//! | status | body |
+//! | --- | --- |
+//! | 200 | [`Manifest`] |
+//! | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
+//! | 500 | [`ErrorBody`](crate::ErrorBody): the workflow's files are broken |
+//!
+//! The server answers every key of `manifest.yaml`, in the file's order. The keys that a form needs are fields here;
+//! the others are in `other`.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Number, Value};
+
+use crate::workflows::WorkflowKind;
+
+/// A workflow's manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The workflow's id.
+    pub id: String,
+    /// The workflow's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether the workflow has one graph or is assembled from blocks.
+    #[serde(rename = "type")]
+    pub kind: WorkflowKind,
+    /// What the workflow makes: `image`, `video`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The author's version of the workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// What callers may set, in the order of a form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Vec<Input>>,
+    /// What the workflow makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Vec<Output>>,
+    /// The models that must be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_models: Option<Vec<RequiredFile>>,
+    /// The packages of custom nodes that must be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_nodes: Option<Vec<RequiredFile>>,
+    /// Every other key of the file, such as those that say how the graph is assembled (`pipeline`, `defaults`,
+    /// `computed`, ...) and keys that the author added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A version, as text or as a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Version {
+    /// `"1.2"`
+    Text(String),
+    /// `1.2`
+    Number(Number),
+}
+
+/// An input of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// The key of `params` under which callers give the value.
+    pub id: String,
+    /// The type of the value. Absent: any value.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<InputType>,
+    /// The label for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The label in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether a value must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required: Option<bool>,
+    /// The value that applies when none is given.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// The smallest number allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Number>,
+    /// The largest number allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Number>,
+    /// The step of a form's control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Number>,
+    /// The values to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<InputOption>>,
+    /// The node of a static workflow that takes the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<NodeNumber>,
+    /// The field of that node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The fields that take the value, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<NodeField>>,
+    /// The inputs of one scene of a `scene_list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_scene: Option<PerScene>,
+    /// Keys for form pages (`tooltip`, `placeholder`, `presets`, ...).
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// The type of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum InputType {
+    /// A string.
+    Text,
+    /// An integer.
+    Int,
+    /// A number.
+    Float,
+    /// True or false.
+    Boolean,
+    /// One of `options`.
+    Select,
+    /// An integer from 0, or -1 for a random one.
+    Seed,
+    /// An image file.
+    Image,
+    /// A video file.
+    Video,
+    /// An audio file.
+    Audio,
+    /// An image file whose alpha channel is the mask.
+    Mask,
+    /// The file name of a checkpoint.
+    CheckpointPicker,
+    /// The file name of a VAE.
+    VaePicker,
+    /// A LoRA: a file name, or `{file, strength}`.
+    LoraPicker,
+    /// A list of `{file, strength}`.
+    LoraPickerDynamic,
+    /// A resolution: `{w, h}`, or a string such as `832x1216`.
+    ResolutionPicker,
+    /// A list of objects with the fields of `per_scene`.
+    SceneList,
+    /// A type of the author's own: any value.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// An entry of `options`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum InputOption {
+    /// A value with a label.
+    Labelled(LabelledOption),
+    /// A value alone.
+    Value(Value),
+}
+
+/// A value to choose, with its label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelledOption {
+    /// The value that callers send.
+    pub value: Value,
+    /// The label for people.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub label: Option<Value>,
+    /// The author's own keys.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A field of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeField {
+    /// The node's id.
+    pub node_id: NodeNumber,
+    /// The name of the node's input.
+    pub field: String,
+    /// The part of a value that has several: `w` or `h` of a resolution, `file` or `strength` of a LoRA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// The author's own keys.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A node's id, as the manifest's author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NodeNumber {
+    /// `12`
+    Number(u64),
+    /// `"12"`, `"12:34"` or the name of a block's node.
+    Text(String),
+}
+
+/// The inputs of one scene.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PerScene {
+    /// A list of inputs.
+    List(Vec<Input>),
+    /// Inputs by id, without the id in them.
+    Map(IndexMap<String, Map<String, Value>>),
+}
+
+/// Something that a workflow makes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// The kind of media: `video`, `image`, `audio`, ...
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The file format: `mp4`, `png`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The node whose file is the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<NodeNumber>,
+    /// The author's own keys.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A model or a package of nodes that a workflow needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RequiredFile {
+    /// Its name.
+    Name(String),
+    /// A map with its name under `name`, `filename` or `file`, and the author's own keys (`url`, ...).
+    Described(Map<String, Value>),
+}
+
+/// Reads a value that is present, null included.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,28 @@
+//! Points in time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time in UTC, to the millisecond, as RFC 3339 writes it: `2026-03-24T14:30:52.123Z`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(String);
+
+impl Timestamp {
+    /// Takes a string that is in RFC 3339 format. The format is not checked.
+    pub fn new(rfc3339: impl Into<String>) -> Self {
+        Self(rfc3339.into())
+    }
+
+    /// Returns the string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
