@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use comfy_runner_manifest::{Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{Manifest, Params, Diagnostic, DiagnosticKind, Uploads};
 use comfy_runner_workflow::{Limits, OutputFolder, Workflow};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Map;
@@ -22,7 +22,7 @@ fuzz_target!(|input: &str| {
     let mut blocks: HashMap<String, &str> = HashMap::new();
     let mut read = |file: &str| {
         if !blocks.contains_key(file) {
-            let text = parts.next().ok_or_else(|| Problem::error(ProblemKind::File, file, "no such file"))?;
+            let text = parts.next().ok_or_else(|| Diagnostic::error(DiagnosticKind::File, file, "no such file"))?;
             blocks.insert(file.to_owned(), text);
         }
         Ok(blocks[file].to_owned())

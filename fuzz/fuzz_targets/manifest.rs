@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use comfy_runner_manifest::problem::LONGEST_MESSAGE;
+use comfy_runner_manifest::diagnostic::LONGEST_MESSAGE;
 use comfy_runner_manifest::{Manifest, Params, Uploads};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use comfy_runner_editor::{UiGraph, to_api};
-use comfy_runner_manifest::{InputKind, Manifest, Params, Problem, Target, Uploads};
+use comfy_runner_manifest::{Diagnostic, InputKind, Manifest, NodeField, Params, Uploads};
 use comfy_runner_protocol::{Graph, ObjectInfo};
 use comfy_runner_workflow::{OutputFolder, Workflow, scaffold};
 use serde_json::Value;
@@ -60,7 +60,7 @@ pub fn run(options: &InitCheck) -> anyhow::Result<ExitCode> {
 struct Built {
     graph: Graph,
     /// The fields that take seeds which are new each time.
-    seeds: Vec<Target>,
+    seeds: Vec<NodeField>,
 }
 
 /// What the workflow builds without parameters.
@@ -84,14 +84,14 @@ fn rebuilt(manifest: &str, graph: &Graph, schemas: &ObjectInfo) -> anyhow::Resul
     Ok(Built { graph: assembled.graph, seeds })
 }
 
-fn all(problems: &[Problem]) -> anyhow::Error {
-    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+fn all(problems: &[Diagnostic]) -> anyhow::Error {
+    let lines: Vec<String> = problems.iter().map(Diagnostic::to_string).collect();
     anyhow::anyhow!(lines.join("\n    "))
 }
 
 /// The graph without these seeds and without output folders, which every build has for itself, and with numbers that are
 /// alike whether they are written 8 or 8.0.
-fn comparable(graph: &Graph, seeds: &[Target]) -> anyhow::Result<Value> {
+fn comparable(graph: &Graph, seeds: &[NodeField]) -> anyhow::Result<Value> {
     let mut graph = serde_json::to_value(graph)?;
     for (id, node) in graph.as_object_mut().into_iter().flatten() {
         let Some(inputs) = node["inputs"].as_object_mut() else { continue };

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Number, Value, json};
 
+use crate::diagnostic;
 use crate::fields::{compare, plain};
 use crate::first_ten::Counted;
 use crate::input::{Input, InputKind};
 use crate::nearest::did_you_mean;
-use crate::problem;
 
 /// Integers up to here are exact in a float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -409,7 +409,7 @@ pub(crate) fn shown_name(name: &str) -> String {
 
 /// The start of a name or of a value, as an error message shows it.
 pub(crate) fn cut(text: &str) -> String {
-    problem::cut(text, 80)
+    diagnostic::cut(text, 80)
 }
 
 /// The options for an error message: the first twenty.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use crate::problem::{ProblemKind, Report};
+use crate::diagnostic::{DiagnosticKind, FileDiagnostics};
 
 /// A map of the manifest whose keys are read one by one; a wrong type is reported with the key's place.
 pub(crate) struct Fields<'e, 'r, 'l> {
@@ -12,7 +12,7 @@ pub(crate) struct Fields<'e, 'r, 'l> {
     /// What messages begin with: `input "steps": `, or nothing.
     subject: String,
     pointer: String,
-    report: &'r mut Report<'l>,
+    report: &'r mut FileDiagnostics<'l>,
 }
 
 impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
@@ -20,7 +20,7 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
         entry: &'e Map<String, Value>,
         subject: String,
         pointer: &str,
-        report: &'r mut Report<'l>,
+        report: &'r mut FileDiagnostics<'l>,
     ) -> Self {
         Self { entry, subject, pointer: pointer.to_owned(), report }
     }
@@ -31,11 +31,11 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
         Fields { entry, subject: self.subject.clone(), pointer, report: self.report }
     }
 
-    pub fn error(&mut self, kind: ProblemKind, place: &str, message: String) {
+    pub fn error(&mut self, kind: DiagnosticKind, place: &str, message: String) {
         self.report.error(kind, &format!("{}/{place}", self.pointer), format!("{}{message}", self.subject));
     }
 
-    pub fn warning(&mut self, kind: ProblemKind, place: &str, message: &str) {
+    pub fn warning(&mut self, kind: DiagnosticKind, place: &str, message: &str) {
         self.report.warning(kind, &format!("{}/{place}", self.pointer), format!("{}{message}", self.subject));
     }
 
@@ -45,7 +45,7 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
         let taken = take(value);
         if taken.is_none() {
             let message = format!("`{key}` must be {wanted}, this is {}", kind_of(value));
-            self.error(ProblemKind::WrongType, key, message);
+            self.error(DiagnosticKind::WrongType, key, message);
         }
         taken
     }

@@ -5,9 +5,9 @@ use std::fmt;
 use serde_json::{Map, Number, Value};
 
 use crate::check::Wrong;
+use crate::diagnostic::{DiagnosticKind, FileDiagnostics};
 use crate::fields::{self, Fields};
 use crate::nearest::did_you_mean;
-use crate::problem::{ProblemKind, Report};
 
 /// One input of a workflow.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Input {
     /// The values to choose from; empty when there is no list.
     pub options: Vec<Choice>,
     /// The fields of the graph that take the value. Empty when placeholders do, or in a dynamic workflow.
-    pub targets: Vec<Target>,
+    pub targets: Vec<NodeField>,
     /// The fields of one scene of a [`InputKind::SceneList`].
     pub per_scene: Vec<Input>,
     /// Keys that have no meaning here (`tooltip`, `placeholder`, ...), kept as they were.
@@ -88,7 +88,7 @@ pub struct Choice {
 
 /// A field of the graph that takes an input's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct NodeField {
     /// The node's id.
     pub node: String,
     /// The name of the node's input.
@@ -151,11 +151,11 @@ impl Input {
     }
 
     /// Reads one input. What is wrong is reported; without an id there is nothing to return.
-    pub(crate) fn read(value: &Value, pointer: &str, report: &mut Report<'_>) -> Option<Self> {
+    pub(crate) fn read(value: &Value, pointer: &str, report: &mut FileDiagnostics<'_>) -> Option<Self> {
         let Value::Object(entry) = value else {
             let message =
                 format!("an input is a map with `id` and `type`, this is {}", fields::kind_of(value));
-            report.error(ProblemKind::WrongType, pointer, message);
+            report.error(DiagnosticKind::WrongType, pointer, message);
             return None;
         };
         let id = read_id(entry, pointer, report)?;
@@ -180,14 +180,14 @@ impl Input {
             && fields::compare(low, high).is_gt()
         {
             fields.error(
-                ProblemKind::Range,
+                DiagnosticKind::Range,
                 "min",
                 format!("`min` {low} is greater than `max` {high}; swap them"),
             );
         }
         if kind == InputKind::Select && options.is_empty() {
             let message = "a select without `options` takes any value; list what may be chosen";
-            fields.warning(ProblemKind::WrongType, "options", message);
+            fields.warning(DiagnosticKind::WrongType, "options", message);
         }
         let per_scene =
             if kind == InputKind::SceneList { read_per_scene(entry, pointer, report) } else { Vec::new() };
@@ -214,11 +214,11 @@ impl Input {
     }
 
     /// Makes this the default, or reports why the input itself would not take it.
-    pub(crate) fn take_default(&mut self, default: &Value, pointer: &str, report: &mut Report<'_>) {
+    pub(crate) fn take_default(&mut self, default: &Value, pointer: &str, report: &mut FileDiagnostics<'_>) {
         let mut wrong = Wrong::default();
         self.default = self.check(&format!("input \"{}\": the default", self.id), default, &mut wrong);
         for message in wrong.first {
-            report.error(ProblemKind::Default, pointer, message);
+            report.error(DiagnosticKind::Default, pointer, message);
         }
     }
 }
@@ -241,7 +241,7 @@ const OUR_KEYS: [&str; 14] = [
     "per_scene",
 ];
 
-fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -> Option<String> {
+fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut FileDiagnostics<'_>) -> Option<String> {
     let message = match entry.get("id") {
         Some(Value::String(id)) if id.starts_with('_') => {
             format!("input \"{id}\": an id may not begin with `_`; such keys are the API's own")
@@ -259,22 +259,27 @@ fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -
             format!("the `id` of an input must be a text, {other} is {kind}; put it in quotes")
         }
     };
-    report.error(ProblemKind::InputId, &format!("{pointer}/id"), message);
+    report.error(DiagnosticKind::InputId, &format!("{pointer}/id"), message);
     None
 }
 
-fn read_kind(entry: &Map<String, Value>, subject: &str, pointer: &str, report: &mut Report<'_>) -> InputKind {
+fn read_kind(
+    entry: &Map<String, Value>,
+    subject: &str,
+    pointer: &str,
+    report: &mut FileDiagnostics<'_>,
+) -> InputKind {
     let pointer = format!("{pointer}/type");
     let kind = match entry.get("type") {
         Some(Value::String(name)) => InputKind::of(name),
         None => {
             let message = format!("{subject}`type` is missing; it is treated as a plain value of any kind");
-            report.warning(ProblemKind::UnknownInputType, &pointer, message);
+            report.warning(DiagnosticKind::UnknownInputType, &pointer, message);
             return InputKind::Other(String::new());
         }
         Some(other) => {
             let message = format!("{subject}`type` must be a text, this is {}", fields::kind_of(other));
-            report.error(ProblemKind::WrongType, &pointer, message);
+            report.error(DiagnosticKind::WrongType, &pointer, message);
             return InputKind::Other(String::new());
         }
     };
@@ -282,7 +287,7 @@ fn read_kind(entry: &Map<String, Value>, subject: &str, pointer: &str, report: &
         let hint = did_you_mean(name, KNOWN.iter().map(|(name, _)| *name));
         let message =
             format!("{subject}the type \"{name}\" is not known; it is treated as a plain value.{hint}");
-        report.warning(ProblemKind::UnknownInputType, &pointer, message);
+        report.warning(DiagnosticKind::UnknownInputType, &pointer, message);
     }
     kind
 }
@@ -298,13 +303,13 @@ fn read_options(fields: &mut Fields<'_, '_, '_>) -> Vec<Choice> {
                     options.push(Choice { label, value: value.clone() });
                 }
                 None => fields.error(
-                    ProblemKind::WrongType,
+                    DiagnosticKind::WrongType,
                     &place,
                     "an option that is a map needs `value`, and `label` for people".to_owned(),
                 ),
             },
             Value::Array(_) => fields.error(
-                ProblemKind::WrongType,
+                DiagnosticKind::WrongType,
                 &place,
                 "an option is a value, or a map of `label` and `value`; this is a list".to_owned(),
             ),
@@ -314,39 +319,40 @@ fn read_options(fields: &mut Fields<'_, '_, '_>) -> Vec<Choice> {
     options
 }
 
-fn read_targets(kind: &InputKind, fields: &mut Fields<'_, '_, '_>) -> Vec<Target> {
+fn read_targets(kind: &InputKind, fields: &mut Fields<'_, '_, '_>) -> Vec<NodeField> {
     let mut targets = Vec::new();
     if let Some(node) = fields.node_id("node_id") {
         match (fields.text("field"), kind) {
-            (Some(field), _) => targets.push(Target { node, field, part: None }),
+            (Some(field), _) => targets.push(NodeField { node, field, part: None }),
             (None, InputKind::ResolutionPicker) => {
-                let target = |field: &str| Target { node: node.clone(), field: field.to_owned(), part: None };
+                let target =
+                    |field: &str| NodeField { node: node.clone(), field: field.to_owned(), part: None };
                 targets.extend([target("width"), target("height")]);
             }
             (None, _) => {
                 let message = "`node_id` needs `field`, the name of that node's input";
-                fields.error(ProblemKind::Binding, "node_id", message.to_owned());
+                fields.error(DiagnosticKind::Binding, "node_id", message.to_owned());
             }
         }
     } else if fields.entry.contains_key("field") && !fields.entry.contains_key("node_id") {
         let message = "`field` needs `node_id`, the node whose field it is";
-        fields.error(ProblemKind::Binding, "field", message.to_owned());
+        fields.error(DiagnosticKind::Binding, "field", message.to_owned());
     }
     for (index, target) in fields.list("targets").unwrap_or_default().iter().enumerate() {
         let place = format!("targets/{index}");
         let Value::Object(entry) = target else {
             let message = "a target is a map of `node_id` and `field`".to_owned();
-            fields.error(ProblemKind::WrongType, &place, message);
+            fields.error(DiagnosticKind::WrongType, &place, message);
             continue;
         };
         let mut fields = fields.inside(entry, &place);
         let (node, field, part) = (fields.node_id("node_id"), fields.text("field"), fields.text("part"));
         match (node, field) {
-            (Some(node), Some(field)) => targets.push(Target { node, field, part }),
+            (Some(node), Some(field)) => targets.push(NodeField { node, field, part }),
             _ if entry.contains_key("node_id") && entry.contains_key("field") => {}
             _ => {
                 let message = "a target needs both `node_id` and `field`".to_owned();
-                fields.error(ProblemKind::Binding, "", message);
+                fields.error(DiagnosticKind::Binding, "", message);
             }
         }
     }
@@ -354,7 +360,7 @@ fn read_targets(kind: &InputKind, fields: &mut Fields<'_, '_, '_>) -> Vec<Target
 }
 
 /// The fields of a scene: a list of inputs, or a map from id to input.
-fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut Report<'_>) -> Vec<Input> {
+fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut FileDiagnostics<'_>) -> Vec<Input> {
     let pointer = format!("{pointer}/per_scene");
     match entry.get("per_scene") {
         None => Vec::new(),
@@ -374,21 +380,21 @@ fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut Report
                 "`per_scene` is a list of inputs, or a map from id to input; this is {}",
                 fields::kind_of(other)
             );
-            report.error(ProblemKind::WrongType, &pointer, message);
+            report.error(DiagnosticKind::WrongType, &pointer, message);
             Vec::new()
         }
     }
 }
 
 /// Reads a list of inputs, and reports ids that come twice.
-pub(crate) fn read_all(list: &[Value], pointer: &str, report: &mut Report<'_>) -> Vec<Input> {
+pub(crate) fn read_all(list: &[Value], pointer: &str, report: &mut FileDiagnostics<'_>) -> Vec<Input> {
     let mut inputs: Vec<Input> = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
         let pointer = format!("{pointer}/{index}");
         let Some(input) = Input::read(value, &pointer, report) else { continue };
         if inputs.iter().any(|earlier| earlier.id == input.id) {
             let message = format!("input \"{}\": another input has this id too; rename one", input.id);
-            report.error(ProblemKind::InputId, &format!("{pointer}/id"), message);
+            report.error(DiagnosticKind::InputId, &format!("{pointer}/id"), message);
         } else {
             inputs.push(input);
         }

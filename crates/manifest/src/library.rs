@@ -7,12 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::first_ten::FirstTen;
-use crate::folder::Folder;
+use crate::diagnostic::{Diagnostic, DiagnosticKind, Diagnostics};
 use crate::gates::Gates;
 use crate::manifest::{MANIFEST_FILE, Manifest, refuse_id};
 use crate::nearest::nearest;
-use crate::problem::{Problem, ProblemKind};
+use crate::workflow_dir::WorkflowDir;
 
 /// What a workflow's folder compiles to.
 pub trait Compile: Sized {
@@ -20,31 +19,31 @@ pub trait Compile: Sized {
     /// another with [`Library::set_context`].
     type Context: Default + fmt::Debug;
 
-    /// Compiles a folder whose manifest is read. Other files are read through [`Folder::read`].
+    /// Compiles a folder whose manifest is read. Other files are read through [`WorkflowDir::read`].
     ///
     /// # Errors
     /// Every problem that could be found, warnings included.
     fn compile(
         manifest: Manifest,
-        folder: &mut Folder,
+        folder: &mut WorkflowDir,
         context: &Self::Context,
-    ) -> Result<Compiled<Self>, Vec<Problem>>;
+    ) -> Result<Compiled<Self>, Diagnostics>;
 
     /// What is wrong with the files beside a manifest that is wrong itself and only partly read: whoever mends the
     /// manifest hears of it now, not afterwards. Only what holds whatever the rest of the manifest says.
-    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem>;
+    fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics;
 }
 
 /// A manifest alone, for programs that need no graph.
 impl Compile for Manifest {
     type Context = ();
 
-    fn compile(manifest: Manifest, _: &mut Folder, (): &()) -> Result<Compiled<Self>, Vec<Problem>> {
-        Ok(Compiled { workflow: manifest, warnings: Vec::new() })
+    fn compile(manifest: Manifest, _: &mut WorkflowDir, (): &()) -> Result<Compiled<Self>, Diagnostics> {
+        Ok(Compiled { workflow: manifest, warnings: Diagnostics::new() })
     }
 
-    fn inspect(_: &Manifest, _: &mut Folder) -> Vec<Problem> {
-        Vec::new()
+    fn inspect(_: &Manifest, _: &mut WorkflowDir) -> Diagnostics {
+        Diagnostics::new()
     }
 }
 
@@ -54,7 +53,7 @@ pub struct Compiled<T> {
     /// The workflow.
     pub workflow: T,
     /// Problems that do not keep it from working; errors among them concern some requests only.
-    pub warnings: Vec<Problem>,
+    pub warnings: Diagnostics,
 }
 
 /// A folder of workflows: each `<id>/manifest.yaml` with its graph or blocks.
@@ -78,11 +77,11 @@ pub struct Library<T: Compile> {
 
 #[derive(Debug)]
 struct Entry<T: Compile> {
-    folder: Folder,
+    folder: WorkflowDir,
     /// With what it was compiled.
     context: Arc<T::Context>,
-    workflow: Result<Arc<T>, Arc<[Problem]>>,
-    warnings: Arc<[Problem]>,
+    workflow: Result<Arc<T>, Arc<Diagnostics>>,
+    warnings: Arc<Diagnostics>,
 }
 
 /// Why there is no workflow.
@@ -97,12 +96,12 @@ pub enum LibraryError {
         nearest: Option<String>,
     },
     /// The folder is there but cannot be used.
-    #[error("workflow \"{id}\" is broken: {}", FirstTen(.problems.iter().filter(|problem| problem.is_error())))]
+    #[error("workflow \"{id}\" is broken: {diagnostics}")]
     Broken {
         /// The workflow's id.
         id: String,
         /// What is wrong, warnings included.
-        problems: Arc<[Problem]>,
+        diagnostics: Arc<Diagnostics>,
     },
     /// The folder of workflows itself cannot be read.
     #[error("the folder of workflows cannot be read: {0}")]
@@ -115,7 +114,7 @@ pub struct Listing<T> {
     /// The workflows in the order of their ids, broken ones included.
     pub workflows: Vec<Listed<T>>,
     /// What was passed over: folders without a manifest.
-    pub notes: Vec<Problem>,
+    pub notes: Diagnostics,
 }
 
 /// One workflow of a [`Listing`].
@@ -124,9 +123,9 @@ pub struct Listed<T> {
     /// The folder's name.
     pub id: String,
     /// The workflow, or what is wrong with it (warnings included).
-    pub workflow: Result<Arc<T>, Arc<[Problem]>>,
+    pub workflow: Result<Arc<T>, Arc<Diagnostics>>,
     /// Problems that do not keep it from working; errors among them concern some requests only.
-    pub warnings: Arc<[Problem]>,
+    pub warnings: Arc<Diagnostics>,
 }
 
 impl<T: Compile> Library<T> {
@@ -161,7 +160,7 @@ impl<T: Compile> Library<T> {
     /// [`LibraryError::NotFound`] and [`LibraryError::Broken`].
     pub fn get(&self, id: &str) -> Result<Arc<T>, LibraryError> {
         let entry = self.entry(id).ok_or_else(|| self.not_found(id))?;
-        entry.workflow.clone().map_err(|problems| LibraryError::Broken { id: id.to_owned(), problems })
+        entry.workflow.clone().map_err(|diagnostics| LibraryError::Broken { id: id.to_owned(), diagnostics })
     }
 
     /// Every workflow, as its files are now.
@@ -169,13 +168,13 @@ impl<T: Compile> Library<T> {
     /// # Errors
     /// [`LibraryError::Io`] when the library's own folder cannot be read.
     pub fn list(&self) -> Result<Listing<T>, LibraryError> {
-        let mut listing = Listing { workflows: Vec::new(), notes: Vec::new() };
+        let mut listing = Listing { workflows: Vec::new(), notes: Diagnostics::new() };
         for id in self.folders()? {
             match self.listed(&id) {
                 Some(listed) => listing.workflows.push(listed),
                 None => {
                     let message = format!("this folder is no workflow: it has no {MANIFEST_FILE}");
-                    listing.notes.push(Problem::warning(ProblemKind::File, id, message));
+                    listing.notes.push(Diagnostic::warning(DiagnosticKind::File, id, message));
                 }
             }
         }
@@ -269,39 +268,39 @@ impl<T: Compile> Library<T> {
 
 impl<T: Compile> Entry<T> {
     /// The same workflow, read from files that hold the same.
-    fn with_folder(&self, folder: Folder) -> Self {
+    fn with_folder(&self, folder: WorkflowDir) -> Self {
         let (context, workflow) = (Arc::clone(&self.context), self.workflow.clone());
         Self { folder, context, workflow, warnings: Arc::clone(&self.warnings) }
     }
 
     fn compile(id: &str, path: PathBuf, context: Arc<T::Context>) -> Self {
-        let mut folder = Folder::new(id, path);
+        let mut folder = WorkflowDir::new(id, path);
         let compiled = Self::compile_folder(&mut folder, &context);
         let (workflow, warnings) = match compiled {
             Ok(compiled) => (Ok(Arc::new(compiled.workflow)), compiled.warnings),
-            Err(problems) => (Err(problems.into()), Vec::new()),
+            Err(problems) => (Err(problems.into()), Diagnostics::new()),
         };
         Self { folder, context, workflow, warnings: warnings.into() }
     }
 
-    fn compile_folder(folder: &mut Folder, context: &T::Context) -> Result<Compiled<T>, Vec<Problem>> {
-        let text = folder.read(MANIFEST_FILE).map_err(|problem| vec![problem])?;
+    fn compile_folder(folder: &mut WorkflowDir, context: &T::Context) -> Result<Compiled<T>, Diagnostics> {
+        let text = folder.read(MANIFEST_FILE)?;
         if let Some(reason) = refuse_id(folder.id()) {
-            return Err(vec![Problem::error(ProblemKind::WorkflowId, MANIFEST_FILE, reason)]);
+            return Err(Diagnostic::error(DiagnosticKind::WorkflowId, MANIFEST_FILE, reason).into());
         }
         let (manifest, mut warnings) = Manifest::parse_partly(&text, folder.id());
         let Some(manifest) = manifest else { return Err(warnings) };
-        if warnings.iter().any(Problem::is_error) {
+        if warnings.iter().any(Diagnostic::is_error) {
             warnings.extend(T::inspect(&manifest, folder));
             return Err(warnings);
         }
         match T::compile(manifest, folder, context) {
-            Ok(mut compiled) => {
-                warnings.append(&mut compiled.warnings);
+            Ok(compiled) => {
+                warnings.extend(compiled.warnings);
                 Ok(Compiled { warnings, ..compiled })
             }
-            Err(mut problems) => {
-                warnings.append(&mut problems);
+            Err(problems) => {
+                warnings.extend(problems);
                 Err(warnings)
             }
         }

@@ -34,7 +34,7 @@ enum Position {
 
 impl Lines {
     /// Reads the lines of a YAML or JSON text.
-    pub fn of(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut by_pointer = HashMap::new();
         let mut open: Vec<Open> = Vec::new();
         let mut parser = Parser::new_from_str(text);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn keys_and_elements_of_yaml_have_their_lines() {
-        let lines = Lines::of("id: x\ninputs:\n  - id: a\n    type: int\n\n  - {id: b,\n     min: 3}\n");
+        let lines = Lines::parse("id: x\ninputs:\n  - id: a\n    type: int\n\n  - {id: b,\n     min: 3}\n");
         assert_eq!(lines.line("/id"), Some(1));
         assert_eq!(lines.line("/inputs"), Some(2));
         assert_eq!(lines.line("/inputs/0/type"), Some(4));
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_absent_takes_the_line_of_what_would_hold_it() {
-        let lines = Lines::of("id: x\ninputs:\n  - type: int\n");
+        let lines = Lines::parse("id: x\ninputs:\n  - type: int\n");
         assert_eq!(lines.line("/inputs/0/id"), Some(3));
         assert_eq!(lines.line("/nothing"), None);
     }
@@ -141,13 +141,13 @@ mod tests {
     #[test]
     fn json_is_read_too_tabs_and_all() {
         let lines =
-            Lines::of("{\n\t\"3\": {\n\t\t\"inputs\": {\"a/b\": 1,\n\t\t\t\"c\": [\"4\", 0]}\n\t}\n}");
+            Lines::parse("{\n\t\"3\": {\n\t\t\"inputs\": {\"a/b\": 1,\n\t\t\t\"c\": [\"4\", 0]}\n\t}\n}");
         assert_eq!(lines.line("/3/inputs/a~1b"), Some(3));
         assert_eq!(lines.line("/3/inputs/c"), Some(4));
     }
 
     #[test]
     fn broken_text_has_the_lines_before_it_breaks() {
-        assert_eq!(Lines::of("a: 1\nb: [").line("/a"), Some(1));
+        assert_eq!(Lines::parse("a: 1\nb: [").line("/a"), Some(1));
     }
 }

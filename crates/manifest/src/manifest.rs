@@ -4,10 +4,10 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::check::is_empty;
+use crate::diagnostic::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics};
 use crate::fields::{self, Fields};
 use crate::input::{self, Input, InputKind};
 use crate::lines::Lines;
-use crate::problem::{Problem, ProblemKind, Report};
 use crate::stage::{self, LoraPair, Stage};
 use crate::yaml;
 
@@ -92,34 +92,36 @@ impl Manifest {
     /// Parses the text of a `manifest.yaml` in the folder of this name.
     ///
     /// Returns the manifest with warnings, or every problem that could be found, warnings included.
-    pub fn parse(text: &str, folder: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    pub fn parse(text: &str, folder: &str) -> Result<(Self, Diagnostics), Diagnostics> {
         match Self::parse_partly(text, folder) {
-            (Some(manifest), problems) if !problems.iter().any(Problem::is_error) => Ok((manifest, problems)),
+            (Some(manifest), problems) if !problems.iter().any(Diagnostic::is_error) => {
+                Ok((manifest, problems))
+            }
             (_, problems) => Err(problems),
         }
     }
 
     /// As [`Manifest::parse`], and with errors the manifest as far as it could be read: what is wrong is left out of it.
     /// It is of use to look further for problems, not to run.
-    pub fn parse_partly(text: &str, folder: &str) -> (Option<Self>, Vec<Problem>) {
+    pub fn parse_partly(text: &str, folder: &str) -> (Option<Self>, Diagnostics) {
         let entry = match yaml::parse(text, MANIFEST_FILE) {
             Ok(Value::Object(entry)) => entry,
             Ok(other) => {
                 let is = if other.is_null() { "it is empty" } else { fields::kind_of(&other) };
                 let is = if other.is_null() { is.to_owned() } else { format!("this is {is}") };
                 let message = format!("a manifest is a map with `id`, `name`, `inputs`, ...; {is}");
-                return (None, vec![Problem::error(ProblemKind::WrongType, MANIFEST_FILE, message)]);
+                return (None, Diagnostic::error(DiagnosticKind::WrongType, MANIFEST_FILE, message).into());
             }
-            Err(problem) => return (None, vec![problem]),
+            Err(problem) => return (None, problem.into()),
         };
-        let lines = Lines::of(text);
-        let mut report = Report::new(MANIFEST_FILE, &lines);
+        let lines = Lines::parse(text);
+        let mut report = FileDiagnostics::new(MANIFEST_FILE, &lines);
         let manifest = Self::read(entry, folder, &mut report);
         let problems = report.finish();
         (Some(Self { lines, ..manifest }), problems)
     }
 
-    fn read(entry: Map<String, Value>, folder: &str, report: &mut Report<'_>) -> Self {
+    fn read(entry: Map<String, Value>, folder: &str, report: &mut FileDiagnostics<'_>) -> Self {
         let id = read_id(&entry, folder, report);
         let kind = read_kind(&entry, report);
         let mut fields = Fields::new(&entry, String::new(), "", report);
@@ -142,7 +144,7 @@ impl Manifest {
         };
         if kind == WorkflowKind::Dynamic && entry.get("pipeline").is_none_or(is_empty) {
             let message = "a dynamic workflow needs `pipeline`, a list of stages with `block` and `file`";
-            report.error(ProblemKind::Stage, "/pipeline", message);
+            report.error(DiagnosticKind::Stage, "/pipeline", message);
         }
         let mut inputs = input::read_all(inputs, "/inputs", report);
         for input in inputs.iter_mut().filter(|input| input.default.is_none()) {
@@ -196,8 +198,8 @@ impl Manifest {
     }
 
     /// An empty report on this manifest's file, for checks that need more than the manifest.
-    pub fn report(&self) -> Report<'_> {
-        Report::new(MANIFEST_FILE, &self.lines)
+    pub fn diagnostics(&self) -> FileDiagnostics<'_> {
+        FileDiagnostics::new(MANIFEST_FILE, &self.lines)
     }
 }
 
@@ -220,7 +222,7 @@ pub fn refuse_id(id: &str) -> Option<String> {
     }
 }
 
-fn read_id(entry: &Map<String, Value>, folder: &str, report: &mut Report<'_>) -> String {
+fn read_id(entry: &Map<String, Value>, folder: &str, report: &mut FileDiagnostics<'_>) -> String {
     let message = match entry.get("id") {
         Some(Value::String(id)) => match refuse_id(id) {
             Some(reason) => reason,
@@ -232,18 +234,18 @@ fn read_id(entry: &Map<String, Value>, folder: &str, report: &mut Report<'_>) ->
             format!("`id` must be a text, this is {}; write `id: \"{folder}\"`", fields::kind_of(other))
         }
     };
-    report.error(ProblemKind::WorkflowId, "/id", message);
+    report.error(DiagnosticKind::WorkflowId, "/id", message);
     folder.to_owned()
 }
 
-fn read_kind(entry: &Map<String, Value>, report: &mut Report<'_>) -> WorkflowKind {
+fn read_kind(entry: &Map<String, Value>, report: &mut FileDiagnostics<'_>) -> WorkflowKind {
     match entry.get("type") {
         None | Some(Value::Null) => WorkflowKind::Static,
         Some(Value::String(kind)) if kind == "static" => WorkflowKind::Static,
         Some(Value::String(kind)) if kind == "dynamic" => WorkflowKind::Dynamic,
         Some(other) => {
             let message = format!("`type` must be `static` or `dynamic`, not {other}");
-            report.error(ProblemKind::WrongType, "/type", message);
+            report.error(DiagnosticKind::WrongType, "/type", message);
             WorkflowKind::Static
         }
     }
@@ -255,7 +257,7 @@ fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
         let place = format!("outputs/{index}");
         let Value::Object(entry) = output else {
             let message = "an output is a map with `type`, and perhaps `format` and `node_id`".to_owned();
-            fields.error(ProblemKind::WrongType, &place, message);
+            fields.error(DiagnosticKind::WrongType, &place, message);
             continue;
         };
         let mut fields = fields.inside(entry, &place);
@@ -277,7 +279,7 @@ fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
             Some(name) => names.push(name.to_owned()),
             None => {
                 let message = format!("`{key}` lists names, or maps with `name`; this is {entry}");
-                fields.error(ProblemKind::WrongType, &format!("{key}/{index}"), message);
+                fields.error(DiagnosticKind::WrongType, &format!("{key}/{index}"), message);
             }
         }
     }

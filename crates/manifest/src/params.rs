@@ -6,11 +6,11 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
 use crate::check::{Wrong, is_empty, shown_name};
+use crate::diagnostic::{LONGEST_MESSAGE, cut};
 use crate::first_ten::{Counted, FirstTen};
 use crate::input::{Input, InputKind};
 use crate::manifest::{Manifest, WorkflowKind};
 use crate::nearest::did_you_mean;
-use crate::problem::{LONGEST_MESSAGE, cut};
 
 /// Random seeds are below this, 2^53: every JSON reader keeps them exactly.
 pub const SEED_LIMIT: u64 = 1 << 53;
@@ -36,14 +36,14 @@ pub struct Params {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ParamsError {
     /// The first wrong keys, at most [`SHOWN_ENTRIES`](crate::first_ten::SHOWN_ENTRIES) of them; never empty.
-    pub problems: Vec<ParamProblem>,
+    pub problems: Vec<InvalidParam>,
     /// How many more there are.
     pub more: usize,
 }
 
 /// One key that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParamProblem {
+pub struct InvalidParam {
     /// The input's id, or the key that is none.
     pub key: String,
     /// A sentence that names the input and says what is allowed.
@@ -144,7 +144,7 @@ impl Params {
     }
 
     /// Whether this seed was drawn rather than given.
-    pub fn is_drawn(&self, id: &str) -> bool {
+    pub fn is_generated(&self, id: &str) -> bool {
         self.drawn.contains(id)
     }
 
@@ -193,14 +193,14 @@ impl Params {
 struct Check<'a> {
     manifest: &'a Manifest,
     given: &'a Map<String, Value>,
-    problems: Counted<ParamProblem>,
+    problems: Counted<InvalidParam>,
     /// Files by input id: from parts of this request, or uploaded before.
     existing: IndexMap<&'a str, Value>,
 }
 
 impl<'a> Check<'a> {
     fn refuse(&mut self, key: &str, message: String) {
-        self.problems.push(ParamProblem { key: cut(key, 80), message: cut(message, LONGEST_MESSAGE) });
+        self.problems.push(InvalidParam { key: cut(key, 80), message: cut(message, LONGEST_MESSAGE) });
     }
 
     fn take_uploads(&mut self, uploads: &Uploads) {

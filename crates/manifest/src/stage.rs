@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use crate::diagnostic::{DiagnosticKind, FileDiagnostics};
 use crate::fields::{self, Fields};
 use crate::nearest::did_you_mean;
-use crate::problem::{ProblemKind, Report};
 
 /// One stage: a block, whether and how often it is used, and what is put into its place.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -130,7 +130,7 @@ const OUR_KEYS: [&str; 15] = [
 const PAIRED_KEYS: [&str; 2] = ["lora_nodes", "lora_start_slot"];
 
 /// Reads a pipeline.
-pub(crate) fn read_all(list: &[Value], report: &mut Report<'_>) -> Vec<Stage> {
+pub(crate) fn read_all(list: &[Value], report: &mut FileDiagnostics<'_>) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
         let pointer = format!("/pipeline/{index}");
@@ -140,7 +140,7 @@ pub(crate) fn read_all(list: &[Value], report: &mut Report<'_>) -> Vec<Stage> {
                 index + 1,
                 fields::kind_of(value)
             );
-            report.error(ProblemKind::WrongType, &pointer, message);
+            report.error(DiagnosticKind::WrongType, &pointer, message);
             continue;
         };
         let Some(stage) = Stage::read(entry, index, &pointer, report) else { continue };
@@ -154,25 +154,25 @@ impl Stage {
         entry: &Map<String, Value>,
         index: usize,
         pointer: &str,
-        report: &mut Report<'_>,
+        report: &mut FileDiagnostics<'_>,
     ) -> Option<Self> {
         let mut fields = Fields::new(entry, format!("stage {}: ", index + 1), pointer, report);
         let block = fields.text("block").filter(|block| !block.trim().is_empty());
         let Some(block) = block else {
             let message = "`block` is missing; it names the stage, and node ids begin with it".to_owned();
-            fields.error(ProblemKind::Stage, "block", message);
+            fields.error(DiagnosticKind::Stage, "block", message);
             return None;
         };
         if block.contains("{{") {
             let message = format!("`block` is a name; \"{block}\" holds a placeholder");
-            fields.error(ProblemKind::Stage, "block", message);
+            fields.error(DiagnosticKind::Stage, "block", message);
         }
         let mut fields = Fields::new(entry, format!("stage \"{block}\": "), pointer, report);
         let file = fields.text("file").filter(|file| !file.is_empty());
         let switch = read_switch(&mut fields);
         if file.is_none() && switch.is_none() {
             let message = "`file` is missing: a block's file in `blocks_dir`, or `switch` and `cases`";
-            fields.error(ProblemKind::Stage, "file", message.to_owned());
+            fields.error(DiagnosticKind::Stage, "file", message.to_owned());
         }
         let condition = read_expression(&mut fields, "condition").filter(|text| !text.trim().is_empty());
         let repeat = read_repeat(&mut fields);
@@ -182,7 +182,7 @@ impl Stage {
         if scene_index.is_some() && repeat.is_some() {
             let message =
                 "`scene_index` is for a single stage; a repetition has the fields of each scene in turn";
-            fields.error(ProblemKind::Stage, "scene_index", message.to_owned());
+            fields.error(DiagnosticKind::Stage, "scene_index", message.to_owned());
         }
         let chain_imports = read_chain(&mut fields);
         let loras = read_loras(&mut fields);
@@ -192,7 +192,7 @@ impl Stage {
         for key in entry.keys().filter(|key| !known().any(|known| known == *key)) {
             let hint = did_you_mean(key, known());
             if !hint.is_empty() {
-                fields.warning(ProblemKind::Stage, key, &format!("`{key}` has no meaning here.{hint}"));
+                fields.warning(DiagnosticKind::Stage, key, &format!("`{key}` has no meaning here.{hint}"));
             }
         }
         Some(Self {
@@ -233,7 +233,7 @@ pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, Lo
         let Value::Object(entry) = pair else {
             let message =
                 format!("the LoRA pair \"{id}\" is a map of `high` and `low`, or `both`; this is {pair}");
-            fields.error(ProblemKind::WrongType, &place, message);
+            fields.error(DiagnosticKind::WrongType, &place, message);
             continue;
         };
         let mut fields = fields.inside(entry, &place);
@@ -241,7 +241,7 @@ pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, Lo
         if both.is_none() && high.is_none() && low.is_none() {
             let message =
                 format!("the LoRA pair \"{id}\" names no file; give it `high` and `low`, or `both`");
-            fields.error(ProblemKind::Stage, "", message);
+            fields.error(DiagnosticKind::Stage, "", message);
         }
         read.insert(id.clone(), LoraPair { high, low, both });
     }
@@ -261,7 +261,7 @@ fn read_count(fields: &mut Fields<'_, '_, '_>, key: &str) -> Option<u64> {
     let number = fields.number(key)?;
     if number.as_u64().is_none() {
         let message = format!("`{key}` must be a whole number from 0, not {number}");
-        fields.error(ProblemKind::Stage, key, message);
+        fields.error(DiagnosticKind::Stage, key, message);
     }
     number.as_u64()
 }
@@ -270,7 +270,7 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
     let param = fields.text("switch")?;
     let Some(entries) = fields.map("cases") else {
         let message = format!("`switch: {param}` needs `cases`, a map from value to file");
-        fields.error(ProblemKind::Stage, "switch", message);
+        fields.error(DiagnosticKind::Stage, "switch", message);
         return None;
     };
     let mut cases = IndexMap::with_capacity(entries.len());
@@ -283,7 +283,7 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
                     "the case \"{value}\" is a block's file, or nothing to skip the stage; not {other}"
                 );
                 let place = format!("cases/{}", fields::escape(value));
-                fields.error(ProblemKind::WrongType, &place, message);
+                fields.error(DiagnosticKind::WrongType, &place, message);
                 continue;
             }
         };
@@ -295,7 +295,7 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
     };
     if let Some(value) = default.as_ref().filter(|value| !cases.contains_key(*value)) {
         let message = format!("`default: {value}` is none of the cases");
-        fields.error(ProblemKind::Stage, "default", message);
+        fields.error(DiagnosticKind::Stage, "default", message);
     }
     Some(Switch { param, cases, default })
 }
@@ -321,7 +321,7 @@ fn read_repeat(fields: &mut Fields<'_, '_, '_>) -> Option<Repeat> {
             let message = format!(
                 "`repeat` must be a whole number from 0, or the name of a parameter that is a count or a list, not {shown}"
             );
-            fields.error(ProblemKind::Stage, "repeat", message);
+            fields.error(DiagnosticKind::Stage, "repeat", message);
             None
         }
     }
@@ -339,13 +339,13 @@ fn read_chain(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, String> {
                 let message =
                     format!("`chain_imports` maps an import to the name of an export, not to {other}");
                 let place = format!("chain_imports/{}", fields::escape(import));
-                fields.error(ProblemKind::WrongType, &place, message);
+                fields.error(DiagnosticKind::WrongType, &place, message);
             }
         }
     }
     if chain == Some(true) && imports.is_empty() {
         let message = "`chain` needs `chain_imports: {import: export}`, or nothing is chained";
-        fields.warning(ProblemKind::Stage, "chain", message);
+        fields.warning(DiagnosticKind::Stage, "chain", message);
     }
     if chain == Some(false) { IndexMap::new() } else { imports }
 }
@@ -363,14 +363,14 @@ fn read_loras(fields: &mut Fields<'_, '_, '_>) -> Option<LoraInjection> {
                 Err(_) => {
                     let message = "`lora_injection: paired` needs `lora_nodes: [a, b]`, the two loader nodes of the \
                                    block: for the high-noise model and for the low-noise one";
-                    fields.error(ProblemKind::Stage, "lora_injection", message.to_owned());
+                    fields.error(DiagnosticKind::Stage, "lora_injection", message.to_owned());
                     None
                 }
             }
         }
         other => {
             let message = format!("`lora_injection` must be true, \"chain\" or \"paired\", not {other}");
-            fields.error(ProblemKind::Stage, "lora_injection", message);
+            fields.error(DiagnosticKind::Stage, "lora_injection", message);
             None
         }
     }
@@ -406,7 +406,7 @@ fn read_names(fields: &mut Fields<'_, '_, '_>, place: &str, value: &Value) -> Ve
             Some(name) => names.push(name.to_owned()),
             None => {
                 let message = format!("`models` lists file names, or maps with `name`; this is {entry}");
-                fields.error(ProblemKind::WrongType, place, message);
+                fields.error(DiagnosticKind::WrongType, place, message);
             }
         }
     }

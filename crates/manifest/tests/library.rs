@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use comfy_runner_manifest::{
-    Compile, Compiled, Folder, Library, LibraryError, Manifest, Problem, ProblemKind,
+    Compile, Compiled, DiagnosticKind, Diagnostics, Library, LibraryError, Manifest, WorkflowDir,
 };
 
 /// The manifest's name and the text of its graph file.
@@ -21,12 +21,12 @@ struct Plain {
 impl Compile for Plain {
     type Context = ();
 
-    fn compile(manifest: Manifest, folder: &mut Folder, (): &()) -> Result<Compiled<Self>, Vec<Problem>> {
+    fn compile(manifest: Manifest, folder: &mut WorkflowDir, (): &()) -> Result<Compiled<Self>, Diagnostics> {
         let graph = folder.read(&manifest.workflow_file).map_err(|problem| vec![problem])?;
-        Ok(Compiled { workflow: Self { name: manifest.name, graph }, warnings: Vec::new() })
+        Ok(Compiled { workflow: Self { name: manifest.name, graph }, warnings: Diagnostics::new() })
     }
 
-    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem> {
+    fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics {
         folder.read(&manifest.workflow_file).err().into_iter().collect()
     }
 }
@@ -47,9 +47,9 @@ fn root() -> tempfile::TempDir {
     root
 }
 
-fn broken(error: LibraryError) -> Arc<[Problem]> {
+fn broken(error: LibraryError) -> Arc<Diagnostics> {
     match error {
-        LibraryError::Broken { problems, .. } => problems,
+        LibraryError::Broken { diagnostics, .. } => diagnostics,
         other => panic!("{other}"),
     }
 }
@@ -146,7 +146,7 @@ fn a_graph_file_must_stay_in_its_folder() {
             .unwrap();
         write(root.path(), "plain/manifest.yaml", "id: plain\nworkflow_file: link.json\n");
         let problems = broken(Library::<Plain>::open(root.path()).unwrap().get("plain").unwrap_err());
-        assert_eq!(problems[0].kind, ProblemKind::File);
+        assert_eq!(problems[0].kind, DiagnosticKind::File);
         assert!(problems[0].message.contains("leads out"), "{problems:?}");
     }
 }
@@ -180,20 +180,20 @@ impl Compile for Watched {
 
     fn compile(
         manifest: Manifest,
-        _: &mut Folder,
+        _: &mut WorkflowDir,
         compilations: &Arc<Compilations>,
-    ) -> Result<Compiled<Self>, Vec<Problem>> {
+    ) -> Result<Compiled<Self>, Diagnostics> {
         compilations.count.fetch_add(1, Ordering::SeqCst);
         if manifest.id == "slow"
             && let Some(release) = compilations.slow.lock().unwrap().take()
         {
             release.recv().unwrap();
         }
-        Ok(Compiled { workflow: Self, warnings: Vec::new() })
+        Ok(Compiled { workflow: Self, warnings: Diagnostics::new() })
     }
 
-    fn inspect(_: &Manifest, _: &mut Folder) -> Vec<Problem> {
-        Vec::new()
+    fn inspect(_: &Manifest, _: &mut WorkflowDir) -> Diagnostics {
+        Diagnostics::new()
     }
 }
 
@@ -275,7 +275,7 @@ fn what_is_no_regular_file_is_refused_without_being_opened() {
     for id in ["fifo", "graph-fifo", "directory", "socket", "link"] {
         let problems = broken(library.get(id).unwrap_err());
         assert_eq!(problems[0].message, "this is not a regular file", "{id}");
-        assert_eq!(problems[0].kind, ProblemKind::File);
+        assert_eq!(problems[0].kind, DiagnosticKind::File);
     }
     std::os::unix::fs::symlink("/dev/zero", folder("device").join("workflow.json")).unwrap();
     assert!(broken(library.get("device").unwrap_err())[0].message.contains("leads out"));

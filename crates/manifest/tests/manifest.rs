@@ -1,21 +1,22 @@
 //! What a manifest may say, and how each mistake is told.
 
 use comfy_runner_manifest::{
-    InputKind, LoraInjection, Manifest, Problem, ProblemKind, Repeat, Severity, WorkflowKind,
+    Diagnostic, DiagnosticKind, Diagnostics, InputKind, LoraInjection, Manifest, Repeat, Severity,
+    WorkflowKind,
 };
 use proptest::prelude::*;
 use serde_json::json;
 
-fn problems(text: &str) -> Vec<Problem> {
+fn problems(text: &str) -> Diagnostics {
     Manifest::parse(text, "w").expect_err("must be refused")
 }
 
-fn warnings(text: &str) -> Vec<Problem> {
+fn warnings(text: &str) -> Diagnostics {
     Manifest::parse(text, "w").unwrap_or_else(|problems| panic!("{problems:?}")).1
 }
 
 /// The one problem of a manifest with these inputs.
-fn input_problem(inputs: &str) -> Problem {
+fn input_problem(inputs: &str) -> Diagnostic {
     let problems = problems(&format!("id: w\ninputs:\n{inputs}"));
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems.into_iter().next().unwrap()
@@ -51,38 +52,43 @@ fn older_and_looser_spellings_are_read() {
 #[test]
 fn every_mistake_is_its_own_error_with_its_line() {
     let cases = [
-        ("- type: int\n  label: Steps\n", ProblemKind::InputId, 3, "the input \"Steps\" has no `id`"),
+        ("- type: int\n  label: Steps\n", DiagnosticKind::InputId, 3, "the input \"Steps\" has no `id`"),
         (
             "- {id: a, type: int}\n- {id: a, type: int}\n",
-            ProblemKind::InputId,
+            DiagnosticKind::InputId,
             4,
             "another input has this id",
         ),
         (
             "- id: a\n  type: int\n  min: 9\n  max: 1\n",
-            ProblemKind::Range,
+            DiagnosticKind::Range,
             5,
             "`min` 9 is greater than `max` 1",
         ),
-        ("- id: a\n  type: int\n  max: 10\n  default: 30\n", ProblemKind::Default, 6, "at most 10, not 30"),
+        (
+            "- id: a\n  type: int\n  max: 10\n  default: 30\n",
+            DiagnosticKind::Default,
+            6,
+            "at most 10, not 30",
+        ),
         (
             "- id: a\n  type: select\n  options: [x, y]\n  default: z\n",
-            ProblemKind::Default,
+            DiagnosticKind::Default,
             6,
             "one of \"x\", \"y\"",
         ),
-        ("- id: a\n  type: int\n  min: low\n", ProblemKind::WrongType, 5, "`min` must be a number"),
-        ("- id: a\n  type: int\n  node_id: 3\n", ProblemKind::Binding, 5, "`node_id` needs `field`"),
-        ("- id: a\n  type: int\n  field: x\n", ProblemKind::Binding, 5, "`field` needs `node_id`"),
+        ("- id: a\n  type: int\n  min: low\n", DiagnosticKind::WrongType, 5, "`min` must be a number"),
+        ("- id: a\n  type: int\n  node_id: 3\n", DiagnosticKind::Binding, 5, "`node_id` needs `field`"),
+        ("- id: a\n  type: int\n  field: x\n", DiagnosticKind::Binding, 5, "`field` needs `node_id`"),
         (
             "- id: a\n  type: int\n  targets: [{node_id: 3}]\n",
-            ProblemKind::Binding,
+            DiagnosticKind::Binding,
             5,
             "both `node_id` and `field`",
         ),
-        ("- id: a\n  type: [int]\n", ProblemKind::WrongType, 4, "`type` must be a text"),
-        ("- steps\n", ProblemKind::WrongType, 3, "an input is a map"),
-        ("- id: _a\n  type: int\n", ProblemKind::InputId, 3, "may not begin with `_`"),
+        ("- id: a\n  type: [int]\n", DiagnosticKind::WrongType, 4, "`type` must be a text"),
+        ("- steps\n", DiagnosticKind::WrongType, 3, "an input is a map"),
+        ("- id: _a\n  type: int\n", DiagnosticKind::InputId, 3, "may not begin with `_`"),
     ];
     for (inputs, kind, line, told) in cases {
         let problem = input_problem(inputs);
@@ -108,7 +114,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_lines() {
 fn what_is_no_manifest_at_all_is_told_for_what_it_is() {
     assert!(problems("").first().unwrap().message.contains("it is empty"));
     assert!(problems("- a").first().unwrap().message.contains("this is a list"));
-    assert_eq!(problems("id: [").first().unwrap().kind, ProblemKind::Syntax);
+    assert_eq!(problems("id: [").first().unwrap().kind, DiagnosticKind::Syntax);
     assert!(problems("name: x").first().unwrap().message.contains("write `id: w`"));
     assert!(problems("id: 12").first().unwrap().message.contains("must be a text"));
     let reserved = Manifest::parse("id: status", "status").unwrap_err();
@@ -118,7 +124,7 @@ fn what_is_no_manifest_at_all_is_told_for_what_it_is() {
 #[test]
 fn an_unknown_type_is_a_plain_value_with_a_warning() {
     let found = warnings("id: w\ninputs:\n- {id: a, type: txet, default: {x: 1}, options: 3}\n");
-    assert_eq!((found[0].kind, found[0].severity), (ProblemKind::UnknownInputType, Severity::Warning));
+    assert_eq!((found[0].kind, found[0].severity), (DiagnosticKind::UnknownInputType, Severity::Warning));
     assert!(found[0].to_string().starts_with("manifest.yaml:3: warning: input \"a\""), "{}", found[0]);
     assert!(found[0].message.contains("Did you mean \"text\"?"), "{}", found[0]);
 }

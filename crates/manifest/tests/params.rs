@@ -151,11 +151,11 @@ fn seeds_are_drawn_below_two_to_the_53_and_within_the_inputs_range() {
     let params = check(json!({"other_seed": -1}));
     assert_eq!(params.seeds()["seed"], SEED_LIMIT - 1);
     assert!(params.seeds()["other_seed"] <= 100);
-    assert!(params.is_drawn("seed") && params.is_drawn("other_seed"));
+    assert!(params.is_generated("seed") && params.is_generated("other_seed"));
     assert_eq!(params.get("seed"), Some(&json!(SEED_LIMIT - 1)));
     let params = check(json!({"seed": 5}));
     assert_eq!((params.seeds()["seed"], params.seeds()["other_seed"]), (5, 7));
-    assert!(!params.is_drawn("seed"));
+    assert!(!params.is_generated("seed"));
 }
 
 #[test]

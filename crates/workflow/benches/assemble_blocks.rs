@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use comfy_runner_manifest::{Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Manifest, Params, Uploads};
 use comfy_runner_workflow::{OutputFolder, Workflow};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Map, Value, json};
@@ -41,7 +41,7 @@ fn block(nodes: usize) -> Value {
 fn workflow(nodes_per_scene: usize) -> Workflow {
     let text = block(nodes_per_scene).to_string();
     let mut read = |file: &str| {
-        let missing = || Problem::error(ProblemKind::File, file, "there is one block");
+        let missing = || Diagnostic::error(DiagnosticKind::File, file, "there is one block");
         (file == "blocks/scene.json").then(|| text.clone()).ok_or_else(missing)
     };
     let manifest = Manifest::parse(MANIFEST, "bench").expect("the manifest is sound").0;

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use comfy_runner_editor::NodeGroup;
-use comfy_runner_manifest::{FirstTen, InputKind, Params, ProblemKind};
+use comfy_runner_manifest::{DiagnosticKind, FirstTen, InputKind, Params};
 use comfy_runner_protocol::{Graph, Link, NodeId};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::compile::{called, canonical};
 use crate::dynamic::{
-    Built, DynamicWorkflow, Expression, ExpressionError, Limits, Missing, Scope, StageProblem, Variables,
+    Built, DynamicWorkflow, Expression, ExpressionError, Limits, Missing, Scope, StageError, Variables,
 };
 use crate::output_folder::OutputFolder;
 use crate::placeholder::{Name, Part, Template, push};
@@ -86,7 +86,7 @@ pub enum AssembleError {
     #[error("{}", FirstTen(.problems.iter()))]
     Stages {
         /// Each reason; never empty.
-        problems: Vec<StageProblem>,
+        problems: Vec<StageError>,
     },
 }
 
@@ -96,7 +96,7 @@ impl AssembleError {
     #[must_use]
     pub fn is_of_the_workflow(&self) -> bool {
         let Self::Stages { problems } = self else { return false };
-        problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Import | ProblemKind::Block))
+        problems.iter().any(|problem| matches!(problem.kind, DiagnosticKind::Import | DiagnosticKind::Block))
     }
 }
 

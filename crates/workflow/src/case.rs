@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use comfy_runner_manifest::{Problem, ProblemKind, Uploads, yaml};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Uploads, yaml};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -95,8 +95,8 @@ impl Case {
     /// # Errors
     /// Text that is not YAML, or not a case: unknown keys, values of the wrong type, a case that expects nothing, or an
     /// error together with a graph.
-    pub fn parse(text: &str, file: &str) -> Result<Self, Problem> {
-        let wrong = |message: String| Problem::error(ProblemKind::TestCase, file, message);
+    pub fn parse(text: &str, file: &str) -> Result<Self, Diagnostic> {
+        let wrong = |message: String| Diagnostic::error(DiagnosticKind::TestCase, file, message);
         let case: Self =
             serde_json::from_value(yaml::parse(text, file)?).map_err(|error| wrong(error.to_string()))?;
         if case.error.is_some() && (case.graph.is_some() || !case.expect.is_empty()) {

@@ -7,8 +7,8 @@ use comfy_runner_editor::saved::{NoPrompt, Saved, SavedError};
 use comfy_runner_editor::to_api::ToApiError;
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
-    Compile, Compiled, Folder, Input, InputKind, Lines, MANIFEST_FILE, Manifest, Problem, ProblemKind,
-    Report, Target, WorkflowKind,
+    Compile, Compiled, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Input, InputKind, Lines,
+    MANIFEST_FILE, Manifest, NodeField, WorkflowDir, WorkflowKind,
 };
 use comfy_runner_protocol::{Graph, GraphError, Node, ObjectInfo};
 use serde_json::Value;
@@ -29,39 +29,39 @@ impl Compile for Workflow {
 
     fn compile(
         manifest: Manifest,
-        folder: &mut Folder,
+        folder: &mut WorkflowDir,
         schemas: &Self::Context,
-    ) -> Result<Compiled<Self>, Vec<Problem>> {
+    ) -> Result<Compiled<Self>, Diagnostics> {
         if manifest.kind == WorkflowKind::Dynamic {
             return Self::from_blocks(manifest, &mut |file| folder.read(file));
         }
-        let text = read_graph(&manifest, folder).map_err(|problem| vec![problem])?;
+        let text = read_graph(&manifest, folder)?;
         Self::new(manifest, &text, schemas.as_deref())
     }
 
-    fn inspect(manifest: &Manifest, folder: &mut Folder) -> Vec<Problem> {
+    fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics {
         if manifest.kind == WorkflowKind::Dynamic {
             return DynamicWorkflow::inspect(manifest, &mut |file| folder.read(file));
         }
         let text = match read_graph(manifest, folder) {
             Ok(text) => text,
-            Err(problem) => return vec![problem],
+            Err(problem) => return problem.into(),
         };
         match Saved::from_json(&text) {
             Ok(Saved::Api(graph)) => {
-                let lines = Lines::of(&text);
-                let mut report = Report::new(&manifest.workflow_file, &lines);
+                let lines = Lines::parse(&text);
+                let mut report = FileDiagnostics::new(&manifest.workflow_file, &lines);
                 check_graph(&graph, &mut report);
                 report.finish()
             }
             // What is in it can only be said with node schemas.
-            Ok(Saved::Ui(_)) => Vec::new(),
-            Err(error) => vec![graph_problem(&manifest.workflow_file, &text, &error)],
+            Ok(Saved::Ui(_)) => Diagnostics::new(),
+            Err(error) => graph_problem(&manifest.workflow_file, &text, &error).into(),
         }
     }
 }
 
-fn read_graph(manifest: &Manifest, folder: &mut Folder) -> Result<String, Problem> {
+fn read_graph(manifest: &Manifest, folder: &mut WorkflowDir) -> Result<String, Diagnostic> {
     folder.read(&manifest.workflow_file).map_err(|mut problem| {
         problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
         problem
@@ -78,7 +78,7 @@ impl Workflow {
         manifest: Manifest,
         graph: &str,
         schemas: Option<&ObjectInfo>,
-    ) -> Result<Compiled<Self>, Vec<Problem>> {
+    ) -> Result<Compiled<Self>, Diagnostics> {
         let Compiled { workflow, warnings } = StaticWorkflow::new(manifest, graph, schemas)?;
         Ok(Compiled { workflow: Self { plan: Plan::Static(workflow) }, warnings })
     }
@@ -89,8 +89,8 @@ impl Workflow {
     /// Every problem that could be found, also by trying the alternatives of its stages; warnings included.
     pub fn from_blocks(
         manifest: Manifest,
-        read: &mut dyn FnMut(&str) -> Result<String, Problem>,
-    ) -> Result<Compiled<Self>, Vec<Problem>> {
+        read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
+    ) -> Result<Compiled<Self>, Diagnostics> {
         let Compiled { workflow, warnings } = DynamicWorkflow::new(manifest, read)?;
         Ok(Compiled { workflow: Self { plan: Plan::Dynamic(workflow) }, warnings })
     }
@@ -101,36 +101,36 @@ impl StaticWorkflow {
         manifest: Manifest,
         graph: &str,
         schemas: Option<&ObjectInfo>,
-    ) -> Result<Compiled<Self>, Vec<Problem>> {
+    ) -> Result<Compiled<Self>, Diagnostics> {
         let file = manifest.workflow_file.clone();
         let text = graph;
-        let saved = Saved::from_json(text).map_err(|error| vec![graph_problem(&file, text, &error)])?;
+        let saved = Saved::from_json(text).map_err(|error| graph_problem(&file, text, &error))?;
         // The lines of a file in UI format are not those of the graph that it stands for.
         let is_ui = matches!(saved, Saved::Ui(_));
-        let lines = if is_ui { Lines::default() } else { Lines::of(text) };
-        let graph = saved.into_prompt(schemas).map_err(|error| vec![no_prompt(&file, &error)])?;
-        let mut problems = Report::new(&file, &lines);
+        let lines = if is_ui { Lines::default() } else { Lines::parse(text) };
+        let graph = saved.into_prompt(schemas).map_err(|error| no_prompt(&file, &error))?;
+        let mut problems = FileDiagnostics::new(&file, &lines);
         check_graph(&graph, &mut problems);
         for invalid in
             schemas.filter(|_| is_ui).map(|schemas| invalid_values(&graph, schemas)).unwrap_or_default()
         {
-            problems.warning(ProblemKind::BadValue, "", invalid.to_string());
+            problems.warning(DiagnosticKind::BadValue, "", invalid.to_string());
         }
         for view in
             schemas.filter(|_| is_ui).map(|schemas| unrendered_views(&graph, schemas)).unwrap_or_default()
         {
-            problems.warning(ProblemKind::BadValue, "", view.to_string());
+            problems.warning(DiagnosticKind::BadValue, "", view.to_string());
         }
         let slots = find_slots(&graph, &mut problems);
         check_names(&manifest, &graph, &slots, &mut problems);
-        let mut report = manifest.report();
+        let mut report = manifest.diagnostics();
         let computed = compile_computed(&manifest, &mut report);
         let bindings = bind(&manifest, &graph, &file, &mut report);
         check_outputs(&manifest, &graph, &file, &mut report);
         check_unbound(&manifest, &slots, &computed, &mut report);
         let failed = problems.has_errors() || report.has_errors();
         let mut problems = problems.finish();
-        problems.splice(0..0, report.finish());
+        problems.prepend(report.finish());
         if failed {
             return Err(problems);
         }
@@ -140,39 +140,39 @@ impl StaticWorkflow {
     }
 }
 
-fn no_prompt(file: &str, error: &NoPrompt) -> Problem {
+fn no_prompt(file: &str, error: &NoPrompt) -> Diagnostic {
     let kind = match error {
         NoPrompt::NeedsSchemas | NoPrompt::Convert(ToApiError::UnknownType { .. }) => {
-            ProblemKind::NeedsSchemas
+            DiagnosticKind::NeedsSchemas
         }
-        NoPrompt::Convert(_) => ProblemKind::Graph,
+        NoPrompt::Convert(_) => DiagnosticKind::Graph,
     };
-    Problem::error(kind, file, error.to_string())
+    Diagnostic::error(kind, file, error.to_string())
 }
 
-fn graph_problem(file: &str, text: &str, error: &SavedError) -> Problem {
+fn graph_problem(file: &str, text: &str, error: &SavedError) -> Diagnostic {
     let place = match error {
         SavedError::Api(GraphError::Json(error)) => (Some(error.line()), Some(error.column())),
-        SavedError::Api(GraphError::Node { node, .. }) => (Lines::of(text).line(&pointer(&[node])), None),
+        SavedError::Api(GraphError::Node { node, .. }) => (Lines::parse(text).line(&pointer(&[node])), None),
         _ => (None, None),
     };
     let syntax = matches!(error, SavedError::Api(GraphError::Json(_)));
-    let kind = if syntax { ProblemKind::Syntax } else { ProblemKind::Graph };
-    let mut problem = Problem::error(kind, file, error.to_string());
+    let kind = if syntax { DiagnosticKind::Syntax } else { DiagnosticKind::Graph };
+    let mut problem = Diagnostic::error(kind, file, error.to_string());
     (problem.line, problem.column) = place;
     problem
 }
 
-fn check_graph(graph: &Graph, report: &mut Report<'_>) {
+fn check_graph(graph: &Graph, report: &mut FileDiagnostics<'_>) {
     if graph.is_empty() {
-        report.error(ProblemKind::Graph, "", "the graph has no nodes");
+        report.error(DiagnosticKind::Graph, "", "the graph has no nodes");
     }
     for (node, input, missing) in graph.dangling_links() {
         let message = format!(
             "node {} (`{input}`) links to node \"{missing}\", which is not there",
             called(graph, node)
         );
-        report.error(ProblemKind::Graph, &pointer(&[node, "inputs", input]), message);
+        report.error(DiagnosticKind::Graph, &pointer(&[node, "inputs", input]), message);
     }
     for (id, node) in &graph.nodes {
         let keys = node.inputs.keys().map(String::as_str);
@@ -183,13 +183,13 @@ fn check_graph(graph: &Graph, report: &mut Report<'_>) {
                 "node {}: a placeholder may stand in a value or a title, not in a name such as \"{text}\"",
                 called(graph, id)
             );
-            report.error(ProblemKind::Placeholder, &pointer(&[id]), message);
+            report.error(DiagnosticKind::Placeholder, &pointer(&[id]), message);
         }
     }
 }
 
 /// Every text of the graph that holds placeholders.
-fn find_slots(graph: &Graph, report: &mut Report<'_>) -> Vec<Slot> {
+fn find_slots(graph: &Graph, report: &mut FileDiagnostics<'_>) -> Vec<Slot> {
     let mut slots = Vec::new();
     for (index, (id, node)) in graph.nodes.iter().enumerate() {
         let mut take = |text: &str, place: Place, at: &str| match Template::parse(text) {
@@ -201,7 +201,7 @@ fn find_slots(graph: &Graph, report: &mut Report<'_>) -> Vec<Slot> {
                      meant as text can stand in an input's default",
                     called(graph, id)
                 );
-                report.error(ProblemKind::Placeholder, at, message);
+                report.error(DiagnosticKind::Placeholder, at, message);
             }
         };
         for (field, value) in &node.inputs {
@@ -238,7 +238,7 @@ fn each_text(value: &Value, at: &str, take: &mut dyn FnMut(&str, &str)) {
 }
 
 /// Reports placeholders that nothing fills.
-fn check_names(manifest: &Manifest, graph: &Graph, slots: &[Slot], report: &mut Report<'_>) {
+fn check_names(manifest: &Manifest, graph: &Graph, slots: &[Slot], report: &mut FileDiagnostics<'_>) {
     let names = Names::of(manifest);
     for slot in slots {
         let Some((id, _)) = graph.nodes.get_index(slot.node) else { continue };
@@ -258,7 +258,7 @@ fn check_names(manifest: &Manifest, graph: &Graph, slots: &[Slot], report: &mut 
                 Place::Input(field) | Place::Inside(field, _) => pointer(&[id, "inputs", field]),
                 Place::Title => pointer(&[id, "_meta", "title"]),
             };
-            report.error(ProblemKind::Placeholder, &at, message);
+            report.error(DiagnosticKind::Placeholder, &at, message);
         }
     }
 }
@@ -271,18 +271,18 @@ fn is_filled(manifest: &Manifest, name: &Name) -> bool {
 }
 
 /// Resolves each input's targets in the graph.
-fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>) -> Vec<Binding> {
+fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnostics<'_>) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     for (index, input) in manifest.inputs.iter().enumerate() {
         let at = format!("/inputs/{index}");
         for target in &input.targets {
             let Some((node, node_id, found)) = graph.nodes.get_full(&target.node) else {
-                report.error(ProblemKind::Binding, &at, no_node(input, &target.node, graph, file));
+                report.error(DiagnosticKind::Binding, &at, no_node(input, &target.node, graph, file));
                 continue;
             };
             match found.inputs.get(&target.field) {
                 None => {
-                    report.error(ProblemKind::Binding, &at, no_field(input, target, found, graph, file));
+                    report.error(DiagnosticKind::Binding, &at, no_field(input, target, found, graph, file));
                     continue;
                 }
                 Some(value) if comfy_runner_protocol::Link::of(value).is_some() => {
@@ -291,7 +291,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>)
                         "input \"{}\": `{}` of node {node} is linked to another node; the value takes the link's place",
                         input.id, target.field
                     );
-                    report.warning(ProblemKind::Binding, &at, message);
+                    report.warning(DiagnosticKind::Binding, &at, message);
                 }
                 Some(_) => {}
             }
@@ -302,11 +302,11 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>)
                     "input \"{}\": `{field}` of node {node} is bound to input \"{other}\" too",
                     input.id
                 );
-                report.error(ProblemKind::Binding, &at, message);
+                report.error(DiagnosticKind::Binding, &at, message);
             }
             match part_of(input, target) {
                 Ok(part) => bindings.push(Binding { input: index, node, field: target.field.clone(), part }),
-                Err(message) => report.error(ProblemKind::Binding, &at, message),
+                Err(message) => report.error(DiagnosticKind::Binding, &at, message),
             }
         }
         let sides =
@@ -318,7 +318,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>)
                     "input \"{}\": only one side of the resolution is bound; add `targets` for width and height",
                     input.id
                 );
-                report.warning(ProblemKind::Binding, &at, message);
+                report.warning(DiagnosticKind::Binding, &at, message);
             }
         }
     }
@@ -326,7 +326,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>)
 }
 
 /// The part of an input's value that this target takes: written, or clear from the field's name.
-fn part_of(input: &Input, target: &Target) -> Result<Option<String>, String> {
+fn part_of(input: &Input, target: &NodeField) -> Result<Option<String>, String> {
     if let Some(part) = &target.part {
         return Ok(Some(canonical(&input.kind, part).to_owned()));
     }
@@ -355,11 +355,11 @@ pub(crate) fn canonical<'p>(kind: &InputKind, part: &'p str) -> &'p str {
     }
 }
 
-fn check_outputs(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Report<'_>) {
+fn check_outputs(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnostics<'_>) {
     for (index, output) in manifest.outputs.iter().enumerate() {
         if let Some(node) = output.node.as_ref().filter(|node| !graph.nodes.contains_key(*node)) {
             let message = format!("output {}: {file} has no node \"{node}\"; {}", index + 1, nodes_of(graph));
-            report.error(ProblemKind::OutputNode, &format!("/outputs/{index}/node_id"), message);
+            report.error(DiagnosticKind::OutputNode, &format!("/outputs/{index}/node_id"), message);
         }
     }
 }
@@ -369,7 +369,7 @@ fn check_unbound(
     manifest: &Manifest,
     slots: &[Slot],
     computed: &[(String, Expression)],
-    report: &mut Report<'_>,
+    report: &mut FileDiagnostics<'_>,
 ) {
     let in_graph = slots.iter().flat_map(|slot| {
         let names = slot.template.names().map(|name| name.id.as_str());
@@ -388,7 +388,7 @@ fn check_unbound(
                 "input \"{0}\" changes nothing: give it `node_id` and `field`, or write \"{{{{{0}}}}}\" in the graph",
                 input.id
             );
-            report.warning(ProblemKind::Unbound, &format!("/inputs/{index}"), message);
+            report.warning(DiagnosticKind::Unbound, &format!("/inputs/{index}"), message);
         }
     }
 }
@@ -416,7 +416,7 @@ fn no_node(input: &Input, node: &str, graph: &Graph, file: &str) -> String {
     format!("input \"{}\": {file} has no node \"{node}\"; {}", input.id, nodes_of(graph))
 }
 
-fn no_field(input: &Input, target: &Target, node: &Node, graph: &Graph, file: &str) -> String {
+fn no_field(input: &Input, target: &NodeField, node: &Node, graph: &Graph, file: &str) -> String {
     let fields: Vec<&str> = node.inputs.keys().map(String::as_str).collect();
     let hint = did_you_mean(&target.field, fields.iter().copied());
     format!(

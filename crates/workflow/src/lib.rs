@@ -15,7 +15,7 @@ pub mod validate;
 pub mod workflow;
 
 pub use assemble::{AssembleError, Assembled};
-pub use dynamic::{Limits, StageProblem};
+pub use dynamic::{Limits, StageError};
 pub use output_folder::OutputFolder;
 pub use request::{Request, RequestError, RequestParams};
 pub use scaffold::{Scaffold, ScaffoldError, scaffold, scaffold_file};

@@ -1,6 +1,6 @@
 //! Values into graphs, and what a graph and a manifest may say of each other.
 
-use comfy_runner_manifest::{Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{DiagnosticKind, Diagnostics, Manifest, Params, Uploads};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{AssembleError, Assembled, OutputFolder, Workflow, validate};
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn node(class: &str, inputs: Value) -> Value {
     json!({"class_type": class, "inputs": inputs})
 }
 
-fn problems(rest: &str, graph: &str) -> Vec<Problem> {
+fn problems(rest: &str, graph: &str) -> Diagnostics {
     match Workflow::new(manifest(rest), graph, None) {
         Ok(compiled) => compiled.warnings,
         Err(problems) => problems,
@@ -205,22 +205,22 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
     let cases = [
         (
             input("node_id: 9, field: steps"),
-            ProblemKind::Binding,
+            DiagnosticKind::Binding,
             Some(3),
             "has no node \"9\"; it has 1 \"Sampler\"",
         ),
         (
             input("node_id: 1, field: step"),
-            ProblemKind::Binding,
+            DiagnosticKind::Binding,
             Some(3),
             "it has steps, l. Did you mean \"steps\"?",
         ),
-        (input("node_id: 1, field: l"), ProblemKind::Binding, Some(3), "takes the link's place"),
-        (input("required: false"), ProblemKind::Unbound, Some(3), "input \"a\" changes nothing"),
-        ("outputs:\n- {node_id: 7}".into(), ProblemKind::OutputNode, Some(3), "has no node \"7\""),
+        (input("node_id: 1, field: l"), DiagnosticKind::Binding, Some(3), "takes the link's place"),
+        (input("required: false"), DiagnosticKind::Unbound, Some(3), "input \"a\" changes nothing"),
+        ("outputs:\n- {node_id: 7}".into(), DiagnosticKind::OutputNode, Some(3), "has no node \"7\""),
         (
             "inputs:\n- {id: s, type: resolution_picker, node_id: 1, field: steps}".into(),
-            ProblemKind::Binding,
+            DiagnosticKind::Binding,
             Some(3),
             "add `part: w` or `part: h`",
         ),
@@ -242,17 +242,17 @@ fn every_mistake_in_the_graph_is_told_with_its_line() {
     let graph = "{\n \"1\": {\"class_type\": \"T\",\n  \"inputs\": {\n   \"a\": \"{{ stpes }}\",\n   \"b\": \"{{ a + }}\",\n   \"c\": [\"8\", 0],\n   \"{{k}}\": 1}}}";
     let found = problems("inputs: []\ndefaults: {steps: 1}", graph);
     let told: Vec<_> = found.iter().map(|problem| (problem.kind, problem.line.unwrap())).collect();
-    let placeholder = ProblemKind::Placeholder;
+    let placeholder = DiagnosticKind::Placeholder;
     assert_eq!(
         told,
-        [(placeholder, 2), (placeholder, 4), (placeholder, 5), (ProblemKind::Graph, 6)],
+        [(placeholder, 2), (placeholder, 4), (placeholder, 5), (DiagnosticKind::Graph, 6)],
         "{found:?}"
     );
     assert!(found[1].message.contains("Did you mean \"steps\"?"), "{}", found[1]);
     let json = problems("", "{\n \"1\": {,}\n}");
-    assert_eq!((json[0].kind, json[0].line), (ProblemKind::Syntax, Some(2)));
+    assert_eq!((json[0].kind, json[0].line), (DiagnosticKind::Syntax, Some(2)));
     let drawn = problems("", r#"{"nodes": [], "links": []}"#);
-    assert_eq!(drawn[0].kind, ProblemKind::NeedsSchemas);
+    assert_eq!(drawn[0].kind, DiagnosticKind::NeedsSchemas);
     assert!(drawn[0].message.contains("node schemas"), "{}", drawn[0]);
     assert!(problems("", "{}")[0].message.contains("no nodes"));
 }
@@ -280,26 +280,26 @@ inputs: [{id: steps, type: int, default: 60, min: -5, max: 70}, {id: mode, type:
         &graph,
     );
     let found = validate(&workflow, &info);
-    let told = |kind: ProblemKind, part: &str| {
+    let told = |kind: DiagnosticKind, part: &str| {
         let hits =
             found.iter().filter(|problem| problem.kind == kind && problem.message.contains(part)).count();
         assert_eq!(hits, 1, "{kind:?} {part}: {found:#?}");
     };
-    told(ProblemKind::MissingModel, "needs the model \"b.safetensors\"");
-    told(ProblemKind::MissingModel, "\"c.safetensors\" is not installed");
-    told(ProblemKind::BadLink, "takes MODEL, but output 0 of node 4 \"Image\" gives IMAGE");
-    told(ProblemKind::BadLink, "links to output 3 of node 1 \"Load\", which has 1");
-    told(ProblemKind::BadValue, "takes at most 50, not 99");
-    told(ProblemKind::BadValue, "takes one of \"x\", \"y\", not \"z\"");
-    told(ProblemKind::BadValue, "takes at most 50, not 60");
-    told(ProblemKind::BadValue, "not \"q\"");
-    told(ProblemKind::BadValue, "takes a link to a node that gives MODEL");
-    told(ProblemKind::Range, "`min` is -5, but the node takes at least 1");
-    told(ProblemKind::Range, "`max` is 70, but the node takes at most 50");
-    told(ProblemKind::UnknownField, "Save has no input `odd`");
-    told(ProblemKind::MissingField, "`image` (COMBO) is missing");
-    told(ProblemKind::UnknownNodeType, "Did you mean \"Image\"?");
-    told(ProblemKind::MissingNodes, "\"Absent\"");
+    told(DiagnosticKind::MissingModel, "needs the model \"b.safetensors\"");
+    told(DiagnosticKind::MissingModel, "\"c.safetensors\" is not installed");
+    told(DiagnosticKind::BadLink, "takes MODEL, but output 0 of node 4 \"Image\" gives IMAGE");
+    told(DiagnosticKind::BadLink, "links to output 3 of node 1 \"Load\", which has 1");
+    told(DiagnosticKind::BadValue, "takes at most 50, not 99");
+    told(DiagnosticKind::BadValue, "takes one of \"x\", \"y\", not \"z\"");
+    told(DiagnosticKind::BadValue, "takes at most 50, not 60");
+    told(DiagnosticKind::BadValue, "not \"q\"");
+    told(DiagnosticKind::BadValue, "takes a link to a node that gives MODEL");
+    told(DiagnosticKind::Range, "`min` is -5, but the node takes at least 1");
+    told(DiagnosticKind::Range, "`max` is 70, but the node takes at most 50");
+    told(DiagnosticKind::UnknownField, "Save has no input `odd`");
+    told(DiagnosticKind::MissingField, "`image` (COMBO) is missing");
+    told(DiagnosticKind::UnknownNodeType, "Did you mean \"Image\"?");
+    told(DiagnosticKind::MissingNodes, "\"Absent\"");
     let uploads: Vec<_> = found.iter().filter(|problem| problem.message.contains("gone.png")).collect();
     assert!(uploads.len() == 1 && !uploads[0].is_error(), "{found:#?}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use comfy_runner_manifest::{Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Manifest, Params, Uploads};
 use comfy_runner_protocol::{Graph, ObjectInfo};
 use comfy_runner_workflow::{Assembled, OutputFolder, Workflow, validate};
 use serde_json::{Map, Value, json};
@@ -32,7 +32,7 @@ fn compile(manifest: &str, id: &str, files: &HashMap<String, String>) -> Workflo
     let (manifest, warnings) = Manifest::parse(manifest, id).unwrap();
     assert_eq!(warnings, []);
     let mut read = |file: &str| {
-        let missing = || Problem::error(ProblemKind::File, file, "the file does not exist");
+        let missing = || Diagnostic::error(DiagnosticKind::File, file, "the file does not exist");
         files.get(file).cloned().ok_or_else(missing)
     };
     let compiled = Workflow::from_blocks(manifest, &mut read).unwrap();
@@ -40,7 +40,7 @@ fn compile(manifest: &str, id: &str, files: &HashMap<String, String>) -> Workflo
     let schemas = include_str!("../../../fixtures/object_info/0.3.64.json");
     let info: ObjectInfo = serde_json::from_str(schemas).unwrap();
     let found = validate(&compiled.workflow, &info).into_iter();
-    let found = found.filter(|problem| problem.kind != ProblemKind::MissingModel);
+    let found = found.filter(|problem| problem.kind != DiagnosticKind::MissingModel);
     assert_eq!(found.collect::<Vec<_>>(), []);
     compiled.workflow
 }

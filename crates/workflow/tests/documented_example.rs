@@ -46,6 +46,6 @@ fn the_documented_example_compiles_assembles_and_fits_a_real_comfyui() {
     let schemas = include_str!("../../../fixtures/object_info/0.3.64.json");
     let info: ObjectInfo = serde_json::from_str(schemas).unwrap();
     let found = validate(&workflow, &info).into_iter();
-    let found = found.filter(|problem| problem.kind != comfy_runner_manifest::ProblemKind::MissingModel);
+    let found = found.filter(|problem| problem.kind != comfy_runner_manifest::DiagnosticKind::MissingModel);
     assert_eq!(found.collect::<Vec<_>>(), []);
 }

@@ -7,7 +7,7 @@ mod blocks;
 use std::collections::HashMap;
 
 use blocks::folder;
-use comfy_runner_manifest::{Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Manifest, Params, Uploads};
 use comfy_runner_workflow::{Limits, Workflow};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -180,7 +180,7 @@ fn manifest(pipeline: &[Value]) -> Value {
 fn try_all(manifest: &str, files: &HashMap<String, String>, given: &Value) -> usize {
     let Ok((manifest, _)) = Manifest::parse(manifest, "w") else { return 0 };
     let mut read = |file: &str| {
-        let missing = || Problem::error(ProblemKind::File, file, "the file does not exist");
+        let missing = || Diagnostic::error(DiagnosticKind::File, file, "the file does not exist");
         files.get(file).cloned().ok_or_else(missing)
     };
     let Ok(compiled) = Workflow::from_blocks(manifest, &mut read) else { return 0 };

@@ -118,7 +118,7 @@ pipeline:
     let told = problem(manifest, &blocks);
     assert!(told.contains("stage \"last\"") && told.ends_with("(when \"mode\" is \"c\")"), "{told}");
     let compiled = compile(manifest, &blocks).unwrap();
-    assert!(compiled.warnings.iter().all(comfy_runner_manifest::Problem::is_error));
+    assert!(compiled.warnings.iter().all(comfy_runner_manifest::Diagnostic::is_error));
     let refused = blocks::assemble(&compiled.workflow, json!({"mode": "c"})).unwrap_err().to_string();
     assert!(refused.contains("exports \"image\""), "{refused}");
     assert!(blocks::assemble(&compiled.workflow, json!({"mode": "b"})).is_ok());

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use comfy_runner_manifest::{Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Params, Uploads};
 use comfy_runner_protocol::{Link, ObjectInfo};
 use comfy_runner_workflow::{OutputFolder, Workflow, Workflows, validate};
 use serde_json::{Map, Value, json};
@@ -64,17 +64,17 @@ fn every_sample_fits_the_schemas_of_a_real_comfyui_but_for_models_and_custom_nod
     let schemas = std::fs::read_to_string(fixtures().join("object_info/0.3.64.json")).unwrap();
     let info: ObjectInfo = serde_json::from_str(&schemas).unwrap();
     let custom =
-        |problem: &Problem| problem.message.contains("VHS_") || problem.message.contains("RunnerTest");
+        |problem: &Diagnostic| problem.message.contains("VHS_") || problem.message.contains("RunnerTest");
     for (id, workflow) in every_workflow() {
         let problems = validate(&workflow, &info).into_iter().filter(|problem| match problem.kind {
-            ProblemKind::MissingModel | ProblemKind::MissingNodes => false,
-            ProblemKind::UnknownNodeType => !custom(problem),
+            DiagnosticKind::MissingModel | DiagnosticKind::MissingNodes => false,
+            DiagnosticKind::UnknownNodeType => !custom(problem),
             _ => true,
         });
         assert_eq!(problems.collect::<Vec<_>>(), [], "{id}");
     }
     let (_, plate) = every_workflow().into_iter().find(|(id, _)| id == "no-model").unwrap();
-    assert_eq!(validate(&plate, &info), []);
+    assert!(validate(&plate, &info).is_empty());
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn schemas() -> ObjectInfo {
 fn manifest(made: &Scaffold) -> Manifest {
     let (manifest, warnings) = Manifest::parse(&made.manifest, "made")
         .unwrap_or_else(|problems| panic!("{problems:?}\n{}", made.manifest));
-    assert_eq!(warnings, [], "{}", made.manifest);
+    assert!(warnings.is_empty(), "{}", made.manifest);
     assert_eq!(manifest.inputs.len(), made.inputs);
     manifest
 }
@@ -31,7 +31,7 @@ fn from_ui(graph: Value) -> Scaffold {
 
 /// The inputs' ids in order, each with its targets.
 fn listed(manifest: &Manifest) -> Vec<String> {
-    let place = |target: &comfy_runner_manifest::Target| format!("{}.{}", target.node, target.field);
+    let place = |target: &comfy_runner_manifest::NodeField| format!("{}.{}", target.node, target.field);
     let inputs = manifest.inputs.iter();
     inputs
         .map(|input| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use comfy_runner_manifest::{MANIFEST_FILE, Problem, refuse_id};
+use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Scaffold, scaffold_file};
 
@@ -36,7 +36,7 @@ pub fn init(options: Init) -> anyhow::Result<ExitCode> {
 /// The library's own check. What this ComfyUI lacks is printed, but no reason to stop: models come later.
 fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<()> {
     let listed =
-        |problems: &[Problem]| problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
+        |problems: &[Diagnostic]| problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
     match made.check(schemas, id) {
         Ok((_, warnings)) => {
             warnings.iter().for_each(|problem| errln!("{id}/{problem}"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use comfy_runner_manifest::{LibraryError, ProblemKind};
+use comfy_runner_manifest::{DiagnosticKind, LibraryError};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Workflow, Workflows};
 use serde_json::{Map, Value};
@@ -39,8 +39,8 @@ fn workflow(
     schemas: impl FnOnce() -> anyhow::Result<ObjectInfo>,
 ) -> anyhow::Result<Arc<Workflow>> {
     match workflows.get(id) {
-        Err(LibraryError::Broken { problems, .. })
-            if problems.iter().any(|problem| problem.kind == ProblemKind::NeedsSchemas) =>
+        Err(LibraryError::Broken { diagnostics, .. })
+            if diagnostics.iter().any(|found| found.kind == DiagnosticKind::NeedsSchemas) =>
         {
             let context = format!("the graph of workflow \"{id}\" is in ComfyUI's UI format");
             workflows.set_context(Some(Arc::new(schemas().context(context)?)));

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_editor::file::{SavedFile, SavedFileError, read_saved};
-use comfy_runner_manifest::{MANIFEST_FILE, Problem, refuse_id};
+use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
 use comfy_runner_protocol::{Graph, ObjectInfo};
 use comfy_runner_workflow::{Scaffold, ScaffoldError, Workflow, scaffold_file};
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,8 @@ fn made_findings(made: &Scaffold) -> Vec<Finding> {
     unknown.chain(missing).map(Finding::warning).collect()
 }
 
-fn unusable(problems: &[Problem]) -> ApiError {
-    let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+fn unusable(problems: &[Diagnostic]) -> ApiError {
+    let problems: Vec<String> = problems.iter().map(Diagnostic::to_string).collect();
     ApiError::BadRequest(format!("no workflow can be made of this graph: {}", problems.join("; ")))
 }
 
@@ -102,10 +102,10 @@ impl Finding {
     }
 }
 
-impl From<Problem> for Finding {
-    fn from(problem: Problem) -> Self {
+impl From<Diagnostic> for Finding {
+    fn from(problem: Diagnostic) -> Self {
         let severity = if problem.is_error() { "error" } else { "warning" };
-        let Problem { file, line, message, .. } = problem;
+        let Diagnostic { file, line, message, .. } = problem;
         Self { severity, file, line, message }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use comfy_runner_editor::from_api::{ConversionWarning, UiConversion, from_api};
-use comfy_runner_manifest::{LibraryError, Listed, Problem, ProblemKind};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, LibraryError, Listed};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Assembled, Workflow};
 
@@ -14,7 +14,7 @@ impl State {
     /// The workflow of this id. One whose graph is in UI format is read with ComfyUI's node schemas.
     pub async fn workflow(&self, id: &str) -> Result<Arc<Workflow>, ApiError> {
         match self.workflows.get(id).await? {
-            Err(LibraryError::Broken { problems, .. }) if needs_schemas(&problems) => {}
+            Err(LibraryError::Broken { diagnostics, .. }) if needs_schemas(&diagnostics) => {}
             found => return Ok(found?),
         }
         self.learn_schemas().await?;
@@ -24,7 +24,7 @@ impl State {
     /// Every workflow. Those that need node schemas are left as broken when ComfyUI does not give any.
     pub async fn list(&self) -> Result<Vec<Listed<Workflow>>, ApiError> {
         let listed = self.workflows.list().await?;
-        let waiting = |problems: &Arc<[Problem]>| needs_schemas(problems);
+        let waiting = |problems: &Arc<Diagnostics>| needs_schemas(problems);
         if !listed.iter().any(|listed| listed.workflow.as_ref().is_err_and(waiting)) {
             return Ok(listed);
         }
@@ -75,8 +75,8 @@ impl State {
     }
 }
 
-fn needs_schemas(problems: &[Problem]) -> bool {
-    problems.iter().any(|problem| problem.kind == ProblemKind::NeedsSchemas)
+fn needs_schemas(problems: &[Diagnostic]) -> bool {
+    problems.iter().any(|problem| problem.kind == DiagnosticKind::NeedsSchemas)
 }
 
 fn no_schemas(error: &dyn std::fmt::Display) -> ApiError {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use comfy_runner_manifest::{Compile, Library, LibraryError, Listed, Problem, ProblemKind};
+use comfy_runner_manifest::{Compile, Diagnostic, DiagnosticKind, Library, LibraryError, Listed};
 use futures::{StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -96,8 +96,8 @@ const SLOW: &str = "its files do not answer in time";
 
 fn slow<T>(id: String) -> Listed<T> {
     tracing::warn!(workflow = id, "left out of the list: {SLOW}");
-    let problem = Problem::error(ProblemKind::File, "", SLOW);
-    Listed { id, workflow: Err([problem].into()), warnings: [].into() }
+    let problem = Diagnostic::error(DiagnosticKind::File, "", SLOW);
+    Listed { id, workflow: Err(Arc::new(problem.into())), warnings: Arc::default() }
 }
 
 /// A place among those that wait for the files of one workflow, or read them.
@@ -131,7 +131,7 @@ impl<T: Compile> Drop for Turn<T> {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use comfy_runner_manifest::{Compiled, Folder, Manifest};
+    use comfy_runner_manifest::{Compiled, Diagnostics, Manifest, WorkflowDir};
 
     use super::*;
 
@@ -146,20 +146,20 @@ mod tests {
 
         fn compile(
             manifest: Manifest,
-            _: &mut Folder,
+            _: &mut WorkflowDir,
             release: &Arc<Release>,
-        ) -> Result<Compiled<Self>, Vec<Problem>> {
+        ) -> Result<Compiled<Self>, Diagnostics> {
             if manifest.id == "slow"
                 && let Some((reached, release)) = release.lock().unwrap().take()
             {
                 reached.send(()).unwrap();
                 release.recv().unwrap();
             }
-            Ok(Compiled { workflow: Self, warnings: Vec::new() })
+            Ok(Compiled { workflow: Self, warnings: Diagnostics::new() })
         }
 
-        fn inspect(_: &Manifest, _: &mut Folder) -> Vec<Problem> {
-            Vec::new()
+        fn inspect(_: &Manifest, _: &mut WorkflowDir) -> Diagnostics {
+            Diagnostics::new()
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, Tag};
 
 use crate::check::cut;
-use crate::problem::{Problem, ProblemKind};
+use crate::diagnostic::{Diagnostic, DiagnosticKind};
 
 /// The largest YAML file that is read, in bytes.
 pub const LARGEST_YAML: usize = 1 << 20;
@@ -26,28 +26,32 @@ pub const MOST_YAML_TEXT: usize = 8 << 20;
 ///
 /// # Errors
 /// The first problem, with its line and column.
-pub(super) fn check(text: &str, file: &str) -> Result<(), Problem> {
+pub(super) fn check(text: &str, file: &str) -> Result<(), Diagnostic> {
     if text.len() > LARGEST_YAML {
         let message = format!("the file has {} bytes; at most {LARGEST_YAML} are read", text.len());
-        return Err(Problem::error(ProblemKind::Limit, file, message));
+        return Err(Diagnostic::error(DiagnosticKind::Limit, file, message));
     }
-    let at = |kind, mark: &Marker, message: String| Problem {
+    let at = |kind, mark: &Marker, message: String| Diagnostic {
         line: Some(mark.line()),
         column: Some(mark.col() + 1),
-        ..Problem::error(kind, file, message)
+        ..Diagnostic::error(kind, file, message)
     };
     let mut sizes = Sizes::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            at(ProblemKind::Syntax, error.marker(), format!("the file is not valid YAML: {}", error.info()))
+            at(
+                DiagnosticKind::Syntax,
+                error.marker(),
+                format!("the file is not valid YAML: {}", error.info()),
+            )
         })?;
         if let Some(tag) = tag(&event) {
             let handle = if tag.is_yaml_core_schema() { "!!" } else { &tag.handle };
             let message =
                 format!("the tag `{}` is not supported; remove it", cut(&format!("{handle}{}", tag.suffix)));
-            return Err(at(ProblemKind::Syntax, &span.start, message));
+            return Err(at(DiagnosticKind::Syntax, &span.start, message));
         }
-        sizes.add(&event).map_err(|message| at(ProblemKind::Limit, &span.start, message))?;
+        sizes.add(&event).map_err(|message| at(DiagnosticKind::Limit, &span.start, message))?;
     }
     Ok(())
 }

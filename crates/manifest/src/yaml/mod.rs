@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 use crate::check::cut;
-use crate::problem::{Problem, ProblemKind};
+use crate::diagnostic::{Diagnostic, DiagnosticKind};
 
 pub use limits::{DEEPEST_YAML, LARGEST_YAML, MOST_YAML_TEXT, MOST_YAML_VALUES};
 
@@ -20,13 +20,16 @@ pub use limits::{DEEPEST_YAML, LARGEST_YAML, MOST_YAML_TEXT, MOST_YAML_VALUES};
 ///
 /// # Errors
 /// Text that is not YAML, is over a limit, or holds what JSON cannot express.
-pub fn parse(text: &str, file: &str) -> Result<Value, Problem> {
+pub fn parse(text: &str, file: &str) -> Result<Value, Diagnostic> {
     limits::check(text, file)?;
     let refusal = RefCell::default();
     Json(&refusal).deserialize(serde_yml::Deserializer::from_str(text)).map_err(|error| {
         let reason = refusal.take().unwrap_or_else(|| error.to_string());
-        let mut problem =
-            Problem::error(ProblemKind::Syntax, file, format!("the file cannot be read as YAML: {reason}"));
+        let mut problem = Diagnostic::error(
+            DiagnosticKind::Syntax,
+            file,
+            format!("the file cannot be read as YAML: {reason}"),
+        );
         let location = error.location();
         problem.line = location.as_ref().map(serde_yml::Location::line);
         problem.column = location.as_ref().map(serde_yml::Location::column);
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refused(text: &str) -> Problem {
+    fn refused(text: &str) -> Diagnostic {
         parse(text, "m.yaml").expect_err("must be refused")
     }
 
@@ -187,12 +190,12 @@ mod tests {
     #[test]
     fn what_json_cannot_hold_is_refused_with_its_place() {
         let problem = refused("a: 1\nb: .nan\n");
-        assert_eq!((problem.line, problem.kind), (Some(2), ProblemKind::Syntax));
+        assert_eq!((problem.line, problem.kind), (Some(2), DiagnosticKind::Syntax));
         assert!(problem.message.contains("not a number"), "{problem}");
         assert!(refused("[a, b]: 1").message.contains("a key is a list"));
         assert!(refused("a: 1\na: 2").message.contains("`a` is given twice"));
         assert!(refused("a: 36893488147419103232").message.contains("too large"));
-        assert_eq!(refused("a: [1\nb: 2").kind, ProblemKind::Syntax);
+        assert_eq!(refused("a: [1\nb: 2").kind, DiagnosticKind::Syntax);
         assert!(refused("a: &a [*a]").message.contains("cannot be read as YAML"));
     }
 
@@ -203,7 +206,7 @@ mod tests {
         {
             let problem = refused(tagged);
             assert!(problem.message.contains("the tag `!"), "{tagged}: {problem}");
-            assert_eq!((problem.line, problem.kind), (Some(1), ProblemKind::Syntax), "{tagged}");
+            assert_eq!((problem.line, problem.kind), (Some(1), DiagnosticKind::Syntax), "{tagged}");
         }
         let problem = refused("a: 1\nb: [x, !!binary aGk=]\n");
         assert_eq!((problem.line, problem.column), (Some(2), Some(8)), "{problem}");
@@ -217,24 +220,24 @@ mod tests {
             let refs = vec![format!("*a{}", n - 1); 10].join(", ");
             bomb += &format!("a{n}: &a{n} [{refs}]\n");
         }
-        assert_eq!((refused(&bomb).kind, refused(&bomb).line), (ProblemKind::Limit, Some(5)));
+        assert_eq!((refused(&bomb).kind, refused(&bomb).line), (DiagnosticKind::Limit, Some(5)));
         let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 1000].join(","));
-        assert_eq!(refused(&long).kind, ProblemKind::Limit);
+        assert_eq!(refused(&long).kind, DiagnosticKind::Limit);
         let mut deep = "a0: &a0 [x]\n".to_owned();
         for n in 1..100 {
             deep += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
         }
-        assert_eq!(refused(&deep).kind, ProblemKind::Limit);
+        assert_eq!(refused(&deep).kind, DiagnosticKind::Limit);
     }
 
     #[test]
     fn size_depth_and_the_number_of_values_are_limited() {
-        assert_eq!(refused(&" ".repeat(LARGEST_YAML + 1)).kind, ProblemKind::Limit);
+        assert_eq!(refused(&" ".repeat(LARGEST_YAML + 1)).kind, DiagnosticKind::Limit);
         assert!(parse(&format!("{}{}", "[".repeat(DEEPEST_YAML), "]".repeat(DEEPEST_YAML)), "m").is_ok());
         let deeper = format!("{}{}", "[".repeat(DEEPEST_YAML + 1), "]".repeat(DEEPEST_YAML + 1));
-        assert_eq!(refused(&deeper).kind, ProblemKind::Limit);
-        assert_eq!(refused(&"- ".repeat(30_000)).kind, ProblemKind::Limit);
-        assert_eq!(refused(&format!("[{}]", "1,".repeat(MOST_YAML_VALUES))).kind, ProblemKind::Limit);
+        assert_eq!(refused(&deeper).kind, DiagnosticKind::Limit);
+        assert_eq!(refused(&"- ".repeat(30_000)).kind, DiagnosticKind::Limit);
+        assert_eq!(refused(&format!("[{}]", "1,".repeat(MOST_YAML_VALUES))).kind, DiagnosticKind::Limit);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use comfy_runner_manifest::{
-    Input, InputKind, LoraInjection, MANIFEST_FILE, Params, Problem, Repeat, Report, Uploads,
+    Diagnostic, Diagnostics, FileDiagnostics, Input, InputKind, LoraInjection, MANIFEST_FILE, Params, Repeat,
+    Uploads,
 };
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::problem::StageProblem;
+use super::stage_error::StageError;
 use super::{DynamicWorkflow, Limits};
 use crate::output_folder::OutputFolder;
 
@@ -39,9 +40,9 @@ struct Axis {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// What goes wrong whenever the stage is there: the workflow is broken.
-    pub always: Vec<Problem>,
+    pub always: Diagnostics,
     /// What goes wrong for some requests, and when. Others work.
-    pub sometimes: Vec<Problem>,
+    pub sometimes: Diagnostics,
 }
 
 /// What is known of one problem.
@@ -55,7 +56,7 @@ struct Finding {
 /// Tries every alternative.
 pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
-    let mut found: IndexMap<StageProblem, Finding> = IndexMap::new();
+    let mut found: IndexMap<StageError, Finding> = IndexMap::new();
     // How many requests reached each stage.
     let mut reached: HashMap<String, usize> = HashMap::new();
     for alternative in alternatives(workflow) {
@@ -352,7 +353,7 @@ fn shown(value: &Value) -> String {
 
 impl DynamicWorkflow {
     /// A stage's problem with its line.
-    fn located(&self, problem: &StageProblem, told: &str) -> Problem {
+    fn located(&self, problem: &StageError, told: &str) -> Diagnostic {
         let mut message = match &problem.node {
             Some(_) => problem.to_string(),
             None => format!("stage \"{}\": {}", problem.stage, problem.reason),
@@ -361,11 +362,11 @@ impl DynamicWorkflow {
             message = format!("{message} ({told})");
         }
         let mut report = match self.blocks.get(&problem.file) {
-            Some(block) => Report::new(&problem.file, &block.lines),
-            None => self.manifest.report(),
+            Some(block) => FileDiagnostics::new(&problem.file, &block.lines),
+            None => self.manifest.diagnostics(),
         };
         report.error(problem.kind, &problem.pointer, message);
         let found = report.finish().into_iter().next();
-        found.unwrap_or_else(|| Problem::error(problem.kind, MANIFEST_FILE, problem.reason.clone()))
+        found.unwrap_or_else(|| Diagnostic::error(problem.kind, MANIFEST_FILE, problem.reason.clone()))
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use comfy_runner_editor::NodeGroup;
-use comfy_runner_manifest::problem::{LONGEST_MESSAGE, cut};
-use comfy_runner_manifest::{LoraInjection, Params, ProblemKind, StageModels};
+use comfy_runner_manifest::diagnostic::{LONGEST_MESSAGE, cut};
+use comfy_runner_manifest::{DiagnosticKind, LoraInjection, Params, StageModels};
 use comfy_runner_protocol::{Graph, Link, Node, NodeId};
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
@@ -13,10 +13,10 @@ use super::block::{Block, BlockNode, Source, find_cycle, shown_circle};
 use super::content::Content;
 use super::expression::ExpressionError;
 use super::imports::Chain;
-use super::problem::StageProblem;
 use super::repetition::{self, Instances};
 use super::request::{Place, text_of};
 use super::seeds::InstanceSeeds;
+use super::stage_error::StageError;
 use super::variables::Variables;
 use super::{DynamicWorkflow, Limits, Step};
 use crate::compile::pointer;
@@ -38,7 +38,7 @@ pub(crate) struct Built {
     pub required_models: Vec<String>,
     /// The stages that are there, by their positions.
     pub active: IndexSet<usize>,
-    pub problems: Vec<StageProblem>,
+    pub problems: Vec<StageError>,
 }
 
 /// Where a node of the graph came from.
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
             Ok(place) => self.scene(stage, variables, place),
             // Whether the stage is there at all does not depend on a scene that is not.
             Err(_) if self.holds(stage, variables) == Some(false) => {}
-            Err(reason) => self.refuse(stage, ProblemKind::Stage, "scene_index", reason),
+            Err(reason) => self.refuse(stage, DiagnosticKind::Stage, "scene_index", reason),
         }
     }
 
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
             Err(reason) => {
                 // A count that is not given matters only when the stage is wanted.
                 if self.holds(leader, variables) != Some(false) {
-                    self.refuse(leader, ProblemKind::Limit, "repeat", reason);
+                    self.refuse(leader, DiagnosticKind::Limit, "repeat", reason);
                 }
                 return;
             }
@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
         match condition.holds(variables) {
             Ok(holds) => Some(holds),
             Err(error) => {
-                self.refuse(stage, ProblemKind::Expression, "condition", format!("`condition`: {error}"));
+                self.refuse(stage, DiagnosticKind::Expression, "condition", format!("`condition`: {error}"));
                 None
             }
         }
@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
                             switch.param,
                             cases.join(", ")
                         );
-                        self.refuse(stage, ProblemKind::Stage, "switch", reason);
+                        self.refuse(stage, DiagnosticKind::Stage, "switch", reason);
                         return None;
                     }
                 }
@@ -291,7 +291,7 @@ impl<'a> Walk<'a> {
                 Ok(Some(name)) => name,
                 Ok(None) => continue,
                 Err(error) => {
-                    self.fail(instance, place, ProblemKind::Expression, error.to_string());
+                    self.fail(instance, place, DiagnosticKind::Expression, error.to_string());
                     continue;
                 }
             };
@@ -310,7 +310,7 @@ impl<'a> Walk<'a> {
                     }
                     if inputs.insert(name.clone(), value).is_some() {
                         let reason = format!("the node has another input `{name}`");
-                        self.fail(instance, place, ProblemKind::Block, reason);
+                        self.fail(instance, place, DiagnosticKind::Block, reason);
                     }
                 }
                 Ok(None) => {}
@@ -318,7 +318,7 @@ impl<'a> Walk<'a> {
             }
         }
         let meta = node.meta.as_ref().map(|meta| meta.value(variables)).transpose().unwrap_or_else(|error| {
-            self.fail(instance, (id, "_meta"), ProblemKind::Expression, error.to_string());
+            self.fail(instance, (id, "_meta"), DiagnosticKind::Expression, error.to_string());
             None
         });
         let meta = match meta {
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
     ) -> bool {
         if self.built.graph.len() >= self.limits.nodes {
             let reason = format!("the graph has more than {} nodes", self.limits.nodes);
-            self.refuse(instance.stage, ProblemKind::Limit, "block", reason);
+            self.refuse(instance.stage, DiagnosticKind::Limit, "block", reason);
             self.full = true;
             return false;
         }
@@ -347,7 +347,7 @@ impl<'a> Walk<'a> {
             let reason =
                 format!("the graph has another node of the id \"{id}\"; rename the stage or the node");
             let place = (local.unwrap_or_default(), "");
-            self.fail(instance, place, ProblemKind::Block, reason);
+            self.fail(instance, place, DiagnosticKind::Block, reason);
             return true;
         }
         let (stage, file) = (instance.stage, instance.block.file.clone());
@@ -369,7 +369,7 @@ impl<'a> Walk<'a> {
             }
             None => {
                 let reason = format!("the graph holds more than {} bytes of text", self.limits.text);
-                self.refuse(instance.stage, ProblemKind::Limit, "block", reason);
+                self.refuse(instance.stage, DiagnosticKind::Limit, "block", reason);
                 self.full = true;
                 false
             }
@@ -390,12 +390,12 @@ impl<'a> Walk<'a> {
             let at = graph.nodes.get_index_of(circle[0]).and_then(|at| self.built.origins.get(at));
             let stage = at.map_or(0, |origin| origin.stage);
             let reason = format!("the nodes {} depend on each other in a circle", shown_circle(&circle));
-            self.refuse(stage, ProblemKind::Graph, "block", reason);
+            self.refuse(stage, DiagnosticKind::Graph, "block", reason);
         }
         if self.built.problems.is_empty() && self.built.graph.is_empty() {
             self.refuse(
                 0,
-                ProblemKind::Graph,
+                DiagnosticKind::Graph,
                 "condition",
                 "the request leaves no stage, so there is no graph".to_owned(),
             );
@@ -413,14 +413,14 @@ impl<'a> Walk<'a> {
         &mut self,
         instance: &Instance<'a>,
         (node, input): (&str, &str),
-        kind: ProblemKind,
+        kind: DiagnosticKind,
         reason: String,
     ) {
         let pointer = match input {
             "" | "_meta" => pointer(&["nodes", node, input]),
             input => pointer(&["nodes", node, "inputs", input]),
         };
-        self.note(StageProblem {
+        self.note(StageError {
             file: instance.block.file.clone(),
             stage: self.workflow.stages[instance.stage].spec.block.clone(),
             node: Some(node.to_owned()).filter(|node| !node.is_empty()),
@@ -432,8 +432,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes a problem of a stage itself.
-    pub(super) fn refuse(&mut self, stage: usize, kind: ProblemKind, key: &str, reason: String) {
-        self.note(StageProblem {
+    pub(super) fn refuse(&mut self, stage: usize, kind: DiagnosticKind, key: &str, reason: String) {
+        self.note(StageError {
             file: comfy_runner_manifest::MANIFEST_FILE.to_owned(),
             stage: self.workflow.stages[stage].spec.block.clone(),
             node: None,
@@ -445,23 +445,23 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes a problem once, however many instances have it.
-    fn note(&mut self, problem: StageProblem) {
-        let problem = StageProblem { reason: cut(problem.reason, LONGEST_MESSAGE), ..problem };
+    fn note(&mut self, problem: StageError) {
+        let problem = StageError { reason: cut(problem.reason, LONGEST_MESSAGE), ..problem };
         if self.built.problems.len() < MOST_PROBLEMS && !self.built.problems.contains(&problem) {
             self.built.problems.push(problem);
         }
     }
 }
 
-pub(super) fn expression_problem(error: ExpressionError) -> (ProblemKind, String) {
-    (ProblemKind::Expression, error.to_string())
+pub(super) fn expression_problem(error: ExpressionError) -> (DiagnosticKind, String) {
+    (DiagnosticKind::Expression, error.to_string())
 }
 
 /// An input's value. Nothing when it is a placeholder without a value: ComfyUI takes its own default then.
 fn content_value(
     content: &Content,
     variables: &Variables<'_>,
-) -> Result<Option<Value>, (ProblemKind, String)> {
+) -> Result<Option<Value>, (DiagnosticKind, String)> {
     let value = content.value(variables).map_err(expression_problem)?;
     if content.is_literal() {
         return Ok(Some(value));
@@ -469,7 +469,7 @@ fn content_value(
     if Link::of(value.get("__value__").unwrap_or(&value)).is_some() {
         let reason =
             "a list of a text and a number is a link to ComfyUI; a caller's value may not be one".to_owned();
-        return Err((ProblemKind::BadValue, reason));
+        return Err((DiagnosticKind::BadValue, reason));
     }
     Ok(match value {
         Value::Null => None,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{Lines, Problem, ProblemKind, Report};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Lines};
 use comfy_runner_protocol::Link;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -72,31 +72,31 @@ impl Block {
     ///
     /// Returns the block with every problem that could be found. With an error among them it is the block as far as it
     /// could be read: of use to look further for problems, not to run.
-    pub fn parse(text: &str, file: &str) -> (Option<Self>, Vec<Problem>) {
+    pub fn parse(text: &str, file: &str) -> (Option<Self>, Diagnostics) {
         if text.len() > LARGEST_BLOCK {
             let message = format!("the file has {} bytes; a block has at most {LARGEST_BLOCK}", text.len());
-            return (None, vec![Problem::error(ProblemKind::Limit, file, message)]);
+            return (None, Diagnostic::error(DiagnosticKind::Limit, file, message).into());
         }
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
             Err(error) => {
                 let mut problem =
-                    Problem::error(ProblemKind::Syntax, file, format!("not valid JSON: {error}"));
+                    Diagnostic::error(DiagnosticKind::Syntax, file, format!("not valid JSON: {error}"));
                 (problem.line, problem.column) = (Some(error.line()), Some(error.column()));
-                return (None, vec![problem]);
+                return (None, problem.into());
             }
         };
-        let lines = Lines::of(text);
-        let mut report = Report::new(file, &lines);
+        let lines = Lines::parse(text);
+        let mut report = FileDiagnostics::new(file, &lines);
         let block = Self::read(&value, file, &mut report);
         let problems = report.finish();
         (block.map(|block| Self { lines, ..block }), problems)
     }
 
-    fn read(value: &Value, file: &str, report: &mut Report<'_>) -> Option<Self> {
+    fn read(value: &Value, file: &str, report: &mut FileDiagnostics<'_>) -> Option<Self> {
         let nodes = value.get("nodes");
         let Some(Value::Object(nodes)) = nodes else {
-            report.error(ProblemKind::Block, "/nodes", not_a_block(value));
+            report.error(DiagnosticKind::Block, "/nodes", not_a_block(value));
             return None;
         };
         let imports = read_names(value, "imports", report);
@@ -118,7 +118,7 @@ impl Block {
         for import in block.imports.iter().filter(|import| nodes.contains_key(*import)) {
             let message =
                 format!("\"{import}\" is an import and a node; a reference to it means the node. Rename one");
-            report.warning(ProblemKind::Block, "/imports", message);
+            report.warning(DiagnosticKind::Block, "/imports", message);
         }
         block.report_cycles(report);
         Some(block)
@@ -129,31 +129,31 @@ impl Block {
         id: &str,
         node: &Value,
         nodes: &Map<String, Value>,
-        report: &mut Report<'_>,
+        report: &mut FileDiagnostics<'_>,
     ) -> Option<BlockNode> {
-        let mut fail = |at: &[&str], kind: ProblemKind, reason: String| {
+        let mut fail = |at: &[&str], kind: DiagnosticKind, reason: String| {
             report.error(kind, &pointer(&[&["nodes", id], at].concat()), format!("node \"{id}\": {reason}"));
         };
         let Value::Object(entry) = node else {
-            fail(&[], ProblemKind::Block, "a node is an object with `class_type` and `inputs`".to_owned());
+            fail(&[], DiagnosticKind::Block, "a node is an object with `class_type` and `inputs`".to_owned());
             return None;
         };
         if id.contains("{{") {
             fail(
                 &[],
-                ProblemKind::Block,
+                DiagnosticKind::Block,
                 "a node's id may not hold a placeholder; an input's name may".to_owned(),
             );
         }
         let class_type = match entry.get("class_type") {
             Some(Value::String(class)) if class.contains("{{") => {
                 let reason = "`class_type` may not hold a placeholder; use `switch` to pick a block";
-                fail(&["class_type"], ProblemKind::Block, reason.to_owned());
+                fail(&["class_type"], DiagnosticKind::Block, reason.to_owned());
                 class.clone()
             }
             Some(Value::String(class)) if !class.is_empty() => class.clone(),
             _ => {
-                fail(&[], ProblemKind::Block, "`class_type` must be the name of a node type".to_owned());
+                fail(&[], DiagnosticKind::Block, "`class_type` must be the name of a node type".to_owned());
                 String::new()
             }
         };
@@ -162,7 +162,7 @@ impl Block {
             None => &none,
             Some(Value::Object(inputs)) => inputs,
             Some(_) => {
-                fail(&["inputs"], ProblemKind::Block, "`inputs` must be an object".to_owned());
+                fail(&["inputs"], DiagnosticKind::Block, "`inputs` must be an object".to_owned());
                 &none
             }
         };
@@ -179,7 +179,7 @@ impl Block {
             }
         }
         let meta = entry.get("_meta").map(Content::parse).transpose().unwrap_or_else(|error| {
-            fail(&["_meta"], ProblemKind::Expression, error.to_string());
+            fail(&["_meta"], DiagnosticKind::Expression, error.to_string());
             None
         });
         let known = ["class_type", "inputs", "_meta"];
@@ -205,7 +205,7 @@ impl Block {
                     let text = format!(
                         "refers to \"{node}\", which is neither a node of this block nor an import.{hint}"
                     );
-                    return Err(Reason { kind: ProblemKind::Block, text });
+                    return Err(Reason { kind: DiagnosticKind::Block, text });
                 }
                 text => Source::Named(text, output),
             });
@@ -221,7 +221,7 @@ impl Block {
     }
 
     /// Reports nodes that depend on themselves.
-    fn report_cycles(&self, report: &mut Report<'_>) {
+    fn report_cycles(&self, report: &mut FileDiagnostics<'_>) {
         let links = |id: &str| {
             let inputs = self.nodes.get(id).map(|node| node.inputs.as_slice()).unwrap_or_default();
             inputs.iter().filter_map(|input| match &input.source {
@@ -231,7 +231,7 @@ impl Block {
         };
         if let Some(cycle) = find_cycle(self.nodes.keys().map(String::as_str), links) {
             let message = format!("the nodes {} depend on each other in a circle", shown_circle(&cycle));
-            report.error(ProblemKind::Block, &pointer(&["nodes", cycle[0]]), message);
+            report.error(DiagnosticKind::Block, &pointer(&["nodes", cycle[0]]), message);
         }
     }
 
@@ -266,13 +266,13 @@ impl Block {
 
 /// What is wrong with an input.
 struct Reason {
-    kind: ProblemKind,
+    kind: DiagnosticKind,
     text: String,
 }
 
 impl From<ExpressionError> for Reason {
     fn from(error: ExpressionError) -> Self {
-        Self { kind: ProblemKind::Expression, text: error.to_string() }
+        Self { kind: DiagnosticKind::Expression, text: error.to_string() }
     }
 }
 
@@ -292,7 +292,7 @@ fn not_a_block(value: &Value) -> String {
     }
 }
 
-fn read_names(value: &Value, key: &str, report: &mut Report<'_>) -> Vec<String> {
+fn read_names(value: &Value, key: &str, report: &mut FileDiagnostics<'_>) -> Vec<String> {
     let mut names = Vec::new();
     match value.get(key) {
         None | Some(Value::Null) => {}
@@ -302,7 +302,7 @@ fn read_names(value: &Value, key: &str, report: &mut Report<'_>) -> Vec<String> 
                     Value::String(name) => names.push(name.clone()),
                     other => {
                         let message = format!("`{key}` lists names, {other} is none");
-                        report.error(ProblemKind::Block, &format!("/{key}/{index}"), message);
+                        report.error(DiagnosticKind::Block, &format!("/{key}/{index}"), message);
                     }
                 }
             }
@@ -311,7 +311,7 @@ fn read_names(value: &Value, key: &str, report: &mut Report<'_>) -> Vec<String> 
         Some(Value::Object(map)) => names.extend(map.keys().cloned()),
         Some(other) => {
             report.error(
-                ProblemKind::Block,
+                DiagnosticKind::Block,
                 &format!("/{key}"),
                 format!("`{key}` lists names, this is {other}"),
             );
@@ -323,7 +323,7 @@ fn read_names(value: &Value, key: &str, report: &mut Report<'_>) -> Vec<String> 
 fn read_exports(
     value: &Value,
     nodes: &Map<String, Value>,
-    report: &mut Report<'_>,
+    report: &mut FileDiagnostics<'_>,
 ) -> IndexMap<String, Export> {
     let mut exports = IndexMap::new();
     let entries = match value.get("exports") {
@@ -331,7 +331,7 @@ fn read_exports(
         Some(Value::Object(entries)) => entries,
         Some(other) => {
             let message = format!("`exports` maps names to `{{\"node\", \"output\"}}`, this is {other}");
-            report.error(ProblemKind::Block, "/exports", message);
+            report.error(DiagnosticKind::Block, "/exports", message);
             return exports;
         }
     };
@@ -351,13 +351,13 @@ fn read_exports(
             let message = format!(
                 "export \"{name}\" must be `{{\"node\": local id, \"output\": number}}`, not {export}"
             );
-            report.error(ProblemKind::Block, &at, message);
+            report.error(DiagnosticKind::Block, &at, message);
             continue;
         };
         if !nodes.contains_key(&node) {
             let hint = did_you_mean(&node, nodes.keys().map(String::as_str));
             let message = format!("export \"{name}\": the block has no node \"{node}\".{hint}");
-            report.error(ProblemKind::Block, &at, message);
+            report.error(DiagnosticKind::Block, &at, message);
         }
         exports.insert(name.clone(), Export { node, output });
     }
@@ -414,7 +414,7 @@ mod tests {
     fn refused(block: Value) -> Vec<String> {
         let text = serde_json::to_string_pretty(&block).unwrap();
         let (_, problems) = Block::parse(&text, "blocks/b.json");
-        assert!(problems.iter().any(Problem::is_error), "must be refused");
+        assert!(problems.iter().any(Diagnostic::is_error), "must be refused");
         problems.iter().map(ToString::to_string).collect()
     }
 
@@ -433,7 +433,7 @@ mod tests {
         });
         let (block, warnings) = Block::parse(&block.to_string(), "b");
         let block = block.unwrap();
-        assert_eq!(warnings, []);
+        assert_eq!(warnings, Diagnostics::new());
         let source =
             |name: &str| &block.nodes["a"].inputs.iter().find(|input| input.written == name).unwrap().source;
         assert!(matches!(source("m"), Source::Import(name) if name == "model"));

@@ -2,7 +2,8 @@
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
-    Compiled, InputKind, LoraInjection, Manifest, Problem, ProblemKind, Repeat, Report, Stage,
+    Compiled, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, InputKind, LoraInjection, Manifest,
+    Repeat, Stage,
 };
 use indexmap::{IndexMap, IndexSet};
 
@@ -17,19 +18,19 @@ impl DynamicWorkflow {
     /// Compiles a manifest and the blocks that `read` gives by their path in the workflow's folder.
     pub(crate) fn new(
         manifest: Manifest,
-        read: &mut dyn FnMut(&str) -> Result<String, Problem>,
-    ) -> Result<Compiled<Self>, Vec<Problem>> {
+        read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
+    ) -> Result<Compiled<Self>, Diagnostics> {
         if manifest.pipeline.is_empty() {
-            let mut report = manifest.report();
+            let mut report = manifest.diagnostics();
             let message = "the manifest has no `pipeline`, or is not of `type: dynamic`";
-            report.error(ProblemKind::Stage, "/type", message);
+            report.error(DiagnosticKind::Stage, "/type", message);
             return Err(report.finish());
         }
-        let mut problems = Vec::new();
+        let mut problems = Diagnostics::new();
         let blocks = read_blocks(&manifest, read, &mut problems);
         let names = Names::of(&manifest);
         let steps = steps(&manifest.pipeline);
-        let mut report = manifest.report();
+        let mut report = manifest.diagnostics();
         let computed = compile_computed(&manifest, &mut report);
         let mut stages = Vec::with_capacity(manifest.pipeline.len());
         // A block that two stages use is reported once.
@@ -52,9 +53,9 @@ impl DynamicWorkflow {
         }
         check_outputs(&manifest, &mut report);
         let mut found = report.finish();
-        found.append(&mut problems);
+        found.extend(problems);
         found.extend(of_blocks);
-        if found.iter().any(Problem::is_error) {
+        if found.iter().any(Diagnostic::is_error) {
             return Err(found);
         }
         let workflow = Self { manifest, blocks, stages, steps, computed };
@@ -72,9 +73,9 @@ impl DynamicWorkflow {
     /// What is wrong with the blocks themselves, whatever the manifest makes of them.
     pub(crate) fn inspect(
         manifest: &Manifest,
-        read: &mut dyn FnMut(&str) -> Result<String, Problem>,
-    ) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
+    ) -> Diagnostics {
+        let mut problems = Diagnostics::new();
         read_blocks(manifest, read, &mut problems);
         problems
     }
@@ -101,8 +102,8 @@ fn files(spec: &Stage) -> IndexSet<&str> {
 
 fn read_blocks(
     manifest: &Manifest,
-    read: &mut dyn FnMut(&str) -> Result<String, Problem>,
-    problems: &mut Vec<Problem>,
+    read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
+    problems: &mut Diagnostics,
 ) -> IndexMap<String, Block> {
     let mut blocks = IndexMap::new();
     let mut seen = IndexSet::new();
@@ -115,18 +116,18 @@ fn read_blocks(
             let text = match read(&path) {
                 Ok(text) => text,
                 Err(problem) => {
-                    let mut report = manifest.report();
+                    let mut report = manifest.diagnostics();
                     let message = format!(
                         "stage \"{}\": the block file {path} cannot be used: {}",
                         spec.block, problem.message
                     );
                     report.error(problem.kind, &format!("/pipeline/{index}"), message);
-                    problems.append(&mut report.finish());
+                    problems.extend(report.finish());
                     continue;
                 }
             };
-            let (block, mut found) = Block::parse(&text, &path);
-            problems.append(&mut found);
+            let (block, found) = Block::parse(&text, &path);
+            problems.extend(found);
             blocks.extend(block.map(|block| (path, block)));
         }
     }
@@ -165,7 +166,10 @@ fn names_of(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) ->
 }
 
 /// The manifest's `computed`, parsed; what is wrong with it goes to the report.
-pub(crate) fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> Vec<(String, Expression)> {
+pub(crate) fn compile_computed(
+    manifest: &Manifest,
+    report: &mut FileDiagnostics<'_>,
+) -> Vec<(String, Expression)> {
     let mut computed = Vec::with_capacity(manifest.computed.len());
     // A scene's fields may come in.
     let all =
@@ -181,7 +185,7 @@ pub(crate) fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> 
         let expression = match Expression::parse(source) {
             Ok(expression) => expression,
             Err(error) => {
-                report.error(ProblemKind::Expression, &at, format!("`computed`, \"{name}\": {error}"));
+                report.error(DiagnosticKind::Expression, &at, format!("`computed`, \"{name}\": {error}"));
                 continue;
             }
         };
@@ -193,11 +197,11 @@ pub(crate) fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> 
                     "`computed`, \"{name}\": nothing provides `{used}`; add an input or a key of `defaults`.{}",
                     names.hint(used)
                 );
-                report.error(ProblemKind::Expression, &at, message);
+                report.error(DiagnosticKind::Expression, &at, message);
             } else if later && !elsewhere {
                 let message =
                     format!("`computed`, \"{name}\": `{used}` is computed later; put it before \"{name}\"");
-                report.error(ProblemKind::Expression, &at, message);
+                report.error(DiagnosticKind::Expression, &at, message);
             }
         }
         computed.push((name.clone(), expression));
@@ -206,8 +210,8 @@ pub(crate) fn compile_computed(manifest: &Manifest, report: &mut Report<'_>) -> 
 }
 
 /// Names that nothing provides, in a block as this stage uses it.
-fn check_names(spec: &Stage, block: &Block, names: &Names) -> Vec<Problem> {
-    let mut report = Report::new(&block.file, &block.lines);
+fn check_names(spec: &Stage, block: &Block, names: &Names) -> Diagnostics {
+    let mut report = FileDiagnostics::new(&block.file, &block.lines);
     for (expression, node, input, at) in block.expressions() {
         for name in expression.names().filter(|name| !names.knows(name)) {
             let place = input.map_or_else(|| "title".to_owned(), |input| format!("input `{input}`"));
@@ -221,7 +225,7 @@ fn check_names(spec: &Stage, block: &Block, names: &Names) -> Vec<Problem> {
                  `defaults` to the manifest.{hint}",
                 spec.block
             );
-            report.error(ProblemKind::Expression, &at, message);
+            report.error(DiagnosticKind::Expression, &at, message);
         }
     }
     let used: IndexSet<&str> =
@@ -230,7 +234,7 @@ fn check_names(spec: &Stage, block: &Block, names: &Names) -> Vec<Problem> {
         if !names.knows(name) && !used.contains(name.as_str()) {
             let message =
                 format!("`variables` names `{name}`, which nothing provides to stage \"{}\"", spec.block);
-            report.warning(ProblemKind::Expression, &format!("/variables/{index}"), message);
+            report.warning(DiagnosticKind::Expression, &format!("/variables/{index}"), message);
         }
     }
     report.finish()
@@ -242,16 +246,16 @@ struct StageCheck<'c, 'l> {
     names: &'c Names,
     index: usize,
     spec: &'c Stage,
-    report: &'c mut Report<'l>,
+    report: &'c mut FileDiagnostics<'l>,
 }
 
 impl StageCheck<'_, '_> {
-    fn error(&mut self, kind: ProblemKind, key: &str, message: &str) {
+    fn error(&mut self, kind: DiagnosticKind, key: &str, message: &str) {
         let message = format!("stage \"{}\": {message}", self.spec.block);
         self.report.error(kind, &format!("/pipeline/{}/{key}", self.index), message);
     }
 
-    fn warning(&mut self, kind: ProblemKind, key: &str, message: &str) {
+    fn warning(&mut self, kind: DiagnosticKind, key: &str, message: &str) {
         let message = format!("stage \"{}\": {message}", self.spec.block);
         self.report.warning(kind, &format!("/pipeline/{}/{key}", self.index), message);
     }
@@ -263,7 +267,7 @@ impl StageCheck<'_, '_> {
                 "stage {} of the pipeline has this name already; node ids begin with it, so give one another name",
                 earlier + 1
             );
-            self.error(ProblemKind::Stage, "block", &message);
+            self.error(DiagnosticKind::Stage, "block", &message);
         }
     }
 
@@ -272,7 +276,7 @@ impl StageCheck<'_, '_> {
         let condition = match Condition::parse(source, &|name| self.names.declares(name)) {
             Ok(condition) => condition,
             Err(error) => {
-                self.error(ProblemKind::Expression, "condition", &format!("`condition`: {error}"));
+                self.error(DiagnosticKind::Expression, "condition", &format!("`condition`: {error}"));
                 return None;
             }
         };
@@ -282,7 +286,7 @@ impl StageCheck<'_, '_> {
             let hint = self.names.hint(&name);
             let message =
                 format!("`condition`: nothing provides `{name}`, so that it is always false.{hint}");
-            self.warning(ProblemKind::Expression, "condition", &message);
+            self.warning(DiagnosticKind::Expression, "condition", &message);
         }
         Some(condition)
     }
@@ -292,7 +296,7 @@ impl StageCheck<'_, '_> {
         if !self.names.knows(&switch.param) {
             let hint = self.names.hint(&switch.param);
             let message = format!("`switch`: nothing provides `{}`.{hint}", switch.param);
-            self.error(ProblemKind::Expression, "switch", &message);
+            self.error(DiagnosticKind::Expression, "switch", &message);
         }
     }
 
@@ -302,7 +306,7 @@ impl StageCheck<'_, '_> {
             None => {}
             Some(Repeat::Count(count)) if *count > limit as u64 => {
                 let message = format!("`repeat: {count}` is more than {limit}, which is the limit");
-                self.error(ProblemKind::Limit, "repeat", &message);
+                self.error(DiagnosticKind::Limit, "repeat", &message);
             }
             Some(Repeat::Count(_)) => {}
             Some(Repeat::ExtraScenes) => self.scenes("repeat"),
@@ -316,7 +320,7 @@ impl StageCheck<'_, '_> {
     fn scenes(&mut self, key: &str) {
         if scene_input(self.manifest).is_none() && !self.manifest.defaults.contains_key("scenes") {
             let message = format!("`{key}` needs scenes: add an input of type `scene_list` to the manifest");
-            self.error(ProblemKind::Stage, key, &message);
+            self.error(DiagnosticKind::Stage, key, &message);
         }
     }
 
@@ -340,7 +344,7 @@ impl StageCheck<'_, '_> {
                 None => format!("nothing provides it.{}", self.names.hint(name)),
             },
         };
-        self.error(ProblemKind::Stage, "repeat", &format!("`repeat: {name}`: {reason}"));
+        self.error(DiagnosticKind::Stage, "repeat", &format!("`repeat: {name}`: {reason}"));
     }
 
     /// What the manifest says of a block that this stage may use.
@@ -349,30 +353,30 @@ impl StageCheck<'_, '_> {
         for import in imports.into_iter().filter(|import| !block.imports.contains(import)) {
             let hint = did_you_mean(import, block.imports.iter().map(String::as_str));
             let message = format!("`chain_imports`: {} has no import \"{import}\".{hint}", block.file);
-            self.error(ProblemKind::Import, "chain_imports", &message);
+            self.error(DiagnosticKind::Import, "chain_imports", &message);
         }
         match &self.spec.loras {
             Some(LoraInjection::Chain) if !block.exports.contains_key("model") => {
                 let message = format!("`lora_injection`: {} does not export `model`", block.file);
-                self.error(ProblemKind::Stage, "lora_injection", &message);
+                self.error(DiagnosticKind::Stage, "lora_injection", &message);
             }
             Some(LoraInjection::Paired { nodes, .. }) => {
                 for node in nodes.iter().filter(|node| !block.nodes.contains_key(*node)) {
                     let hint = did_you_mean(node, block.nodes.keys().map(String::as_str));
                     let message = format!("`lora_nodes`: {} has no node \"{node}\".{hint}", block.file);
-                    self.error(ProblemKind::Stage, "lora_nodes", &message);
+                    self.error(DiagnosticKind::Stage, "lora_nodes", &message);
                 }
             }
             _ => {}
         }
         if self.spec.vae_override && !block.exports.contains_key("vae") {
             let message = format!("`vae_override`: {} does not export `vae`", block.file);
-            self.error(ProblemKind::Stage, "vae_override", &message);
+            self.error(DiagnosticKind::Stage, "vae_override", &message);
         }
     }
 }
 
-fn check_outputs(manifest: &Manifest, report: &mut Report<'_>) {
+fn check_outputs(manifest: &Manifest, report: &mut FileDiagnostics<'_>) {
     for (index, output) in manifest.outputs.iter().enumerate() {
         let Some(node) = &output.node else { continue };
         let of_stage =
@@ -382,7 +386,7 @@ fn check_outputs(manifest: &Manifest, report: &mut Report<'_>) {
                 "output {}: no stage makes a node \"{node}\"; ids are `<block>_<n>_<local id>`, n from 0",
                 index + 1
             );
-            report.error(ProblemKind::OutputNode, &format!("/outputs/{index}/node_id"), message);
+            report.error(DiagnosticKind::OutputNode, &format!("/outputs/{index}/node_id"), message);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use comfy_runner_manifest::{ProblemKind, nearest};
+use comfy_runner_manifest::{DiagnosticKind, nearest};
 use serde_json::{Value, json};
 
 use super::assemble::{Instance, Output, Walk, expression_problem};
@@ -22,7 +22,7 @@ pub(super) struct Chain {
 
 impl<'a> Walk<'a> {
     /// What a stage's import stands for.
-    pub(super) fn import(&self, stage: usize, import: &str) -> Result<Value, (ProblemKind, String)> {
+    pub(super) fn import(&self, stage: usize, import: &str) -> Result<Value, (DiagnosticKind, String)> {
         let spec = &self.workflow.stages[stage].spec;
         let output = match spec.chain_imports.get(import) {
             None => self.exports.get(import),
@@ -42,7 +42,7 @@ impl<'a> Walk<'a> {
                     format!(" (nor \"{export}\", which it is chained to)")
                 });
                 let reason = format!("no stage before this one exports \"{import}\"{chained}.{hint}");
-                Err((ProblemKind::Import, reason))
+                Err((DiagnosticKind::Import, reason))
             }
         }
     }
@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
         text: &Text,
         output: u64,
         variables: &Variables<'_>,
-    ) -> Result<Option<Value>, (ProblemKind, String)> {
+    ) -> Result<Option<Value>, (DiagnosticKind, String)> {
         let name = text.render(variables).map_err(expression_problem)?;
         if name.is_empty() {
             return Ok(None);
@@ -66,6 +66,6 @@ impl<'a> Walk<'a> {
             return self.import(instance.stage, &name).map(Some);
         }
         let reason = format!("refers to \"{name}\", which is neither a node of this block nor an import");
-        Err((ProblemKind::Block, reason))
+        Err((DiagnosticKind::Block, reason))
     }
 }

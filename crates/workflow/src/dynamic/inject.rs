@@ -1,6 +1,6 @@
 //! What a request puts into a block: loaders for its LoRAs, and another VAE.
 
-use comfy_runner_manifest::ProblemKind;
+use comfy_runner_manifest::DiagnosticKind;
 use comfy_runner_protocol::{Link, Node};
 use serde_json::{Map, Value, json};
 
@@ -19,14 +19,16 @@ impl<'a> Walk<'a> {
     ) {
         let loras = match loras::picked(&self.workflow.manifest, variables) {
             Ok(loras) => loras,
-            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
+            Err(reason) => {
+                return self.refuse(instance.stage, DiagnosticKind::Stage, "lora_injection", reason);
+            }
         };
         let of =
             |name: &str| exports.iter().find(|(export, _)| export == name).map(|(_, output)| output.clone());
         let (Some(model), clip) = (of("model"), of("clip")) else {
             if !loras.is_empty() {
                 let reason = "`lora_injection` needs a block that exports `model`".to_owned();
-                self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason);
+                self.refuse(instance.stage, DiagnosticKind::Stage, "lora_injection", reason);
             }
             return;
         };
@@ -79,14 +81,16 @@ impl<'a> Walk<'a> {
     ) {
         let sides = match loras::paired(&self.workflow.manifest, variables) {
             Ok(sides) => sides,
-            Err(reason) => return self.refuse(instance.stage, ProblemKind::Stage, "lora_injection", reason),
+            Err(reason) => {
+                return self.refuse(instance.stage, DiagnosticKind::Stage, "lora_injection", reason);
+            }
         };
         for (local, loras) in nodes.iter().zip(sides) {
             let id = format!("{}{local}", instance.prefix);
             let Some(node) = self.built.graph.nodes.get_mut(&id) else {
                 let reason =
                     format!("`lora_nodes` names \"{local}\", which is no node of {}", instance.block.file);
-                self.refuse(instance.stage, ProblemKind::Stage, "lora_nodes", reason);
+                self.refuse(instance.stage, DiagnosticKind::Stage, "lora_nodes", reason);
                 continue;
             };
             for (slot, lora) in (start_slot..).zip(loras) {
@@ -109,7 +113,7 @@ impl<'a> Walk<'a> {
         };
         let Some((_, output)) = exports.iter_mut().find(|(export, _)| export == "vae") else {
             let reason = "`vae_override` needs a block that exports `vae`".to_owned();
-            return self.refuse(instance.stage, ProblemKind::Stage, "vae_override", reason);
+            return self.refuse(instance.stage, DiagnosticKind::Stage, "vae_override", reason);
         };
         let id = format!("{}vae_override", instance.prefix);
         let own = instance.first..self.built.graph.len();

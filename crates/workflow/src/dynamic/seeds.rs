@@ -22,7 +22,7 @@ impl BaseSeed {
         let bound = |bound: Option<&Number>| bound.and_then(Number::as_u64);
         let min = bound(input.and_then(|input| input.min.as_ref())).unwrap_or(0);
         let max = bound(input.and_then(|input| input.max.as_ref())).unwrap_or(u64::MAX);
-        Some(Self { seed, drawn: params.is_drawn(id), min, max })
+        Some(Self { seed, drawn: params.is_generated(id), min, max })
     }
 
     /// The seed of the instance at this place, from 0: the given one plus the place, or one more random number. The

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use comfy_runner_editor::UiGraph;
 use comfy_runner_editor::file::SavedFile;
 use comfy_runner_editor::to_api::{ToApiError, to_api};
-use comfy_runner_manifest::{Manifest, Problem};
+use comfy_runner_manifest::{Diagnostics, Manifest};
 use comfy_runner_protocol::graph::{Graph, NodeId};
 use comfy_runner_protocol::object_info::ObjectInfo;
 use indexmap::{IndexMap, IndexSet};
@@ -49,7 +49,7 @@ impl Scaffold {
     ///
     /// # Errors
     /// Every problem, when no workflow can be made of the graph.
-    pub fn check(&self, schemas: &ObjectInfo, id: &str) -> Result<(Workflow, Vec<Problem>), Vec<Problem>> {
+    pub fn check(&self, schemas: &ObjectInfo, id: &str) -> Result<(Workflow, Diagnostics), Diagnostics> {
         let (manifest, mut warnings) = Manifest::parse(&self.manifest, id)?;
         let compiled = Workflow::new(manifest, &self.graph.to_string(), None)?;
         warnings.extend(compiled.warnings);

@@ -1,7 +1,7 @@
 //! A dynamic workflow against the node schemas of a ComfyUI: every alternative's graph.
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{MANIFEST_FILE, Problem, ProblemKind, Report, Severity};
+use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, MANIFEST_FILE, Severity};
 use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -13,12 +13,12 @@ use crate::dynamic::{Alternative, Block, DynamicWorkflow, Limits, Origin, Source
 use crate::output_folder::OutputFolder;
 
 /// Everything that this ComfyUI would refuse of a graph that the blocks may make, or that it lacks.
-pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Vec<Problem> {
+pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Diagnostics {
     let mut check = Validation {
         workflow,
         info,
         validator: Validator::new(info),
-        problems: Vec::new(),
+        problems: Diagnostics::new(),
         told: Vec::new(),
         unknown_nodes: false,
     };
@@ -31,7 +31,7 @@ pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Vec<Pro
     }
     check.models();
     let mut problems = super::library::required_nodes(&workflow.manifest, info, check.unknown_nodes);
-    problems.append(&mut check.problems);
+    problems.extend(check.problems);
     problems
 }
 
@@ -39,9 +39,9 @@ struct Validation<'v> {
     workflow: &'v DynamicWorkflow,
     info: &'v ObjectInfo,
     validator: Validator<'v>,
-    problems: Vec<Problem>,
+    problems: Diagnostics,
     /// What was told already, by file, place and kind: alternatives and instances have the same mistakes.
-    told: Vec<(String, String, ProblemKind)>,
+    told: Vec<(String, String, DiagnosticKind)>,
     unknown_nodes: bool,
 }
 
@@ -53,7 +53,7 @@ impl Validation<'_> {
             let told = told.map_or_else(String::new, |told| format!(" ({told})"));
             let message =
                 format!("no node of the graph saves or shows anything; ComfyUI refuses such a prompt{told}");
-            self.error(MANIFEST_FILE, "/pipeline", ProblemKind::Graph, Severity::Error, message);
+            self.error(MANIFEST_FILE, "/pipeline", DiagnosticKind::Graph, Severity::Error, message);
         }
         for ((id, node), origin) in graph.nodes.iter().zip(origins) {
             self.node(graph, id, node, origin, alternative);
@@ -68,7 +68,7 @@ impl Validation<'_> {
             self.unknown_nodes = true;
             let message = unknown_node(&name, &node.class_type, self.info);
             let place = at(&["class_type"]);
-            self.error(&origin.file, &place, ProblemKind::UnknownNodeType, Severity::Error, message);
+            self.error(&origin.file, &place, DiagnosticKind::UnknownNodeType, Severity::Error, message);
             return;
         };
         let declared = self.validator.declared(schema, node);
@@ -76,7 +76,7 @@ impl Validation<'_> {
             if input.requirement == Requirement::Required && !node.inputs.contains_key(&*input.name) {
                 let place = at(&["inputs", &input.name]);
                 let message = missing_field(&name, &input.name, input.spec);
-                self.error(&origin.file, &place, ProblemKind::MissingField, Severity::Error, message);
+                self.error(&origin.file, &place, DiagnosticKind::MissingField, Severity::Error, message);
             }
         }
         for (field, value) in &node.inputs {
@@ -99,7 +99,13 @@ impl Validation<'_> {
                 None => {
                     let hint = did_you_mean(field, schema.inputs().map(|(name, _, _)| name));
                     let message = format!("node {name}: {} has no input `{field}`.{hint}", node.class_type);
-                    self.error(&origin.file, &place, ProblemKind::UnknownField, Severity::Warning, message);
+                    self.error(
+                        &origin.file,
+                        &place,
+                        DiagnosticKind::UnknownField,
+                        Severity::Warning,
+                        message,
+                    );
                 }
             }
         }
@@ -150,7 +156,7 @@ impl Validation<'_> {
                 self.error(
                     MANIFEST_FILE,
                     &format!("{place}/{model}"),
-                    ProblemKind::MissingModel,
+                    DiagnosticKind::MissingModel,
                     Severity::Error,
                     message,
                 );
@@ -159,20 +165,20 @@ impl Validation<'_> {
     }
 
     /// Notes a problem, once for each place.
-    fn error(&mut self, file: &str, place: &str, kind: ProblemKind, severity: Severity, message: String) {
+    fn error(&mut self, file: &str, place: &str, kind: DiagnosticKind, severity: Severity, message: String) {
         let key = (file.to_owned(), place.to_owned(), kind);
         if self.told.contains(&key) {
             return;
         }
         self.told.push(key);
         let mut report = match self.workflow.blocks.get(file) {
-            Some(block) => Report::new(file, &block.lines),
-            None => self.workflow.manifest.report(),
+            Some(block) => FileDiagnostics::new(file, &block.lines),
+            None => self.workflow.manifest.diagnostics(),
         };
         match severity {
             Severity::Error => report.error(kind, place, message),
             Severity::Warning => report.warning(kind, place, message),
         }
-        self.problems.append(&mut report.finish());
+        self.problems.extend(report.finish());
     }
 }

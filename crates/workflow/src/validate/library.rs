@@ -1,7 +1,7 @@
 //! A workflow against the node schemas of a ComfyUI: what would be refused there, or go wrong.
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{Input, Manifest, Problem, ProblemKind, Report, Severity};
+use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, Input, Manifest, Severity};
 use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
 use serde_json::Value;
 
@@ -24,16 +24,16 @@ const MODEL_FILES: [&str; 9] =
     [".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".engine"];
 
 /// Everything that this ComfyUI would refuse of the workflow, or that it lacks.
-pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Vec<Problem> {
+pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Diagnostics {
     match &workflow.plan {
         Plan::Static(workflow) => validate_static(workflow, info),
         Plan::Dynamic(workflow) => super::blocks::validate(workflow, info),
     }
 }
 
-fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Vec<Problem> {
-    let mut graph = Report::new(&workflow.manifest.workflow_file, &workflow.lines);
-    let mut manifest = workflow.manifest.report();
+fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Diagnostics {
+    let mut graph = FileDiagnostics::new(&workflow.manifest.workflow_file, &workflow.lines);
+    let mut manifest = workflow.manifest.diagnostics();
     let validator = Validator::new(info);
     let mut check = Validation {
         workflow,
@@ -48,9 +48,9 @@ fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Vec<Problem>
     let unknown_nodes = check.unknown_nodes;
     check.required_models();
     let mut problems = required_nodes(&workflow.manifest, info, unknown_nodes);
-    problems.append(&mut manifest.finish());
+    problems.extend(manifest.finish());
     problems.sort_by_key(|problem| problem.line);
-    problems.append(&mut graph.finish());
+    problems.extend(graph.finish());
     problems
 }
 
@@ -58,15 +58,15 @@ struct Validation<'v, 'l> {
     workflow: &'v StaticWorkflow,
     info: &'v ObjectInfo,
     validator: &'v Validator<'v>,
-    graph: &'v mut Report<'l>,
-    manifest: &'v mut Report<'l>,
+    graph: &'v mut FileDiagnostics<'l>,
+    manifest: &'v mut FileDiagnostics<'l>,
     unknown_nodes: bool,
 }
 
 /// What is wrong with one value.
 pub(crate) struct Wrong {
     pub severity: Severity,
-    pub kind: ProblemKind,
+    pub kind: DiagnosticKind,
     pub reason: String,
 }
 
@@ -76,14 +76,14 @@ impl<'v> Validation<'v, '_> {
             let Some(schema) = self.info.get(&node.class_type) else {
                 self.unknown_nodes = true;
                 let message = unknown_node(&self.called(id), &node.class_type, self.info);
-                self.graph.error(ProblemKind::UnknownNodeType, &pointer(&[id, "class_type"]), message);
+                self.graph.error(DiagnosticKind::UnknownNodeType, &pointer(&[id, "class_type"]), message);
                 continue;
             };
             let declared = self.validator.declared(schema, node);
             for input in &declared {
                 if input.requirement == Requirement::Required && !node.inputs.contains_key(&*input.name) {
                     let message = missing_field(&self.called(id), &input.name, input.spec);
-                    self.graph.error(ProblemKind::MissingField, &pointer(&[id, "inputs"]), message);
+                    self.graph.error(DiagnosticKind::MissingField, &pointer(&[id, "inputs"]), message);
                 }
             }
             for (field, value) in &node.inputs {
@@ -104,8 +104,8 @@ impl<'v> Validation<'v, '_> {
         let message = format!("node {}: {} has no input `{field}`.{hint}", self.called(id), node.class_type);
         let at = pointer(&[id, "inputs", field]);
         match self.workflow.source(index, field) {
-            Source::Graph => self.graph.warning(ProblemKind::UnknownField, &at, message),
-            _ => self.graph.error(ProblemKind::UnknownField, &at, message),
+            Source::Graph => self.graph.warning(DiagnosticKind::UnknownField, &at, message),
+            _ => self.graph.error(DiagnosticKind::UnknownField, &at, message),
         }
     }
 
@@ -185,7 +185,7 @@ impl<'v> Validation<'v, '_> {
             if if below { ours < theirs } else { ours > theirs } {
                 let bound = if below { "at least" } else { "at most" };
                 let message = format!("{subject}: `{key}` is {ours}, but the node takes {bound} {theirs}");
-                self.manifest.warning(ProblemKind::Range, &format!("/inputs/{position}/{key}"), message);
+                self.manifest.warning(DiagnosticKind::Range, &format!("/inputs/{position}/{key}"), message);
             }
         }
     }
@@ -194,7 +194,7 @@ impl<'v> Validation<'v, '_> {
         let saves = |node: &Node| self.info.get(&node.class_type).is_none_or(|schema| schema.output_node);
         if !self.workflow.graph.nodes.values().any(saves) {
             let message = "no node of the graph saves or shows anything; ComfyUI refuses such a prompt";
-            self.graph.error(ProblemKind::Graph, "", message);
+            self.graph.error(DiagnosticKind::Graph, "", message);
         }
     }
 
@@ -209,7 +209,11 @@ impl<'v> Validation<'v, '_> {
                 |choice: &Value| choice.as_str().is_some_and(|name| base_name(name) == base_name(model));
             if !choices.any(|choices| choices.iter().any(is_it)) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
-                self.manifest.error(ProblemKind::MissingModel, &format!("/required_models/{index}"), message);
+                self.manifest.error(
+                    DiagnosticKind::MissingModel,
+                    &format!("/required_models/{index}"),
+                    message,
+                );
             }
         }
     }
@@ -224,7 +228,7 @@ impl Wrong {
         Self { severity: Severity::Warning, ..self }
     }
 
-    fn report(self, report: &mut Report<'_>, at: &str, subject: &str) {
+    fn report(self, report: &mut FileDiagnostics<'_>, at: &str, subject: &str) {
         let message = format!("{subject} {}", self.reason);
         match self.severity {
             Severity::Error => report.error(self.kind, at, message),
@@ -248,8 +252,8 @@ pub(crate) fn missing_field(node: &str, field: &str, spec: &InputSpec) -> String
 
 /// Packages of custom nodes that are not there. They are told by the folder that a node's module names. A folder may be
 /// called otherwise than the package, so that a missing one is only an error when nodes are missing too.
-pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nodes: bool) -> Vec<Problem> {
-    let mut report = manifest.report();
+pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nodes: bool) -> Diagnostics {
+    let mut report = manifest.diagnostics();
     for (index, package) in manifest.required_nodes.iter().enumerate() {
         let wanted = folded(package);
         let module = |schema: &NodeSchema| {
@@ -262,10 +266,10 @@ pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nod
         let at = format!("/required_nodes/{index}");
         let message = format!("this ComfyUI does not seem to have the custom nodes \"{package}\"");
         if unknown_nodes {
-            report.error(ProblemKind::MissingNodes, &at, message);
+            report.error(DiagnosticKind::MissingNodes, &at, message);
         } else {
             let message = format!("{message}; every node type of the graph is there, though");
-            report.warning(ProblemKind::MissingNodes, &at, message);
+            report.warning(DiagnosticKind::MissingNodes, &at, message);
         }
     }
     report.finish()
@@ -307,7 +311,7 @@ impl<'v> Taken<'v> {
         let source = self.graph.node(link.node)?;
         let schema = self.validator.info.get(&source.class_type)?;
         let from = called(self.graph, link.node);
-        let bad = |reason| Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadLink, reason });
+        let bad = |reason| Some(Wrong { severity: Severity::Error, kind: DiagnosticKind::BadLink, reason });
         let Some(given) = schema.output.get(link.output) else {
             let count = schema.output.len();
             return bad(format!("links to output {} of node {from}, which has {count}", link.output));
@@ -342,7 +346,7 @@ impl<'v> Taken<'v> {
                 _ => format!("takes {}, not {value}", self.spec.type_name()),
             },
         };
-        Some(Wrong { severity: Severity::Error, kind: ProblemKind::BadValue, reason })
+        Some(Wrong { severity: Severity::Error, kind: DiagnosticKind::BadValue, reason })
     }
 
     fn limit(&self, key: &str) -> &Value {
@@ -360,7 +364,7 @@ impl<'v> Taken<'v> {
             }
             _ => return None,
         };
-        Some(Wrong { severity: Severity::Warning, kind: ProblemKind::BadValue, reason })
+        Some(Wrong { severity: Severity::Warning, kind: DiagnosticKind::BadValue, reason })
     }
 
     fn not_a_choice(&self, value: &Value) -> Wrong {
@@ -377,9 +381,9 @@ impl<'v> Taken<'v> {
         let (kind, reason) = if value.as_str().is_some_and(is_model_file) {
             let reason =
                 format!("needs the model {value}, which is not installed; there is {offered}.{hint}");
-            (ProblemKind::MissingModel, reason)
+            (DiagnosticKind::MissingModel, reason)
         } else {
-            (ProblemKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
+            (DiagnosticKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
         };
         Wrong { severity: Severity::Error, kind, reason }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use comfy_runner_manifest::{Compiled, Manifest, Params, Problem, ProblemKind, Uploads};
+use comfy_runner_manifest::{Compiled, Diagnostic, DiagnosticKind, Diagnostics, Manifest, Params, Uploads};
 use comfy_runner_workflow::{AssembleError, Assembled, OutputFolder, Workflow};
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
@@ -14,14 +14,14 @@ pub fn folder() -> OutputFolder {
 }
 
 /// Compiles a manifest (its `id` and `type` are added) and blocks by file name.
-pub fn compile(manifest: &str, blocks: &[(&str, Value)]) -> Result<Compiled<Workflow>, Vec<Problem>> {
+pub fn compile(manifest: &str, blocks: &[(&str, Value)]) -> Result<Compiled<Workflow>, Diagnostics> {
     let (manifest, mut warnings) = Manifest::parse(&format!("id: w\ntype: dynamic\n{manifest}"), "w")?;
     let texts: HashMap<String, String> = blocks
         .iter()
         .map(|(file, block)| (format!("blocks/{file}"), serde_json::to_string_pretty(block).unwrap()))
         .collect();
     let mut read = |file: &str| {
-        let missing = || Problem::error(ProblemKind::File, file, "the file does not exist");
+        let missing = || Diagnostic::error(DiagnosticKind::File, file, "the file does not exist");
         texts.get(file).cloned().ok_or_else(missing)
     };
     let compiled = Workflow::from_blocks(manifest, &mut read)?;
@@ -45,7 +45,7 @@ pub fn problems(manifest: &str, blocks: &[(&str, Value)]) -> Vec<String> {
     }
 }
 
-fn told(problems: &[Problem]) -> Vec<String> {
+fn told(problems: &[Diagnostic]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 

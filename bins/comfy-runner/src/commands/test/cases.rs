@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use comfy_runner_manifest::{Folder, LibraryError};
+use comfy_runner_manifest::{LibraryError, WorkflowDir};
 use comfy_runner_workflow::case::{CASES_DIR, Case, CaseFailure};
 use comfy_runner_workflow::{Workflow, Workflows};
 use serde::Serialize;
@@ -47,9 +47,10 @@ pub fn run(workflows: &Workflows, update: bool) -> anyhow::Result<Vec<CaseResult
     for listed in workflows.list()?.workflows {
         let path = workflows.path().join(&listed.id).join(CASES_DIR);
         let files = case_files(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let workflow =
-            listed.workflow.map_err(|problems| LibraryError::Broken { id: listed.id.clone(), problems });
-        let mut directory = CaseDir { path: &path, files: Folder::new(&listed.id, &path), update };
+        let workflow = listed
+            .workflow
+            .map_err(|diagnostics| LibraryError::Broken { id: listed.id.clone(), diagnostics });
+        let mut directory = CaseDir { path: &path, files: WorkflowDir::new(&listed.id, &path), update };
         results.extend(files.into_iter().map(|file| directory.run(file, &listed.id, &workflow)));
     }
     Ok(results)
@@ -77,7 +78,7 @@ fn case_files(directory: &Path) -> io::Result<Vec<String>> {
 /// The directory with the cases of one workflow.
 struct CaseDir<'a> {
     path: &'a Path,
-    files: Folder,
+    files: WorkflowDir,
     update: bool,
 }
 

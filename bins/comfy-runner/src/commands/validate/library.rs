@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use comfy_runner_manifest::{Problem, Severity};
+use comfy_runner_manifest::{Diagnostic, Severity};
 use comfy_runner_workflow::validate as against;
 use serde_json::{Value, json};
 
@@ -61,10 +61,10 @@ pub fn validate(
 
 /// Problems, each with the path of its file.
 #[derive(Default)]
-struct Findings(Vec<(String, Problem)>);
+struct Findings(Vec<(String, Diagnostic)>);
 
 impl Findings {
-    fn add(&mut self, folder: &Path, problems: &[Problem]) {
+    fn add(&mut self, folder: &Path, problems: &[Diagnostic]) {
         let folder = folder.display();
         self.0.extend(problems.iter().map(|problem| (folder.to_string(), problem.clone())));
     }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::problem::{Problem, ProblemKind};
+use crate::diagnostic::{Diagnostic, DiagnosticKind};
 
 /// The largest file that is read, in bytes. Graphs of thousands of nodes have one or two million.
 pub const LARGEST_FILE: u64 = 16 << 20;
@@ -18,7 +18,7 @@ const RACY: Duration = Duration::from_secs(2);
 
 /// A workflow's folder while it is being compiled. Every read is remembered, so that a later change is seen.
 #[derive(Debug)]
-pub struct Folder {
+pub struct WorkflowDir {
     id: String,
     path: PathBuf,
     seen: Vec<Seen>,
@@ -44,7 +44,7 @@ struct Stamp {
     inode: u64,
 }
 
-impl Folder {
+impl WorkflowDir {
     /// The folder of the workflow of this id.
     pub fn new(id: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         Self { id: id.into(), path: path.into(), seen: Vec::new() }
@@ -67,7 +67,7 @@ impl Folder {
     /// # Errors
     /// A path that is absolute or leads out of the folder (also by way of a link), and a file that is missing, not a
     /// regular file, larger than [`LARGEST_FILE`], or not UTF-8.
-    pub fn read(&mut self, file: &str) -> Result<String, Problem> {
+    pub fn read(&mut self, file: &str) -> Result<String, Diagnostic> {
         let path = self.locate(file)?;
         // Before reading: a change from now on has another stamp, or is racy.
         let (stamp, racy) = Stamp::now(&path);
@@ -76,8 +76,8 @@ impl Folder {
         text
     }
 
-    fn read_path(&self, file: &str, path: &Path) -> Result<String, Problem> {
-        let refuse = |message: String| Problem::error(ProblemKind::File, file, message);
+    fn read_path(&self, file: &str, path: &Path) -> Result<String, Diagnostic> {
+        let refuse = |message: String| Diagnostic::error(DiagnosticKind::File, file, message);
         let cannot = |error: io::Error| refuse(io_reason(&error));
         let path = path.canonicalize().map_err(cannot)?;
         if !path.starts_with(self.path.canonicalize().map_err(cannot)?) {
@@ -91,7 +91,7 @@ impl Folder {
         open.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
         if bytes.len() as u64 > LARGEST_FILE {
             let message = format!("the file has more than {LARGEST_FILE} bytes, which is the limit");
-            return Err(Problem::error(ProblemKind::Limit, file, message));
+            return Err(Diagnostic::error(DiagnosticKind::Limit, file, message));
         }
         let mut text =
             String::from_utf8(bytes).map_err(|_| refuse("the file is not UTF-8 text".to_owned()))?;
@@ -102,14 +102,14 @@ impl Folder {
     }
 
     /// The path of a file in the folder, if the name stays in it.
-    fn locate(&self, file: &str) -> Result<PathBuf, Problem> {
+    fn locate(&self, file: &str) -> Result<PathBuf, Diagnostic> {
         let plain = !file.is_empty() && !file.contains(['\\', '\0']);
         let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
         if plain && inside {
             Ok(self.path.join(file))
         } else {
             let message = format!("{file:?} must be a plain path inside the workflow's folder, without `..`");
-            Err(Problem::error(ProblemKind::File, file, message))
+            Err(Diagnostic::error(DiagnosticKind::File, file, message))
         }
     }
 
@@ -169,7 +169,7 @@ fn open_regular_file(path: &Path) -> io::Result<Option<fs::File>> {
     Ok(open.metadata()?.is_file().then_some(open))
 }
 
-fn digest(text: &Result<String, Problem>) -> u64 {
+fn digest(text: &Result<String, Diagnostic>) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.as_ref().map_err(|problem| &problem.message).hash(&mut hasher);
     hasher.finish()

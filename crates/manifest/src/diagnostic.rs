@@ -1,9 +1,11 @@
 //! What is wrong with a workflow's files: the thing, its place, and the fix.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use serde::Serialize;
 
+use crate::first_ten::FirstTen;
 use crate::lines::Lines;
 
 /// How many characters a message has at most; longer ones are cut.
@@ -11,11 +13,11 @@ pub const LONGEST_MESSAGE: usize = 1000;
 
 /// One thing that is wrong, or looks wrong, in a workflow's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Problem {
+pub struct Diagnostic {
     /// Whether the workflow can still be used.
     pub severity: Severity,
     /// What sort of thing is wrong, for programs.
-    pub kind: ProblemKind,
+    pub kind: DiagnosticKind,
     /// The file, relative to the workflow's folder and with `/` between its parts.
     pub file: String,
     /// The line, counted from 1, where it is known.
@@ -26,7 +28,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// How bad a [`Problem`] is.
+/// How bad a [`Diagnostic`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -40,7 +42,7 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum ProblemKind {
+pub enum DiagnosticKind {
     /// A file is missing, cannot be read, or lies outside the workflow's folder.
     File,
     /// A file is not YAML or JSON, or uses YAML that JSON cannot express.
@@ -97,7 +99,9 @@ pub enum ProblemKind {
     TestCase,
 }
 
-impl fmt::Display for Problem {
+impl std::error::Error for Diagnostic {}
+
+impl fmt::Display for Diagnostic {
     /// `manifest.yaml:12: input "steps": ...`, as compilers write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&cut(self.file.as_str(), LONGEST_MESSAGE))?;
@@ -112,16 +116,16 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Problem {
+impl Diagnostic {
     /// An error about a file as a whole.
-    pub fn error(kind: ProblemKind, file: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn error(kind: DiagnosticKind, file: impl Into<String>, message: impl Into<String>) -> Self {
         // A message may show a value or a name of any length.
         let (file, message) = (file.into(), cut(message.into(), LONGEST_MESSAGE));
         Self { severity: Severity::Error, kind, file, line: None, column: None, message }
     }
 
     /// A warning about a file as a whole.
-    pub fn warning(kind: ProblemKind, file: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn warning(kind: DiagnosticKind, file: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(kind, file, message) }
     }
 
@@ -136,39 +140,132 @@ impl Problem {
     }
 }
 
-/// Problems of one file as they are found, each given the line of the key that it is about.
-#[derive(Debug)]
-pub struct Report<'a> {
-    file: &'a str,
-    lines: &'a Lines,
-    problems: Vec<Problem>,
+/// What is wrong with a workflow's files, errors and warnings alike: as a result, and as the error of what cannot be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Returns an empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a diagnostic.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Puts others before these.
+    pub fn prepend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
+        self.0.splice(0..0, others);
+    }
+
+    /// Returns whether an error is among them.
+    pub fn has_errors(&self) -> bool {
+        self.iter().any(Diagnostic::is_error)
+    }
 }
 
-impl<'a> Report<'a> {
-    /// An empty report on this file.
+impl std::error::Error for Diagnostics {}
+
+impl fmt::Display for Diagnostics {
+    /// Writes the first ten errors, or the first ten warnings where there are only warnings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let only_errors = self.has_errors();
+        let shown = self.iter().filter(|diagnostic| diagnostic.is_error() || !only_errors);
+        write!(f, "{}", FirstTen(shown))
+    }
+}
+
+impl Deref for Diagnostics {
+    type Target = [Diagnostic];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Diagnostics {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl From<Vec<Diagnostic>> for Diagnostics {
+    fn from(diagnostics: Vec<Diagnostic>) -> Self {
+        Self(diagnostics)
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
+        Self(Vec::from_iter(diagnostics))
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: I) {
+        self.0.extend(diagnostics);
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// Collects the diagnostics of one file, and finds the line of the key that each is about.
+#[derive(Debug)]
+pub struct FileDiagnostics<'a> {
+    file: &'a str,
+    lines: &'a Lines,
+    found: Diagnostics,
+}
+
+impl<'a> FileDiagnostics<'a> {
+    /// Creates an empty collection for this file.
     pub fn new(file: &'a str, lines: &'a Lines) -> Self {
-        Self { file, lines, problems: Vec::new() }
+        Self { file, lines, found: Diagnostics::new() }
     }
 
     /// Adds an error about the value at this JSON pointer (`/inputs/3/default`).
-    pub fn error(&mut self, kind: ProblemKind, pointer: &str, message: impl Into<String>) {
-        self.problems.push(Problem::error(kind, self.file, message).at_line(self.lines.line(pointer)));
+    pub fn error(&mut self, kind: DiagnosticKind, pointer: &str, message: impl Into<String>) {
+        self.found.push(Diagnostic::error(kind, self.file, message).at_line(self.lines.line(pointer)));
     }
 
     /// Adds a warning about the value at this JSON pointer.
-    pub fn warning(&mut self, kind: ProblemKind, pointer: &str, message: impl Into<String>) {
-        self.problems.push(Problem::warning(kind, self.file, message).at_line(self.lines.line(pointer)));
+    pub fn warning(&mut self, kind: DiagnosticKind, pointer: &str, message: impl Into<String>) {
+        self.found.push(Diagnostic::warning(kind, self.file, message).at_line(self.lines.line(pointer)));
     }
 
-    /// Whether an error is among the problems.
+    /// Returns whether an error is among the diagnostics.
     pub fn has_errors(&self) -> bool {
-        self.problems.iter().any(Problem::is_error)
+        self.found.has_errors()
     }
 
-    /// The problems in the order of their lines.
-    pub fn finish(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|problem| problem.line);
-        self.problems
+    /// Returns the diagnostics in the order of their lines.
+    pub fn finish(mut self) -> Diagnostics {
+        self.found.sort_by_key(|diagnostic| diagnostic.line);
+        self.found
     }
 }
 
