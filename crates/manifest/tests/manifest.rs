@@ -156,7 +156,7 @@ pipeline:
 - {block: c, file: c.json, repeat: extra_scenes, lora_injection: paired, lora_nodes: [1, 2]}
 ";
     let (manifest, warnings) = Manifest::parse(text, "w").unwrap();
-    assert_eq!(warnings, []);
+    assert!(warnings.is_empty());
     let [a, b, c] = manifest.pipeline.as_slice() else { panic!("{:?}", manifest.pipeline) };
     assert_eq!((a.condition.as_deref(), &a.repeat), (Some("true"), &Some(Repeat::Named("n".into()))));
     assert_eq!(a.chain_imports["x"], "y");

@@ -30,13 +30,13 @@ fn files(page: &str) -> HashMap<String, String> {
 
 fn compile(manifest: &str, id: &str, files: &HashMap<String, String>) -> Workflow {
     let (manifest, warnings) = Manifest::parse(manifest, id).unwrap();
-    assert_eq!(warnings, []);
+    assert!(warnings.is_empty());
     let mut read = |file: &str| {
         let missing = || Diagnostic::error(DiagnosticKind::File, file, "the file does not exist");
         files.get(file).cloned().ok_or_else(missing)
     };
     let compiled = Workflow::from_blocks(manifest, &mut read).unwrap();
-    assert_eq!(compiled.warnings, []);
+    assert!(compiled.warnings.is_empty());
     let schemas = include_str!("../../../fixtures/object_info/0.3.64.json");
     let info: ObjectInfo = serde_json::from_str(schemas).unwrap();
     let found = validate(&compiled.workflow, &info).into_iter();
