@@ -2,6 +2,7 @@
 
 mod support;
 
+use comfy_runner_api::{Manifest, RESERVED_IDS, WorkflowList};
 use serde_json::{Value, json};
 use support::{Api, Form, picture, simulator};
 
@@ -292,4 +293,24 @@ async fn what_is_not_there_or_not_that_way_is_a_clear_error_too() {
     assert_eq!(json.status, 400);
     assert!(json.detail().contains("multipart"), "{}", json.detail());
     api.stop().await;
+}
+
+#[actix_rt::test]
+async fn every_manifest_is_read_as_the_type_of_the_api_and_nothing_of_it_is_lost() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let workflows: WorkflowList = serde_json::from_slice(&api.get("/api/workflows").await.body).unwrap();
+    assert!(workflows.len() > 5);
+    for workflow in workflows {
+        let answered = api.get(&format!("/api/run/{}", workflow.id)).await.json();
+        let manifest: Manifest = serde_json::from_value(answered.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&manifest).unwrap(), answered);
+        assert_eq!((&manifest.id, manifest.kind), (&workflow.id, workflow.kind));
+    }
+    api.stop().await;
+}
+
+#[test]
+fn no_workflow_can_have_an_id_that_the_api_reserves() {
+    assert_eq!(RESERVED_IDS, comfy_runner_manifest::RESERVED_IDS);
 }

@@ -148,6 +148,8 @@ async fn a_job_that_is_over_can_be_forgotten_and_its_files_stay() {
     let active = api.delete(&format!("/api/jobs/{runs}")).await;
     assert_eq!(active.status, 409);
     assert!(active.detail().contains("not over"), "{}", active.detail());
+    // ComfyUI passes over the interruption of a prompt that does not run yet.
+    api.wait_until(&runs, |status| status["status"] == "running").await;
     let stop = api.http.post(format!("{}/interrupt", simulator.url())).send_json(&json!({"prompt_id": runs}));
     assert_eq!(stop.await.unwrap().status(), 200);
     api.wait(&runs).await;

@@ -155,25 +155,39 @@ async fn hostile(answers: &[(&str, Value)]) -> mockito::ServerGuard {
 async fn nothing_that_a_server_says_steers_the_terminal() {
     const HOSTILE: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\r\n\u{202e}gnp";
     let job = json!({
-        "prompt_id": HOSTILE, "workflow_id": HOSTILE, "status": HOSTILE, "error": HOSTILE, "queued_at": HOSTILE,
-        "output_folder": HOSTILE, "params": {HOSTILE: HOSTILE}, "seeds": {HOSTILE: [HOSTILE]}, "warnings": [HOSTILE],
-        "input_files": [HOSTILE],
+        "prompt_id": HOSTILE, "client_id": HOSTILE, "workflow_id": HOSTILE, "workflow_name": HOSTILE,
+        "output_folder": HOSTILE, "retry_of": HOSTILE, "automatic": false, "queued_at": HOSTILE, "status": "error",
+        "started_at": HOSTILE, "finished_at": null, "error": HOSTILE, "warnings": [HOSTILE], "outputs": {},
+        "params": {HOSTILE: HOSTILE}, "seeds": {HOSTILE: 1}, "input_files": [HOSTILE], "result_nodes": [HOSTILE],
+        "graph": {},
     });
-    let file = json!({"filename": HOSTILE, "node_title": HOSTILE, "url": HOSTILE});
+    let file = json!({
+        "node_id": HOSTILE, "node_title": HOSTILE, "node_type": HOSTILE, "filename": HOSTILE, "subfolder": "",
+        "type": "output", "media": "image", "media_type": HOSTILE, "url": HOSTILE,
+    });
     let server = hostile(&[
         ("/api/jobs", json!({"jobs": [job], "next_cursor": null})),
-        ("/api/jobs/x", job),
+        ("/api/jobs/x", job.clone()),
         ("/api/jobs/x/files", json!({"files": [file]})),
     ])
     .await;
     let mut refusing = mockito::Server::new_async().await;
     let refusal = json!({"detail": HOSTILE}).to_string();
     refusing.mock("GET", "/api/jobs/x").with_status(400).with_body(refusal).create_async().await;
+    let mut strange = job.clone();
+    strange["status"] = HOSTILE.into();
+    let strange = hostile(&[("/api/jobs/x", strange)]).await;
     let mut watched = mockito::Server::new_async().await;
     let events = format!(
         "event: progress\ndata: {}\n\nevent: end\ndata: {}\n\n",
-        json!({"data": {"node_title": HOSTILE, "percent": 5}}),
-        json!({"type": "job.failed", "message": HOSTILE}),
+        json!({"type": "progress", "prompt_id": "x", "client_id": HOSTILE, "data": {
+            "status": "running", "node_title": HOSTILE, "node_type": HOSTILE, "step": 1, "total_steps": 9, "percent": 5,
+            "nodes_done": 1, "total_nodes": 1, "effective_total": 1, "cached_count": 0, "eta_seconds": null,
+            "step_rate": 0.0, "node_outputs": {},
+        }}),
+        json!({"id": 1, "type": "job.failed", "timestamp": HOSTILE, "severity": "error", "message": HOSTILE, "data": {
+            "prompt_id": "x", "client_id": HOSTILE, "workflow_id": HOSTILE, "status": "error", "error": HOSTILE,
+        }}),
     );
     watched.mock("GET", "/api/run/events/x").with_body(events).create_async().await;
 
@@ -183,6 +197,7 @@ async fn nothing_that_a_server_says_steers_the_terminal() {
         (server.url(), &["show", "x"]),
         (server.url(), &["show", "x", "--json"]),
         (refusing.url(), &["show", "x"]),
+        (strange.url(), &["show", "x"]),
         (watched.url(), &["watch", "x"]),
         (watched.url(), &["watch", "x", "--json"]),
     ] {

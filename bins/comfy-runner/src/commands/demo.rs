@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use comfy_runner_api::{ErrorBody, JobStatus, Submitted};
 use comfy_runner_client::{Config, Endpoint};
 use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
@@ -130,43 +131,32 @@ impl Api {
             .send_body(form)
             .await
             .map_err(http_error)?;
-        let body: Value = reply.json().await?;
-        match body["prompt_id"].as_str() {
-            Some(prompt_id) => Ok(prompt_id.to_owned()),
-            None => bail!("the workflow was not taken: {body}"),
+        if !reply.status().is_success() {
+            bail!("the workflow was not taken: {}", reply.json::<ErrorBody>().await?.detail);
         }
+        Ok(reply.json::<Submitted>().await?.prompt_id)
     }
 
     async fn wait(&self, prompt_id: &str) -> anyhow::Result<()> {
         let mut display = Display::new();
         loop {
             let url = format!("{}/status/{prompt_id}", self.base);
-            let status: Value = self.http.get(url).send().await.map_err(http_error)?.json().await?;
-            match status["status"].as_str() {
-                Some("pending") => {}
-                Some("running") => display.show(report(&status)),
-                Some("completed") => {
+            let status: JobStatus = self.http.get(url).send().await.map_err(http_error)?.json().await?;
+            match &status {
+                JobStatus::Pending(_) => {}
+                JobStatus::Running(_) => display.show(Report::from(&status)),
+                JobStatus::Completed(_) => {
                     display.end();
                     return Ok(());
                 }
-                _ => {
+                JobStatus::Error(failed) | JobStatus::Cancelled(failed) => {
                     display.end();
-                    bail!("the workflow did not end well: {status}");
+                    let reason = failed.error.as_deref().unwrap_or("it was cancelled");
+                    bail!("the workflow did not complete: {reason}");
                 }
             }
             tokio::time::sleep(POLL).await;
         }
-    }
-}
-
-fn report(status: &Value) -> Report {
-    let number = |key: &str| status[key].as_u64();
-    let steps = number("step").zip(number("total_steps")).filter(|&(_, total)| total > 1);
-    Report {
-        percent: number("percent").unwrap_or_default(),
-        doing: status["node_title"].as_str().unwrap_or("starting").to_owned(),
-        steps,
-        eta_seconds: number("eta_seconds"),
     }
 }
 

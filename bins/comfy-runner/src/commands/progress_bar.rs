@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use comfy_runner_api::JobStatus;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::{errln, one_line};
@@ -17,6 +18,24 @@ pub struct Report {
     pub steps: Option<(u64, u64)>,
     /// Seconds that it will still take, where that is known.
     pub eta_seconds: Option<u64>,
+}
+
+impl From<&JobStatus> for Report {
+    fn from(status: &JobStatus) -> Self {
+        match status {
+            JobStatus::Running(running) => Self {
+                percent: running.percent.into(),
+                doing: running.node_title.as_deref().unwrap_or("starting").to_owned(),
+                steps: (running.total_steps > 1).then_some((running.step, running.total_steps)),
+                eta_seconds: running.eta_seconds,
+            },
+            other => Self {
+                percent: if other.status().is_over() { 100 } else { 0 },
+                doing: other.status().to_string(),
+                ..Self::default()
+            },
+        }
+    }
 }
 
 /// Shows reports on stderr.

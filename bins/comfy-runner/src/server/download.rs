@@ -6,10 +6,10 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use comfy_runner_api::{ResultQuery, ViewQuery};
 use comfy_runner_client::{ClientError, FileReply};
-use comfy_runner_protocol::{Media, OutputFile};
+use comfy_runner_protocol::OutputFile;
 use futures::{StreamExt as _, stream};
-use serde::Deserialize;
 
 use super::State;
 use super::error::ApiError;
@@ -23,31 +23,6 @@ const PASSED_BACK: [HeaderName; 5] = [
     header::LAST_MODIFIED,
     header::CACHE_CONTROL,
 ];
-
-/// The query string of `view`.
-#[derive(Debug, Deserialize)]
-pub struct ViewQuery {
-    filename: String,
-    #[serde(rename = "type", default = "input_directory")]
-    kind: String,
-    #[serde(default)]
-    subfolder: String,
-}
-
-/// The query string of `result`.
-#[derive(Debug, Deserialize)]
-pub struct ResultQuery {
-    #[serde(default = "video")]
-    output_type: Media,
-}
-
-fn input_directory() -> String {
-    "input".to_owned()
-}
-
-fn video() -> Media {
-    Media::Video
-}
 
 /// `GET /api/comfyui/view`
 pub async fn view(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
+use comfy_runner_api::ErrorBody;
 use comfy_runner_client::ClientError;
 use comfy_runner_jobs::{
     CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
@@ -14,7 +15,6 @@ use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
 use comfy_runner_store::StoreError;
 use comfy_runner_workflow::RequestError;
-use serde::Serialize;
 
 use super::excerpt::excerpt;
 
@@ -90,13 +90,6 @@ pub enum ApiError {
     },
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_errors: Option<&'a NodeErrors>,
-}
-
 impl ApiError {
     /// A file that cannot be had from ComfyUI, for a reason that is not the caller's.
     pub fn upstream(error: &ClientError, detail: String) -> Self {
@@ -138,7 +131,7 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let node_errors = match self {
-            Self::Refused { node_errors, .. } => Some(node_errors),
+            Self::Refused { node_errors, .. } => Some(node_errors.clone()),
             _ => None,
         };
         let mut response = HttpResponse::build(self.status_code());
@@ -150,7 +143,7 @@ impl ResponseError for ApiError {
             _ => &mut response,
         };
         let detail = excerpt(&self.to_string(), LONGEST_DETAIL).into_owned();
-        response.json(Body { detail, node_errors })
+        response.json(ErrorBody { detail, node_errors })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Running a workflow, and uploading what it needs.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use comfy_runner_api::Uploaded;
 use comfy_runner_jobs::{Idempotency, Submission};
 use comfy_runner_workflow::Workflow;
-use serde_json::json;
 
 use super::State;
+use super::answers;
 use super::error::ApiError;
 use super::form::{Files, Form, read_upload};
 use super::idempotency::{self, RequestDigest};
@@ -29,7 +30,9 @@ pub async fn execute(
     let form = Form::read(&request, body, workflow.manifest(), &state, files).await?;
     let idempotency = digest.with_key(key, &id, &form.params);
     if known {
-        return Ok(HttpResponse::Ok().json(state.jobs.submitted_before(&idempotency).await?));
+        return Ok(
+            HttpResponse::Ok().json(answers::submitted(state.jobs.submitted_before(&idempotency).await?))
+        );
     }
     run(&state, &workflow, form, Some(idempotency)).await
 }
@@ -42,7 +45,7 @@ async fn run(
 ) -> Result<HttpResponse, ApiError> {
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     let submission = Submission { idempotency, ..submission(assembled, workflow.manifest(), form.params) };
-    Ok(HttpResponse::Ok().json(state.jobs.submit(&state.client, submission).await?))
+    Ok(HttpResponse::Ok().json(answers::submitted(state.jobs.submit(&state.client, submission).await?)))
 }
 
 /// `POST /api/run/upload-image`
@@ -52,5 +55,5 @@ pub async fn upload_image(
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
     let filename = read_upload(&request, body, &state).await.map_err(ApiError::for_upload)?;
-    Ok(HttpResponse::Ok().json(json!({"filename": filename})))
+    Ok(HttpResponse::Ok().json(Uploaded { filename }))
 }

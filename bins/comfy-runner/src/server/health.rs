@@ -1,21 +1,22 @@
 //! Whether we are alive, and whether there is a ComfyUI to work with.
 
 use actix_web::{HttpResponse, Responder, web};
-use serde_json::json;
+use comfy_runner_api::{Health, HealthStatus, Readiness, ReadinessStatus};
 
 use super::State;
 use super::error::ApiError;
 
 /// `GET /health`: we are alive.
 pub async fn health() -> impl Responder {
-    HttpResponse::Ok().json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    HttpResponse::Ok().json(Health { status: HealthStatus::Ok, version })
 }
 
 /// `GET /ready`: jobs are followed, and ComfyUI answers. Anybody may ask: the answer names no host.
 pub async fn ready(state: web::Data<State>) -> Result<impl Responder, ApiError> {
     state.jobs.check_followed().map_err(|stalled| ApiError::Unavailable(stalled.to_string()))?;
     match state.probe.check(&state.client).await {
-        Ok(()) => Ok(HttpResponse::Ok().json(json!({"status": "ready"}))),
+        Ok(()) => Ok(HttpResponse::Ok().json(Readiness { status: ReadinessStatus::Ready })),
         Err(error) => Err(ApiError::Unavailable(error.without_address())),
     }
 }

@@ -1,52 +1,21 @@
 //! What a saved file would become as a workflow. Nothing is stored.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use comfy_runner_api::{Finding, FindingSeverity, InspectQuery, Inspection};
 use comfy_runner_editor::file::{SavedFile, SavedFileError, read_saved};
 use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
-use comfy_runner_protocol::{Graph, ObjectInfo};
+use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Scaffold, ScaffoldError, Workflow, scaffold_file};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::State;
 use super::error::ApiError;
 use super::form::read_to_disk;
 
-/// The query string of `inspect`.
-#[derive(Debug, Deserialize)]
-pub struct Query {
-    /// The id that the workflow would have.
-    #[serde(default = "unnamed")]
-    id: String,
-}
-
-fn unnamed() -> String {
-    "workflow".to_owned()
-}
-
-/// The answer: the manifest as `GET /api/run/{workflow_id}` gives it and as a file, the graph beside it, and what was
-/// noticed.
-#[derive(Serialize)]
-struct Inspection {
-    manifest: Map<String, Value>,
-    yaml: String,
-    graph: Graph,
-    findings: Vec<Finding>,
-}
-
-#[derive(Serialize)]
-struct Finding {
-    severity: &'static str,
-    file: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    message: String,
-}
-
 /// `POST /api/workflows/inspect`
 pub async fn inspect(
     state: web::Data<State>,
-    query: web::Query<Query>,
+    query: web::Query<InspectQuery>,
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
@@ -61,18 +30,17 @@ pub async fn inspect(
     Ok(HttpResponse::Ok().json(work.await.map_err(|error| ApiError::Unavailable(error.to_string()))??))
 }
 
-fn inspected(file: SavedFile, schemas: &ObjectInfo, id: &str) -> Result<Inspection, ApiError> {
+fn inspected(
+    file: SavedFile,
+    schemas: &ObjectInfo,
+    id: &str,
+) -> Result<Inspection<Map<String, Value>>, ApiError> {
     let noticed = file.warning.clone();
     let made = scaffold_file(file, schemas, id)?;
     let (workflow, problems) = made.check(schemas, id).map_err(|problems| unusable(&problems))?;
-    let findings = problems.into_iter().map(Finding::from);
+    let findings = problems.into_iter().map(finding);
     Ok(Inspection {
-        findings: noticed
-            .into_iter()
-            .map(Finding::warning)
-            .chain(made_findings(&made))
-            .chain(findings)
-            .collect(),
+        findings: noticed.into_iter().map(warning).chain(made_findings(&made)).chain(findings).collect(),
         manifest: Workflow::manifest(&workflow).json().clone(),
         yaml: made.manifest,
         graph: made.graph,
@@ -88,7 +56,7 @@ fn made_findings(made: &Scaffold) -> Vec<Finding> {
         .missing
         .iter()
         .map(|entry| format!("App mode names {entry}, which is not in the graph; it was left out"));
-    unknown.chain(missing).map(Finding::warning).collect()
+    unknown.chain(missing).map(warning).collect()
 }
 
 fn unusable(problems: &[Diagnostic]) -> ApiError {
@@ -96,18 +64,14 @@ fn unusable(problems: &[Diagnostic]) -> ApiError {
     ApiError::BadRequest(format!("no workflow can be made of this graph: {}", problems.join("; ")))
 }
 
-impl Finding {
-    fn warning(message: String) -> Self {
-        Self { severity: "warning", file: MANIFEST_FILE.to_owned(), line: None, message }
-    }
+fn warning(message: String) -> Finding {
+    Finding { severity: FindingSeverity::Warning, file: MANIFEST_FILE.to_owned(), line: None, message }
 }
 
-impl From<Diagnostic> for Finding {
-    fn from(problem: Diagnostic) -> Self {
-        let severity = if problem.is_error() { "error" } else { "warning" };
-        let Diagnostic { file, line, message, .. } = problem;
-        Self { severity, file, line, message }
-    }
+fn finding(problem: Diagnostic) -> Finding {
+    let severity = if problem.is_error() { FindingSeverity::Error } else { FindingSeverity::Warning };
+    let Diagnostic { file, line, message, .. } = problem;
+    Finding { severity, file, line, message }
 }
 
 impl From<SavedFileError> for ApiError {

@@ -1,5 +1,6 @@
 //! The HTTP server: routes to handlers that parse, call a crate and answer.
 
+mod answers;
 mod auth;
 mod build;
 mod cancel;

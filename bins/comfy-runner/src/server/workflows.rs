@@ -1,8 +1,8 @@
 //! Which workflows there are.
 
 use actix_web::{HttpResponse, Responder, web};
-use comfy_runner_manifest::Manifest;
-use serde::Serialize;
+use comfy_runner_api::{WorkflowKind, WorkflowList, WorkflowSummary};
+use comfy_runner_manifest::{self as manifest, Manifest};
 
 use super::State;
 use super::error::ApiError;
@@ -11,7 +11,7 @@ use super::error::ApiError;
 pub async fn list(state: web::Data<State>) -> Result<impl Responder, ApiError> {
     let listed = state.list().await?;
     let working = listed.iter().filter_map(|listed| listed.workflow.as_ref().ok());
-    let summaries: Vec<_> = working.map(|workflow| Summary::of(workflow.manifest())).collect();
+    let summaries: WorkflowList = working.map(|workflow| summary(workflow.manifest())).collect();
     Ok(HttpResponse::Ok().json(summaries))
 }
 
@@ -22,24 +22,15 @@ pub async fn manifest(state: web::Data<State>, id: web::Path<String>) -> Result<
 }
 
 /// What a list shows of a workflow.
-#[derive(Serialize)]
-struct Summary {
-    id: String,
-    name: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    category: Option<String>,
-    description: Option<String>,
-}
-
-impl Summary {
-    fn of(manifest: &Manifest) -> Self {
-        Self {
-            id: manifest.id.clone(),
-            name: manifest.name.clone(),
-            kind: manifest.kind.as_str(),
-            category: manifest.category.clone(),
-            description: manifest.description.clone(),
-        }
+fn summary(manifest: &Manifest) -> WorkflowSummary {
+    WorkflowSummary {
+        id: manifest.id.clone(),
+        name: manifest.name.clone(),
+        kind: match manifest.kind {
+            manifest::WorkflowKind::Static => WorkflowKind::Static,
+            manifest::WorkflowKind::Dynamic => WorkflowKind::Dynamic,
+        },
+        category: manifest.category.clone(),
+        description: manifest.description.clone(),
     }
 }

@@ -9,8 +9,10 @@ mod watch;
 use std::process::ExitCode;
 
 use awc::http::Method;
+use comfy_runner_api::{Cancellation, Submitted};
 use comfy_runner_client::encode;
-use serde_json::Value;
+
+use serde::Serialize;
 
 use self::server::Server;
 use super::block_on;
@@ -38,9 +40,9 @@ async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::R
     let mut code = ExitCode::SUCCESS;
     for prompt_id in prompt_ids {
         let path = format!("/api/run/cancel/{}", encode(prompt_id));
-        match server.call(Method::POST, &path).await {
-            Ok(answer) if json => outln!("{answer}"),
-            Ok(answer) => outln!("{prompt_id} {}", text(&answer, "status")),
+        match server.call::<Cancellation>(Method::POST, &path).await {
+            Ok(cancellation) if json => print_json(&cancellation)?,
+            Ok(cancellation) => outln!("{prompt_id} {}", cancellation.status),
             Err(error) => {
                 errln!("error: {prompt_id}: {error:#}");
                 code = ExitCode::FAILURE;
@@ -52,16 +54,17 @@ async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::R
 
 async fn retry(server: &Server, prompt_id: &str, watch: bool, json: bool) -> anyhow::Result<ExitCode> {
     let path = format!("/api/jobs/{}/retry", encode(prompt_id));
-    let answer = server.call(Method::POST, &path).await?;
+    let submitted: Submitted = server.call(Method::POST, &path).await?;
     if json {
-        outln!("{answer}");
+        print_json(&submitted)?;
     } else {
-        outln!("{}", text(&answer, "prompt_id"));
+        outln!("{}", submitted.prompt_id);
     }
-    if watch { watch::one(server, text(&answer, "prompt_id"), json).await } else { Ok(ExitCode::SUCCESS) }
+    if watch { watch::one(server, &submitted.prompt_id, json).await } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// The text under this key; nothing where there is none.
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
+/// Prints a value as one line of JSON.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    outln!("{}", serde_json::to_string(value)?);
+    Ok(())
 }

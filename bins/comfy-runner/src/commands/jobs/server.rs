@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, anyhow, bail};
 use awc::http::{Method, StatusCode};
+use comfy_runner_api::ErrorBody;
 use comfy_runner_client::{Client, Config, Endpoint};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use crate::cli::ServerAddress;
 
@@ -35,8 +36,8 @@ impl Server {
         Ok(Self { config, http })
     }
 
-    /// What it answers as JSON.
-    pub async fn call(&self, method: Method, path: &str) -> anyhow::Result<Value> {
+    /// Sends a request and reads the response, a type of the API.
+    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> anyhow::Result<T> {
         let mut answer = self.open(method, path).await?;
         let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
         serde_json::from_slice(&body).with_context(|| {
@@ -55,10 +56,8 @@ impl Server {
             return Ok(answer);
         }
         let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
-        let detail = serde_json::from_slice::<Value>(&body)
-            .ok()
-            .and_then(|body| Some(body["detail"].as_str()?.to_owned()));
-        let detail = detail.unwrap_or_else(|| format!("{} answered {}", self.address(), answer.status()));
+        let detail = serde_json::from_slice::<ErrorBody>(&body).map(|error| error.detail);
+        let detail = detail.unwrap_or_else(|_| format!("{} answered {}", self.address(), answer.status()));
         match answer.status() {
             StatusCode::UNAUTHORIZED => bail!("{detail}; give it with --api-key or COMFY_RUNNER_API_KEY"),
             _ => bail!("{detail}"),

@@ -3,61 +3,73 @@
 use std::process::ExitCode;
 
 use awc::http::Method;
+use comfy_runner_api::{JobFiles, JobRecord, Timestamp};
 use comfy_runner_client::encode;
 use serde_json::Value;
 
+use super::print_json;
 use super::server::Server;
-use super::text;
 use crate::terminal::{one_line, outln};
 
 pub async fn show(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result<ExitCode> {
     let path = format!("/api/jobs/{}", encode(prompt_id));
-    let job = server.call(Method::GET, &path).await?;
+    let record: JobRecord = server.call(Method::GET, &path).await?;
     if json {
-        outln!("{job}");
+        print_json(&record)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let files = server.call(Method::GET, &format!("{path}/files")).await?;
-    for (name, key) in [
-        ("Job", "prompt_id"),
-        ("Workflow", "workflow_id"),
-        ("Status", "status"),
-        ("Error", "error"),
-        ("Repeats", "retry_of"),
-        ("Queued", "queued_at"),
-        ("Started", "started_at"),
-        ("Finished", "finished_at"),
-        ("Folder", "output_folder"),
-    ] {
-        if let Some(value) = job[key].as_str() {
-            outln!("{name:<10} {}", one_line(value));
-        }
-    }
-    section("Parameters", &job["params"]);
-    section("Seeds", &job["seeds"]);
-    for (title, list) in [("Warnings", &job["warnings"]), ("Input files", &job["input_files"])] {
-        let items: Vec<String> =
-            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(one_line).collect();
-        if !items.is_empty() {
-            outln!("\n{title}\n  {}", items.join("\n  "));
-        }
-    }
-    let files = files["files"].as_array().filter(|files| !files.is_empty());
-    if let Some(files) = files {
-        outln!("\nFiles");
-        for file in files {
-            let [filename, title, url] =
-                ["filename", "node_title", "url"].map(|key| one_line(text(file, key)));
-            outln!("  {filename} ({title})  {url}");
-        }
-    }
+    let files: JobFiles = server.call(Method::GET, &format!("{path}/files")).await?;
+    print_record(&record);
+    print_files(&files);
     Ok(ExitCode::SUCCESS)
 }
 
-fn section(title: &str, values: &Value) {
-    let Some(values) = values.as_object().filter(|values| !values.is_empty()) else { return };
+fn print_record(record: &JobRecord) {
+    let job = &record.summary;
+    let time = |time: &'_ Option<Timestamp>| time.as_ref().map(ToString::to_string);
+    for (name, value) in [
+        ("Job", Some(job.prompt_id.clone())),
+        ("Workflow", Some(job.workflow_id.clone())),
+        ("Status", Some(job.status.to_string())),
+        ("Error", job.error.clone()),
+        ("Repeats", job.retry_of.clone()),
+        ("Queued", time(&job.queued_at)),
+        ("Started", time(&job.started_at)),
+        ("Finished", time(&job.finished_at)),
+        ("Folder", Some(job.output_folder.clone())),
+    ] {
+        if let Some(value) = value {
+            outln!("{name:<10} {}", one_line(&value));
+        }
+    }
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), one_line);
+    print_section(
+        "Parameters",
+        record.params.iter().map(|(id, value)| format!("{}: {}", one_line(id), plain(value))),
+    );
+    print_section("Seeds", record.seeds.iter().map(|(id, seed)| format!("{}: {seed}", one_line(id))));
+    print_section("Warnings", job.warnings.iter().map(|warning| one_line(warning)));
+    print_section("Input files", record.input_files.iter().map(|file| one_line(file)));
+}
+
+fn print_files(files: &JobFiles) {
+    print_section(
+        "Files",
+        files.files.iter().map(|file| {
+            let [filename, title, url] =
+                [&file.file.filename, &file.node_title, &file.url].map(|part| one_line(part));
+            format!("{filename} ({title})  {url}")
+        }),
+    );
+}
+
+/// Prints a title and indented lines; nothing when there are no lines.
+fn print_section(title: &str, lines: impl ExactSizeIterator<Item = String>) {
+    if lines.len() == 0 {
+        return;
+    }
     outln!("\n{title}");
-    for (name, value) in values {
-        outln!("  {}: {}", one_line(name), value.as_str().map_or_else(|| value.to_string(), one_line));
+    for line in lines {
+        outln!("  {line}");
     }
 }

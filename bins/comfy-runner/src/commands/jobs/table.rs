@@ -1,5 +1,6 @@
 //! Tables and times for people.
 
+use comfy_runner_api::Timestamp;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -25,8 +26,8 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) {
 }
 
 /// A time of the API; none for null.
-pub fn time(text: Option<&str>) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text?, &Rfc3339).ok()
+pub fn time(time: Option<&Timestamp>) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(time?.as_str(), &Rfc3339).ok()
 }
 
 /// `3 min ago`.
@@ -71,7 +72,7 @@ mod tests {
         assert_eq!(ago(then, datetime!(2026-03-24 14:34:00 UTC)), "3 min ago");
         assert_eq!(ago(then, datetime!(2026-03-26 14:34:00 UTC)), "2 d ago");
         assert_eq!(lasted(then, datetime!(2026-03-24 14:32:57 UTC)), "2m 05s");
-        assert_eq!(time(Some("2026-03-24T14:30:52Z")), Some(then));
+        assert_eq!(time(Some(&Timestamp::new("2026-03-24T14:30:52Z"))), Some(then));
         assert_eq!(short("a long line\nand more", 6), "a lon…");
     }
 }

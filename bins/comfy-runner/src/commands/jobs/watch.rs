@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::bail;
 use awc::http::Method;
 use awc::ws::{Frame, Message};
+use comfy_runner_api::{Event, EventKind, Health, JobMessage, Update};
 use comfy_runner_client::encode;
 use futures::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
 
 use super::super::progress_bar::{Display, Report};
 use super::server::Server;
-use super::text;
 use crate::terminal::{errln, one_line, outln};
 
 /// How long is waited before the server is asked again, after the stream broke off.
@@ -29,9 +28,9 @@ pub async fn one(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result
         if let Some(end) = follow(&mut stream, &mut display, json).await {
             display.end();
             if !json {
-                outln!("{}", one_line(text(&end, "message").trim_end()));
+                outln!("{}", one_line(end.message.trim_end()));
             }
-            let completed = text(&end, "type") == "job.completed";
+            let completed = end.kind == EventKind::Completed;
             return Ok(if completed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         stream = again(server, &path).await?;
@@ -43,7 +42,7 @@ async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Ans
     errln!("the server has gone; waiting for it");
     for _ in 0..ATTEMPTS {
         tokio::time::sleep(PAUSE).await;
-        if server.call(Method::GET, "/health").await.is_ok() {
+        if server.call::<Health>(Method::GET, "/health").await.is_ok() {
             return server.open(Method::GET, path).await;
         }
     }
@@ -51,40 +50,29 @@ async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Ans
 }
 
 /// Reads events until the job's last, which it returns, or until the stream breaks off.
-async fn follow(stream: &mut super::server::Answer, display: &mut Display, json: bool) -> Option<Value> {
-    let (mut text_so_far, mut kind) = (Vec::new(), String::new());
+async fn follow(stream: &mut super::server::Answer, display: &mut Display, json: bool) -> Option<Event> {
+    let mut text_so_far = Vec::new();
     while let Some(Ok(bytes)) = stream.next().await {
         text_so_far.extend_from_slice(&bytes);
         while let Some(end) = text_so_far.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text_so_far.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            if let Some(name) = line.strip_prefix("event:") {
-                kind = name.trim().to_owned();
-            }
             let Some(data) = line.strip_prefix("data:").map(str::trim) else { continue };
-            let Ok(message) = serde_json::from_str::<Value>(data) else { continue };
-            if json && kind != "preview" {
-                outln!("{message}");
+            // A message of a type that is not known is skipped.
+            let Ok(update) = serde_json::from_str::<Update>(data) else { continue };
+            if json && !matches!(update, Update::Message(JobMessage::Preview(_))) {
+                outln!("{data}");
             }
-            match kind.as_str() {
-                "progress" if !json => display.show(report(&message["data"])),
-                "end" => return Some(message),
+            match update {
+                Update::Message(JobMessage::Progress(progress)) if !json => {
+                    display.show(Report::from(&progress.data));
+                }
+                Update::Event(event) if event.kind.is_end() => return Some(*event),
                 _ => {}
             }
         }
     }
     None
-}
-
-fn report(state: &Value) -> Report {
-    let steps = (state["step"].as_u64().unwrap_or(0), state["total_steps"].as_u64().unwrap_or(0));
-    let doing = Some(text(state, "node_title")).filter(|title| !title.is_empty());
-    Report {
-        percent: state["percent"].as_f64().unwrap_or(0.0) as u64,
-        doing: doing.unwrap_or(text(state, "status")).to_owned(),
-        steps: (steps.1 > 0).then_some(steps),
-        eta_seconds: state["eta_seconds"].as_f64().map(|seconds| seconds as u64),
-    }
 }
 
 /// Tells of all jobs, a line for each event, until it is stopped.
@@ -106,15 +94,13 @@ pub async fn all(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(bytes: &[u8], json: bool) {
-    let Ok(message) = serde_json::from_slice::<Value>(bytes) else { return };
+    // A message of a type that is not known is skipped.
+    let Ok(update) = serde_json::from_slice::<Update>(bytes) else { return };
     if json {
-        outln!("{message}");
-    } else if text(&message, "type").starts_with("job.") {
-        outln!(
-            "{}  {}  {}",
-            one_line(text(&message, "timestamp")),
-            one_line(text(&message["data"], "prompt_id")),
-            one_line(text(&message, "message"))
-        );
+        outln!("{}", String::from_utf8_lossy(bytes));
+    } else if let Update::Event(event) = update {
+        let [timestamp, prompt_id, message] =
+            [event.timestamp.as_str(), &event.data.prompt_id, &event.message].map(one_line);
+        outln!("{timestamp}  {prompt_id}  {message}");
     }
 }

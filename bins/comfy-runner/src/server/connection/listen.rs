@@ -17,7 +17,7 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
-use serde_json::json;
+use comfy_runner_api::ErrorBody;
 use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncWriteExt as _;
 
@@ -116,7 +116,7 @@ fn set_write_timeout(socket: &TcpStream, timeout: Duration) {
 
 /// Answers a connection that has no place, whatever it asks for.
 async fn refuse(mut socket: TcpStream, refused: Refused) {
-    let body = json!({"detail": refused.to_string()}).to_string();
+    let body = serde_json::to_string(&ErrorBody::new(refused.to_string())).unwrap_or_default();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          retry-after: 5\r\nconnection: close\r\n\r\n{body}",

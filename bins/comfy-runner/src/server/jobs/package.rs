@@ -20,6 +20,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::package_path::{Paths, inside};
 use crate::server::State;
+use crate::server::answers;
 use crate::server::download::check_place;
 use crate::server::error::ApiError;
 
@@ -29,7 +30,7 @@ pub async fn package(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    let mut package = Package::new(&record, state.client.clone())?;
+    let mut package = Package::new(record, state.client.clone())?;
     // A ComfyUI that does not answer at all is said by the status.
     package.open_next().await?;
     // A package that breaks off must not look like one that is whole: after an error the connection is cut.
@@ -88,12 +89,13 @@ struct Package {
 }
 
 impl Package {
-    fn new(record: &Record, client: Client) -> Result<Self, PackageError> {
+    fn new(record: Record, client: Client) -> Result<Self, PackageError> {
         let written = Written::default();
         let mut zip = ZipWriter::new_stream(written.clone());
-        let time = time_of(record);
-        write_text(&mut zip, "job.json", &serde_json::to_vec_pretty(record)?, time)?;
-        let to_come = contents(record).into_iter();
+        let time = time_of(&record);
+        let to_come = contents(&record).into_iter();
+        let json = serde_json::to_vec_pretty(&answers::record(record))?;
+        write_text(&mut zip, "job.json", &json, time)?;
         Ok(Self { client, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
     }
 

@@ -1,8 +1,8 @@
 //! The query string of a list of jobs.
 
+use comfy_runner_api::JobsQuery;
 use comfy_runner_progress::Status;
 use comfy_runner_store::Filter;
-use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
@@ -12,53 +12,38 @@ use crate::server::error::ApiError;
 /// As many jobs as a page has, where nobody says otherwise, and at most.
 const LIMITS: (u32, u32) = (50, 200);
 
-/// The query string of `GET /api/jobs`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    status: Option<String>,
-    workflow_id: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
+/// Reads what the query string of `GET /api/jobs` asks for.
+pub fn filter(query: &JobsQuery) -> Result<Filter, ApiError> {
+    let time = |name, text: &Option<String>| text.as_deref().map(|text| read_time(name, text)).transpose();
+    Ok(Filter {
+        statuses: read_statuses(query.status.as_deref())?,
+        workflow_id: query.workflow_id.clone(),
+        since: time("since", &query.since)?,
+        until: time("until", &query.until)?,
+        after: query.cursor.as_deref().map(read_cursor).transpose()?,
+        limit: read_limit(query.limit.as_deref())?,
+    })
 }
 
-impl ListQuery {
-    /// What it asks for.
-    pub fn filter(&self) -> Result<Filter, ApiError> {
-        let time =
-            |name, text: &Option<String>| text.as_deref().map(|text| read_time(name, text)).transpose();
-        Ok(Filter {
-            statuses: self.statuses()?,
-            workflow_id: self.workflow_id.clone(),
-            since: time("since", &self.since)?,
-            until: time("until", &self.until)?,
-            after: self.cursor.as_deref().map(read_cursor).transpose()?,
-            limit: self.limit()?,
+fn read_statuses(words: Option<&str>) -> Result<Vec<Status>, ApiError> {
+    let words = words.into_iter().flat_map(|words| words.split(',')).map(str::trim);
+    let status = |word: &str| {
+        serde_json::from_value::<Status>(word.into()).map_err(|_| {
+            ApiError::BadRequest(format!(
+                "`status` is one or several of pending, running, completed, error and cancelled, with commas \
+                 between, not \"{word}\""
+            ))
         })
-    }
+    };
+    words.filter(|word| !word.is_empty()).map(status).collect()
+}
 
-    fn statuses(&self) -> Result<Vec<Status>, ApiError> {
-        let words = self.status.iter().flat_map(|words| words.split(',')).map(str::trim);
-        let status = |word: &str| {
-            serde_json::from_value::<Status>(word.into()).map_err(|_| {
-                ApiError::BadRequest(format!(
-                    "`status` is one or several of pending, running, completed, error and cancelled, with commas \
-                     between, not \"{word}\""
-                ))
-            })
-        };
-        words.filter(|word| !word.is_empty()).map(status).collect()
-    }
-
-    fn limit(&self) -> Result<u32, ApiError> {
-        let Some(text) = &self.limit else { return Ok(LIMITS.0) };
-        let limit = text.parse().ok().filter(|limit| (1..=LIMITS.1).contains(limit));
-        limit.ok_or_else(|| {
-            ApiError::BadRequest(format!("`limit` is a number from 1 to {}, not \"{text}\"", LIMITS.1))
-        })
-    }
+fn read_limit(text: Option<&str>) -> Result<u32, ApiError> {
+    let Some(text) = text else { return Ok(LIMITS.0) };
+    let limit = text.parse().ok().filter(|limit| (1..=LIMITS.1).contains(limit));
+    limit.ok_or_else(|| {
+        ApiError::BadRequest(format!("`limit` is a number from 1 to {}, not \"{text}\"", LIMITS.1))
+    })
 }
 
 /// The milliseconds since 1970 of a time such as `2026-03-24T14:30:52Z`, or of the begin of a day.

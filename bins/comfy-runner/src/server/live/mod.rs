@@ -6,8 +6,8 @@ mod websocket;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
+use comfy_runner_api::FollowQuery;
 use comfy_runner_jobs::{Jobs, Previews, Wants};
-use serde::Deserialize;
 
 use super::State;
 use super::error::ApiError;
@@ -16,21 +16,14 @@ use websocket::Watcher;
 /// nginx holds answers back unless it is told not to.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The query string of the WebSocket.
-#[derive(Debug, Deserialize)]
-pub struct SocketQuery {
-    client_id: Option<String>,
-    prompt_id: Option<String>,
-}
-
 /// `GET /api/run/ws`
 pub async fn socket(
     state: web::Data<State>,
-    query: web::Query<SocketQuery>,
+    query: web::Query<FollowQuery>,
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let watcher = match query.job(&state.jobs)? {
+    let watcher = match one_job(&query, &state.jobs)? {
         Some(prompt_id) => {
             let wants = Wants { previews: Previews::Bytes, outputs: false };
             Watcher::One(Box::new(state.jobs.watch(&state.client, &prompt_id, wants).await?))
@@ -72,16 +65,14 @@ pub async fn preview(
         .body(picture.image))
 }
 
-impl SocketQuery {
-    /// The one job that is asked for, if it is one.
-    fn job(&self, jobs: &Jobs) -> Result<Option<String>, ApiError> {
-        match (&self.prompt_id, &self.client_id) {
-            (Some(_), Some(_)) => {
-                Err(ApiError::BadRequest("give `prompt_id` or `client_id`, not both".to_owned()))
-            }
-            (Some(prompt_id), None) => Ok(Some(prompt_id.clone())),
-            (None, Some(client_id)) => Ok(Some(jobs.prompt_id_of(client_id))),
-            (None, None) => Ok(None),
+/// Returns the id of the job that is asked for, unless it is all jobs.
+fn one_job(query: &FollowQuery, jobs: &Jobs) -> Result<Option<String>, ApiError> {
+    match (&query.prompt_id, &query.client_id) {
+        (Some(_), Some(_)) => {
+            Err(ApiError::BadRequest("give `prompt_id` or `client_id`, not both".to_owned()))
         }
+        (Some(prompt_id), None) => Ok(Some(prompt_id.clone())),
+        (None, Some(client_id)) => Ok(Some(jobs.prompt_id_of(client_id))),
+        (None, None) => Ok(None),
     }
 }
