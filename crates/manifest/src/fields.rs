@@ -116,8 +116,3 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "a map",
     }
 }
-
-/// A key as a part of a JSON pointer.
-pub(crate) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}

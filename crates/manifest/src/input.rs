@@ -371,7 +371,7 @@ fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut FileDi
                 if let Value::Object(spec) = &mut spec {
                     spec.entry("id").or_insert_with(|| id.clone().into());
                 }
-                Input::read(&spec, &format!("{pointer}/{}", fields::escape(id)), report)
+                Input::read(&spec, &format!("{pointer}/{}", crate::lines::escape(id)), report)
             });
             inputs.collect()
         }

@@ -43,7 +43,7 @@ impl Lines {
             match event {
                 Event::Scalar(text, ..) => {
                     if let Some(Open { at: at @ Position::Key, pointer }) = open.last_mut() {
-                        let key = text.replace('~', "~0").replace('/', "~1");
+                        let key = escape(&text);
                         if open_enough(pointer) {
                             by_pointer.entry(format!("{pointer}/{key}")).or_insert(line);
                         }
@@ -82,6 +82,11 @@ impl Lines {
             pointer = &pointer[..pointer.rfind('/')?];
         }
     }
+}
+
+/// Returns a key as a part of a JSON pointer.
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn open_enough(pointer: &str) -> bool {

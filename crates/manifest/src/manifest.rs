@@ -149,7 +149,11 @@ impl Manifest {
         let mut inputs = input::read_all(inputs, "/inputs", report);
         for input in inputs.iter_mut().filter(|input| input.default.is_none()) {
             if let Some(default) = defaults.get(&input.id) {
-                input.take_default(default, &format!("/defaults/{}", fields::escape(&input.id)), report);
+                input.take_default(
+                    default,
+                    &format!("/defaults/{}", crate::lines::escape(&input.id)),
+                    report,
+                );
             }
         }
         Self {
@@ -195,6 +199,11 @@ impl Manifest {
     /// The first resolution input, which also takes `width` and `height` as keys of their own.
     pub fn resolution_input(&self) -> Option<&Input> {
         self.inputs.iter().find(|input| input.kind == InputKind::ResolutionPicker)
+    }
+
+    /// Returns the first input that is a list of scenes.
+    pub fn scene_input(&self) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.kind == InputKind::SceneList)
     }
 
     /// An empty report on this manifest's file, for checks that need more than the manifest.

@@ -229,7 +229,7 @@ pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, Lo
     let Some(pairs) = fields.map("lora_pairs") else { return IndexMap::new() };
     let mut read = IndexMap::with_capacity(pairs.len());
     for (id, pair) in pairs {
-        let place = format!("lora_pairs/{}", fields::escape(id));
+        let place = format!("lora_pairs/{}", crate::lines::escape(id));
         let Value::Object(entry) = pair else {
             let message =
                 format!("the LoRA pair \"{id}\" is a map of `high` and `low`, or `both`; this is {pair}");
@@ -282,7 +282,7 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
                 let message = format!(
                     "the case \"{value}\" is a block's file, or nothing to skip the stage; not {other}"
                 );
-                let place = format!("cases/{}", fields::escape(value));
+                let place = format!("cases/{}", crate::lines::escape(value));
                 fields.error(DiagnosticKind::WrongType, &place, message);
                 continue;
             }
@@ -338,7 +338,7 @@ fn read_chain(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, String> {
             other => {
                 let message =
                     format!("`chain_imports` maps an import to the name of an export, not to {other}");
-                let place = format!("chain_imports/{}", fields::escape(import));
+                let place = format!("chain_imports/{}", crate::lines::escape(import));
                 fields.error(DiagnosticKind::WrongType, &place, message);
             }
         }
@@ -382,7 +382,7 @@ fn read_models(fields: &mut Fields<'_, '_, '_>) -> StageModels {
         None | Some(Value::Null) => return StageModels::default(),
         Some(Value::Object(cases)) => {
             for (case, models) in cases {
-                let place = format!("models/{}", fields::escape(case));
+                let place = format!("models/{}", crate::lines::escape(case));
                 by_case.insert(case.clone(), read_names(fields, &place, models));
             }
         }

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use comfy_runner_editor::{Annotations, NodeGroup};
 use comfy_runner_manifest::{Input, Manifest};
 
-use crate::assemble::Assembled;
-use crate::workflow::{Plan, StaticWorkflow, Workflow};
+use crate::assemble::{Assembled, BlockNodes};
+use crate::static_workflow::StaticWorkflow;
+use crate::workflow::{Plan, Workflow};
 
 impl Workflow {
     /// Returns the annotations for a graph of this workflow in UI format: a frame around the nodes that take inputs, or one
@@ -15,7 +16,10 @@ impl Workflow {
     pub fn annotations(&self, assembled: &Assembled) -> Annotations {
         let groups = match &self.plan {
             Plan::Static(workflow) => workflow.inputs_group(assembled).into_iter().collect(),
-            Plan::Dynamic(_) => assembled.blocks.clone(),
+            Plan::Dynamic(_) => {
+                let blocks = assembled.blocks.iter().cloned();
+                blocks.map(|BlockNodes { name, nodes }| NodeGroup { title: name, nodes }).collect()
+            }
         };
         Annotations { groups, note: Some(note(self.manifest(), assembled)) }
     }

@@ -5,16 +5,18 @@
 mod annotations;
 pub mod assemble;
 pub mod case;
-mod compile;
 mod dynamic;
+mod message;
 pub mod output_folder;
-mod placeholder;
 pub mod request;
 pub mod scaffold;
+mod seeds;
+mod static_workflow;
+mod template;
 pub mod validate;
 pub mod workflow;
 
-pub use assemble::{AssembleError, Assembled};
+pub use assemble::{AssembleError, Assembled, BlockNodes};
 pub use dynamic::{Limits, StageError};
 pub use output_folder::OutputFolder;
 pub use request::{Request, RequestError, RequestParams};

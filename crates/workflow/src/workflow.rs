@@ -1,11 +1,14 @@
 //! A workflow, compiled once: a graph and where each value goes, or blocks.
 
-use comfy_runner_manifest::{Input, Library, Lines, Manifest};
-use comfy_runner_protocol::{Graph, Media, NodeId};
-use serde_json::Value;
+use std::sync::Arc;
 
-use crate::dynamic::{DynamicWorkflow, Expression};
-use crate::placeholder::Template;
+use comfy_runner_manifest::{
+    Compile, Compiled, Diagnostic, Diagnostics, Library, Manifest, WorkflowDir, WorkflowKind,
+};
+use comfy_runner_protocol::{Graph, Media, NodeId, ObjectInfo};
+
+use crate::dynamic::DynamicWorkflow;
+use crate::static_workflow::StaticWorkflow;
 
 /// A folder of workflows.
 pub type Workflows = Library<Workflow>;
@@ -21,72 +24,6 @@ pub struct Workflow {
 pub(crate) enum Plan {
     Static(StaticWorkflow),
     Dynamic(DynamicWorkflow),
-}
-
-/// A static workflow: its manifest and graph, checked against each other.
-#[derive(Debug)]
-pub(crate) struct StaticWorkflow {
-    pub(crate) manifest: Manifest,
-    pub(crate) graph: Graph,
-    /// Lines of the graph's file.
-    pub(crate) lines: Lines,
-    pub(crate) bindings: Vec<Binding>,
-    pub(crate) slots: Vec<Slot>,
-    /// The manifest's `computed`, parsed.
-    pub(crate) computed: Vec<(String, Expression)>,
-    pub(crate) loras: Vec<LoraSwitch>,
-}
-
-/// A field of the graph that takes an input's value by its node's id.
-#[derive(Debug, Clone)]
-pub(crate) struct Binding {
-    /// The input's position in the manifest.
-    pub input: usize,
-    /// The node's position in the graph.
-    pub node: usize,
-    pub field: String,
-    pub part: Option<String>,
-}
-
-/// A text of the graph with placeholders.
-#[derive(Debug, Clone)]
-pub(crate) struct Slot {
-    /// The node's position in the graph.
-    pub node: usize,
-    pub place: Place,
-    pub template: Template,
-}
-
-/// Where in a node a text stands.
-#[derive(Debug, Clone)]
-pub(crate) enum Place {
-    /// The value of this input.
-    Input(String),
-    /// Inside the value of this input, at this JSON pointer.
-    Inside(String, String),
-    /// The node's title.
-    Title,
-}
-
-/// A LoRA loader that is taken out of the graph when this input says there is no LoRA.
-#[derive(Debug, Clone)]
-pub(crate) struct LoraSwitch {
-    /// The input's id.
-    pub input: String,
-    /// The node's position in the graph.
-    pub node: usize,
-}
-
-/// What decides the value of a node's field.
-pub(crate) enum Source<'w> {
-    /// The graph's own value.
-    Graph,
-    /// An input (its position and itself), or a part of its value.
-    Input(usize, &'w Input, Option<&'w str>),
-    /// A text with placeholders, or a name that only a request can fill.
-    Request,
-    /// A key of the manifest's `defaults`.
-    Default(&'w Value),
 }
 
 impl Workflow {
@@ -126,30 +63,65 @@ impl Workflow {
     }
 }
 
-impl StaticWorkflow {
-    /// What decides the value of this field of the node at this position.
-    pub(crate) fn source(&self, node: usize, field: &str) -> Source<'_> {
-        let bound = self.bindings.iter().rev().find(|binding| binding.node == node && binding.field == field);
-        if let Some(binding) = bound {
-            return Source::Input(
-                binding.input,
-                &self.manifest.inputs[binding.input],
-                binding.part.as_deref(),
-            );
+impl Compile for Workflow {
+    /// Node schemas, for graphs in UI format.
+    type Context = Option<Arc<ObjectInfo>>;
+
+    fn compile(
+        manifest: Manifest,
+        folder: &mut WorkflowDir,
+        schemas: &Self::Context,
+    ) -> Result<Compiled<Self>, Diagnostics> {
+        if manifest.kind == WorkflowKind::Dynamic {
+            return Self::from_blocks(manifest, &mut |file| folder.read(file));
         }
-        let slot = self.slots.iter().find(|slot| {
-            let here = matches!(&slot.place, Place::Input(name) | Place::Inside(name, _) if name == field);
-            slot.node == node && here
-        });
-        let Some(slot) = slot else { return Source::Graph };
-        let (Template::Whole(name), Place::Input(_)) = (&slot.template, &slot.place) else {
-            return Source::Request;
+        let text = read_graph(&manifest, folder)?;
+        Self::new(manifest, &text, schemas.as_deref())
+    }
+
+    fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics {
+        if manifest.kind == WorkflowKind::Dynamic {
+            return DynamicWorkflow::inspect(manifest, &mut |file| folder.read(file));
+        }
+        let text = match read_graph(manifest, folder) {
+            Ok(text) => text,
+            Err(problem) => return problem.into(),
         };
-        let position = self.manifest.inputs.iter().position(|input| input.id == name.id);
-        match (position, self.manifest.defaults.get(&name.id)) {
-            (Some(input), _) => Source::Input(input, &self.manifest.inputs[input], name.part.as_deref()),
-            (None, Some(default)) if name.part.is_none() => Source::Default(default),
-            _ => Source::Request,
-        }
+        StaticWorkflow::inspect(&manifest.workflow_file, &text)
+    }
+}
+
+fn read_graph(manifest: &Manifest, folder: &mut WorkflowDir) -> Result<String, Diagnostic> {
+    folder.read(&manifest.workflow_file).map_err(|mut problem| {
+        problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
+        problem
+    })
+}
+
+impl Workflow {
+    /// Compiles a manifest and the text of its graph. A graph in UI format needs node schemas; the manifest names its
+    /// nodes by the ids that the conversion gives them.
+    ///
+    /// # Errors
+    /// Every problem that could be found, warnings included.
+    pub fn new(
+        manifest: Manifest,
+        graph: &str,
+        schemas: Option<&ObjectInfo>,
+    ) -> Result<Compiled<Self>, Diagnostics> {
+        let Compiled { workflow, warnings } = StaticWorkflow::new(manifest, graph, schemas)?;
+        Ok(Compiled { workflow: Self { plan: Plan::Static(workflow) }, warnings })
+    }
+
+    /// Compiles a dynamic manifest and its blocks. `read` gives the text of a file in the workflow's folder.
+    ///
+    /// # Errors
+    /// Every problem that could be found, also by trying the alternatives of its stages; warnings included.
+    pub fn from_blocks(
+        manifest: Manifest,
+        read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
+    ) -> Result<Compiled<Self>, Diagnostics> {
+        let Compiled { workflow, warnings } = DynamicWorkflow::new(manifest, read)?;
+        Ok(Compiled { workflow: Self { plan: Plan::Dynamic(workflow) }, warnings })
     }
 }

@@ -66,7 +66,7 @@ fn expressions_and_computed_names_work_in_a_static_graph_too() {
     );
     assert_eq!(
         inputs(&workflow, json!({})),
-        json!({"frames": 81, "half": 15, "t": "A FOX!", "deep": ["15 of 30"], "best": "fine"})
+        json!({"frames": 81, "half": 15, "t": "A FOX!", "deep": {"__value__": ["15 of 30"]}, "best": "fine"})
     );
     let given = json!({"words": "{{ steps }}", "steps": 8});
     assert_eq!(inputs(&workflow, given.clone())["t"], "{{ STEPS }}!", "a caller's value is data");
@@ -102,7 +102,7 @@ fn what_has_no_value_leaves_the_graphs_own_or_no_trace() {
     let assembled = assemble(&workflow, json!({})).unwrap();
     assert_eq!(
         Value::from(assembled.graph.nodes["1"].inputs.clone()),
-        json!({"own": 3, "t": "xy", "deep": [[null]]})
+        json!({"own": 3, "t": "xy", "deep": {"__value__": [[null]]}})
     );
     assert_eq!(assembled.graph.nodes["1"].title(), "Node ");
 }

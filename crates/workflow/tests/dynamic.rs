@@ -423,7 +423,7 @@ fn callers_can_neither_draw_links_nor_write_expressions() {
     let refusal = refused(&workflow, json!({"any": ["a_0_n", 0], "prompt": "n"}));
     assert!(
         refusal.contains(
-            "stage \"a\" (blocks/a.json), node \"n\", input `any`: a list of a text and a number is a link"
+            "stage \"a\" (blocks/a.json), node \"n\", input `any`: a list of a string and a number is a link"
         ),
         "{refusal}"
     );

@@ -212,11 +212,13 @@ fn axes(workflow: &DynamicWorkflow) -> Vec<Axis> {
                 names.insert(name.clone());
                 counters.insert(name);
             }
-            Some(Repeat::ExtraScenes) => names.extend(workflow.scene_input().map(|input| input.id.clone())),
+            Some(Repeat::ExtraScenes) => {
+                names.extend(workflow.manifest.scene_input().map(|input| input.id.clone()))
+            }
             _ => {}
         }
         if stage.spec.scene_index.is_some() {
-            names.extend(workflow.scene_input().map(|input| input.id.clone()));
+            names.extend(workflow.manifest.scene_input().map(|input| input.id.clone()));
         }
         if stage.spec.vae_override {
             names.insert("vae_override".to_owned());

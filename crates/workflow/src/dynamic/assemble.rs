@@ -2,25 +2,22 @@
 
 use std::collections::HashMap;
 
-use comfy_runner_editor::NodeGroup;
 use comfy_runner_manifest::diagnostic::{LONGEST_MESSAGE, cut};
 use comfy_runner_manifest::{DiagnosticKind, LoraInjection, Params, StageModels};
-use comfy_runner_protocol::{Graph, Link, Node, NodeId};
+use comfy_runner_protocol::{Graph, Node, NodeId};
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
-use super::block::{Block, BlockNode, Source, find_cycle, shown_circle};
-use super::content::Content;
-use super::expression::ExpressionError;
+use super::block::{Block, BlockNode, BlockSource, find_cycle, shown_circle};
 use super::imports::Chain;
 use super::repetition::{self, Instances};
-use super::request::{Place, text_of};
-use super::seeds::InstanceSeeds;
 use super::stage_error::StageError;
-use super::variables::Variables;
 use super::{DynamicWorkflow, Limits, Step};
-use crate::compile::pointer;
+use crate::assemble::BlockNodes;
+use crate::message::pointer;
 use crate::output_folder::OutputFolder;
+use crate::seeds::InstanceSeeds;
+use crate::template::{ExpressionError, InputError, Position, Variables, push_value, text_bytes};
 
 /// How many problems of one request are noted.
 const MOST_PROBLEMS: usize = 100;
@@ -32,7 +29,7 @@ pub(crate) struct Built {
     /// Where each node came from, in the graph's order.
     pub origins: Vec<Origin>,
     /// The nodes of each instance of a block, in the graph's order.
-    pub blocks: Vec<NodeGroup>,
+    pub blocks: Vec<BlockNodes>,
     /// The seeds of instances, by `batch_1`, `scene_1`, ...
     pub seeds: IndexMap<String, u64>,
     pub required_models: Vec<String>,
@@ -130,7 +127,8 @@ impl<'a> Walk<'a> {
         variables: &Variables<'_>,
     ) {
         let leader = stages.first().copied().unwrap_or_default();
-        let instances = match Instances::of(repeat, &self.workflow.manifest, variables, self.limits) {
+        let instances = match Instances::from_request(repeat, &self.workflow.manifest, variables, self.limits)
+        {
             Ok(instances) => instances,
             Err(reason) => {
                 // A count that is not given matters only when the stage is wanted.
@@ -164,7 +162,7 @@ impl<'a> Walk<'a> {
     }
 
     /// One instance that takes a scene's fields.
-    fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Place<'_>) {
+    fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Position<'_>) {
         let variables = self.workflow.scope().instance_variables(outer, place, self.seeds);
         let nodes = self.built.graph.len();
         self.instance(stage, &variables);
@@ -173,7 +171,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn note_seed(&mut self, kind: &str, place: Place<'_>, variables: &Variables<'_>) {
+    fn note_seed(&mut self, kind: &str, place: Position<'_>, variables: &Variables<'_>) {
         if let Some(seed) = variables.get("seed").and_then(Value::as_u64) {
             self.built.seeds.insert(format!("{kind}_{}", place.index + 1), seed);
         }
@@ -252,7 +250,7 @@ impl<'a> Walk<'a> {
             Some(switch) => {
                 let mut value = String::new();
                 if let Some(given) = variables.get(&switch.param) {
-                    crate::placeholder::push(&mut value, given);
+                    push_value(&mut value, given);
                 }
                 let case = Some(&value)
                     .filter(|value| switch.cases.contains_key(*value))
@@ -296,12 +294,12 @@ impl<'a> Walk<'a> {
                 }
             };
             let value = match &input.source {
-                Source::Local(node, output) => {
+                BlockSource::Local(node, output) => {
                     Ok(Some(json!([format!("{}{node}", instance.prefix), output])))
                 }
-                Source::Import(import) => self.import(instance.stage, import).map(Some),
-                Source::Named(text, output) => self.named(instance, text, *output, variables),
-                Source::Content(content) => content_value(content, variables),
+                BlockSource::Import(import) => self.import(instance.stage, import).map(Some),
+                BlockSource::Named(text, output) => self.named(instance, text, *output, variables),
+                BlockSource::Content(content) => content.input(variables).map_err(input_problem),
             };
             match value {
                 Ok(Some(value)) => {
@@ -317,14 +315,11 @@ impl<'a> Walk<'a> {
                 Err((kind, reason)) => self.fail(instance, place, kind, reason),
             }
         }
-        let meta = node.meta.as_ref().map(|meta| meta.value(variables)).transpose().unwrap_or_else(|error| {
+        let meta = node.meta.as_ref().map(|meta| meta.meta(variables)).transpose().unwrap_or_else(|error| {
             self.fail(instance, (id, "_meta"), DiagnosticKind::Expression, error.to_string());
             None
         });
-        let meta = match meta {
-            Some(Value::Object(meta)) => Some(with_text_title(meta)),
-            _ => None,
-        };
+        let meta = meta.flatten();
         let node = Node { class_type: node.class_type.clone(), inputs, meta, other: node.other.clone() };
         self.add(instance, format!("{}{id}", instance.prefix), node, Some(id))
     }
@@ -353,16 +348,16 @@ impl<'a> Walk<'a> {
         let (stage, file) = (instance.stage, instance.block.file.clone());
         self.built.origins.push(Origin { stage, file, local: local.map(str::to_owned) });
         let title = instance.prefix.trim_end_matches('_');
-        match self.built.blocks.last_mut().filter(|group| group.title == title) {
+        match self.built.blocks.last_mut().filter(|group| group.name == title) {
             Some(group) => group.nodes.push(id.clone()),
-            None => self.built.blocks.push(NodeGroup { title: title.to_owned(), nodes: vec![id.clone()] }),
+            None => self.built.blocks.push(BlockNodes { name: title.to_owned(), nodes: vec![id.clone()] }),
         }
         self.built.graph.nodes.insert(id, node);
         true
     }
 
     fn take_text(&mut self, instance: &Instance<'a>, name: &str, value: &Value) -> bool {
-        match self.text_left.checked_sub(text_of(value) + name.len()) {
+        match self.text_left.checked_sub(text_bytes(value) + name.len()) {
             Some(left) => {
                 self.text_left = left;
                 true
@@ -457,33 +452,10 @@ pub(super) fn expression_problem(error: ExpressionError) -> (DiagnosticKind, Str
     (DiagnosticKind::Expression, error.to_string())
 }
 
-/// An input's value. Nothing when it is a placeholder without a value: ComfyUI takes its own default then.
-fn content_value(
-    content: &Content,
-    variables: &Variables<'_>,
-) -> Result<Option<Value>, (DiagnosticKind, String)> {
-    let value = content.value(variables).map_err(expression_problem)?;
-    if content.is_literal() {
-        return Ok(Some(value));
-    }
-    if Link::of(value.get("__value__").unwrap_or(&value)).is_some() {
-        let reason =
-            "a list of a text and a number is a link to ComfyUI; a caller's value may not be one".to_owned();
-        return Err((DiagnosticKind::BadValue, reason));
-    }
-    Ok(match value {
-        Value::Null => None,
-        value @ Value::Array(_) => Some(json!({"__value__": value})),
-        value => Some(value),
-    })
-}
-
-/// ComfyUI's frontend wants titles to be text.
-fn with_text_title(mut meta: Map<String, Value>) -> Map<String, Value> {
-    if let Some(title) = meta.get_mut("title").filter(|title| !title.is_string()) {
-        let mut text = String::new();
-        crate::placeholder::push(&mut text, title);
-        *title = text.into();
-    }
-    meta
+fn input_problem(error: InputError) -> (DiagnosticKind, String) {
+    let kind = match error {
+        InputError::Expression(_) => DiagnosticKind::Expression,
+        InputError::Link => DiagnosticKind::BadValue,
+    };
+    (kind, error.to_string())
 }

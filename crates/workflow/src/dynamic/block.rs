@@ -8,9 +8,8 @@ use comfy_runner_protocol::Link;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::content::{Content, Text};
-use super::expression::{Expression, ExpressionError};
-use crate::compile::pointer;
+use crate::message::pointer;
+use crate::template::{Expression, ExpressionError, Names, OPENING, Template, ValueTemplate};
 
 /// The largest block file that is read, in bytes.
 pub(crate) const LARGEST_BLOCK: usize = 1 << 20;
@@ -34,7 +33,7 @@ pub(crate) struct Block {
 pub(crate) struct BlockNode {
     pub class_type: String,
     pub inputs: Vec<BlockInput>,
-    pub meta: Option<Content>,
+    pub meta: Option<ValueTemplate>,
     /// Keys that ComfyUI ignores, kept as they were.
     pub other: Map<String, Value>,
 }
@@ -44,20 +43,20 @@ pub(crate) struct BlockNode {
 pub(crate) struct BlockInput {
     /// The key as it is written, to find its line.
     pub written: String,
-    pub name: Text,
-    pub source: Source,
+    pub name: Template,
+    pub source: BlockSource,
 }
 
 /// Where an input's value comes from.
 #[derive(Debug)]
-pub(crate) enum Source {
-    Content(Content),
+pub(crate) enum BlockSource {
+    Content(ValueTemplate),
     /// An output of a node of this block.
     Local(String, u64),
     /// What an earlier block exports.
     Import(String),
     /// An output of a node, or an import, that a value names.
-    Named(Text, u64),
+    Named(Template, u64),
 }
 
 /// What a block gives to later ones: an output of one of its nodes.
@@ -72,7 +71,7 @@ impl Block {
     ///
     /// Returns the block with every problem that could be found. With an error among them it is the block as far as it
     /// could be read: of use to look further for problems, not to run.
-    pub fn parse(text: &str, file: &str) -> (Option<Self>, Diagnostics) {
+    pub fn parse(text: &str, file: &str, names: &Names) -> (Option<Self>, Diagnostics) {
         if text.len() > LARGEST_BLOCK {
             let message = format!("the file has {} bytes; a block has at most {LARGEST_BLOCK}", text.len());
             return (None, Diagnostic::error(DiagnosticKind::Limit, file, message).into());
@@ -88,12 +87,12 @@ impl Block {
         };
         let lines = Lines::parse(text);
         let mut report = FileDiagnostics::new(file, &lines);
-        let block = Self::read(&value, file, &mut report);
+        let block = Self::read(&value, file, names, &mut report);
         let problems = report.finish();
         (block.map(|block| Self { lines, ..block }), problems)
     }
 
-    fn read(value: &Value, file: &str, report: &mut FileDiagnostics<'_>) -> Option<Self> {
+    fn read(value: &Value, file: &str, names: &Names, report: &mut FileDiagnostics<'_>) -> Option<Self> {
         let nodes = value.get("nodes");
         let Some(Value::Object(nodes)) = nodes else {
             report.error(DiagnosticKind::Block, "/nodes", not_a_block(value));
@@ -110,7 +109,7 @@ impl Block {
             variables,
         };
         for (id, node) in nodes {
-            if let Some(node) = block.read_node(id, node, nodes, report) {
+            if let Some(node) = block.read_node(id, node, nodes, names, report) {
                 block.nodes.insert(id.clone(), node);
             }
         }
@@ -129,6 +128,7 @@ impl Block {
         id: &str,
         node: &Value,
         nodes: &Map<String, Value>,
+        names: &Names,
         report: &mut FileDiagnostics<'_>,
     ) -> Option<BlockNode> {
         let mut fail = |at: &[&str], kind: DiagnosticKind, reason: String| {
@@ -138,7 +138,7 @@ impl Block {
             fail(&[], DiagnosticKind::Block, "a node is an object with `class_type` and `inputs`".to_owned());
             return None;
         };
-        if id.contains("{{") {
+        if id.contains(OPENING) {
             fail(
                 &[],
                 DiagnosticKind::Block,
@@ -146,7 +146,7 @@ impl Block {
             );
         }
         let class_type = match entry.get("class_type") {
-            Some(Value::String(class)) if class.contains("{{") => {
+            Some(Value::String(class)) if class.contains(OPENING) => {
                 let reason = "`class_type` may not hold a placeholder; use `switch` to pick a block";
                 fail(&["class_type"], DiagnosticKind::Block, reason.to_owned());
                 class.clone()
@@ -169,8 +169,8 @@ impl Block {
         let mut inputs = Vec::with_capacity(entries.len());
         for (written, value) in entries {
             let at = ["inputs", written.as_str()];
-            let read = self.read_source(value, nodes).and_then(|source| {
-                let name = Text::parse(written).map_err(Reason::from)?;
+            let read = self.read_source(value, nodes, names).and_then(|source| {
+                let name = Template::parse(written, names).map_err(Reason::from)?;
                 Ok(BlockInput { written: written.clone(), name, source })
             });
             match read {
@@ -178,10 +178,13 @@ impl Block {
                 Err(Reason { kind, text }) => fail(&at, kind, format!("input `{written}`: {text}")),
             }
         }
-        let meta = entry.get("_meta").map(Content::parse).transpose().unwrap_or_else(|error| {
-            fail(&["_meta"], DiagnosticKind::Expression, error.to_string());
-            None
-        });
+        let meta =
+            entry.get("_meta").map(|meta| ValueTemplate::parse(meta, names)).transpose().unwrap_or_else(
+                |error| {
+                    fail(&["_meta"], DiagnosticKind::Expression, error.to_string());
+                    None
+                },
+            );
         let known = ["class_type", "inputs", "_meta"];
         let other = entry.iter().filter(|(key, _)| !known.contains(&key.as_str()));
         let other = other.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -189,17 +192,22 @@ impl Block {
     }
 
     /// What an input's value is: a reference or content.
-    fn read_source(&self, value: &Value, nodes: &Map<String, Value>) -> Result<Source, Reason> {
+    fn read_source(
+        &self,
+        value: &Value,
+        nodes: &Map<String, Value>,
+        names: &Names,
+    ) -> Result<BlockSource, Reason> {
         if let Some(Link { node, output }) = Link::of(value) {
             let output = output as u64;
             let is_import = |name: &str| self.imports.iter().any(|import| import == name);
-            return Ok(match Text::parse(node)? {
-                Text::Plain(node) if nodes.contains_key(&node) => Source::Local(node, output),
-                Text::Plain(node) if is_import(&node) => Source::Import(node),
-                Text::Whole(expression) if expression.name().is_some_and(is_import) => {
-                    Source::Import(expression.source().to_owned())
+            return Ok(match Template::parse(node, names)? {
+                Template::Plain(node) if nodes.contains_key(&node) => BlockSource::Local(node, output),
+                Template::Plain(node) if is_import(&node) => BlockSource::Import(node),
+                Template::Whole(expression) if expression.name().is_some_and(is_import) => {
+                    BlockSource::Import(expression.source().to_owned())
                 }
-                Text::Plain(node) => {
+                Template::Plain(node) => {
                     let known = nodes.keys().chain(&self.imports).map(String::as_str);
                     let hint = did_you_mean(&node, known);
                     let text = format!(
@@ -207,17 +215,17 @@ impl Block {
                     );
                     return Err(Reason { kind: DiagnosticKind::Block, text });
                 }
-                text => Source::Named(text, output),
+                text => BlockSource::Named(text, output),
             });
         }
-        let content = Content::parse(value)?;
-        if let Content::Text(Text::Whole(expression)) = &content
+        let content = ValueTemplate::parse(value, names)?;
+        if let ValueTemplate::String(Template::Whole(expression)) = &content
             && let Some(name) =
                 expression.name().filter(|name| self.imports.iter().any(|import| import == name))
         {
-            return Ok(Source::Import(name.to_owned()));
+            return Ok(BlockSource::Import(name.to_owned()));
         }
-        Ok(Source::Content(content))
+        Ok(BlockSource::Content(content))
     }
 
     /// Reports nodes that depend on themselves.
@@ -225,7 +233,7 @@ impl Block {
         let links = |id: &str| {
             let inputs = self.nodes.get(id).map(|node| node.inputs.as_slice()).unwrap_or_default();
             inputs.iter().filter_map(|input| match &input.source {
-                Source::Local(node, _) => Some(node.as_str()),
+                BlockSource::Local(node, _) => Some(node.as_str()),
                 _ => None,
             })
         };
@@ -244,19 +252,19 @@ impl Block {
                 let mut add = |expression| {
                     found.push((expression, id.as_str(), Some(input.written.as_str()), at.clone()))
                 };
-                if !matches!(input.name, Text::Whole(_)) {
+                if !matches!(input.name, Template::Whole(_)) {
                     input.name.expressions().for_each(&mut add);
                 }
                 match &input.source {
                     // Where nothing fills the key, the value is never looked at.
-                    _ if matches!(input.name, Text::Whole(_)) => {}
-                    Source::Content(content) => content.expressions().into_iter().for_each(add),
-                    Source::Named(text, _) => text.expressions().for_each(add),
-                    Source::Local(..) | Source::Import(_) => {}
+                    _ if matches!(input.name, Template::Whole(_)) => {}
+                    BlockSource::Content(content) => content.expressions().into_iter().for_each(add),
+                    BlockSource::Named(text, _) => text.expressions().for_each(add),
+                    BlockSource::Local(..) | BlockSource::Import(_) => {}
                 }
             }
             let at = pointer(&["nodes", id, "_meta"]);
-            for expression in node.meta.iter().flat_map(Content::expressions) {
+            for expression in node.meta.iter().flat_map(ValueTemplate::expressions) {
                 found.push((expression, id.as_str(), None, at.clone()));
             }
         }
@@ -413,7 +421,7 @@ mod tests {
 
     fn refused(block: Value) -> Vec<String> {
         let text = serde_json::to_string_pretty(&block).unwrap();
-        let (_, problems) = Block::parse(&text, "blocks/b.json");
+        let (_, problems) = Block::parse(&text, "blocks/b.json", &Names::default());
         assert!(problems.iter().any(Diagnostic::is_error), "must be refused");
         problems.iter().map(ToString::to_string).collect()
     }
@@ -431,17 +439,17 @@ mod tests {
             },
             "imports": ["model"], "exports": {"out": {"node": "b"}, "short": ["a", 2]},
         });
-        let (block, warnings) = Block::parse(&block.to_string(), "b");
+        let (block, warnings) = Block::parse(&block.to_string(), "b", &Names::default());
         let block = block.unwrap();
         assert_eq!(warnings, Diagnostics::new());
         let source =
             |name: &str| &block.nodes["a"].inputs.iter().find(|input| input.written == name).unwrap().source;
-        assert!(matches!(source("m"), Source::Import(name) if name == "model"));
-        assert!(matches!(source("n"), Source::Import(name) if name == "model"));
-        assert!(matches!(source("l"), Source::Local(name, 1) if name == "b"));
-        assert!(matches!(source("v"), Source::Content(Content::Text(_))));
-        assert!(matches!(source("p"), Source::Content(Content::Literal(_))));
-        assert!(matches!(source("d"), Source::Named(_, 0)));
+        assert!(matches!(source("m"), BlockSource::Import(name) if name == "model"));
+        assert!(matches!(source("n"), BlockSource::Import(name) if name == "model"));
+        assert!(matches!(source("l"), BlockSource::Local(name, 1) if name == "b"));
+        assert!(matches!(source("v"), BlockSource::Content(ValueTemplate::String(_))));
+        assert!(matches!(source("p"), BlockSource::Content(ValueTemplate::Literal(_))));
+        assert!(matches!(source("d"), BlockSource::Named(_, 0)));
         assert_eq!((block.exports["out"].output, block.exports["short"].output), (0, 2));
     }
 
@@ -475,6 +483,6 @@ mod tests {
         assert!(refused(json!({"3": node(json!({}))}))[0].contains("this is a graph, not a block"));
         assert!(refused(json!({"nodes": [], "links": []}))[0].contains("UI format"));
         assert!(refused(json!([]))[0].contains("a block is an object"));
-        assert!(Block::parse("{", "b").1[0].message.contains("not valid JSON"));
+        assert!(Block::parse("{", "b", &Names::default()).1[0].message.contains("not valid JSON"));
     }
 }

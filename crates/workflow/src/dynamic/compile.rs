@@ -9,10 +9,8 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::alternatives::{Findings, try_alternatives};
 use super::block::Block;
-use super::condition::Condition;
-use super::expression::Expression;
-use super::names::{Names, scene_input};
 use super::{CompiledStage, DynamicWorkflow, Limits, Step};
+use crate::template::{Condition, Names, compile_computed};
 
 impl DynamicWorkflow {
     /// Compiles a manifest and the blocks that `read` gives by their path in the workflow's folder.
@@ -28,15 +26,15 @@ impl DynamicWorkflow {
         }
         let mut problems = Diagnostics::new();
         let blocks = read_blocks(&manifest, read, &mut problems);
-        let names = Names::of(&manifest);
+        let names = Names::from_manifest(&manifest);
         let steps = steps(&manifest.pipeline);
         let mut report = manifest.diagnostics();
-        let computed = compile_computed(&manifest, &mut report);
+        let computed = compile_computed(&manifest, &Names::of_all_stages(&manifest), &mut report);
         let mut stages = Vec::with_capacity(manifest.pipeline.len());
         // A block that two stages use is reported once.
         let mut of_blocks = IndexSet::new();
         for (index, spec) in manifest.pipeline.iter().enumerate() {
-            let names = names_of(&manifest, &names, &steps, index);
+            let names = stage_names(&manifest, &names, &steps, index);
             let mut check =
                 StageCheck { manifest: &manifest, names: &names, index, spec, report: &mut report };
             check.name();
@@ -107,6 +105,7 @@ fn read_blocks(
 ) -> IndexMap<String, Block> {
     let mut blocks = IndexMap::new();
     let mut seen = IndexSet::new();
+    let names = Names::of_all_stages(manifest);
     for (index, spec) in manifest.pipeline.iter().enumerate() {
         for file in files(spec) {
             let path = path(manifest, file);
@@ -126,7 +125,7 @@ fn read_blocks(
                     continue;
                 }
             };
-            let (block, found) = Block::parse(&text, &path);
+            let (block, found) = Block::parse(&text, &path, &names);
             problems.extend(found);
             blocks.extend(block.map(|block| (path, block)));
         }
@@ -151,7 +150,7 @@ fn steps(pipeline: &[Stage]) -> Vec<Step> {
 }
 
 /// The names that the stage at this position sees.
-fn names_of(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) -> Names {
+fn stage_names(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) -> Names {
     let repeat = steps.iter().find_map(|step| match step {
         Step::Repetition { repeat, stages } if stages.contains(&index) => Some(repeat),
         _ => None,
@@ -163,50 +162,6 @@ fn names_of(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) ->
         }
         None => names.clone(),
     }
-}
-
-/// The manifest's `computed`, parsed; what is wrong with it goes to the report.
-pub(crate) fn compile_computed(
-    manifest: &Manifest,
-    report: &mut FileDiagnostics<'_>,
-) -> Vec<(String, Expression)> {
-    let mut computed = Vec::with_capacity(manifest.computed.len());
-    // A scene's fields may come in.
-    let all =
-        manifest.pipeline.iter().filter_map(|stage| stage.repeat.as_ref()).chain([&Repeat::ExtraScenes]);
-    let names = all.fold(Names::of(manifest), |names, repeat| match repeat {
-        Repeat::ExtraScenes if scene_input(manifest).is_none() => names,
-        repeat => names.within(manifest, repeat),
-    });
-    for (position, (name, source)) in manifest.computed.iter().enumerate() {
-        let at = format!("/computed/{}", name.replace('~', "~0").replace('/', "~1"));
-        let source = source.trim();
-        let source = source.strip_prefix("{{").and_then(|s| s.strip_suffix("}}")).unwrap_or(source);
-        let expression = match Expression::parse(source) {
-            Ok(expression) => expression,
-            Err(error) => {
-                report.error(DiagnosticKind::Expression, &at, format!("`computed`, \"{name}\": {error}"));
-                continue;
-            }
-        };
-        for used in expression.names() {
-            let later = manifest.computed.get_index_of(used).is_some_and(|later| later >= position);
-            let elsewhere = manifest.input(used).is_some() || manifest.defaults.contains_key(used);
-            if !names.knows(used) {
-                let message = format!(
-                    "`computed`, \"{name}\": nothing provides `{used}`; add an input or a key of `defaults`.{}",
-                    names.hint(used)
-                );
-                report.error(DiagnosticKind::Expression, &at, message);
-            } else if later && !elsewhere {
-                let message =
-                    format!("`computed`, \"{name}\": `{used}` is computed later; put it before \"{name}\"");
-                report.error(DiagnosticKind::Expression, &at, message);
-            }
-        }
-        computed.push((name.clone(), expression));
-    }
-    computed
 }
 
 /// Names that nothing provides, in a block as this stage uses it.
@@ -273,7 +228,7 @@ impl StageCheck<'_, '_> {
 
     fn condition(&mut self) -> Option<Condition> {
         let source = self.spec.condition.as_ref()?;
-        let condition = match Condition::parse(source, &|name| self.names.declares(name)) {
+        let condition = match Condition::parse(source, self.names) {
             Ok(condition) => condition,
             Err(error) => {
                 self.error(DiagnosticKind::Expression, "condition", &format!("`condition`: {error}"));
@@ -318,7 +273,7 @@ impl StageCheck<'_, '_> {
     }
 
     fn scenes(&mut self, key: &str) {
-        if scene_input(self.manifest).is_none() && !self.manifest.defaults.contains_key("scenes") {
+        if self.manifest.scene_input().is_none() && !self.manifest.defaults.contains_key("scenes") {
             let message = format!("`{key}` needs scenes: add an input of type `scene_list` to the manifest");
             self.error(DiagnosticKind::Stage, key, &message);
         }

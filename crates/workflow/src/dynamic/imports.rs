@@ -6,8 +6,7 @@ use comfy_runner_manifest::{DiagnosticKind, nearest};
 use serde_json::{Value, json};
 
 use super::assemble::{Instance, Output, Walk, expression_problem};
-use super::content::Text;
-use super::variables::Variables;
+use crate::template::{Template, Variables};
 
 /// What instances of a repetition take from those before them.
 #[derive(Debug, Default)]
@@ -51,7 +50,7 @@ impl<'a> Walk<'a> {
     pub(super) fn named(
         &self,
         instance: &Instance<'a>,
-        text: &Text,
+        text: &Template,
         output: u64,
         variables: &Variables<'_>,
     ) -> Result<Option<Value>, (DiagnosticKind, String)> {

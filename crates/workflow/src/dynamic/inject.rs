@@ -5,9 +5,8 @@ use comfy_runner_protocol::{Link, Node};
 use serde_json::{Map, Value, json};
 
 use super::assemble::{Instance, Output, Walk};
-use super::condition::is_true;
 use super::loras::{self, Lora};
-use super::variables::Variables;
+use crate::template::{Variables, is_true};
 
 impl<'a> Walk<'a> {
     /// Adds loaders, one after another, between the `model` and `clip` exports and what uses them.

@@ -4,7 +4,7 @@ use comfy_runner_manifest::{InputKind, LoraPair, Manifest};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::variables::Variables;
+use crate::template::Variables;
 
 /// One LoRA to load.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn sides(given: Value) -> Result<Value, String> {
-        let variables = Variables::of(given.as_object().unwrap().clone());
+        let variables = Variables::from_map(given.as_object().unwrap().clone());
         let shown =
             |loras: Vec<Lora>| loras.iter().map(|lora| json!([lora.file, lora.strength])).collect::<Value>();
         paired(&manifest(), &variables).map(|[high, low]| json!([shown(high), shown(low)]))

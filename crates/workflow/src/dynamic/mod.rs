@@ -7,35 +7,23 @@ mod alternatives;
 mod assemble;
 mod block;
 mod compile;
-mod condition;
-mod content;
-mod expression;
 mod imports;
 mod inject;
 mod loras;
-mod names;
 mod repetition;
-mod request;
-mod seeds;
 mod stage_error;
-mod variables;
-mod weighed;
-mod weight;
 
-use comfy_runner_manifest::{Manifest, Repeat, Stage};
+use comfy_runner_manifest::{Manifest, Params, Repeat, Stage};
 use indexmap::IndexMap;
 
 pub(crate) use alternatives::{Alternative, alternatives};
 pub(crate) use assemble::{Built, Origin};
-pub(crate) use block::{Block, Source};
-pub(crate) use compile::compile_computed;
-pub(crate) use expression::{Expression, ExpressionError, Missing};
-pub(crate) use names::Names;
-pub(crate) use request::Scope;
+pub(crate) use block::{Block, BlockSource};
 pub use stage_error::StageError;
-pub(crate) use variables::Variables;
 
-use condition::Condition;
+use crate::assemble::{AssembleError, Assembled, direct_outputs};
+use crate::output_folder::OutputFolder;
+use crate::template::{Condition, Expression, Scope};
 
 /// A dynamic workflow, compiled once.
 #[derive(Debug)]
@@ -77,5 +65,40 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { instances: 100, nodes: 10_000, text: 16 << 20 }
+    }
+}
+
+impl DynamicWorkflow {
+    /// Puts a request's graph together.
+    pub fn assemble(
+        &self,
+        params: &Params,
+        folder: &OutputFolder,
+        limits: &Limits,
+    ) -> Result<Assembled, AssembleError> {
+        let Built { mut graph, seeds: of_instances, required_models, blocks, problems, .. } =
+            self.build(params, folder, limits);
+        if !problems.is_empty() {
+            return Err(AssembleError::Stages { problems });
+        }
+        direct_outputs(&mut graph, folder);
+        let named = self.manifest.outputs.iter().filter_map(|output| output.node.as_ref());
+        // A stage that names a result may be absent from this request.
+        let result_nodes = named.filter(|id| graph.nodes.contains_key(*id)).cloned().collect();
+        let mut seeds = params.seeds().clone();
+        seeds.extend(of_instances);
+        Ok(Assembled {
+            graph,
+            seeds,
+            output_folder: folder.clone(),
+            input_files: params.input_files(&self.manifest),
+            result_nodes,
+            required_models,
+            blocks,
+        })
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { manifest: &self.manifest, computed: &self.computed }
     }
 }

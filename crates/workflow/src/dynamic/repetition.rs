@@ -4,21 +4,19 @@ use comfy_runner_manifest::{InputKind, Manifest, Repeat};
 use serde_json::Value;
 
 use super::Limits;
-use super::names::scene_input;
-use super::request::Place;
-use super::variables::Variables;
+use crate::template::{Position, Variables};
 
 /// The instances of a repetition.
 #[derive(Debug)]
 pub(crate) struct Instances<'a> {
-    pub places: Vec<Place<'a>>,
+    pub places: Vec<Position<'a>>,
     /// Whether they are scenes: their seeds are told as `scene_1`, ... instead of `batch_1`, ...
     pub are_scenes: bool,
 }
 
 impl<'a> Instances<'a> {
     /// The instances that a request asks for, or why its value is no count.
-    pub fn of(
+    pub fn from_request(
         repeat: &Repeat,
         manifest: &Manifest,
         variables: &'a Variables<'_>,
@@ -52,14 +50,14 @@ impl<'a> Instances<'a> {
             return Err(too_many("repeat", list.len() as u64, limits));
         }
         let places = list.iter().enumerate().skip(skip);
-        let places = places.map(|(index, element)| Place { index, element: Some(element) }).collect();
+        let places = places.map(|(index, element)| Position { index, element: Some(element) }).collect();
         Ok(Self { places, are_scenes })
     }
 
     fn counted(count: u64, name: &str, limits: &Limits) -> Result<Self, String> {
         match usize::try_from(count).ok().filter(|count| *count <= limits.instances) {
             Some(count) => {
-                let places = (0..count).map(|index| Place { index, element: None }).collect();
+                let places = (0..count).map(|index| Position { index, element: None }).collect();
                 Ok(Self { places, are_scenes: false })
             }
             None => Err(too_many(name, count, limits)),
@@ -72,17 +70,17 @@ pub(crate) fn scene<'a>(
     manifest: &Manifest,
     variables: &'a Variables<'_>,
     index: usize,
-) -> Result<Place<'a>, String> {
+) -> Result<Position<'a>, String> {
     let scenes = scenes(manifest, variables)?;
     match scenes.get(index) {
-        Some(element) => Ok(Place { index, element: Some(element) }),
+        Some(element) => Ok(Position { index, element: Some(element) }),
         None => Err(format!("`scene_index: {index}` needs {} scenes, there are {}", index + 1, scenes.len())),
     }
 }
 
 /// The scenes of a request: the first list of scenes, or what is called so.
 fn scenes<'a>(manifest: &Manifest, variables: &'a Variables<'_>) -> Result<&'a [Value], String> {
-    let name = scene_input(manifest).map_or("scenes", |input| input.id.as_str());
+    let name = manifest.scene_input().map_or("scenes", |input| input.id.as_str());
     match variables.get(name) {
         Some(Value::Array(scenes)) => Ok(scenes),
         Some(Value::Null) => Ok(&[]),

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use comfy_runner_protocol::graph::Graph;
 use serde_json::Value;
 
+use crate::template::OPENING;
+
 /// Two opening braces as an expression: a string of its own, which static and dynamic workflows evaluate alike.
 pub const BRACES: &str = r#"{{ "{{" }}"#;
 
@@ -28,40 +30,41 @@ fn escape_all(value: &mut Value) {
             }
         }
         Value::Array(list) => list.iter_mut().for_each(escape_all),
-        Value::Object(map) => map.values_mut().for_each(escape_all),
+        Value::Object(map) => {
+            if map.keys().any(|key| key.contains(OPENING)) {
+                let entries = std::mem::take(map).into_iter();
+                *map = entries.map(|(key, value)| (escape(&key).into_owned(), value)).collect();
+            }
+            map.values_mut().for_each(escape_all);
+        }
         _ => {}
     }
 }
 
-/// The string, with every pair of opening braces that closing ones follow as an expression.
+/// The string, with every pair of opening braces as an expression.
 fn escape(text: &str) -> Cow<'_, str> {
-    match text.rfind("}}") {
-        Some(end) if text[..end].contains("{{") => {
-            Cow::Owned(format!("{}{}", text[..end].replace("{{", BRACES), &text[end..]))
-        }
-        _ => Cow::Borrowed(text),
-    }
+    if text.contains(OPENING) { Cow::Owned(text.replace(OPENING, BRACES)) } else { Cow::Borrowed(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placeholder::Template;
+    use crate::template::{Names, Template, Variables};
     use proptest::prelude::*;
 
     #[test]
-    fn only_what_would_be_a_placeholder_is_escaped() {
-        for text in ["", "{a|b}", "a {{ b", "}} {{", "{{"] {
+    fn only_opening_braces_are_escaped() {
+        for text in ["", "{a|b}", "}} {", "a } b"] {
             assert_eq!(escape(text), text);
         }
-        assert_eq!(escape("a {{b}} {{"), r#"a {{ "{{" }}b}} {{"#);
+        assert_eq!(escape("a {{b}} {{"), r#"a {{ "{{" }}b}} {{ "{{" }}"#);
     }
 
     proptest! {
         #[test]
-        fn every_string_can_be_read_again(text in "[{}a \"\n]{0,30}") {
-            let escaped = escape(&text);
-            prop_assert!(Template::parse(&escaped).is_ok(), "{escaped}");
+        fn an_escaped_string_evaluates_to_what_it_was(text in "[{}a '\"\n]{0,30}") {
+            let template = Template::parse(&escape(&text), &Names::default()).unwrap();
+            prop_assert_eq!(template.value(&Variables::new()).unwrap(), Value::from(text));
         }
     }
 }

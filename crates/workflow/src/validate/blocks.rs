@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::Validator;
 use super::library::{Taken, Wrong, is_upload, missing_field, unknown_node};
-use crate::compile::{called, pointer};
-use crate::dynamic::{Alternative, Block, DynamicWorkflow, Limits, Origin, Source, alternatives};
+use crate::dynamic::{Alternative, Block, BlockSource, DynamicWorkflow, Limits, Origin, alternatives};
+use crate::message::{called, pointer};
 use crate::output_folder::OutputFolder;
 
 /// Everything that this ComfyUI would refuse of a graph that the blocks may make, or that it lacks.
@@ -117,7 +117,7 @@ impl Validation<'_> {
         let input = self.workflow.blocks.get(&origin.file).and_then(|block: &Block| {
             block.nodes.get(local)?.inputs.iter().find(|input| input.written == field)
         });
-        let Some(Source::Content(content)) = input.map(|input| &input.source) else { return true };
+        let Some(BlockSource::Content(content)) = input.map(|input| &input.source) else { return true };
         if content.is_literal() {
             return false;
         }

@@ -9,8 +9,9 @@ use super::Validator;
 use super::custom::CustomCheck;
 use super::types::{Type, fits};
 use super::value::{self, unwrapped};
-use crate::compile::{called, canonical, pointer};
-use crate::workflow::{Plan, Source, StaticWorkflow, Workflow};
+use crate::message::{called, pointer};
+use crate::static_workflow::{FieldSource, StaticWorkflow, canonical};
+use crate::workflow::{Plan, Workflow};
 
 /// Types that only links carry: a plain value can never be one.
 const LINKED_TYPES: [&str; 10] =
@@ -104,7 +105,7 @@ impl<'v> Validation<'v, '_> {
         let message = format!("node {}: {} has no input `{field}`.{hint}", self.called(id), node.class_type);
         let at = pointer(&[id, "inputs", field]);
         match self.workflow.source(index, field) {
-            Source::Graph => self.graph.warning(DiagnosticKind::UnknownField, &at, message),
+            FieldSource::Graph => self.graph.warning(DiagnosticKind::UnknownField, &at, message),
             _ => self.graph.error(DiagnosticKind::UnknownField, &at, message),
         }
     }
@@ -115,8 +116,8 @@ impl<'v> Validation<'v, '_> {
         let at = pointer(&[id, "inputs", field]);
         let taken = Taken::new(self.validator, &workflow.graph, id, field, spec);
         match workflow.source(index, field) {
-            Source::Request => {}
-            Source::Graph => {
+            FieldSource::Request => {}
+            FieldSource::Graph => {
                 let wrong = match Link::of(value) {
                     Some(link) => taken.check_link(link),
                     None => taken.check_value(value),
@@ -126,12 +127,12 @@ impl<'v> Validation<'v, '_> {
                     wrong.report(self.graph, &at, &subject);
                 }
             }
-            Source::Default(value) => {
+            FieldSource::Default(value) => {
                 if let Some(wrong) = taken.check_value(value) {
                     wrong.report(self.manifest, "/defaults", &subject);
                 }
             }
-            Source::Input(position, input, part) => {
+            FieldSource::Input(position, input, part) => {
                 if is_upload(spec) || input.kind.is_file() {
                     return;
                 }

@@ -1,103 +1,26 @@
-//! From a folder to a workflow: the manifest and the graph, checked against each other.
-
-use std::sync::Arc;
+//! Compiles a static workflow: the manifest and the graph, checked against each other.
 
 use comfy_runner_editor::diagnostics::{invalid_values, unrendered_views};
 use comfy_runner_editor::saved::{NoPrompt, Saved, SavedError};
 use comfy_runner_editor::to_api::ToApiError;
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
-    Compile, Compiled, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Input, InputKind, Lines,
-    MANIFEST_FILE, Manifest, NodeField, WorkflowDir, WorkflowKind,
+    Compiled, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Input, InputKind, Lines,
+    MANIFEST_FILE, Manifest, NodeField,
 };
-use comfy_runner_protocol::{Graph, GraphError, Node, ObjectInfo};
+use comfy_runner_protocol::{Graph, GraphError, Link, Node, ObjectInfo};
 use serde_json::Value;
 
-use crate::dynamic::{DynamicWorkflow, Expression, Names, compile_computed};
-use crate::placeholder::{Name, Template};
-use crate::workflow::{Binding, LoraSwitch, Place, Plan, Slot, StaticWorkflow, Workflow};
-
-/// Names that placeholders may use beside inputs and `defaults`.
-pub(crate) const OWN_NAMES: [&str; 4] = ["output_dir", "output_prefix", "input_image", "has_input_image"];
+use super::{Binding, LoraSwitch, Slot, SlotPlace, StaticWorkflow};
+use crate::message::{called, pointer};
+use crate::template::{Expression, Names, OPENING, ValueTemplate, compile_computed};
 
 /// ComfyUI's own LoRA loaders: what they give is what they take, changed, so that they can be left out.
 const LORA_LOADERS: [&str; 2] = ["LoraLoader", "LoraLoaderModelOnly"];
 
-impl Compile for Workflow {
-    /// Node schemas, for graphs in UI format.
-    type Context = Option<Arc<ObjectInfo>>;
-
-    fn compile(
-        manifest: Manifest,
-        folder: &mut WorkflowDir,
-        schemas: &Self::Context,
-    ) -> Result<Compiled<Self>, Diagnostics> {
-        if manifest.kind == WorkflowKind::Dynamic {
-            return Self::from_blocks(manifest, &mut |file| folder.read(file));
-        }
-        let text = read_graph(&manifest, folder)?;
-        Self::new(manifest, &text, schemas.as_deref())
-    }
-
-    fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics {
-        if manifest.kind == WorkflowKind::Dynamic {
-            return DynamicWorkflow::inspect(manifest, &mut |file| folder.read(file));
-        }
-        let text = match read_graph(manifest, folder) {
-            Ok(text) => text,
-            Err(problem) => return problem.into(),
-        };
-        match Saved::from_json(&text) {
-            Ok(Saved::Api(graph)) => {
-                let lines = Lines::parse(&text);
-                let mut report = FileDiagnostics::new(&manifest.workflow_file, &lines);
-                check_graph(&graph, &mut report);
-                report.finish()
-            }
-            // What is in it can only be said with node schemas.
-            Ok(Saved::Ui(_)) => Diagnostics::new(),
-            Err(error) => graph_problem(&manifest.workflow_file, &text, &error).into(),
-        }
-    }
-}
-
-fn read_graph(manifest: &Manifest, folder: &mut WorkflowDir) -> Result<String, Diagnostic> {
-    folder.read(&manifest.workflow_file).map_err(|mut problem| {
-        problem.message = format!("the graph of this workflow (`workflow_file`): {}", problem.message);
-        problem
-    })
-}
-
-impl Workflow {
-    /// Compiles a manifest and the text of its graph. A graph in UI format needs node schemas; the manifest names its
-    /// nodes by the ids that the conversion gives them.
-    ///
-    /// # Errors
-    /// Every problem that could be found, warnings included.
-    pub fn new(
-        manifest: Manifest,
-        graph: &str,
-        schemas: Option<&ObjectInfo>,
-    ) -> Result<Compiled<Self>, Diagnostics> {
-        let Compiled { workflow, warnings } = StaticWorkflow::new(manifest, graph, schemas)?;
-        Ok(Compiled { workflow: Self { plan: Plan::Static(workflow) }, warnings })
-    }
-
-    /// Compiles a dynamic manifest and its blocks. `read` gives the text of a file in the workflow's folder.
-    ///
-    /// # Errors
-    /// Every problem that could be found, also by trying the alternatives of its stages; warnings included.
-    pub fn from_blocks(
-        manifest: Manifest,
-        read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
-    ) -> Result<Compiled<Self>, Diagnostics> {
-        let Compiled { workflow, warnings } = DynamicWorkflow::new(manifest, read)?;
-        Ok(Compiled { workflow: Self { plan: Plan::Dynamic(workflow) }, warnings })
-    }
-}
-
 impl StaticWorkflow {
-    fn new(
+    /// Compiles a manifest and the text of its graph. A graph in UI format needs node schemas.
+    pub fn new(
         manifest: Manifest,
         graph: &str,
         schemas: Option<&ObjectInfo>,
@@ -121,10 +44,11 @@ impl StaticWorkflow {
         {
             problems.warning(DiagnosticKind::BadValue, "", view.to_string());
         }
-        let slots = find_slots(&graph, &mut problems);
-        check_names(&manifest, &graph, &slots, &mut problems);
+        let names = Names::from_manifest(&manifest);
+        let slots = find_slots(&graph, &names, &mut problems);
+        check_names(&names, &graph, &slots, &mut problems);
         let mut report = manifest.diagnostics();
-        let computed = compile_computed(&manifest, &mut report);
+        let computed = compile_computed(&manifest, &names, &mut report);
         let bindings = bind(&manifest, &graph, &file, &mut report);
         check_outputs(&manifest, &graph, &file, &mut report);
         check_unbound(&manifest, &slots, &computed, &mut report);
@@ -137,6 +61,21 @@ impl StaticWorkflow {
         let loras = lora_switches(&manifest, &graph, &bindings, &slots);
         let workflow = Self { manifest, graph, lines, bindings, slots, computed, loras };
         Ok(Compiled { workflow, warnings: problems })
+    }
+
+    /// Returns what is wrong with the graph itself, whatever the manifest says.
+    pub fn inspect(file: &str, text: &str) -> Diagnostics {
+        match Saved::from_json(text) {
+            Ok(Saved::Api(graph)) => {
+                let lines = Lines::parse(text);
+                let mut report = FileDiagnostics::new(file, &lines);
+                check_graph(&graph, &mut report);
+                report.finish()
+            }
+            // What is in it can only be said with node schemas.
+            Ok(Saved::Ui(_)) => Diagnostics::new(),
+            Err(error) => graph_problem(file, text, &error).into(),
+        }
     }
 }
 
@@ -176,9 +115,7 @@ fn check_graph(graph: &Graph, report: &mut FileDiagnostics<'_>) {
     }
     for (id, node) in &graph.nodes {
         let keys = node.inputs.keys().map(String::as_str);
-        for text in
-            keys.chain([node.class_type.as_str()]).filter(|text| !matches!(Template::parse(text), Ok(None)))
-        {
+        for text in keys.chain([node.class_type.as_str()]).filter(|text| text.contains(OPENING)) {
             let message = format!(
                 "node {}: a placeholder may stand in a value or a title, not in a name such as \"{text}\"",
                 called(graph, id)
@@ -188,86 +125,46 @@ fn check_graph(graph: &Graph, report: &mut FileDiagnostics<'_>) {
     }
 }
 
-/// Every text of the graph that holds placeholders.
-fn find_slots(graph: &Graph, report: &mut FileDiagnostics<'_>) -> Vec<Slot> {
+/// Finds every value of the graph that holds expressions.
+fn find_slots(graph: &Graph, names: &Names, report: &mut FileDiagnostics<'_>) -> Vec<Slot> {
     let mut slots = Vec::new();
-    for (index, (id, node)) in graph.nodes.iter().enumerate() {
-        let mut take = |text: &str, place: Place, at: &str| match Template::parse(text) {
-            Ok(Some(template)) => slots.push(Slot { node: index, place, template }),
-            Ok(None) => {}
-            Err(error) => {
-                let message = format!(
-                    "node {}: {error}. Between the braces stands the id of an input or an expression; braces that are \
-                     meant as text can stand in an input's default",
-                    called(graph, id)
-                );
-                report.error(DiagnosticKind::Placeholder, at, message);
+    for (node, (id, content)) in graph.nodes.iter().enumerate() {
+        let inputs =
+            content.inputs.iter().map(|(field, value)| (SlotPlace::Input(field.clone()), value.clone()));
+        let meta = content.meta.iter().map(|meta| (SlotPlace::Meta, Value::Object(meta.clone())));
+        for (place, value) in inputs.chain(meta) {
+            match ValueTemplate::parse(&value, names) {
+                Ok(template) if template.is_literal() => {}
+                Ok(template) => slots.push(Slot { node, place, template }),
+                Err(error) => {
+                    let message = format!(
+                        "node {}: {error}. Between the braces is the id of an input or an expression; for two braces as \
+                         text, write {{{{ \"{{{{\" }}}}",
+                        called(graph, id)
+                    );
+                    report.error(DiagnosticKind::Placeholder, &place.pointer(id), message);
+                }
             }
-        };
-        for (field, value) in &node.inputs {
-            let at = pointer(&[id, "inputs", field]);
-            each_text(value, "", &mut |text, inside| {
-                let place = match inside {
-                    "" => Place::Input(field.clone()),
-                    inside => Place::Inside(field.clone(), inside.to_owned()),
-                };
-                take(text, place, &at);
-            });
-        }
-        if let Some(title) = node.meta.as_ref().and_then(|meta| meta.get("title")).and_then(Value::as_str) {
-            take(title, Place::Title, &pointer(&[id, "_meta", "title"]));
         }
     }
     slots
 }
 
-/// Calls `take` with every text in a value and its JSON pointer.
-fn each_text(value: &Value, at: &str, take: &mut dyn FnMut(&str, &str)) {
-    match value {
-        Value::String(text) => take(text, at),
-        Value::Array(list) => {
-            list.iter()
-                .enumerate()
-                .for_each(|(index, value)| each_text(value, &format!("{at}/{index}"), take));
-        }
-        Value::Object(map) => {
-            map.iter().for_each(|(key, value)| each_text(value, &format!("{at}{}", pointer(&[key])), take));
-        }
-        _ => {}
-    }
-}
-
-/// Reports placeholders that nothing fills.
-fn check_names(manifest: &Manifest, graph: &Graph, slots: &[Slot], report: &mut FileDiagnostics<'_>) {
-    let names = Names::of(manifest);
+/// Reports names that nothing provides.
+fn check_names(names: &Names, graph: &Graph, slots: &[Slot], report: &mut FileDiagnostics<'_>) {
     for slot in slots {
         let Some((id, _)) = graph.nodes.get_index(slot.node) else { continue };
-        let plain =
-            slot.template.names().filter(|name| !is_filled(manifest, name)).map(|name| name.id.as_str());
-        let used = slot.template.expressions().flat_map(Expression::names).filter(|name| !names.knows(name));
-        for name in plain.chain(used) {
-            let known = manifest.inputs.iter().map(|input| input.id.as_str());
-            let hint = did_you_mean(name, known.chain(manifest.defaults.keys().map(String::as_str)));
+        let used = slot.template.expressions().into_iter().flat_map(Expression::names);
+        for name in used.filter(|name| !names.knows(name)) {
             let message = format!(
-                "node {}: nothing fills the placeholder `{{{{{}}}}}`; add an input of this id, or a key of \
-                 `defaults`, to {MANIFEST_FILE}.{hint}",
+                "node {}: nothing fills the placeholder `{{{{{name}}}}}`; add an input of this id, or a key of \
+                 `defaults`, to {MANIFEST_FILE}.{}",
                 called(graph, id),
-                name
+                names.hint(name)
             );
-            let at = match &slot.place {
-                Place::Input(field) | Place::Inside(field, _) => pointer(&[id, "inputs", field]),
-                Place::Title => pointer(&[id, "_meta", "title"]),
-            };
-            report.error(DiagnosticKind::Placeholder, &at, message);
+            report.error(DiagnosticKind::Placeholder, &slot.place.pointer(id), message);
         }
     }
-}
-
-fn is_filled(manifest: &Manifest, name: &Name) -> bool {
-    let side = matches!(name.id.as_str(), "width" | "height") && manifest.resolution_input().is_some();
-    let own = OWN_NAMES.contains(&name.id.as_str());
-    let computed = manifest.computed.contains_key(&name.id);
-    manifest.input(&name.id).is_some() || manifest.defaults.contains_key(&name.id) || side || own || computed
 }
 
 /// Resolves each input's targets in the graph.
@@ -285,7 +182,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
                     report.error(DiagnosticKind::Binding, &at, no_field(input, target, found, graph, file));
                     continue;
                 }
-                Some(value) if comfy_runner_protocol::Link::of(value).is_some() => {
+                Some(value) if Link::of(value).is_some() => {
                     let node = called(graph, node_id);
                     let message = format!(
                         "input \"{}\": `{}` of node {node} is linked to another node; the value takes the link's place",
@@ -371,12 +268,9 @@ fn check_unbound(
     computed: &[(String, Expression)],
     report: &mut FileDiagnostics<'_>,
 ) {
-    let in_graph = slots.iter().flat_map(|slot| {
-        let names = slot.template.names().map(|name| name.id.as_str());
-        names.chain(slot.template.expressions().flat_map(Expression::names))
-    });
-    let in_computed = computed.iter().flat_map(|(_, expression)| expression.names());
-    let used: Vec<&str> = in_graph.chain(in_computed).collect();
+    let in_graph = slots.iter().flat_map(|slot| slot.template.expressions());
+    let in_computed = computed.iter().map(|(_, expression)| expression);
+    let used: Vec<&str> = in_graph.chain(in_computed).flat_map(Expression::names).collect();
     let named = |id: &str| used.contains(&id);
     for (index, input) in manifest.inputs.iter().enumerate().filter(|(_, input)| input.targets.is_empty()) {
         let same = |other: Option<&Input>| other.is_some_and(|other| other.id == input.id);
@@ -401,15 +295,15 @@ fn lora_switches(
     slots: &[Slot],
 ) -> Vec<LoraSwitch> {
     let bound = bindings.iter().filter(|binding| binding.field == "lora_name");
-    let bound = bound.map(|binding| (&manifest.inputs[binding.input].id, binding.node));
-    let filled = slots.iter().filter_map(|slot| match (&slot.template, &slot.place) {
-        (Template::Whole(name), Place::Input(field)) if field == "lora_name" => Some((&name.id, slot.node)),
+    let bound = bound.map(|binding| (manifest.inputs[binding.input].id.as_str(), binding.node));
+    let filled = slots.iter().filter_map(|slot| match (slot.template.placeholder(), &slot.place) {
+        (Some((name, _)), SlotPlace::Input(field)) if field == "lora_name" => Some((name, slot.node)),
         _ => None,
     });
     let picks = |id: &str| manifest.input(id).is_some_and(|input| input.kind == InputKind::LoraPicker);
     let loads = |node: usize| LORA_LOADERS.contains(&graph.nodes[node].class_type.as_str());
     let switches = bound.chain(filled).filter(|(id, node)| picks(id) && loads(*node));
-    switches.map(|(id, node)| LoraSwitch { input: id.clone(), node }).collect()
+    switches.map(|(id, node)| LoraSwitch { input: id.to_owned(), node }).collect()
 }
 
 fn no_node(input: &Input, node: &str, graph: &Graph, file: &str) -> String {
@@ -433,14 +327,4 @@ fn nodes_of(graph: &Graph) -> String {
     let nodes: Vec<String> = graph.nodes.keys().take(30).map(|id| called(graph, id)).collect();
     let more = if graph.len() > 30 { format!(" and {} more", graph.len() - 30) } else { String::new() };
     format!("it has {}{more}", nodes.join(", "))
-}
-
-/// A node in an error message: `3 "Sampler"`.
-pub(crate) fn called(graph: &Graph, id: &str) -> String {
-    graph.node(id).map_or_else(|| id.to_owned(), |node| format!("{id} \"{}\"", node.title()))
-}
-
-/// A JSON pointer of these keys.
-pub(crate) fn pointer(keys: &[&str]) -> String {
-    keys.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
 }

@@ -8,6 +8,7 @@ use minijinja::machinery::parse_expr;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
+use super::truth::TRUTH;
 use super::weight::WEIGH;
 
 /// How many operators of the same rank in a row are weighed together, at the end of the row. Each weighing costs a level of
@@ -18,8 +19,16 @@ const LONGEST_ROW: usize = 32;
 ///
 /// # Errors
 /// What the engine cannot parse.
-pub(super) fn weighed(source: &str) -> Result<String, Error> {
+pub(super) fn metered(source: &str) -> Result<String, Error> {
     operand(&parse_expr(source)?)
+}
+
+/// As [`metered`], of an expression whose value is only a truth.
+///
+/// # Errors
+/// What the engine cannot parse.
+pub(super) fn metered_test(source: &str) -> Result<String, Error> {
+    test(&parse_expr(source)?)
 }
 
 type Written = Result<String, Error>;
@@ -33,13 +42,15 @@ fn operand(expr: &Expr<'_>) -> Written {
             format!("{}|{WEIGH}", bare(expr)?)
         }
         Expr::UnaryOp(unary) => match unary.op {
-            UnaryOpKind::Not => format!("(not {})", operand(&unary.expr)?),
+            UnaryOpKind::Not => format!("(not {})", test(&unary.expr)?),
             UnaryOpKind::Neg => format!("(-{})", postfix(&unary.expr)?),
         },
         Expr::BinOp(binary) => match rank(binary.op) {
             // The result is one of the operands, or a boolean.
-            Rank::Or | Rank::And | Rank::Compare => format!("({})", row(expr)?),
-            Rank::Sum | Rank::Concat | Rank::Product | Rank::Power => format!("({})|{WEIGH}", row(expr)?),
+            Rank::Or | Rank::And | Rank::Compare => format!("({})", row(expr, input)?),
+            Rank::Sum | Rank::Concat | Rank::Product | Rank::Power => {
+                format!("({})|{WEIGH}", row(expr, input)?)
+            }
         },
         Expr::Compare(compare) => {
             let mut written = input(&compare.expr)?;
@@ -59,7 +70,7 @@ fn operand(expr: &Expr<'_>) -> Written {
             format!("({written})")
         }
         Expr::IfExpr(choice) => {
-            let (test, yes) = (operand(&choice.test_expr)?, operand(&choice.true_expr)?);
+            let (test, yes) = (test(&choice.test_expr)?, operand(&choice.true_expr)?);
             match &choice.false_expr {
                 Some(no) => format!("({yes} if {test} else {})", operand(no)?),
                 None => format!("({yes} if {test})"),
@@ -70,6 +81,20 @@ fn operand(expr: &Expr<'_>) -> Written {
             format!("{}|{}({})|{WEIGH}", input(value)?, filter.name, args(&filter.args)?)
         }
         Expr::Test(test) => format!("({} is {}({}))", input(&test.expr)?, test.name, args(&test.args)?),
+    })
+}
+
+/// The expression where only its truth counts: a boolean, or a value that [`super::truth`] makes one of.
+fn test(expr: &Expr<'_>) -> Written {
+    Ok(match expr {
+        Expr::BinOp(binary) => match rank(binary.op) {
+            Rank::Or | Rank::And => format!("({})", row(expr, test)?),
+            Rank::Compare => operand(expr)?,
+            _ => format!("{}|{TRUTH}", operand(expr)?),
+        },
+        Expr::UnaryOp(unary) if matches!(unary.op, UnaryOpKind::Not) => operand(expr)?,
+        Expr::Compare(_) | Expr::Test(_) => operand(expr)?,
+        _ => format!("{}|{TRUTH}", input(expr)?),
     })
 }
 
@@ -158,8 +183,9 @@ fn rank(op: BinOpKind) -> Rank {
     }
 }
 
-/// A binary operator and those of its rank before it, from left to right and without parentheses around them.
-fn row(expr: &Expr<'_>) -> Written {
+/// A binary operator and those of its rank before it, from left to right and without parentheses around them. `write`
+/// writes the operands.
+fn row(expr: &Expr<'_>, write: fn(&Expr<'_>) -> Written) -> Written {
     let mut first = expr;
     let mut rest = Vec::new();
     while let Expr::BinOp(binary) = first {
@@ -175,9 +201,9 @@ fn row(expr: &Expr<'_>) -> Written {
         rest.push((binary.op, &binary.right));
         first = &binary.left;
     }
-    let mut written = input(first)?;
+    let mut written = write(first)?;
     for (op, right) in rest.into_iter().rev() {
-        written = format!("{written} {} {}", symbol(op), input(right)?);
+        written = format!("{written} {} {}", symbol(op), write(right)?);
     }
     Ok(written)
 }
@@ -242,7 +268,8 @@ mod tests {
         };
         let plain = evaluate(&environment, source);
         super::super::weight::install(&mut environment);
-        (plain, evaluate(&environment, &weighed(source).unwrap()))
+        super::super::truth::install(&mut environment);
+        (plain, evaluate(&environment, &metered(source).unwrap()))
     }
 
     #[test]
@@ -337,14 +364,38 @@ mod tests {
             "[1,2]|map('abs')|map('float')|list",
         ] {
             let (plain, rewritten) = both(source);
-            assert_eq!(plain, rewritten, "{source}: {}", weighed(source).unwrap());
+            assert_eq!(plain, rewritten, "{source}: {}", metered(source).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_string_false_counts_as_false_wherever_a_truth_is_asked_for() {
+        let mut environment = Environment::new();
+        super::super::weight::install(&mut environment);
+        super::super::truth::install(&mut environment);
+        let value = |source: &str, rewritten: String| {
+            let compiled = environment.compile_expression_owned(rewritten).unwrap();
+            let value = compiled.eval(context! { no => "False", yes => "x", zero => 0 });
+            serde_json::to_value(value.unwrap_or_else(|error| panic!("{source}: {error}")))
+                .unwrap()
+                .to_string()
+        };
+        for (source, expected) in
+            [("1 if no else 2", "2"), ("not no", "true"), ("1 if yes and not no else 2", "1")]
+        {
+            assert_eq!(value(source, metered(source).unwrap()), expected, "{source}");
+        }
+        for (source, expected) in
+            [("yes and no", "false"), ("no or zero", "false"), ("no or (yes and 1)", "true")]
+        {
+            assert_eq!(value(source, metered_test(source).unwrap()), expected, "{source}");
         }
     }
 
     #[test]
     fn every_value_is_weighed() {
-        assert_eq!(weighed("a * 2").unwrap(), format!("(a|{WEIGH} * 2)|{WEIGH}"));
-        assert_eq!(weighed("x in [y]").unwrap(), format!("(x|{WEIGH} in [y]|{WEIGH})"));
-        assert_eq!(weighed("p|f(q)").unwrap(), format!("p|{WEIGH}|f(q|{WEIGH})|{WEIGH}"));
+        assert_eq!(metered("a * 2").unwrap(), format!("(a|{WEIGH} * 2)|{WEIGH}"));
+        assert_eq!(metered("x in [y]").unwrap(), format!("(x|{WEIGH} in [y]|{WEIGH})"));
+        assert_eq!(metered("p|f(q)").unwrap(), format!("p|{WEIGH}|f(q|{WEIGH})|{WEIGH}"));
     }
 }

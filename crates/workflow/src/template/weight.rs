@@ -147,3 +147,15 @@ pub(super) fn weight_of(value: &serde_json::Value, most: u64) -> u64 {
     }
     weight
 }
+
+/// How many bytes of text a value holds.
+pub(crate) fn text_bytes(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(items) => items.iter().map(text_bytes).sum::<usize>() + items.len(),
+        serde_json::Value::Object(entries) => {
+            entries.iter().map(|(key, item)| key.len() + text_bytes(item) + 1).sum()
+        }
+        _ => 1,
+    }
+}

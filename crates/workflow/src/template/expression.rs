@@ -7,9 +7,10 @@ use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Number, Value};
 
+use super::metering::{metered, metered_test};
+use super::names::Names;
 use super::variables::Variables;
-use super::weighed::weighed;
-use super::weight;
+use super::{lora, truth, weight};
 
 /// What one expression may cost. An instruction costs one, and so do 64 bytes of each value that something works on or
 /// makes. Weighing passes a value through a filter, whose input and result the engine charges once more, so that no value
@@ -38,6 +39,8 @@ pub(crate) struct Expression {
 enum Code {
     /// A name, or parts of its value: `size.w`. Its value is taken as it is, with no detour.
     Path(Vec<String>),
+    /// The file or the strength of a `lora_picker` between braces.
+    Lora(String, Option<String>),
     Compiled(Arc<minijinja::Expression<'static, 'static>>),
 }
 
@@ -77,19 +80,39 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     weight::install(&mut environment);
-    environment.add_filter(TRUTH, |value: minijinja::Value| {
-        let no = value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("false"));
-        !no && value.is_true()
-    });
+    truth::install(&mut environment);
     environment
 });
 
-/// The filter that says whether a value counts as true in a condition.
-pub(crate) const TRUTH: &str = "__truth";
-
 impl Expression {
-    /// Parses what stands between braces.
-    pub fn parse(source: &str) -> Result<Self, ExpressionError> {
+    /// Parses an expression. A name that the manifest declares is that name, even where it would read as an expression
+    /// (`my-input`).
+    pub fn parse(source: &str, names: &Names) -> Result<Self, ExpressionError> {
+        Self::compile(source, names, metered)
+    }
+
+    /// Parses an expression whose value is only a truth; see [`truth::is_true`].
+    pub fn parse_test(source: &str, names: &Names) -> Result<Self, ExpressionError> {
+        Self::compile(source, names, metered_test)
+    }
+
+    /// Parses what is between braces, where a `lora_picker` gives its file or its strength.
+    pub fn parse_placeholder(source: &str, names: &Names) -> Result<Self, ExpressionError> {
+        let expression = Self::parse(source, names)?;
+        Ok(match expression.code {
+            Code::Path(ref path) if path.len() <= 2 && names.is_lora(&path[0]) => {
+                let code = Code::Lora(path[0].clone(), path.get(1).cloned());
+                Self { code, ..expression }
+            }
+            _ => expression,
+        })
+    }
+
+    fn compile(
+        source: &str,
+        names: &Names,
+        metered: fn(&str) -> Result<String, minijinja::Error>,
+    ) -> Result<Self, ExpressionError> {
         let source = source.trim();
         let refuse = |reason: String| ExpressionError::Syntax { source_text: shown(source), reason };
         if source.is_empty() {
@@ -98,15 +121,15 @@ impl Expression {
         if source.len() > LONGEST {
             return Err(refuse(format!("it has more than {LONGEST} bytes")));
         }
-        if let Some(path) = path(source) {
+        if let Some(path) = path(source, names) {
             return Ok(Self {
                 source: source.to_owned(),
                 names: vec![path[0].clone()],
                 code: Code::Path(path),
             });
         }
-        let compiled = weighed(source)
-            .and_then(|weighed| ENVIRONMENT.compile_expression_owned(weighed))
+        let compiled = metered(source)
+            .and_then(|metered| ENVIRONMENT.compile_expression_owned(metered))
             .map_err(|error| refuse(error.detail().unwrap_or("it is not understood").to_owned()))?;
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
@@ -127,11 +150,21 @@ impl Expression {
     pub fn name(&self) -> Option<&str> {
         match &self.code {
             Code::Path(path) if path.len() == 1 => path.first().map(String::as_str),
+            Code::Lora(name, None) => Some(name),
             _ => None,
         }
     }
 
-    /// The value; null when it is nothing but a name without one.
+    /// Returns the name, or the part of a name, that is all of the expression: `size` or `size.w`.
+    pub fn placeholder(&self) -> Option<(&str, Option<&str>)> {
+        match &self.code {
+            Code::Path(path) if path.len() <= 2 => Some((&path[0], path.get(1).map(String::as_str))),
+            Code::Lora(name, part) => Some((name, part.as_deref())),
+            _ => None,
+        }
+    }
+
+    /// Returns the value; null when it is nothing but a name without one.
     pub fn value(&self, variables: &Variables<'_>, missing: Missing) -> Result<Value, ExpressionError> {
         let failed = self.names().find_map(|name| Some((name, variables.failure(name)?)));
         if let Some((name, reason)) = failed {
@@ -149,6 +182,16 @@ impl Expression {
                     value = value.and_then(|value| value.get(alias(value, part)));
                 }
                 Ok(value.cloned().unwrap_or(Value::Null))
+            }
+            Code::Lora(name, part) => {
+                let Some(value) = variables.get(name).filter(|_| variables.has_value(name)) else {
+                    return Ok(Value::Null);
+                };
+                let value = lora::part(value, part.as_deref()).map_err(|error| ExpressionError::Value {
+                    source_text: shown(&self.source),
+                    reason: error.to_string(),
+                })?;
+                Ok(value.map_or(Value::Null, std::borrow::Cow::into_owned))
             }
             Code::Compiled(compiled) => self.evaluate(compiled, variables, missing),
         }
@@ -257,11 +300,13 @@ const WORDS: [&str; 13] =
     ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"];
 
 /// The parts of `name` or `name.part.part`.
-fn path(source: &str) -> Option<Vec<String>> {
-    let parts: Vec<String> = source.split('.').map(|part| part.trim().to_owned()).collect();
-    let first = parts.first()?;
-    (is_name(first) && !WORDS.contains(&first.as_str()) && parts.iter().all(|part| is_name(part)))
-        .then_some(parts)
+fn path(source: &str, names: &Names) -> Option<Vec<String>> {
+    let mut parts = source.split('.').map(str::trim);
+    let first = parts.next()?;
+    let is_first = is_name(first) && !WORDS.contains(&first) || names.declares(first);
+    let rest: Vec<&str> = parts.collect();
+    let is_path = is_first && rest.iter().all(|part| is_name(part));
+    is_path.then(|| [first].into_iter().chain(rest).map(str::to_owned).collect())
 }
 
 /// Whether this is a name: letters, digits and `_`, no digit first.
@@ -294,8 +339,8 @@ mod tests {
     use serde_json::json;
 
     fn value(source: &str, variables: Value) -> Result<Value, String> {
-        let variables = Variables::of(variables.as_object().unwrap().clone());
-        let expression = Expression::parse(source).map_err(|error| error.to_string())?;
+        let variables = Variables::from_map(variables.as_object().unwrap().clone());
+        let expression = Expression::parse(source, &Names::default()).map_err(|error| error.to_string())?;
         expression.value(&variables, Missing::Strict).map_err(|error| error.to_string())
     }
 

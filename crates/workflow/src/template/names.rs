@@ -1,59 +1,59 @@
-//! Which names a stage's expressions may use, as far as the manifest alone tells.
+//! The names that expressions may use, as far as the manifest alone tells: for checks before there is a request.
 
 use std::collections::HashSet;
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{Input, InputKind, Manifest, Repeat};
+use comfy_runner_manifest::{InputKind, Manifest, Repeat};
 use serde_json::Value;
 
-use super::DynamicWorkflow;
+use super::builtins;
 
 /// The names that a scope declares.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     known: HashSet<String>,
     /// Whether a list's elements may bring names that only a request knows.
     open: bool,
+    /// Inputs of type `lora_picker`, which give a field the file or the strength of their value.
+    loras: HashSet<String>,
 }
 
-/// Names that every stage has.
-const OWN: [&str; 10] = [
-    "input_image",
-    "has_input_image",
-    "output_dir",
-    "output_prefix",
-    "_uploaded_image",
-    "_has_input_image",
-    "_output_dir",
-    "index",
-    "batch_num",
-    "scene_num",
-];
-
 impl Names {
-    /// The names that every stage of a workflow sees.
-    pub fn of(manifest: &Manifest) -> Self {
-        let mut known: HashSet<String> = OWN.iter().map(|name| (*name).to_owned()).collect();
+    /// Returns the names of a static workflow, and of every stage of a dynamic one.
+    pub fn from_manifest(manifest: &Manifest) -> Self {
+        let mut known: HashSet<String> = builtins::ALWAYS.map(str::to_owned).into();
         known.extend(manifest.inputs.iter().map(|input| input.id.clone()));
         known.extend(manifest.defaults.keys().cloned());
         known.extend(manifest.computed.keys().cloned());
         if manifest.resolution_input().is_some() {
-            known.extend(["width", "height"].map(str::to_owned));
+            known.extend(builtins::SIDES.map(str::to_owned));
         }
         if manifest.inputs.iter().any(|input| input.kind == InputKind::Seed) {
             known.insert("seed".to_owned());
         }
-        let mut names = Self { known, open: false };
-        names.add_offers();
+        let loras = manifest.inputs.iter().filter(|input| input.kind == InputKind::LoraPicker);
+        let loras = loras.map(|input| input.id.clone()).collect();
+        let mut names = Self { known, open: false, loras };
+        names.add_derived();
         names
     }
 
-    /// The names of an instance of a repetition: the element's fields come along.
+    /// Returns the names that any stage sees: also the fields of everything that is repeated over.
+    pub fn of_all_stages(manifest: &Manifest) -> Self {
+        let repeats = manifest.pipeline.iter().filter_map(|stage| stage.repeat.as_ref());
+        let names = Self::from_manifest(manifest);
+        repeats.chain([&Repeat::ExtraScenes]).fold(names, |names, repeat| match repeat {
+            Repeat::ExtraScenes if manifest.scene_input().is_none() => names,
+            repeat => names.within(manifest, repeat),
+        })
+    }
+
+    /// Returns the names of an instance of a repetition, which has the element's fields too.
     pub fn within(&self, manifest: &Manifest, repeat: &Repeat) -> Self {
         let mut names = self.clone();
         let list = match repeat {
             Repeat::Count(_) => return names,
-            Repeat::ExtraScenes => scene_input(manifest),
+            Repeat::ExtraScenes => manifest.scene_input(),
             Repeat::Named(name) => manifest.input(name),
         };
         let default = match repeat {
@@ -76,49 +76,38 @@ impl Names {
             names.known.extend(element.as_object().into_iter().flat_map(|element| element.keys().cloned()));
         }
         names.known.insert("item".to_owned());
-        names.add_offers();
+        names.add_derived();
         names
     }
 
-    fn add_offers(&mut self) {
-        let offers: [(&[&str], &[&str]); 2] = [
-            (&["duration"], &["duration_frames"]),
-            (&["hires_enabled", "hires_scale"], &["hires_width", "hires_height"]),
-        ];
-        for (needed, offered) in offers {
+    fn add_derived(&mut self) {
+        for (needed, derived) in builtins::DERIVED {
             if needed.iter().all(|name| self.known.contains(*name)) {
-                self.known.extend(offered.iter().map(|name| (*name).to_owned()));
+                self.known.extend(derived.iter().map(|name| (*name).to_owned()));
             }
         }
     }
 
-    /// Whether the name may have a value.
+    /// Returns whether the name may have a value.
     pub fn knows(&self, name: &str) -> bool {
         self.open || self.known.contains(name)
     }
 
-    /// Whether the manifest itself declares the name.
+    /// Returns whether the manifest itself declares the name.
     pub fn declares(&self, name: &str) -> bool {
         self.known.contains(name)
     }
 
-    /// ` Did you mean "steps"?`, when a known name is near.
+    /// Returns whether the name is an input of type `lora_picker`.
+    pub fn is_lora(&self, name: &str) -> bool {
+        self.loras.contains(name)
+    }
+
+    /// Returns ` Did you mean "steps"?`, when a known name is near.
     pub fn hint(&self, name: &str) -> String {
         let mut known: Vec<&str> = self.known.iter().map(String::as_str).collect();
         // Of names that are equally near, always the same.
         known.sort_unstable();
         did_you_mean(name, known)
-    }
-}
-
-/// The first list of scenes.
-pub(crate) fn scene_input(manifest: &Manifest) -> Option<&Input> {
-    manifest.inputs.iter().find(|input| input.kind == InputKind::SceneList)
-}
-
-impl DynamicWorkflow {
-    /// The first list of scenes.
-    pub(super) fn scene_input(&self) -> Option<&Input> {
-        scene_input(&self.manifest)
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Number, Value};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BaseSeed {
     seed: u64,
-    drawn: bool,
+    generated: bool,
     min: u64,
     max: u64,
 }
 
 impl BaseSeed {
     /// The value of `seed`: the input or default of this name, or else the first seed input.
-    pub fn of(manifest: &Manifest, params: &Params) -> Option<Self> {
+    pub fn from_params(manifest: &Manifest, params: &Params) -> Option<Self> {
         let first = || manifest.inputs.iter().find(|input| input.kind == InputKind::Seed);
         let input = manifest.input("seed").or_else(first);
         let id = input.map_or("seed", |input| input.id.as_str());
@@ -22,13 +22,13 @@ impl BaseSeed {
         let bound = |bound: Option<&Number>| bound.and_then(Number::as_u64);
         let min = bound(input.and_then(|input| input.min.as_ref())).unwrap_or(0);
         let max = bound(input.and_then(|input| input.max.as_ref())).unwrap_or(u64::MAX);
-        Some(Self { seed, drawn: params.is_generated(id), min, max })
+        Some(Self { seed, generated: params.is_generated(id), min, max })
     }
 
     /// The seed of the instance at this place, from 0: the given one plus the place, or one more random number. The
     /// first instance has the seed itself.
     pub fn at(self, index: u64) -> u64 {
-        if self.drawn { self.random(index) } else { self.seed.wrapping_add(index) }
+        if self.generated { self.random(index) } else { self.seed.wrapping_add(index) }
     }
 
     /// A random seed for the instance at this place. It follows from the request's own, so that one request makes one
@@ -57,14 +57,14 @@ impl BaseSeed {
 pub(crate) struct InstanceSeeds {
     /// The request's seed, if it has one.
     pub base: Option<BaseSeed>,
-    /// A seed that was generated for scenes that want a random one, where the request has none.
-    generated: u64,
+    /// A seed for scenes that need a random one, where the request has none.
+    fallback: u64,
 }
 
 impl InstanceSeeds {
     /// The seeds that follow from a request's params.
     pub fn from_params(manifest: &Manifest, params: &Params) -> Self {
-        Self { base: BaseSeed::of(manifest, params), generated: params.generated_seed() }
+        Self { base: BaseSeed::from_params(manifest, params), fallback: params.generated_seed() }
     }
 
     /// The seed of the instance at this place, from 0. A scene's own seed, `own`, takes precedence; -1 is a random one.
@@ -72,9 +72,9 @@ impl InstanceSeeds {
     pub fn at(self, own: Option<&Value>, index: u64) -> Option<u64> {
         let Some(own) = own.filter(|own| !own.is_null()) else { return self.base.map(|base| base.at(index)) };
         let random = || match self.base {
-            Some(base) if base.drawn => base.random(index),
+            Some(base) if base.generated => base.random(index),
             Some(base) => base.random(index + 1),
-            None => BaseSeed { seed: self.generated, drawn: true, min: 0, max: u64::MAX }.random(index),
+            None => BaseSeed { seed: self.fallback, generated: true, min: 0, max: u64::MAX }.random(index),
         };
         Some(own.as_u64().unwrap_or_else(random))
     }
@@ -94,15 +94,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn given_seeds_count_up_and_drawn_ones_spread_below_the_limit() {
-        let given = BaseSeed { seed: 7, drawn: false, min: 0, max: u64::MAX };
+    fn given_seeds_count_up_and_generated_ones_spread_below_the_limit() {
+        let given = BaseSeed { seed: 7, generated: false, min: 0, max: u64::MAX };
         assert_eq!([given.at(0), given.at(1), given.at(2)], [7, 8, 9]);
-        let drawn = BaseSeed { drawn: true, ..given };
-        assert_eq!(drawn.at(0), 7);
-        let seeds: std::collections::HashSet<u64> = (0..100).map(|index| drawn.at(index)).collect();
+        let generated = BaseSeed { generated: true, ..given };
+        assert_eq!(generated.at(0), 7);
+        let seeds: std::collections::HashSet<u64> = (0..100).map(|index| generated.at(index)).collect();
         assert_eq!(seeds.len(), 100);
         assert!(seeds.iter().all(|seed| *seed < SEED_LIMIT));
-        let small = BaseSeed { min: 10, max: 12, ..drawn };
+        let small = BaseSeed { min: 10, max: 12, ..generated };
         assert!((1..50).all(|index| (10..=12).contains(&small.at(index))));
     }
 }

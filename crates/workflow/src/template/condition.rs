@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::expression::{Expression, ExpressionError, Missing, TRUTH, is_name};
+use super::expression::{Expression, ExpressionError, Missing, is_name};
+use super::names::Names;
+use super::string::without_braces;
+use super::truth::is_true;
 use super::variables::Variables;
 
 /// What must hold for a stage to be there.
@@ -18,16 +21,15 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// Parses a condition. `known` says whether a word is a name: one that is none stands for itself.
-    pub fn parse(source: &str, known: &dyn Fn(&str) -> bool) -> Result<Self, ExpressionError> {
-        let source = source.trim();
-        let source = source.strip_prefix("{{").and_then(|s| s.strip_suffix("}}")).unwrap_or(source).trim();
+    /// Parses a condition. A word that is compared with and is not among the declared `names` is a string.
+    pub fn parse(source: &str, names: &Names) -> Result<Self, ExpressionError> {
+        let source = without_braces(source);
         if let Some((name, word, equal)) = bareword(source)
-            && !known(word)
+            && !names.declares(word)
         {
-            return Ok(Self::Word { name: Expression::parse(name)?, word: word.to_owned(), equal });
+            return Ok(Self::Word { name: Expression::parse(name, names)?, word: word.to_owned(), equal });
         }
-        Expression::parse(&modern(source, known)).map(Self::Expression)
+        Expression::parse_test(&modern(source, names), names).map(Self::Expression)
     }
 
     /// The names that it takes from the variables.
@@ -64,18 +66,6 @@ impl Condition {
     }
 }
 
-/// Whether a value counts as true.
-pub(crate) fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(truth) => *truth,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty() && !text.eq_ignore_ascii_case("false"),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-    }
-}
-
 /// Takes `name == word` and `name != word` apart.
 fn bareword(source: &str) -> Option<(&str, &str, bool)> {
     let (name, word, equal) = match source.split_once("==") {
@@ -88,30 +78,23 @@ fn bareword(source: &str) -> Option<(&str, &str, bool)> {
     (is_name(name) && is_word).then_some((name, word, equal))
 }
 
-/// The expression with `!` as `not`, words that are compared with in quotes, and names that stand for a truth marked so
-/// that `"false"` counts as false.
-fn modern(source: &str, known: &dyn Fn(&str) -> bool) -> String {
+/// Returns the expression with `!` as `not`, and words that are compared with in quotes.
+fn modern(source: &str, names: &Names) -> String {
     let tokens: Vec<&str> = tokens(source).collect();
     let mut text = String::with_capacity(source.len() + 16);
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).map(|at| tokens[at]);
-        let opened_by_call =
-            before == Some("(") && at > 1 && is_name(tokens[at - 2]) && !is_word(tokens[at - 2]);
-        let starts = before.is_none_or(|t| matches!(t, "(" | "not" | "and" | "or" | "!")) && !opened_by_call;
         let ends = tokens.get(at + 1).is_none_or(|t| matches!(*t, ")" | "and" | "or"));
         if at > 0 {
             text.push(' ');
         }
         match *token {
             "!" => text.push_str("not"),
-            name if is_name(name) && !is_word(name) && starts && ends => {
-                text.push_str(&format!("({name} | {TRUTH})"));
-            }
             word if is_name(word)
                 && !is_word(word)
                 && matches!(before, Some("==" | "!="))
                 && ends
-                && !known(word) =>
+                && !names.declares(word) =>
             {
                 text.push_str(&format!("'{word}'"));
             }
@@ -183,12 +166,18 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn names() -> Names {
+        let defaults =
+            "{yes: 1, no: 1, text_no: 1, empty: 1, none: 1, steps: 1, mode: 1, size: 1, list: 1, style: 1}";
+        let text = format!("id: w\ndefaults: {defaults}\n");
+        Names::from_manifest(&comfy_runner_manifest::Manifest::parse(&text, "w").unwrap().0)
+    }
+
     fn holds(source: &str) -> bool {
         let variables = json!({"yes": true, "no": false, "text_no": "false", "empty": "", "none": null, "steps": 12,
             "mode": "fast", "size": {"w": 8}, "list": [], "style": "image-to-video"});
-        let variables = Variables::of(variables.as_object().unwrap().clone());
-        let known = |name: &str| variables.get(name).is_some();
-        Condition::parse(source, &known).unwrap().holds(&variables).unwrap()
+        let variables = Variables::from_map(variables.as_object().unwrap().clone());
+        Condition::parse(source, &names()).unwrap().holds(&variables).unwrap()
     }
 
     #[test]
@@ -255,15 +244,15 @@ mod tests {
     #[test]
     fn a_condition_that_is_none_is_refused() {
         for source in ["steps >", "a b c", "(yes", "mode = fast", "yes &&"] {
-            assert!(Condition::parse(source, &|_| true).is_err(), "{source}");
+            assert!(Condition::parse(source, &names()).is_err(), "{source}");
         }
     }
 
     #[test]
     fn literals_are_found_for_the_alternatives() {
-        let condition = Condition::parse("steps > 10 and mode == \"fast\"", &|_| true).unwrap();
+        let condition = Condition::parse("steps > 10 and mode == \"fast\"", &names()).unwrap();
         assert_eq!(condition.literals(), [json!(10), json!("fast")]);
-        let condition = Condition::parse("mode == slow", &|_| false).unwrap();
+        let condition = Condition::parse("mode == slow", &names()).unwrap();
         assert_eq!(condition.literals(), [json!("slow")]);
     }
 }
