@@ -289,9 +289,9 @@ async fn what_is_not_there_or_not_that_way_is_a_clear_error_too() {
     assert_eq!(wrong.status, 405);
     assert!(wrong.detail().contains("GET"));
     assert_eq!(api.get("/api/comfyui/view").await.status, 400);
-    let json = api.post_body("/api/run/wan-i2v-14b/build", "application/json".into(), "{}").await;
-    assert_eq!(json.status, 400);
-    assert!(json.detail().contains("multipart"), "{}", json.detail());
+    let text = api.post_body("/api/run/wan-i2v-14b/build", "text/plain".into(), "{}").await;
+    assert_eq!(text.status, 415);
+    assert!(text.detail().contains("text/plain"), "{}", text.detail());
     api.stop().await;
 }
 

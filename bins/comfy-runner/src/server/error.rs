@@ -53,6 +53,9 @@ pub enum ApiError {
     /// 413: a part of the request is too large.
     #[error("{0}")]
     TooLarge(String),
+    /// 415: the body is in no encoding that the path takes.
+    #[error("{0}")]
+    UnsupportedMediaType(String),
     /// 429: too many wrong keys.
     #[error("too many wrong API keys came from this address; wait {} s, or send the right one", retry_after.as_secs())]
     TooManyFailures {
@@ -119,6 +122,7 @@ impl ResponseError for ApiError {
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -1,8 +1,8 @@
-//! The multipart form of `build` and `execute`: `params`, and files on their way to ComfyUI.
+//! What `build` and `execute` are sent: params, and files on their way to ComfyUI.
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{self, Bytes};
 use comfy_runner_jobs::upload;
 use comfy_runner_manifest::{Input, Manifest};
@@ -15,12 +15,13 @@ use tokio::io::AsyncWriteExt as _;
 use super::State;
 use super::error::ApiError;
 use super::idempotency::RequestDigest;
+use super::request_params::{
+    Encoding, LARGEST_PARAMS, not_a_file_form, parse_json, parse_params, parse_url_encoded, read_body,
+    too_large as params_too_large, two_params,
+};
 use crate::assembly::check_before_file;
 
 type Part = LocalBoxStream<'static, Result<Bytes, MultipartError>>;
-
-/// The most that `params` may have: prompts are long, but not longer than this.
-const LARGEST_PARAMS: usize = 1 << 20;
 
 /// What a caller sent: values as they came, and the names under which ComfyUI stored the files.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ pub enum Files<'a> {
 }
 
 impl Form {
-    /// Reads the form, and does with each file what `files` says. No body at all is a form without parts.
+    /// Reads the body of a request in any [`Encoding`], and does with each file what `files` says.
     pub(super) async fn read(
         request: &HttpRequest,
         body: web::Payload,
@@ -51,10 +52,13 @@ impl Form {
         state: &State,
         files: Files<'_>,
     ) -> Result<Self, ApiError> {
-        if has_no_body(request) {
-            return Ok(Self::default());
-        }
-        let parts = multipart(request, body, state)?;
+        let from_params = |params| Self { params, ..Self::default() };
+        let parts = match Encoding::from_request(request)? {
+            Encoding::Empty => return Ok(Self::default()),
+            Encoding::Json => return parse_json(&read_body(body).await?).map(from_params),
+            Encoding::UrlEncoded => return parse_url_encoded(&read_body(body).await?).map(from_params),
+            Encoding::Multipart => multipart(request, body, state)?,
+        };
         Self::from_parts(parts, manifest, async |input, part| match files {
             Files::Upload => store(file_name(&part), part.boxed_local(), state).await,
             Files::UploadAndDigest(digest) => {
@@ -79,7 +83,7 @@ impl Form {
             let name = part.name().unwrap_or_default().to_owned();
             if name == "params" {
                 if std::mem::replace(&mut has_params, true) {
-                    return Err(ApiError::BadRequest("there are two parts `params`; send one".to_owned()));
+                    return Err(two_params());
                 }
                 form.params = read_params(part).await?;
                 continue;
@@ -105,7 +109,7 @@ pub async fn read_upload(
     body: web::Payload,
     state: &State,
 ) -> Result<String, ApiError> {
-    let mut parts = multipart(request, body, state)?;
+    let mut parts = file_form(request, body, state)?;
     while let Some(part) = parts.try_next().await? {
         if part.name() == Some("file") {
             return store(file_name(&part), part.boxed_local(), state).await;
@@ -120,7 +124,7 @@ pub async fn read_to_disk(
     body: web::Payload,
     state: &State,
 ) -> Result<std::fs::File, ApiError> {
-    let mut parts = multipart(request, body, state)?;
+    let mut parts = file_form(request, body, state)?;
     while let Some(mut part) = parts.try_next().await? {
         if part.name() != Some("file") {
             continue;
@@ -143,6 +147,14 @@ pub async fn read_to_disk(
     Err(no_file())
 }
 
+fn file_form(request: &HttpRequest, body: web::Payload, state: &State) -> Result<Multipart, ApiError> {
+    match Encoding::from_request(request) {
+        Ok(Encoding::Multipart) => multipart(request, body, state),
+        Ok(Encoding::Empty) => Err(no_file()),
+        _ => Err(not_a_file_form(request.path())),
+    }
+}
+
 fn no_file() -> ApiError {
     ApiError::BadRequest("the form has no part `file`: send it as multipart/form-data".to_owned())
 }
@@ -163,11 +175,6 @@ fn multipart(request: &HttpRequest, body: web::Payload, state: &State) -> Result
         )));
     }
     Ok(Multipart::new(request.headers(), body))
-}
-
-fn has_no_body(request: &HttpRequest) -> bool {
-    let headers = request.headers();
-    !headers.contains_key(CONTENT_TYPE) && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
 }
 
 fn file_name(part: &Field) -> String {
@@ -196,25 +203,7 @@ async fn look_at(
 }
 
 async fn read_params(mut part: Field) -> Result<Map<String, Value>, ApiError> {
-    let text = part
-        .bytes(LARGEST_PARAMS)
-        .await
-        .map_err(|_| ApiError::TooLarge(format!("`params` is larger than {LARGEST_PARAMS} bytes")))??;
-    parse_params(&text)
-}
-
-/// The object that `params` must be. Nothing at all is no values.
-fn parse_params(text: &Bytes) -> Result<Map<String, Value>, ApiError> {
-    if text.trim_ascii().is_empty() {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(text) {
-        Ok(Value::Object(params)) => Ok(params),
-        Ok(_) => {
-            Err(ApiError::BadRequest("`params` must be a JSON object, from input ids to values".to_owned()))
-        }
-        Err(error) => Err(ApiError::BadRequest(format!("`params` is not valid JSON: {error}"))),
-    }
+    parse_params(&part.bytes(LARGEST_PARAMS).await.map_err(|_| params_too_large())??)
 }
 
 fn unknown_part(name: &str, manifest: &Manifest) -> ApiError {

@@ -22,6 +22,7 @@ mod live;
 mod media_type;
 mod request_body;
 mod request_log;
+mod request_params;
 mod routes;
 mod schemas;
 mod status;
