@@ -250,15 +250,21 @@ async fn a_large_file_passes_through_whole() {
 async fn an_upload_without_its_part_says_which_is_missing() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    for form in [Form::new(), Form::new().file("picture", "a.png", &picture())] {
+    let cases = [
+        (Form::new(), "has no parts"),
+        (Form::new().file("picture", "a.png", &picture()).text("note", "x"), "it has `picture`, `note`"),
+    ];
+    for (form, parts) in cases {
         let reply = api.post(UPLOAD, form).await;
         assert_eq!(reply.status, 400);
-        assert!(reply.detail().contains("`file`"), "{}", reply.detail());
+        assert!(reply.detail().contains("`file`") && reply.detail().contains(parts), "{}", reply.detail());
     }
-    for (content_type, body) in [("text/plain", "hello"), ("multipart/form-data", "no boundary")] {
+    for (content_type, body, status) in
+        [("text/plain", "hello", 415), ("multipart/form-data", "no boundary", 400)]
+    {
         let reply = api.post_body(UPLOAD, content_type.into(), body).await;
-        assert_eq!(reply.status, 400, "{content_type}");
-        assert!(reply.detail().contains("multipart"), "{}", reply.detail());
+        assert_eq!(reply.status, status, "{content_type}");
+        assert!(reply.detail().contains("form"), "{}", reply.detail());
     }
     assert_nothing_uploaded(&simulator).await;
     api.stop().await;

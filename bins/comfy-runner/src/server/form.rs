@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::State;
 use super::error::ApiError;
+use super::excerpt::excerpt;
 use super::idempotency::RequestDigest;
 use super::request_params::{
     Encoding, LARGEST_PARAMS, not_a_file_form, parse_json, parse_params, parse_url_encoded, read_body,
@@ -22,6 +23,11 @@ use super::request_params::{
 use crate::assembly::check_before_file;
 
 type Part = LocalBoxStream<'static, Result<Bytes, MultipartError>>;
+
+/// As many parts of a form are named in an answer.
+const PARTS_NAMED: usize = 8;
+/// As much of a part's name as an answer repeats, in bytes.
+const PART_NAME_SHOWN: usize = 64;
 
 /// What a caller sent: values as they came, and the names under which ComfyUI stored the files.
 #[derive(Debug, Default)]
@@ -110,12 +116,8 @@ pub async fn read_upload(
     state: &State,
 ) -> Result<String, ApiError> {
     let mut parts = file_form(request, body, state)?;
-    while let Some(part) = parts.try_next().await? {
-        if part.name() == Some("file") {
-            return store(file_name(&part), part.boxed_local(), state).await;
-        }
-    }
-    Err(no_file())
+    let part = file_part(&mut parts).await?;
+    store(file_name(&part), part.boxed_local(), state).await
 }
 
 /// Reads a form whose one part is a `file` into a file without a name, which vanishes when it is closed.
@@ -125,38 +127,51 @@ pub async fn read_to_disk(
     state: &State,
 ) -> Result<std::fs::File, ApiError> {
     let mut parts = file_form(request, body, state)?;
-    while let Some(mut part) = parts.try_next().await? {
-        if part.name() != Some("file") {
-            continue;
+    let mut part = file_part(&mut parts).await?;
+    let failed = |error: std::io::Error| {
+        ApiError::Unavailable(format!("the file cannot be kept while it is read: {error}"))
+    };
+    let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(failed)?);
+    let mut length = 0;
+    while let Some(piece) = part.try_next().await? {
+        length += piece.len() as u64;
+        if length > state.max_upload {
+            return Err(too_large(state));
         }
-        let failed = |error: std::io::Error| {
-            ApiError::Unavailable(format!("the file cannot be kept while it is read: {error}"))
-        };
-        let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(failed)?);
-        let mut length = 0;
-        while let Some(piece) = part.try_next().await? {
-            length += piece.len() as u64;
-            if length > state.max_upload {
-                return Err(too_large(state));
-            }
-            file.write_all(&piece).await.map_err(failed)?;
-        }
-        file.flush().await.map_err(failed)?;
-        return Ok(file.into_std().await);
+        file.write_all(&piece).await.map_err(failed)?;
     }
-    Err(no_file())
+    file.flush().await.map_err(failed)?;
+    Ok(file.into_std().await)
+}
+
+/// The part `file` of a form. Parts before it are skipped.
+async fn file_part(parts: &mut Multipart) -> Result<Field, ApiError> {
+    let mut others = Vec::new();
+    while let Some(part) = parts.try_next().await? {
+        match part.name() {
+            Some("file") => return Ok(part),
+            name if others.len() < PARTS_NAMED => {
+                others.push(format!("`{}`", excerpt(name.unwrap_or_default(), PART_NAME_SHOWN)));
+            }
+            _ => {}
+        }
+    }
+    Err(no_file(&others))
 }
 
 fn file_form(request: &HttpRequest, body: web::Payload, state: &State) -> Result<Multipart, ApiError> {
     match Encoding::from_request(request) {
         Ok(Encoding::Multipart) => multipart(request, body, state),
-        Ok(Encoding::Empty) => Err(no_file()),
+        Ok(Encoding::Empty) => Err(no_file(&[])),
         _ => Err(not_a_file_form(request.path())),
     }
 }
 
-fn no_file() -> ApiError {
-    ApiError::BadRequest("the form has no part `file`: send it as multipart/form-data".to_owned())
+fn no_file(others: &[String]) -> ApiError {
+    let parts =
+        if others.is_empty() { "has no parts".to_owned() } else { format!("it has {}", others.join(", ")) };
+    let form = if others.is_empty() { "the form" } else { "the form has no part `file`;" };
+    ApiError::BadRequest(format!("{form} {parts}: send the file as the part `file` of multipart/form-data"))
 }
 
 fn too_large(state: &State) -> ApiError {
