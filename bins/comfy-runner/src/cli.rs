@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use comfy_runner_simulator::Version;
 
+use crate::server::AllowedOrigin;
+
 /// Turns a folder of ComfyUI workflows into a typed, tracked HTTP API.
 #[derive(Debug, Parser)]
 #[command(
@@ -128,6 +130,15 @@ pub struct Serve {
         hide_env_values = true
     )]
     pub api_keys: Vec<String>,
+    /// An origin whose pages may use the API, such as https://app.example; may be given more than once, or separated by
+    /// commas. `*` allows every origin and needs an API key
+    #[arg(
+        long = "allow-origin",
+        env = "COMFY_RUNNER_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allow_origins: Vec<AllowedOrigin>,
     /// The largest file that may be uploaded: bytes, or with a unit such as 100MiB
     #[arg(long, env = "COMFY_RUNNER_MAX_UPLOAD", value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
     pub max_upload: u64,

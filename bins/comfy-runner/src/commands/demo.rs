@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::progress_bar::{Display, Report};
 use super::{block_on, samples};
 use crate::cli::Demo;
-use crate::server::{Limits, Server, Settings};
+use crate::server::{AllowedOrigins, Limits, Server, Settings};
 use crate::terminal::{errln, outln};
 
 const WORKFLOW: &str = "text-to-image";
@@ -35,6 +35,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         listen: options.listen,
         api_keys: Vec::new(),
+        allow_origins: AllowedOrigins::default(),
         max_upload: 100 << 20,
         limits: Limits::default(),
         workers: Some(2),

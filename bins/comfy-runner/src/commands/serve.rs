@@ -13,12 +13,13 @@ use etcetera::BaseStrategy as _;
 use super::{block_on, client_config, request};
 use crate::cli::{self, Records, Serve};
 use crate::file_limit;
-use crate::server::{Limits, Server, Settings};
+use crate::server::{AllowedOrigins, Limits, Server, Settings};
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         listen: options.listen,
         api_keys: options.api_keys,
+        allow_origins: AllowedOrigins::new(options.allow_origins),
         max_upload: options.max_upload,
         limits: limits(&options.limits),
         workers: options.workers.map(usize::from),

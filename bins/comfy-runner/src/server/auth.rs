@@ -1,19 +1,22 @@
-//! Who may call: the `X-API-Key` header.
+//! Who may call: the `X-API-Key` header, or a token for what a browser opens without headers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use actix_web::ResponseError as _;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web;
+use actix_web::{HttpMessage as _, ResponseError as _};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
 use super::failed_keys::FailedKeys;
+use super::origins::AllowedOrigins;
+use super::token::{Scope, TokenError, Tokens, token_in};
 
 /// The keys that open the API. Without any, whoever reaches the server is let in, and it must listen on loopback.
 #[derive(Clone, Default)]
@@ -28,14 +31,24 @@ pub enum AuthConfigError {
          COMFY_RUNNER_API_KEY (or --api-key), or listen on 127.0.0.1"
     )]
     OpenToTheWorld(SocketAddr),
+    /// Every page could use the server through the browser of somebody on this machine.
+    #[error(
+        "refusing to allow every origin (*) without an API key: any page in a browser on this machine could run \
+         workflows. Set COMFY_RUNNER_API_KEY (or --api-key), or name the origins"
+    )]
+    OpenToEveryPage,
     /// A key that is nothing, or that no header can carry.
     #[error("an API key is {0}")]
     BadKey(&'static str),
 }
 
 impl ApiKeys {
-    /// Takes the keys for a server that listens on `listen`.
-    pub fn new(keys: &[String], listen: SocketAddr) -> Result<Self, AuthConfigError> {
+    /// Takes the keys for a server that listens on `listen` and answers pages of `origins`.
+    pub fn new(
+        keys: &[String],
+        listen: SocketAddr,
+        origins: &AllowedOrigins,
+    ) -> Result<Self, AuthConfigError> {
         if keys.iter().any(|key| key.trim().is_empty()) {
             return Err(AuthConfigError::BadKey(
                 "empty; leave the option out to serve without one on loopback",
@@ -49,13 +62,16 @@ impl ApiKeys {
         if keys.is_empty() && !listen.ip().is_loopback() {
             return Err(AuthConfigError::OpenToTheWorld(listen));
         }
+        if keys.is_empty() && origins.allow_any() {
+            return Err(AuthConfigError::OpenToEveryPage);
+        }
         Ok(Self(keys.iter().map(|key| key.as_str().into()).collect()))
     }
 
     /// Whether a caller with these headers may come in.
-    fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check(&self, headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), ApiError> {
         if self.0.is_empty() {
-            return check_same_site(headers);
+            return check_same_site(headers, origins);
         }
         let Some(given) = headers.get("X-API-Key") else {
             return Err(ApiError::Unauthorized("send your API key in the header X-API-Key"));
@@ -72,7 +88,7 @@ impl ApiKeys {
 }
 
 /// Without keys, the browser of somebody who runs us on loopback must not be a way in for the pages that they visit.
-fn check_same_site(headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_same_site(headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), ApiError> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let host = headers.get(HOST).map(text);
     // A page's own name may be made to lead to loopback; then it is no other site to the browser.
@@ -81,11 +97,12 @@ fn check_same_site(headers: &HeaderMap) -> Result<(), ApiError> {
             "while the server has no API key, it answers to localhost and 127.0.0.1 only, not to other names",
         ));
     }
-    if is_of_our_pages(headers) {
+    if is_of_our_pages(headers) || origins.allow(headers) {
         Ok(())
     } else {
         Err(ApiError::Forbidden(
-            "requests from other sites' pages are refused while the server has no API key",
+            "requests from other sites' pages are refused while the server has no API key; --allow-origin names sites \
+             whose pages may send them",
         ))
     }
 }
@@ -115,19 +132,24 @@ fn is_this_machine(host: &str) -> bool {
         || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Middleware that lets callers with a key through. Wrong keys are counted by address; the right one is not held up by
-/// them.
+/// Middleware that lets callers with a key through, and those with a token to what it permits. Wrong keys and tokens are
+/// counted by address; the right ones are not held up by them.
 pub async fn require_key<B: MessageBody>(
     keys: web::Data<ApiKeys>,
+    origins: web::Data<AllowedOrigins>,
+    tokens: web::Data<Tokens>,
     failed: web::Data<FailedKeys>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let Err(mut error) = keys.check(request.headers()) else {
+    let Err(mut error) = check(&request, &keys, &origins, &tokens) else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
-    let is_wrong_key =
-        matches!(error, ApiError::Unauthorized(_)) && request.headers().contains_key("X-API-Key");
+    let is_wrong_key = match error {
+        ApiError::Unauthorized(_) => request.headers().contains_key("X-API-Key"),
+        ApiError::Token(TokenError::Invalid) => true,
+        _ => false,
+    };
     if let Some(peer) = request.peer_addr().filter(|_| is_wrong_key)
         && let Err(retry_after) = failed.count(peer.ip(), Instant::now())
     {
@@ -136,13 +158,33 @@ pub async fn require_key<B: MessageBody>(
     Ok(request.into_response(error.error_response()).map_into_right_body())
 }
 
-/// Middleware for what browsers open across sites without asking first: WebSockets and streams of events. Whatever lets
-/// the caller in, a page of another site gets nothing.
+/// Checks the key of a request or, when there is none, its token. The scope of a token is left with the request.
+fn check(
+    request: &ServiceRequest,
+    keys: &ApiKeys,
+    origins: &AllowedOrigins,
+    tokens: &Tokens,
+) -> Result<(), ApiError> {
+    let checked = keys.check(request.headers(), origins);
+    let Some(token) = token_in(request.query_string()).filter(|_| checked.is_err()) else { return checked };
+    let scope = tokens.verify(&token, SystemTime::now())?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(TokenError::NotForThis.into());
+    }
+    scope.check(request.path(), request.query_string())?;
+    request.extensions_mut().insert(scope);
+    Ok(())
+}
+
+/// Middleware for what browsers open across sites without asking first: WebSockets and event streams. A page of another
+/// site needs a token or an allowed origin, whatever else lets the request in.
 pub async fn refuse_other_sites<B: MessageBody>(
+    origins: web::Data<AllowedOrigins>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    if is_of_our_pages(request.headers()) {
+    let has_token = request.extensions().contains::<Scope>();
+    if has_token || is_of_our_pages(request.headers()) || origins.allow(request.headers()) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let refused = ApiError::Forbidden("a page of another site may not follow jobs here");
@@ -158,7 +200,11 @@ mod tests {
 
     fn keys(keys: &[&str], listen: &str) -> Result<ApiKeys, AuthConfigError> {
         let keys: Vec<_> = keys.iter().map(|&key| key.to_owned()).collect();
-        ApiKeys::new(&keys, listen.parse().unwrap())
+        ApiKeys::new(&keys, listen.parse().unwrap(), &AllowedOrigins::default())
+    }
+
+    fn none() -> AllowedOrigins {
+        AllowedOrigins::default()
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -186,22 +232,49 @@ mod tests {
     #[test]
     fn any_of_several_keys_opens_and_nothing_else_does() {
         let keys = keys(&["first", "second"], "0.0.0.0:80").unwrap();
-        assert!(keys.check(&headers(&[("x-api-key", "first")])).is_ok());
-        assert!(keys.check(&headers(&[("x-api-key", "second")])).is_ok());
+        assert!(keys.check(&headers(&[("x-api-key", "first")]), &none()).is_ok());
+        assert!(keys.check(&headers(&[("x-api-key", "second")]), &none()).is_ok());
         for wrong in ["", "firs", "first2", "First"] {
-            assert!(keys.check(&headers(&[("x-api-key", wrong)])).is_err(), "{wrong}");
+            assert!(keys.check(&headers(&[("x-api-key", wrong)]), &none()).is_err(), "{wrong}");
         }
-        assert!(keys.check(&headers(&[])).is_err());
+        assert!(keys.check(&headers(&[]), &none()).is_err());
     }
 
     #[test]
     fn without_a_key_a_page_of_another_site_is_kept_out() {
         let keys = keys(&[], LOOPBACK).unwrap();
-        assert!(keys.check(&headers(&[("host", LOOPBACK)])).is_ok());
-        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "http://127.0.0.1:8080")])).is_ok());
-        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "https://evil.example")])).is_err());
-        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "null")])).is_err());
-        assert!(keys.check(&headers(&[("host", LOOPBACK), ("sec-fetch-site", "cross-site")])).is_err());
+        assert!(keys.check(&headers(&[("host", LOOPBACK)]), &none()).is_ok());
+        assert!(
+            keys.check(&headers(&[("host", LOOPBACK), ("origin", "http://127.0.0.1:8080")]), &none()).is_ok()
+        );
+        assert!(
+            keys.check(&headers(&[("host", LOOPBACK), ("origin", "https://evil.example")]), &none()).is_err()
+        );
+        assert!(keys.check(&headers(&[("host", LOOPBACK), ("origin", "null")]), &none()).is_err());
+        assert!(
+            keys.check(&headers(&[("host", LOOPBACK), ("sec-fetch-site", "cross-site")]), &none()).is_err()
+        );
+    }
+
+    #[test]
+    fn without_a_key_a_page_of_an_allowed_origin_is_let_in() {
+        let keys = keys(&[], LOOPBACK).unwrap();
+        let origins = AllowedOrigins::new(vec!["https://app.example".parse().unwrap()]);
+        let check = |host: &str, origin: &str| {
+            let headers = headers(&[("host", host), ("origin", origin), ("sec-fetch-site", "cross-site")]);
+            keys.check(&headers, &origins)
+        };
+        assert!(check(LOOPBACK, "https://app.example").is_ok());
+        assert!(check(LOOPBACK, "https://evil.example").is_err());
+        assert!(check("rebound.example", "https://app.example").is_err());
+    }
+
+    #[test]
+    fn every_origin_is_allowed_only_with_a_key() {
+        let any = AllowedOrigins::new(vec!["*".parse().unwrap()]);
+        let listen = LOOPBACK.parse().unwrap();
+        assert_eq!(ApiKeys::new(&[], listen, &any).err(), Some(AuthConfigError::OpenToEveryPage));
+        assert!(ApiKeys::new(&["k".to_owned()], listen, &any).is_ok());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use actix_web::http::header::{
     self, CONTENT_LENGTH, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderName,
 };
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use comfy_runner_api::{ResultQuery, ViewQuery};
 use comfy_runner_client::{ClientError, FileReply};
 use comfy_runner_protocol::OutputFile;
@@ -14,6 +14,7 @@ use futures::{StreamExt as _, stream};
 use super::State;
 use super::error::ApiError;
 use super::media_type::{inline_media_type, media_type};
+use super::token::{Scope, TokenError};
 
 /// What of ComfyUI's answer is the caller's business. Not its type and disposition: those are ours to say.
 const PASSED_BACK: [HeaderName; 5] = [
@@ -33,6 +34,7 @@ pub async fn view(
     let ViewQuery { filename, kind, subfolder } = query.into_inner();
     let file = OutputFile { filename, subfolder, kind };
     check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
+    check_scope(&state, &request, &file).await?;
     let reply = fetch(&state, &file, &request).await.map_err(|error| match error.is_unreachable() {
         // The contract's status.
         true => ApiError::NotFound(cannot_get(&file, &error)),
@@ -56,6 +58,17 @@ pub async fn result(
         .await
         .map_err(|error| ApiError::upstream(&error, cannot_get(&file, &error)))?;
     answer(reply, &file, request.method() == Method::HEAD)
+}
+
+/// Checks that a token for one job asks for a file that this job made.
+async fn check_scope(state: &State, request: &HttpRequest, file: &OutputFile) -> Result<(), ApiError> {
+    let scope = request.extensions().get().cloned();
+    let Some(Scope::Job(prompt_id)) = scope else { return Ok(()) };
+    let record = state.jobs.record(&prompt_id).await?;
+    match record.summary.outcome.outputs.values().flatten().any(|made| made == file) {
+        true => Ok(()),
+        false => Err(TokenError::OtherJob.into()),
+    }
 }
 
 /// Checks that a file's place is inside ComfyUI's folders, whatever ComfyUI itself would make of it. A ComfyUI on Windows

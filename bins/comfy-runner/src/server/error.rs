@@ -17,6 +17,7 @@ use comfy_runner_store::StoreError;
 use comfy_runner_workflow::RequestError;
 
 use super::excerpt::excerpt;
+use super::token::TokenError;
 
 /// The longest `detail` of an answer, in bytes: what a caller sent may be part of it.
 const LONGEST_DETAIL: usize = 8 << 10;
@@ -27,6 +28,9 @@ pub enum ApiError {
     /// 401: no key, or none that we know.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// 401 or 403: a token that permits nothing, or not this.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// 403: a page of another site.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -115,7 +119,10 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Token(TokenError::Invalid | TokenError::Expired) => StatusCode::UNAUTHORIZED,
+            Self::Token(TokenError::NotForThis | TokenError::OtherJob) | Self::Forbidden(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,

@@ -168,10 +168,11 @@ fn file_form(request: &HttpRequest, body: web::Payload, state: &State) -> Result
 }
 
 fn no_file(others: &[String]) -> ApiError {
-    let parts =
-        if others.is_empty() { "has no parts".to_owned() } else { format!("it has {}", others.join(", ")) };
-    let form = if others.is_empty() { "the form" } else { "the form has no part `file`;" };
-    ApiError::BadRequest(format!("{form} {parts}: send the file as the part `file` of multipart/form-data"))
+    let form = match others {
+        [] => "the form has no parts".to_owned(),
+        others => format!("the form has no part `file`; it has {}", others.join(", ")),
+    };
+    ApiError::BadRequest(format!("{form}. Send the file as the part `file` of multipart/form-data"))
 }
 
 fn too_large(state: &State) -> ApiError {

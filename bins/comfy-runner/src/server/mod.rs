@@ -20,6 +20,7 @@ mod jobs;
 mod limits;
 mod live;
 mod media_type;
+mod origins;
 mod request_body;
 mod request_log;
 mod request_params;
@@ -27,6 +28,7 @@ mod routes;
 mod schemas;
 mod status;
 mod stop;
+mod token;
 mod workflow_reader;
 mod workflows;
 
@@ -34,7 +36,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, web};
 use comfy_runner_client::{Client, Config, ConfigError, Probe, Schemas};
 use comfy_runner_jobs::{FollowError, Jobs, JobsConfig, follow};
@@ -51,8 +53,10 @@ use failed_keys::FailedKeys;
 #[doc(hidden)]
 pub use form::Form;
 pub use limits::Limits;
+pub use origins::{AllowedOrigin, AllowedOrigins, ParseOriginError};
 pub use stop::Handle;
 use stop::Stopping;
+use token::Tokens;
 use workflow_reader::WorkflowReader;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -64,6 +68,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The keys that open the API; none is for loopback only.
     pub api_keys: Vec<String>,
+    /// The origins whose pages may use the API, beside its own.
+    pub allow_origins: AllowedOrigins,
     /// The largest file that may be uploaded, in bytes.
     pub max_upload: u64,
     /// What connections and callers may use up.
@@ -129,7 +135,10 @@ pub struct Server {
 impl Server {
     /// Binds the address and makes everything ready. To be called, as [`Server::run`], in an actix system.
     pub fn bind(settings: &Settings, workflows: Arc<Workflows>) -> Result<Self, StartError> {
-        let keys = web::Data::new(ApiKeys::new(&settings.api_keys, settings.listen)?);
+        let keys =
+            web::Data::new(ApiKeys::new(&settings.api_keys, settings.listen, &settings.allow_origins)?);
+        let origins = web::Data::new(settings.allow_origins.clone());
+        let tokens = web::Data::new(Tokens::new());
         let client = Client::new(settings.comfyui.clone())?;
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
@@ -152,13 +161,16 @@ impl Server {
             };
             App::new()
                 .app_data(keys.clone())
+                .app_data(origins.clone())
+                .app_data(tokens.clone())
                 .app_data(failed_keys.clone())
                 .app_data(limits.clone())
                 .app_data(web::Data::new(state))
                 .configure(routes::routes)
                 .wrap(from_fn(head::drop_body_of_head))
                 .wrap(from_fn(request_body::guard_body))
-                .wrap(default_headers())
+                .wrap(Condition::new(!origins.is_empty(), origins.middleware()))
+                .wrap(default_headers(&origins))
                 .wrap(from_fn(request_log::log_request))
         };
         let listen_error = |error| StartError::Listen(settings.listen, error);
@@ -208,12 +220,14 @@ impl Server {
     }
 }
 
-/// What every answer says to browsers: what it is, its type says; no page of another origin may use it; and nothing in it
-/// runs, also when it is opened as a page.
-fn default_headers() -> DefaultHeaders {
+/// What every answer says to browsers: what it is, its type says; only pages of this origin and of allowed ones may use it;
+/// and nothing in it runs, also when it is opened as a page.
+fn default_headers(origins: &AllowedOrigins) -> DefaultHeaders {
+    // A browser names no origin when it loads an image, so this cannot tell allowed origins from others.
+    let readers = if origins.is_empty() { "same-origin" } else { "cross-origin" };
     DefaultHeaders::new()
         .add((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .add((CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
+        .add((CROSS_ORIGIN_RESOURCE_POLICY, readers))
         // Without `allow-same-origin` Chromium refuses to play a video that is opened as a page: it fetches the video once
         // more, as from another site. Scripts do not run either way.
         .add((CONTENT_SECURITY_POLICY, "sandbox allow-same-origin"))

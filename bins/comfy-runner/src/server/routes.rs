@@ -5,7 +5,7 @@ use actix_web::web;
 
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
-use super::{auth, build, cancel, download, execute, health, inspect, jobs, live, status, workflows};
+use super::{auth, build, cancel, download, execute, health, inspect, jobs, live, status, token, workflows};
 
 /// Adds every path of the server.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -22,6 +22,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/workflows").get(workflows::list))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/comfyui/view").get(download::view))
+                .service(endpoint("/token").post(token::issue))
                 .service(endpoint("/queue").get(jobs::queue))
                 .service(endpoint("/jobs").get(jobs::list))
                 .service(endpoint("/jobs/{prompt_id}").get(jobs::show).delete(jobs::forget))

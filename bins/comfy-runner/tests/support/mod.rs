@@ -15,7 +15,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
-use comfy_runner::server::{Handle, Limits, Server, Settings};
+use comfy_runner::server::{AllowedOrigins, Handle, Limits, Server, Settings};
 use comfy_runner_client::Config;
 use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
@@ -44,6 +44,7 @@ pub fn settings(comfyui: &str) -> Settings {
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         api_keys: Vec::new(),
+        allow_origins: AllowedOrigins::default(),
         max_upload: 1 << 20,
         limits: Limits::default(),
         workers: Some(1),
