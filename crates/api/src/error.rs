@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 /// | status | meaning |
 /// | --- | --- |
 /// | 400 | the request is wrong, or ComfyUI refuses the graph (then with `node_errors`) |
-/// | 401 | no API key, or a wrong one |
-/// | 403 | the request comes from a page of another site |
+/// | 401 | no API key, or a wrong one; or a token that is invalid or has expired |
+/// | 403 | the request comes from a page of another site, or its token does not permit it |
 /// | 404 | the workflow, job, file or path does not exist |
 /// | 405 | the path has no such method; the header `Allow` names those that it has |
 /// | 408 | the body of the request does not arrive |
 /// | 409 | the state of the job, or the idempotency key, does not allow the request |
 /// | 413 | a part of the request is too large |
+/// | 415 | the body has a content type that the route does not take |
 /// | 429 | too many wrong API keys; the header `Retry-After` gives the seconds to wait |
 /// | 500 | ComfyUI cannot be reached, or the workflow's files are broken |
 /// | 502 | ComfyUI gave an unusable answer while a file was fetched |

@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod queue;
 pub mod status;
 pub mod timestamp;
+pub mod token;
 pub mod uploads;
 pub mod workflows;
 
@@ -39,5 +40,6 @@ pub use status::{
     CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, ReportedFile, RunningStatus, Status,
 };
 pub use timestamp::Timestamp;
+pub use token::{IssuedToken, TokenRequest};
 pub use uploads::Uploaded;
 pub use workflows::{RESERVED_IDS, WorkflowKind, WorkflowList, WorkflowSummary};

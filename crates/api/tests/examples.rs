@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, ErrorBody, Health, Inspection, JobFiles, JobList, JobRecord, JobStatus, Manifest, Queue,
-    Readiness, Submitted, Update, Uploaded, WorkflowList,
+    Cancellation, ErrorBody, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord, JobStatus,
+    Manifest, Queue, Readiness, Submitted, TokenRequest, Update, Uploaded, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -105,6 +105,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
         ("`POST /api/run/upload-image`", vec![round_trip::<Uploaded>]),
         ("`POST /api/run/{workflow_id}/execute`", vec![round_trip::<Submitted>; 2]),
         ("`GET /api/run/status/{prompt_id}`", vec![round_trip::<JobStatus>; 5]),
+        ("`POST /api/token`", vec![round_trip::<TokenRequest>, round_trip::<IssuedToken>]),
         ("Following a job", vec![round_trip::<Update>; 4]),
         ("`POST /api/run/cancel/{prompt_id}`", vec![round_trip::<Cancellation>]),
         ("`GET /api/jobs`", vec![round_trip::<JobList>]),

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use comfy_runner_api::token::{DEFAULT_LIFETIME, LONGEST_LIFETIME};
+use comfy_runner_api::{IssuedToken, Timestamp, TokenRequest};
 use hmac::{Hmac, Mac as _};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -15,11 +17,6 @@ use super::request_params::{Encoding, read_body};
 
 /// The version of the format, and the first part of every token.
 const VERSION: &str = "cr1";
-
-/// How long a token is valid unless the caller says otherwise, in seconds.
-const DEFAULT_LIFETIME: u64 = 600;
-/// The longest that a token may be valid, in seconds.
-const LONGEST_LIFETIME: u64 = 24 * 60 * 60;
 
 /// What a token permits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,24 +154,6 @@ pub fn token_in(query: &str) -> Option<String> {
     pairs.find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
 }
 
-/// The body of `POST /api/token`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TokenRequest {
-    /// The only job that the token is for; every job if it is left out.
-    prompt_id: Option<String>,
-    /// How long the token is valid, in seconds.
-    expires_in: Option<u64>,
-}
-
-/// The answer to `POST /api/token`.
-#[derive(Debug, Serialize)]
-struct Issued {
-    token: String,
-    /// RFC 3339, UTC.
-    expires_at: String,
-}
-
 /// `POST /api/token`
 pub async fn issue(
     state: web::Data<State>,
@@ -203,8 +182,9 @@ pub async fn issue(
     let seconds = u64::try_from(expires_at.unix_timestamp()).unwrap_or_default();
     let token = tokens.issue(&scope, seconds);
     let expires_at = expires_at.replace_nanosecond(0).unwrap_or(expires_at);
-    let expires_at = expires_at.format(&Rfc3339).unwrap_or_default();
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Issued { token, expires_at }))
+    let expires_at = Timestamp::new(expires_at.format(&Rfc3339).unwrap_or_default());
+    let issued = IssuedToken { token, expires_at };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(issued))
 }
 
 fn parse(body: &[u8]) -> Result<TokenRequest, ApiError> {
