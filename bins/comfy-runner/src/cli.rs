@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+#[cfg(feature = "simulator")]
 use comfy_runner_simulator::Version;
 
 use crate::server::AllowedOrigin;
@@ -45,8 +46,12 @@ pub enum LogFormat {
 pub enum Command {
     /// Serve a folder of workflows as an HTTP API
     Serve(Serve),
-    /// Try everything without a ComfyUI: a simulator and a server in one process, and a first picture
+    /// Try everything without a ComfyUI: a simulator and a server in one process, and a first image
+    #[cfg(feature = "simulator")]
     Demo(Demo),
+    /// Try everything without a ComfyUI (not in this build)
+    #[cfg(not(feature = "simulator"))]
+    Demo(NotInThisBuild),
     /// Run one workflow on a ComfyUI and save what it makes
     Run(Run),
     /// Print the graph that a request makes, without running it
@@ -62,7 +67,20 @@ pub enum Command {
     /// Look after the jobs of a running server
     Jobs(Jobs),
     /// Serve a ComfyUI stand-in that needs no models and no GPU
+    #[cfg(feature = "simulator")]
     Simulate(Simulate),
+    /// Serve a ComfyUI stand-in (not in this build)
+    #[cfg(not(feature = "simulator"))]
+    Simulate(NotInThisBuild),
+}
+
+/// The arguments of a command that this build does not have.
+#[cfg(not(feature = "simulator"))]
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct NotInThisBuild {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
 }
 
 /// Where workflows are.
@@ -205,6 +223,7 @@ pub enum LostJobs {
 }
 
 /// `comfy-runner demo`
+#[cfg(feature = "simulator")]
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  comfy-runner demo\n  comfy-runner demo --once --output pictures")]
 pub struct Demo {
@@ -335,6 +354,9 @@ pub struct Init {
     pub workflows: WorkflowFolder,
     #[command(flatten)]
     pub schemas: NodeSchemas,
+    /// Print JSON: the manifest's path, the number of its inputs, and the findings
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `comfy-runner convert`
@@ -356,6 +378,9 @@ pub struct Convert {
     /// The file to write, whole or not at all; one that is there is replaced [default: stdout]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print JSON: the graph (or the file that it is in) and the findings
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// ComfyUI's two formats of a graph.
@@ -481,6 +506,7 @@ pub struct JobsList {
 }
 
 /// `comfy-runner simulate`
+#[cfg(feature = "simulator")]
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  comfy-runner simulate --listen 127.0.0.1:8188")]
 pub struct Simulate {

@@ -36,6 +36,21 @@ pub fn one_line(text: &str) -> String {
     escape(text, steers)
 }
 
+/// An error and its causes on one line, each once: some messages contain their cause's already.
+pub fn error_chain(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    let mut last = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line.clone_from(&cause);
+        } else if !last.contains(&cause) {
+            line += &format!(": {cause}");
+        }
+        last = cause;
+    }
+    line
+}
+
 /// Where log lines are written. They hold colors, and tracing escapes the control characters in what they report; what
 /// is left are the controls of text direction.
 pub struct LogWriter;
@@ -99,6 +114,16 @@ mod tests {
         assert!(shown.trim_end().chars().all(|c| !steers(c)), "{shown:?}");
         assert_eq!(printed(format_args!("two\n\tlines, füchse 狐")), "two\n\tlines, füchse 狐\n");
         assert_eq!(one_line("two\n\tlines"), "two\\u000a\\u0009lines");
+    }
+
+    #[test]
+    fn a_cause_that_the_message_before_it_contains_is_not_printed_again() {
+        let in_use = anyhow::Error::msg("in use");
+        assert_eq!(error_chain(&in_use), "in use");
+        let listen = in_use.context("cannot listen: in use").context("the server does not start");
+        assert_eq!(error_chain(&listen), "the server does not start: cannot listen: in use");
+        let plain = anyhow::Error::msg("in use").context("cannot listen");
+        assert_eq!(error_chain(&plain), "cannot listen: in use");
     }
 
     #[test]

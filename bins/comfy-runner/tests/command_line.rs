@@ -273,6 +273,28 @@ fn validate_answers_for_a_graph_file_as_comfyui_does() {
 }
 
 #[test]
+fn validate_asks_a_comfyui_for_the_files_that_a_graph_reads() {
+    let simulator = support::simulator();
+    std::fs::write(simulator.data_dir().join("input/there.png"), support::picture()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let validate = |image: &str| {
+        let graph = serde_json::json!({
+            "1": {"class_type": "LoadImage", "inputs": {"image": image}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        });
+        let file = folder.path().join("graph.json");
+        std::fs::write(&file, graph.to_string()).unwrap();
+        run(&["validate", file.to_str().unwrap(), "--comfyui", &simulator.url(), "--json"])
+    };
+    let there = validate("there.png");
+    assert!(there.status.success(), "{}{}", stdout(&there), stderr(&there));
+    let missing = validate("missing.png");
+    assert_eq!(missing.status.code(), Some(1), "{}{}", stdout(&missing), stderr(&missing));
+    let verdict: serde_json::Value = serde_json::from_str(&stdout(&missing)).unwrap();
+    assert_eq!(verdict["node_errors"]["1"]["errors"][0]["type"], "custom_validation_failed", "{verdict}");
+}
+
+#[test]
 fn validate_takes_one_workflow_and_lists_findings_as_json() {
     let one = fixtures().join("workflows/text-to-image");
     let good = run(&["validate", one.to_str().unwrap()]);

@@ -200,3 +200,57 @@ fn fixture_picture(folder: &Path) -> String {
     std::fs::write(&file, support::picture()).unwrap();
     file.to_str().unwrap().to_owned()
 }
+
+#[test]
+fn convert_and_init_print_their_findings_as_json() {
+    let folder = TempDir::new().unwrap();
+    let graph = folder.path().join("graph.json");
+    std::fs::write(&graph, r#"{"1": {"class_type": "NoSuchNode", "inputs": {"x": 1}}}"#).unwrap();
+    let graph = graph.to_str().unwrap();
+    let convert = |more: &[&str]| {
+        let arguments = ["convert", graph, "--to", "workflow", "--object-info", &schemas(), "--json"];
+        let output = comfy_runner(&[&arguments, more].concat());
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+        json(&output.stdout)
+    };
+    let converted = convert(&[]);
+    assert_eq!(converted["graph"]["nodes"][0]["type"], "NoSuchNode");
+    let finding = &converted["findings"][0];
+    assert_eq!((&finding["severity"], &finding["file"]), (&"warning".into(), &graph.into()));
+    assert!(finding["message"].as_str().unwrap().contains("NoSuchNode"), "{finding}");
+    let file = folder.path().join("drawn.json");
+    let written = convert(&["-o", file.to_str().unwrap()]);
+    assert_eq!(written["output"], file.to_str().unwrap());
+    assert_eq!((&written["graph"], &written["findings"]), (&Value::Null, &converted["findings"]));
+    assert_eq!(json(&std::fs::read(&file).unwrap()), converted["graph"]);
+
+    let library = TempDir::new().unwrap();
+    let saved = fixture("ui/default.0.3.64.workflow.json");
+    let directory = library.path().to_str().unwrap();
+    let made = ["init", "mine", &saved, "--workflows", directory, "--object-info", &schemas(), "--json"];
+    let made = comfy_runner(&made);
+    assert!(made.status.success() && made.stderr.is_empty(), "{}", stderr(&made));
+    let made = json(&made.stdout);
+    assert_eq!(made["manifest"], library.path().join("mine/manifest.yaml").to_str().unwrap());
+    assert!(made["inputs"].as_u64().unwrap() > 3, "{made}");
+    // The checkpoint of the default graph is not among the models that the schemas list.
+    assert_eq!(made["findings"][0]["kind"], "missing_model", "{made}");
+}
+
+#[test]
+fn a_graph_in_ui_format_and_one_in_an_image_are_validated() {
+    let validate = |file: &str, schemas: &str| {
+        comfy_runner(&["validate", &fixture(file), "--object-info", &fixture(schemas), "--json"])
+    };
+    // The schemas come from a ComfyUI without models: the one thing to refuse.
+    let ui = validate("ui/default.0.3.64.workflow.json", "object_info/0.3.64.json");
+    let verdict = json(&ui.stdout);
+    assert_eq!(ui.status.code(), Some(1), "{}", stderr(&ui));
+    let nodes: Vec<_> = verdict["node_errors"].as_object().unwrap().keys().collect();
+    assert_eq!(nodes, ["4"], "{verdict}");
+    assert_eq!(verdict["node_errors"]["4"]["errors"][0]["type"], "value_not_in_list");
+
+    let image = validate("embedded/image.png", "object_info/0.33.0.json");
+    assert!(image.status.success(), "{}{}", String::from_utf8_lossy(&image.stdout), stderr(&image));
+    assert_eq!(json(&image.stdout), serde_json::json!({"error": null, "node_errors": {}}));
+}

@@ -8,7 +8,7 @@ pub enum StoreError {
     /// A newer version of this program has written it.
     #[error(
         "the store of jobs has schema {found}, and this version knows up to {known}: run the newer version again, or \
-         choose another --state-dir"
+         choose another state directory"
     )]
     TooNew {
         /// The schema that was found.
@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("the folder of the store of jobs cannot be used: {0}")]
     Folder(std::io::Error),
     /// Another process has the folder.
-    #[error("another process uses this store of jobs: stop it, or choose another --state-dir")]
+    #[error("another process uses this store of jobs: stop it, or choose another state directory")]
     InUse,
     /// The thread of the store cannot be started.
     #[error("the thread of the store of jobs cannot be started: {0}")]
@@ -62,7 +62,7 @@ pub enum Fault {
     #[error("cannot be read or written; look at its disk")]
     Disk,
     /// The file is no database, or a damaged one.
-    #[error("is damaged; put a backup in its place, or choose another --state-dir")]
+    #[error("is damaged; put a backup in its place, or choose another state directory")]
     Damaged,
     /// Somebody else holds it for too long.
     #[error("is held by another program")]

@@ -1,10 +1,12 @@
 //! `comfy-runner build`
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_runner_workflow::OutputFolder;
 
+use super::findings::print_warnings;
 use super::ui_format::to_ui_format;
 use super::{request, schemas};
 use crate::cli::{Build, GraphFormat};
@@ -19,8 +21,12 @@ pub fn build(options: Build) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let schemas = schemas::needed(&options.schemas, "node schemas say what a node looks like in the editor")?;
-    let graph = to_ui_format(&assembled.graph, &schemas, &workflow.annotations(&assembled))
+    let mut warnings = Vec::new();
+    let annotations = workflow.annotations(&assembled);
+    let file = Path::new(&options.request.id);
+    let graph = to_ui_format(&assembled.graph, &schemas, &annotations, file, &mut warnings)
         .context("the graph cannot be converted to UI format")?;
+    print_warnings(&warnings);
     outln!("{graph}");
     Ok(ExitCode::SUCCESS)
 }

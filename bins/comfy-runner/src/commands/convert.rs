@@ -7,52 +7,80 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_runner_editor::diagnostics::{invalid_values, unrendered_views};
 use comfy_runner_editor::{Annotations, Saved};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
+use super::findings::{Finding, print_warnings};
+use super::partial_file::PartialFile;
 use super::ui_format::to_ui_format;
 use super::{saved, schemas};
 use crate::cli::{Convert, GraphFormat};
-use crate::terminal::{errln, outln};
+use crate::terminal::outln;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Converted<'a> {
+    /// The graph, unless it was written to a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graph: Option<&'a RawValue>,
+    /// The file that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Path>,
+    findings: &'a [Finding],
+}
 
 pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
-    let name = options.file.display();
-    let graph = match (saved::read_one(&options.file, options.to)?, options.to) {
+    let mut findings = Vec::new();
+    let graph = converted(&options, &mut findings).inspect_err(|_| print_warnings(&findings))?;
+    if let Some(file) = &options.output {
+        write(file, &graph).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if options.json {
+        let raw = serde_json::from_str(&graph)?;
+        let graph = options.output.is_none().then_some(raw);
+        let converted = Converted { graph, output: options.output.as_deref(), findings: &findings };
+        outln!("{}", serde_json::to_string(&converted)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_warnings(&findings);
+    if options.output.is_none() {
+        outln!("{graph}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The graph in the wanted format, as JSON.
+fn converted(options: &Convert, findings: &mut Vec<Finding>) -> anyhow::Result<String> {
+    let file = &options.file;
+    let cannot_convert = || format!("cannot convert {}", file.display());
+    Ok(match (saved::read_one(file, options.to, findings)?, options.to) {
         (Saved::Api(graph), GraphFormat::Api) => graph.to_string(),
         (Saved::Ui(graph), GraphFormat::Workflow) => serde_json::to_string_pretty(&graph)?,
         (ui @ Saved::Ui(_), GraphFormat::Api) => {
             let why = "converting to API format needs node schemas, which name the values";
             let schemas = schemas::needed(&options.schemas, why)?;
-            let graph = ui.into_prompt(Some(&schemas)).with_context(|| format!("cannot convert {name}"))?;
-            for invalid in invalid_values(&graph, &schemas) {
-                errln!("warning: {invalid}");
-            }
-            for view in unrendered_views(&graph, &schemas) {
-                errln!("warning: {view}");
-            }
+            let graph = ui.into_prompt(Some(&schemas)).with_context(cannot_convert)?;
+            findings.extend(
+                invalid_values(&graph, &schemas).into_iter().map(|found| Finding::warning(file, found)),
+            );
+            findings.extend(
+                unrendered_views(&graph, &schemas).into_iter().map(|found| Finding::warning(file, found)),
+            );
             graph.to_string()
         }
         (Saved::Api(graph), GraphFormat::Workflow) => {
-            let why = "converting to UI format needs node schemas, which say what a node looks like";
+            let why = "converting to UI format needs node schemas, which describe how nodes look";
             let schemas = schemas::needed(&options.schemas, why)?;
-            to_ui_format(&graph, &schemas, &Annotations::default())
-                .with_context(|| format!("cannot convert {name}"))?
+            to_ui_format(&graph, &schemas, &Annotations::default(), file, findings)
+                .with_context(cannot_convert)?
         }
-    };
-    match &options.output {
-        None => outln!("{graph}"),
-        Some(file) => write(file, &graph).with_context(|| format!("cannot write {}", file.display()))?,
-    }
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
-/// Writes the whole file or nothing.
+/// Writes the whole file, or leaves what is there.
 fn write(file: &Path, graph: &str) -> anyhow::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut part = tempfile::Builder::new();
-    #[cfg(unix)]
-    // What the umask leaves of it, as for any new file.
-    part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut part = part.tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    writeln!(part, "{graph}")?;
-    part.persist(file)?;
-    Ok(())
+    let partial = PartialFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    writeln!(partial.open()?, "{graph}")?;
+    Ok(partial.replace(file)?)
 }

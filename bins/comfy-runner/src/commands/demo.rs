@@ -52,12 +52,12 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         errln!("ComfyUI simulator: {} (no models: it paints pictures of its own)", simulator.url());
         errln!("comfy-runner API:  http://{address}");
         let pictures = Api::new(address).make_pictures(&options.output).await;
-        if let Err(error) = &pictures {
+        if pictures.is_err() {
             handle.stop(true).await;
-            bail!("{error:#}");
         }
+        let pictures = pictures?;
         errln!("the pictures are saved at");
-        for picture in pictures? {
+        for picture in pictures {
             outln!("{}", picture.display());
         }
         if options.once {

@@ -8,10 +8,21 @@ use anyhow::{Context as _, bail};
 use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Scaffold, scaffold_file};
+use serde::Serialize;
 
+use super::findings::{Finding, print_warnings};
 use super::{saved, schemas};
 use crate::cli::Init;
 use crate::terminal::{errln, outln};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Written<'a> {
+    manifest: &'a Path,
+    /// The number of inputs.
+    inputs: usize,
+    findings: &'a [Finding],
+}
 
 pub fn init(options: Init) -> anyhow::Result<ExitCode> {
     let (id, library) = (&options.id, &options.workflows.dir);
@@ -22,27 +33,37 @@ pub fn init(options: Init) -> anyhow::Result<ExitCode> {
     if folder.symlink_metadata().is_ok() {
         bail!("{} is there already; choose another id, or move that folder away", folder.display());
     }
-    let saved = saved::read(&options.file)?;
+    let mut findings = Vec::new();
+    let saved = saved::read(&options.file, &mut findings)?;
     let why = "finding a workflow's inputs needs node schemas, which say what each value is";
     let schemas = schemas::needed(&options.schemas, why)?;
     let made = scaffold_file(saved, &schemas, id)
+        .inspect_err(|_| print_warnings(&findings))
         .with_context(|| format!("cannot make a workflow of {}", options.file.display()))?;
-    check(&made, &schemas, id)?;
+    let warnings = check(&made, &schemas, id)?;
     write(library, &folder, &made)?;
-    report(&made, &folder);
+    let manifest = folder.join(MANIFEST_FILE);
+    findings.extend(left_out(&made).map(|message| Finding::warning(&manifest, message)));
+    if options.json {
+        findings.extend(warnings.iter().map(|warning| Finding::new(&folder, warning)));
+        let written = Written { manifest: &manifest, inputs: made.inputs, findings: &findings };
+        outln!("{}", serde_json::to_string_pretty(&written)?);
+    } else {
+        warnings.iter().for_each(|warning| errln!("{id}/{warning}"));
+        print_warnings(&findings);
+        outln!("{}", manifest.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The library's own check. What this ComfyUI lacks is printed, but no reason to stop: models come later.
-fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<()> {
-    let listed =
-        |problems: &[Diagnostic]| problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
+/// Validates the folder as the library would. What this ComfyUI lacks is a warning: models can be installed later.
+fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<Vec<Diagnostic>> {
+    let listed = |diagnostics: &[Diagnostic]| {
+        diagnostics.iter().map(|diagnostic| format!("\n  {diagnostic}")).collect::<String>()
+    };
     match made.check(schemas, id) {
-        Ok((_, warnings)) => {
-            warnings.iter().for_each(|problem| errln!("{id}/{problem}"));
-            Ok(())
-        }
-        Err(problems) => bail!("no workflow can be made of this graph:{}", listed(&problems)),
+        Ok((_, warnings)) => Ok(warnings.to_vec()),
+        Err(diagnostics) => bail!("no workflow can be made of this graph:{}", listed(&diagnostics)),
     }
 }
 
@@ -65,15 +86,15 @@ fn write(library: &Path, folder: &Path, made: &Scaffold) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn report(made: &Scaffold, folder: &Path) {
-    for (node, class) in &made.unknown {
-        errln!("warning: node {node}: type \"{class}\" has no schema; no inputs were looked for in it");
-    }
-    for entry in &made.missing {
-        errln!("warning: App mode names {entry}, which is not in the graph; it was left out");
-    }
-    if made.inputs == 0 {
-        errln!("warning: no inputs were found; add them to the manifest");
-    }
-    outln!("{}", folder.join(MANIFEST_FILE).display());
+/// Returns a sentence for each thing that the manifest leaves out.
+fn left_out(made: &Scaffold) -> impl Iterator<Item = String> {
+    let unknown = made.unknown.iter().map(|(node, class)| {
+        format!("node {node}: type \"{class}\" has no schema; no inputs were looked for in it")
+    });
+    let missing = made
+        .missing
+        .iter()
+        .map(|entry| format!("App mode names {entry}, which is not in the graph; it was left out"));
+    let none = (made.inputs == 0).then(|| "no inputs were found; add them to the manifest".to_owned());
+    unknown.chain(missing).chain(none)
 }

@@ -2,17 +2,23 @@
 
 mod build;
 mod convert;
+#[cfg(feature = "simulator")]
 mod demo;
+mod findings;
 mod init;
 mod jobs;
+#[cfg(not(feature = "simulator"))]
+mod not_in_this_build;
 mod partial_file;
 mod progress_bar;
 mod request;
 mod run;
+#[cfg(feature = "simulator")]
 mod samples;
 mod saved;
 mod schemas;
 mod serve;
+#[cfg(feature = "simulator")]
 mod simulate;
 mod test;
 mod ui_format;
@@ -25,7 +31,7 @@ use comfy_runner_client::{Config, Endpoint};
 
 use crate::cli::{Access, Cli, ComfyUi, Command};
 use crate::logging;
-use crate::terminal::errln;
+use crate::terminal::{errln, error_chain};
 
 /// Runs what the command line says. An error goes to stderr, and the exit code is 1.
 pub fn main(cli: Cli) -> ExitCode {
@@ -33,6 +39,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let filter = cli.log.as_deref().unwrap_or(default);
     let result = logging::start(filter, cli.log_format).and_then(|()| match cli.command {
         Command::Serve(serve) => self::serve::serve(serve),
+        #[cfg(feature = "simulator")]
         Command::Demo(demo) => self::demo::demo(demo),
         Command::Run(run) => self::run::run(run),
         Command::Build(build) => self::build::build(build),
@@ -41,12 +48,15 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Validate(validate) => self::validate::validate(validate),
         Command::Test(test) => self::test::test(test),
         Command::Jobs(jobs) => self::jobs::jobs(jobs),
+        #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => self::simulate::simulate(simulate),
+        #[cfg(not(feature = "simulator"))]
+        Command::Demo(_) | Command::Simulate(_) => not_in_this_build::refuse(),
     });
     match result {
         Ok(code) => code,
         Err(error) => {
-            errln!("error: {error:#}");
+            errln!("error: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! A file that gets its name when it is whole, and overwrites nothing.
+//! A file that gets its name when it is whole.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -23,6 +23,12 @@ impl PartialFile {
     /// Opens the file for writing.
     pub fn open(&self) -> io::Result<File> {
         self.0.reopen()
+    }
+
+    /// Gives the file this name, in the place of a file that has it.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        self.0.persist(path)?;
+        Ok(())
     }
 
     /// Gives the file its name, or the name with a number where it is taken. Returns the path.
@@ -81,6 +87,19 @@ mod tests {
         }
         drop(PartialFile::new_in(folder.path()).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 7, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        std::fs::write(&path, "old").unwrap();
+        let file = PartialFile::new_in(folder.path()).unwrap();
+        std::fs::write(file.0.path(), "new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        file.replace(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

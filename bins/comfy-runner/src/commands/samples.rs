@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 macro_rules! sample {
     ($path:literal) => {
-        ($path, include_str!(concat!("../../../../fixtures/workflows/", $path)))
+        ($path, include_str!(concat!("../../samples/", $path)))
     };
 }
 
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_sample_is_there_but_the_one_that_needs_the_test_nodes() {
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/workflows");
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
         assert_eq!(SAMPLES.len(), files_below(&library) - files_below(&library.join("test-progress")));
         let folder = tempfile::tempdir().unwrap();
         write(folder.path()).unwrap();

@@ -7,23 +7,21 @@ use anyhow::Context as _;
 use comfy_runner_editor::Saved;
 use comfy_runner_editor::file::{SavedFile, read_saved};
 
+use super::findings::Finding;
 use crate::cli::GraphFormat;
-use crate::terminal::errln;
 
-/// Reads every graph of the file.
-pub fn read(file: &Path) -> anyhow::Result<SavedFile> {
+/// Reads every graph of the file. A part of it that cannot be read is a finding.
+pub fn read(file: &Path, findings: &mut Vec<Finding>) -> anyhow::Result<SavedFile> {
     let name = file.display();
     let mut opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
     let saved = read_saved(&mut opened).with_context(|| format!("{name}"))?;
-    if let Some(warning) = &saved.warning {
-        errln!("warning: {name}: {warning}");
-    }
+    findings.extend(saved.warning.iter().map(|warning| Finding::warning(file, format!("{name}: {warning}"))));
     Ok(saved)
 }
 
 /// Reads one graph: of a file that has both formats, the one that is `wanted`.
-pub fn read_one(file: &Path, wanted: GraphFormat) -> anyhow::Result<Saved> {
-    let SavedFile { prompt, workflow, .. } = read(file)?;
+pub fn read_one(file: &Path, wanted: GraphFormat, findings: &mut Vec<Finding>) -> anyhow::Result<Saved> {
+    let SavedFile { prompt, workflow, .. } = read(file, findings)?;
     let (prompt, workflow) = (prompt.map(Saved::Api), workflow.map(Saved::Ui));
     let one = if wanted == GraphFormat::Api { prompt.or(workflow) } else { workflow.or(prompt) };
     one.with_context(|| format!("{} has no graph", file.display()))

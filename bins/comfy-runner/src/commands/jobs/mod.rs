@@ -17,7 +17,7 @@ use serde::Serialize;
 use self::server::Server;
 use super::block_on;
 use crate::cli::{Jobs, JobsCommand};
-use crate::terminal::{errln, outln};
+use crate::terminal::{errln, error_chain, outln};
 
 pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
     block_on(async {
@@ -44,7 +44,7 @@ async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::R
             Ok(cancellation) if json => print_json(&cancellation)?,
             Ok(cancellation) => outln!("{prompt_id} {}", cancellation.status),
             Err(error) => {
-                errln!("error: {prompt_id}: {error:#}");
+                errln!("error: {prompt_id}: {}", error_chain(&error));
                 code = ExitCode::FAILURE;
             }
         }

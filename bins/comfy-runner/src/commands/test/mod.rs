@@ -8,12 +8,20 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use comfy_runner_workflow::case::CASES_DIR;
-use serde_json::json;
+use serde::Serialize;
 
 use self::cases::{CaseResult, Outcome};
 use super::{request, schemas};
 use crate::cli::Test;
 use crate::terminal::outln;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Results<'a> {
+    passed: usize,
+    failed: usize,
+    cases: &'a [CaseResult],
+}
 
 pub fn test(options: Test) -> anyhow::Result<ExitCode> {
     let workflows = request::open(&options.dir)?;
@@ -33,7 +41,7 @@ pub fn test(options: Test) -> anyhow::Result<ExitCode> {
     let failed = results.iter().filter(|result| result.outcome == Outcome::Failed).count();
     let passed = results.len() - failed;
     if options.json {
-        outln!("{:#}", json!({"passed": passed, "failed": failed, "cases": results}));
+        outln!("{}", serde_json::to_string_pretty(&Results { passed, failed, cases: &results })?);
     } else {
         results.iter().for_each(print);
         outln!("{passed} passed, {failed} failed");

@@ -8,6 +8,7 @@ use comfy_runner_workflow::Validator;
 use comfy_runner_workflow::validate::{Question, Verdict};
 use serde_json::Value;
 
+use super::super::findings::print_warnings;
 use super::super::saved;
 use super::server::Server;
 use crate::cli::{GraphFormat, Validate};
@@ -39,7 +40,10 @@ fn read(file: &Path, server: &Server) -> anyhow::Result<Value> {
         let body = value.get("prompt").filter(|prompt| prompt.get("class_type").is_none());
         return Ok(body.filter(|prompt| prompt.is_object()).cloned().unwrap_or(value));
     }
-    let graph = saved::read_one(file, GraphFormat::Api)?
+    let mut warnings = Vec::new();
+    let saved = saved::read_one(file, GraphFormat::Api, &mut warnings)?;
+    print_warnings(&warnings);
+    let graph = saved
         .into_prompt(Some(&server.info))
         .with_context(|| format!("cannot convert {}", file.display()))?;
     Ok(serde_json::to_value(graph)?)

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use comfy_runner_manifest::{Diagnostic, Severity};
 use comfy_runner_workflow::validate as against;
-use serde_json::{Value, json};
 
+use super::super::findings::Finding;
 use super::super::{request, schemas};
 use crate::cli::Validate;
 use crate::terminal::outln;
@@ -52,44 +52,29 @@ pub fn validate(
     }
     let failed = findings.count(Severity::Error) > 0;
     if options.json {
-        outln!("{:#}", findings.to_json());
+        outln!("{}", serde_json::to_string_pretty(&findings.0)?);
     } else {
         findings.print(count, schemas.is_some());
     }
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// Problems, each with the path of its file.
+/// Findings, as they are gathered.
 #[derive(Default)]
-struct Findings(Vec<(String, Diagnostic)>);
+struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn add(&mut self, folder: &Path, problems: &[Diagnostic]) {
-        let folder = folder.display();
-        self.0.extend(problems.iter().map(|problem| (folder.to_string(), problem.clone())));
+    fn add(&mut self, folder: &Path, diagnostics: &[Diagnostic]) {
+        self.0.extend(diagnostics.iter().map(|diagnostic| Finding::new(folder, diagnostic)));
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.0.iter().filter(|(_, problem)| problem.severity == severity).count()
-    }
-
-    fn to_json(&self) -> Value {
-        let findings = self.0.iter().map(|(folder, problem)| {
-            json!({
-                "severity": problem.severity,
-                "kind": problem.kind,
-                "file": format!("{folder}/{}", problem.file),
-                "line": problem.line,
-                "column": problem.column,
-                "message": problem.message,
-            })
-        });
-        findings.collect()
+        self.0.iter().filter(|finding| finding.severity == severity).count()
     }
 
     fn print(&self, workflows: usize, with_schemas: bool) {
-        for (folder, problem) in &self.0 {
-            outln!("{folder}/{problem}");
+        for finding in &self.0 {
+            outln!("{finding}");
         }
         let plural = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
         let errors = plural(self.count(Severity::Error), "error");
