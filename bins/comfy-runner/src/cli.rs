@@ -64,8 +64,10 @@ pub enum Command {
     Validate(Validate),
     /// Run the test cases of workflows, without a ComfyUI
     Test(Test),
-    /// Look after the jobs of a running server
+    /// Manage the jobs of a running server
     Jobs(Jobs),
+    /// Write the sample workflows into a folder
+    Samples(Samples),
     /// Serve a ComfyUI stand-in that needs no models and no GPU
     #[cfg(feature = "simulator")]
     Simulate(Simulate),
@@ -86,8 +88,13 @@ pub struct NotInThisBuild {
 /// Where workflows are.
 #[derive(Debug, Args)]
 pub struct WorkflowFolder {
-    /// The folder of workflows: a folder each, with a manifest.yaml in it
-    #[arg(long = "workflows", env = "COMFY_RUNNER_WORKFLOWS", value_name = "DIR")]
+    /// The folder of workflows: a folder each, with a manifest.yaml in it. The folder of one workflow works too
+    #[arg(
+        long = "workflows",
+        env = "COMFY_RUNNER_WORKFLOWS",
+        value_name = "DIR",
+        default_value = "workflows"
+    )]
     pub dir: PathBuf,
 }
 
@@ -136,7 +143,7 @@ pub struct Serve {
     #[command(flatten)]
     pub comfyui: ComfyUi,
     /// Where to listen
-    #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// A key that callers send as `X-API-Key`; may be given more than once, or separated by commas. Others of this
     /// machine can see a command line: the environment is the better place
@@ -228,7 +235,7 @@ pub enum LostJobs {
 #[command(after_help = "Examples:\n  comfy-runner demo\n  comfy-runner demo --once --output pictures")]
 pub struct Demo {
     /// Where the API listens (a loopback address; port 0 takes a free one)
-    #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Exit when the picture is made, rather than staying up
     #[arg(long, env = "COMFY_RUNNER_DEMO_ONCE")]
@@ -299,7 +306,7 @@ pub struct Request {
     curl -s 127.0.0.1:8188/object_info > nodes.json && comfy-runner validate ./workflows --object-info nodes.json")]
 pub struct Validate {
     /// The folder of workflows, one workflow's folder, or a graph file (API or UI format, or an image that ComfyUI saved)
-    #[arg(value_name = "PATH", env = "COMFY_RUNNER_WORKFLOWS")]
+    #[arg(value_name = "PATH", env = "COMFY_RUNNER_WORKFLOWS", default_value = "workflows")]
     pub path: PathBuf,
     /// Print JSON: of a graph, what ComfyUI's POST /prompt would answer; of workflows, a list of findings
     #[arg(long)]
@@ -321,8 +328,8 @@ pub struct Validate {
     comfy-runner test ./workflows --junit report.xml\n\n\
     A case is a file WORKFLOW/tests/NAME.yaml with `params` and what the graph must be; see docs/testing.md.")]
 pub struct Test {
-    /// The folder of workflows
-    #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS")]
+    /// The folder of workflows, or the folder of one
+    #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS", default_value = "workflows")]
     pub dir: PathBuf,
     /// Rewrite golden graphs that differ
     #[arg(long)]
@@ -357,6 +364,17 @@ pub struct Init {
     /// Print JSON: the manifest's path, the number of its inputs, and the findings
     #[arg(long)]
     pub json: bool,
+}
+
+/// `comfy-runner samples`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comfy-runner samples ./workflows\n  \
+    comfy-runner serve --workflows ./workflows")]
+pub struct Samples {
+    /// The folder of workflows. Files that are there already are kept as they are, and end the command
+    #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS", default_value = "workflows")]
+    pub dir: PathBuf,
 }
 
 /// `comfy-runner convert`
@@ -511,7 +529,7 @@ pub struct JobsList {
 #[command(after_help = "Example:\n  comfy-runner simulate --listen 127.0.0.1:8188")]
 pub struct Simulate {
     /// Where to listen
-    #[arg(long, env = "COMFY_RUNNER_SIMULATE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8188")]
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8188", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// The folder for inputs and outputs; without it a temporary one, gone at the end
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_DATA", value_name = "DIR")]
@@ -522,6 +540,18 @@ pub struct Simulate {
     /// Milliseconds that a step of a model stand-in takes
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_STEP_MS", value_name = "MS", default_value_t = 60)]
     pub step_ms: u64,
+}
+
+/// Reads an IP address and a port.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let (address, port) = match (text.parse::<u16>(), text.rsplit_once(':')) {
+            (Ok(port), _) => ("127.0.0.1", port),
+            (Err(_), Some(("" | "localhost", port))) => ("127.0.0.1", port.parse().unwrap_or(8080)),
+            _ => ("127.0.0.1", 8080),
+        };
+        format!("write ADDRESS:PORT with an IP address, for example {address}:{port}")
+    })
 }
 
 /// Reads `100MiB`, `1.5GB` or a plain number of bytes.
@@ -550,6 +580,20 @@ fn parse_size(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port() {
+        assert_eq!(parse_listen("0.0.0.0:80").unwrap(), "0.0.0.0:80".parse().unwrap());
+        for (wrong, example) in [
+            ("8081", "127.0.0.1:8081"),
+            (":8081", "127.0.0.1:8081"),
+            ("localhost:8081", "127.0.0.1:8081"),
+            ("0.0.0.0", "127.0.0.1:8080"),
+        ] {
+            let error = parse_listen(wrong).unwrap_err();
+            assert!(error.contains("ADDRESS:PORT") && error.ends_with(example), "{error}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

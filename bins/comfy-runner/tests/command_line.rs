@@ -386,3 +386,56 @@ fn every_command_has_help_with_examples() {
         assert!(help.contains("Example") && help.contains(&format!("comfy-runner {command}")), "{help}");
     }
 }
+
+#[test]
+fn a_local_file_as_a_param_is_uploaded_and_a_missing_one_is_asked_for() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let photo = folder.path().join("photo.png");
+    std::fs::write(&photo, picture()).unwrap();
+    let (url, out) = (simulator.url(), folder.path().to_str().unwrap());
+    let image = format!("image={}", photo.display());
+    let run_with = |more: &[&str]| {
+        let args =
+            ["run", "image-to-image", "--comfyui", &url, "-p", "prompt=a fox", "-p", "steps=2", "-o", out];
+        run(&[&args[..], more].concat())
+    };
+    assert_eq!(saved(&run_with(&["-p", &image])).len(), 1);
+    let missing = run_with(&[]);
+    assert!(!missing.status.success());
+    assert!(stderr(&missing).contains("give --image FILE"), "{}", stderr(&missing));
+}
+
+#[test]
+fn the_folder_of_one_workflow_is_a_library_of_it_alone() {
+    let one = fixtures().join("workflows/text-to-image");
+    let one = one.to_str().unwrap();
+    let built = run(&["build", "text-to-image", "--workflows", one, "-p", "prompt=a fox"]);
+    assert!(built.status.success(), "{}", stderr(&built));
+    let other = run(&["build", "no-model", "--workflows", one]);
+    assert!(stderr(&other).contains("no workflow \"no-model\""), "{}", stderr(&other));
+    let checked = run(&["validate", one]);
+    assert!(stdout(&checked).contains("1 workflow:"), "{}", stdout(&checked));
+}
+
+#[test]
+fn the_samples_are_written_once_and_work_without_naming_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_comfy-runner"))
+            .args(args)
+            .current_dir(folder.path())
+            .env_remove("COMFY_RUNNER_WORKFLOWS")
+            .output()
+            .unwrap()
+    };
+    let written = in_folder(&["samples"]);
+    assert!(stdout(&written).contains("workflows/text-to-image\n"), "{}", stderr(&written));
+    let checked = in_folder(&["validate"]);
+    assert!(checked.status.success(), "{}", stdout(&checked));
+    let tested = in_folder(&["test"]);
+    assert!(tested.status.success(), "{}", stdout(&tested));
+    let built = in_folder(&["build", "text-to-image", "-p", "prompt=a fox"]);
+    assert!(built.status.success(), "{}", stderr(&built));
+    let again = in_folder(&["samples"]);
+    assert!(!again.status.success() && stderr(&again).contains("is there already"), "{}", stderr(&again));
+}

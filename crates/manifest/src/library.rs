@@ -69,6 +69,8 @@ pub struct Compiled<T> {
 #[derive(Debug)]
 pub struct Library<T: Compile> {
     root: PathBuf,
+    /// The only workflow, when the library was opened by the folder of one workflow.
+    only: Option<String>,
     entries: RwLock<HashMap<String, Arc<Entry<T>>>>,
     /// One for each workflow that is being read.
     gates: Gates,
@@ -129,17 +131,28 @@ pub struct Listed<T> {
 }
 
 impl<T: Compile> Library<T> {
-    /// Opens a folder of workflows. Nothing is compiled until it is asked for.
+    /// Opens a folder of workflows, or the folder of one workflow, which is then the only one in the library. Nothing is
+    /// compiled until it is asked for.
     ///
     /// # Errors
     /// The folder does not exist or cannot be read.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         fs::read_dir(&root)?;
-        Ok(Self { root, entries: RwLock::default(), gates: Gates::default(), context: RwLock::default() })
+        let (root, only) = match only_workflow(&root)? {
+            Some((library, id)) => (library, Some(id)),
+            None => (root, None),
+        };
+        Ok(Self {
+            root,
+            only,
+            entries: RwLock::default(),
+            gates: Gates::default(),
+            context: RwLock::default(),
+        })
     }
 
-    /// Where the library is.
+    /// The folder of workflows; the parent folder, when the library was opened by the folder of one workflow.
     pub fn path(&self) -> &Path {
         &self.root
     }
@@ -242,7 +255,12 @@ impl<T: Compile> Library<T> {
     /// Whether the folder is there and has a manifest. The name comes from a request: it must be one plain part.
     fn is_workflow(&self, id: &str) -> bool {
         let plain = !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\\', '\0', ':']);
-        plain && self.root.join(id).join(MANIFEST_FILE).exists()
+        plain && self.has(id) && self.root.join(id).join(MANIFEST_FILE).exists()
+    }
+
+    /// Whether the library may have a folder of this name.
+    fn has(&self, id: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == id)
     }
 
     fn read_names(&self) -> io::Result<Vec<String>> {
@@ -250,7 +268,7 @@ impl<T: Compile> Library<T> {
         for found in fs::read_dir(&self.root)? {
             let found = found?;
             let name = found.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && found.path().is_dir() {
+            if !name.starts_with('.') && self.has(&name) && found.path().is_dir() {
                 names.push(name);
             }
         }
@@ -264,6 +282,17 @@ impl<T: Compile> Library<T> {
         let known = known.iter().map(String::as_str).filter(|known| self.is_workflow(known));
         LibraryError::NotFound { id: id.to_owned(), nearest: nearest(id, known).map(str::to_owned) }
     }
+}
+
+/// The parent and the name of a folder that has a manifest.
+fn only_workflow(folder: &Path) -> io::Result<Option<(PathBuf, String)>> {
+    if !folder.join(MANIFEST_FILE).is_file() {
+        return Ok(None);
+    }
+    // Resolved, so that `.` has a name too.
+    let folder = folder.canonicalize()?;
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(folder.parent().map(Path::to_owned).zip(name))
 }
 
 impl<T: Compile> Entry<T> {

@@ -293,3 +293,17 @@ fn the_error_of_a_broken_workflow_shows_the_first_ten_problems_and_counts_the_ot
     assert!(message.ends_with("; and 990 more") && message.len() < 2000, "{message}");
     assert_eq!(broken(error).len(), 1000);
 }
+
+#[test]
+fn the_folder_of_one_workflow_is_a_library_of_that_workflow() {
+    let root = root();
+    write(root.path(), "other/manifest.yaml", "id: other\nname: Other\n");
+    write(root.path(), "other/workflow.json", "{}");
+    let library = Library::<Plain>::open(root.path().join("plain")).unwrap();
+    assert_eq!(library.get("plain").unwrap().name, "First");
+    assert_eq!(library.folders().unwrap(), ["plain"]);
+    match library.get("other") {
+        Err(LibraryError::NotFound { nearest: None, .. }) => {}
+        found => panic!("{found:?}"),
+    }
+}

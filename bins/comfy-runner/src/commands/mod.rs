@@ -47,6 +47,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Convert(convert) => self::convert::convert(convert),
         Command::Validate(validate) => self::validate::validate(validate),
         Command::Test(test) => self::test::test(test),
+        Command::Samples(samples) => self::samples::samples(&samples),
         Command::Jobs(jobs) => self::jobs::jobs(jobs),
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => self::simulate::simulate(simulate),

@@ -16,6 +16,7 @@ use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::Sqlite;
 use futures::StreamExt as _;
 use indexmap::IndexMap;
+use serde_json::{Map, Value};
 
 use super::partial_file::PartialFile;
 use super::progress_bar::{Display, Report};
@@ -28,8 +29,10 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub fn run(options: Run) -> anyhow::Result<ExitCode> {
     let config = client_config(&options.comfyui)?;
-    let (workflow, params) = request::read(&options.request, || schemas::fetch(config.clone()))?;
-    let images = files_for_inputs(workflow.manifest(), &options.images)?;
+    let (workflow, mut params) = request::read(&options.request, || schemas::fetch(config.clone()))?;
+    let mut images = files_for_inputs(workflow.manifest(), &options.images)?;
+    images.extend(take_local_files(workflow.manifest(), &mut params));
+    require_files(workflow.manifest(), &params, &images)?;
     check_before_files(workflow.manifest(), &params)?;
     std::fs::create_dir_all(&options.output)
         .with_context(|| format!("cannot make the folder {}", options.output.display()))?;
@@ -77,6 +80,45 @@ fn files_for_inputs(manifest: &Manifest, images: &[String]) -> anyhow::Result<Ve
             Ok((input.id.clone(), file))
         })
         .collect()
+}
+
+/// Takes the params out that name a file of this machine for an input that takes one: `-p image=photo.png` is
+/// `--image image=photo.png`.
+fn take_local_files(manifest: &Manifest, params: &mut Map<String, Value>) -> Vec<(String, PathBuf)> {
+    let inputs = manifest.inputs.iter().filter(|input| input.kind.is_file());
+    let files = inputs.filter_map(|input| {
+        let file = PathBuf::from(params.get(&input.id)?.as_str()?);
+        file.is_file().then(|| (input.id.clone(), file))
+    });
+    let files: Vec<_> = files.collect();
+    for (id, _) in &files {
+        params.shift_remove(id);
+    }
+    files
+}
+
+/// Checks that every input that needs a file has one.
+fn require_files(
+    manifest: &Manifest,
+    params: &Map<String, Value>,
+    images: &[(String, PathBuf)],
+) -> anyhow::Result<()> {
+    let files: Vec<_> = manifest.inputs.iter().filter(|input| input.kind.is_file()).collect();
+    for input in files.iter().filter(|input| input.required && input.default.is_none()) {
+        let id = &input.id;
+        let is_given = images.iter().any(|(given, _)| given == id)
+            || params.contains_key(id)
+            || params
+                .keys()
+                .filter_map(|key| key.strip_prefix("_existing_"))
+                .any(|name| manifest.file_input(name).is_some_and(|named| named.id == *id));
+        if !is_given {
+            let option =
+                if files.len() == 1 { "--image FILE".to_owned() } else { format!("--image {id}=FILE") };
+            bail!("the input \"{id}\" needs a file: give {option}");
+        }
+    }
+    Ok(())
 }
 
 async fn upload_file(client: &Client, file: &Path) -> anyhow::Result<String> {

@@ -1,8 +1,12 @@
-//! The sample library, so that an installed binary has it too.
+//! `comfy-runner samples`: the sample workflows, which an installed binary holds too.
 
 use std::path::Path;
+use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+
+use crate::cli::Samples;
+use crate::terminal::outln;
 
 macro_rules! sample {
     ($path:literal) => {
@@ -41,6 +45,22 @@ const SAMPLES: [(&str, &str); 29] = [
     sample!("multi-scene-video/tests/two_scenes.json"),
     sample!("multi-scene-video/tests/two_scenes.yaml"),
 ];
+
+/// Writes the samples, unless a folder of one of their names is there.
+pub fn samples(options: &Samples) -> anyhow::Result<ExitCode> {
+    let mut ids: Vec<_> = SAMPLES.iter().filter_map(|(path, _)| path.split('/').next()).collect();
+    ids.dedup();
+    if let Some(taken) =
+        ids.iter().map(|id| options.dir.join(id)).find(|path| path.symlink_metadata().is_ok())
+    {
+        bail!("{} is there already; name another folder, or move that one away", taken.display());
+    }
+    write(&options.dir)?;
+    for id in ids {
+        outln!("{}", options.dir.join(id).display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// Writes the samples into a folder of workflows.
 pub fn write(folder: &Path) -> anyhow::Result<()> {

@@ -77,11 +77,12 @@ impl Endpoint {
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
         let allow = self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let usable = allow.replace(", ", " or ");
         let resource = self.resource.default_service(web::to(move |request: HttpRequest| {
             let detail = format!(
-                "{} does not answer {}; it answers {allow}",
-                excerpt(request.path(), PATH_SHOWN),
-                excerpt(request.method().as_str(), METHOD_SHOWN)
+                "{} is not a method of {}; use {usable}",
+                excerpt(request.method().as_str(), METHOD_SHOWN),
+                excerpt(request.path(), PATH_SHOWN)
             );
             std::future::ready(Err::<HttpResponse, _>(ApiError::WrongMethod { detail, allow: allow.clone() }))
         }));

@@ -377,11 +377,14 @@ impl<'v> Taken<'v> {
         let shown: Vec<String> = choices.iter().take(SHOWN_CHOICES).map(Value::to_string).collect();
         let more = choices.len().saturating_sub(SHOWN_CHOICES);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let offered = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") + &more };
+        let offered = if shown.is_empty() { "no value".to_owned() } else { shown.join(", ") + &more };
         let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
         let (kind, reason) = if value.as_str().is_some_and(is_model_file) {
-            let reason =
-                format!("needs the model {value}, which is not installed; there is {offered}.{hint}");
+            let reason = if choices.is_empty() {
+                format!("needs the model {value}; no model of this kind is installed.")
+            } else {
+                format!("needs the model {value}, which is not installed; installed are {offered}.{hint}")
+            };
             (DiagnosticKind::MissingModel, reason)
         } else {
             (DiagnosticKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))

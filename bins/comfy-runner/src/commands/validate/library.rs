@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use comfy_runner_manifest::{Diagnostic, Severity};
+use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, Severity};
 use comfy_runner_workflow::validate as against;
 
 use super::super::findings::Finding;
@@ -13,30 +12,17 @@ use super::super::{request, schemas};
 use crate::cli::Validate;
 use crate::terminal::outln;
 
-/// Validates the workflow in this folder.
-pub fn validate_workflow(options: &Validate) -> anyhow::Result<ExitCode> {
-    let folder = std::path::absolute(&options.path)?;
-    let name =
-        folder.file_name().and_then(|name| name.to_str()).context("the folder has no readable name")?;
-    let library = folder.parent().context("the folder is in no library")?;
-    validate(options, library, |id| id == name)
-}
-
-/// Validates the workflows of a library that are wanted, by id.
-pub fn validate(
-    options: &Validate,
-    library: &Path,
-    wanted: impl Fn(&str) -> bool,
-) -> anyhow::Result<ExitCode> {
+/// Validates the workflows of a library, or the one workflow whose folder it is.
+pub fn validate(options: &Validate) -> anyhow::Result<ExitCode> {
     let schemas = schemas::to_check_against(options)?.map(Arc::new);
-    let workflows = request::open(library)?;
+    let workflows = request::open(&options.path)?;
     workflows.set_context(schemas.clone());
     let listing = workflows.list()?;
     let mut findings = Findings::default();
-    let mut count = 0;
-    for listed in listing.workflows.iter().filter(|listed| wanted(&listed.id)) {
-        count += 1;
-        let folder = library.join(&listed.id);
+    let is_one_workflow = options.path.join(MANIFEST_FILE).is_file();
+    for listed in &listing.workflows {
+        // As the path was given, so that an editor opens what is printed.
+        let folder = if is_one_workflow { options.path.clone() } else { options.path.join(&listed.id) };
         match &listed.workflow {
             Ok(workflow) => {
                 findings.add(&folder, &listed.warnings);
@@ -47,14 +33,12 @@ pub fn validate(
             Err(problems) => findings.add(&folder, problems),
         }
     }
-    if library == options.path {
-        findings.add(library, &listing.notes);
-    }
+    findings.add(&options.path, &listing.notes);
     let failed = findings.count(Severity::Error) > 0;
     if options.json {
         outln!("{}", serde_json::to_string_pretty(&findings.0)?);
     } else {
-        findings.print(count, schemas.is_some());
+        findings.print(listing.workflows.len(), schemas.is_some());
     }
     Ok(ExitCode::from(u8::from(failed)))
 }
