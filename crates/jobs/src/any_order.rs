@@ -4,18 +4,20 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use comfy_runner_api::{EventKind, Status};
 use comfy_runner_client::Event;
-use comfy_runner_progress::Status;
 use comfy_runner_protocol::{Graph, HistoryEntry, ImageFormat, Message};
 use comfy_runner_store::Sqlite;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::live::EventKind;
+use crate::config::JobsConfig;
+use crate::follow::hear;
+use crate::job::Job;
+use crate::job::tests::job;
+use crate::jobs::Jobs;
 use crate::reconcile::due;
-use crate::remote::RemoteState;
-use crate::table::tests::job;
-use crate::table::{Job, Jobs, JobsConfig};
+use crate::remote_state::RemoteState;
 
 /// Nothing is written to it.
 static STORE: LazyLock<Arc<Sqlite>> = LazyLock::new(|| Arc::new(Sqlite::in_memory().unwrap()));
@@ -116,13 +118,13 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 }
 
 /// A job that ComfyUI took, of which everything is worth a look at once.
-fn jobs(gap: bool, cancel_asked: bool) -> Jobs {
-    let config = JobsConfig { silence: Duration::ZERO, ..JobsConfig::default() };
+fn jobs(missed_messages: bool, cancel_asked: bool) -> Jobs {
+    let config = JobsConfig::default().with_silence(Duration::ZERO);
     let jobs = Jobs::new(config, STORE.clone());
     let node = |link: Value| json!({"class_type": "SaveImage", "inputs": {"images": link}});
     let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
     let progress = comfy_runner_progress::Progress::new("p", &graph, None);
-    jobs.table().insert(Job { progress, gap, ..job("p") });
+    jobs.insert(Job { progress, missed_messages, ..job("p") });
     jobs.change("p", |job| job.cancel_asked = cancel_asked);
     jobs
 }
@@ -133,7 +135,7 @@ fn reconcile(jobs: &Jobs, truth: Truth, stage: Stage, all: bool) {
             if job.settle(truth.state(stage), Duration::ZERO, jobs.config()).is_some() {
                 // As without a second try.
                 job.progress.failed("lost");
-                (job.gap, job.closed) = (false, false);
+                job.close_history();
             }
         });
     }
@@ -148,30 +150,30 @@ proptest! {
             Just(Truth::Success), Just(Truth::Failure), Just(Truth::Interruption), Just(Truth::Deletion),
         ],
         modern in any::<bool>(),
-        gap in any::<bool>(),
+        missed_before in any::<bool>(),
         cancel_asked in any::<bool>(),
         happenings in happenings(),
     ) {
-        let jobs = jobs(gap, cancel_asked);
+        let jobs = jobs(missed_before, cancel_asked);
         let messages = truth.messages(modern);
         let mut stage = Stage::Waits;
-        let mut missed = gap;
+        let mut missed = missed_before;
         for happening in happenings {
             let was = jobs.with_progress("p", |progress, _| (progress.status(), progress.percent()));
             match happening {
                 Happening::Message(_) if messages.is_empty() => {}
                 Happening::Message(pick) => {
-                    jobs.hear(Event::Message(pick.get(&messages).clone()));
+                    hear(&jobs, Event::Message(pick.get(&messages).clone()));
                 }
                 Happening::Preview => {
-                    jobs.hear(Event::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
+                    hear(&jobs, Event::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
                 }
                 Happening::Connected => {
-                    jobs.hear(Event::Connected);
+                    hear(&jobs, Event::Connected);
                     reconcile(&jobs, truth, stage, true);
                 }
                 Happening::Disconnected => {
-                    jobs.hear(Event::Disconnected { reason: "cut".into() });
+                    hear(&jobs, Event::Disconnected { reason: "cut".into() });
                     missed = missed || !was.unwrap().0.is_over();
                 }
                 Happening::Onward => stage = if stage == Stage::Waits { Stage::Runs } else { Stage::Ended },
@@ -191,13 +193,12 @@ proptest! {
             Truth::Deletion if missed && !cancel_asked => prop_assert_eq!(status, Status::Error),
             Truth::Deletion => prop_assert_eq!(status, Status::Cancelled),
         }
-        let mut table = jobs.table();
-        prop_assert_eq!(table.open().count(), 0, "nothing is left to ask about");
+        let mut state = jobs.lock();
+        prop_assert_eq!(state.table.open().count(), 0, "nothing is left to ask about");
         // And that is what those who watch were told last, after it was queued, with ids that grow.
-        let (job, _) = table.job_and_board("p").unwrap();
-        let events = job.live.events();
+        let events = &state.table.get("p").unwrap().events;
         prop_assert_eq!(events.first().unwrap().kind, EventKind::Queued);
-        prop_assert_eq!(events.last().unwrap().kind, EventKind::of(status));
+        prop_assert_eq!(events.last().unwrap().kind, EventKind::from(status));
         prop_assert!(events.is_sorted_by(|one, next| one.id < next.id));
     }
 }

@@ -1,4 +1,4 @@
-//! Following all jobs on ComfyUI's one socket.
+//! Following all jobs on one WebSocket.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,23 +7,24 @@ use comfy_runner_client::{Client, Event};
 use comfy_runner_protocol::Message;
 use tokio::sync::Notify;
 
-use crate::lessons::write_lessons;
+use crate::durations::write_durations;
+use crate::job::{Job, SubmissionState};
+use crate::jobs::Jobs;
+use crate::persist::{prune, write_changes};
 use crate::reconcile::reconcile;
-use crate::remember::{prune, write_changes};
 use crate::supervise::FollowError;
-use crate::table::{Handover, Jobs};
 
-/// How often jobs that run move on with the clock, and is looked for those that have been silent.
+/// How often running jobs advance with the clock, and silent jobs are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Follows all jobs on the one socket of `client` until the future is dropped.
+/// Follows all jobs on one WebSocket of `client` until the future is dropped.
 ///
-/// Messages are applied as they come. After every loss of the connection, and for jobs of which nothing is heard, the
-/// truth is fetched from ComfyUI's queue and history: a missed message leaves no job `running` for ever. What becomes of
-/// jobs is written to the store as it changes, and the store forgets what is too old.
+/// Messages are applied as they come. After a lost connection, and for jobs without messages, ComfyUI's queue and history
+/// are fetched, so that a missed message leaves no job `running` for ever. Changes are written to the store as they
+/// happen, and old records are deleted from it.
 ///
-/// Each of these tasks is started again when it fails, and [`Jobs::check_followed`] says so meanwhile. Returns when one
-/// fails again and again: jobs stand still then, and the process should end.
+/// Each of these tasks is restarted when it fails, and [`Jobs::check_followed`] returns an error meanwhile. The future
+/// completes when a task fails again and again: jobs are no longer followed then, and the process should end.
 pub async fn follow(jobs: Jobs, client: Client) -> FollowError {
     let watched = jobs.supervision();
     let rounds = Rounds::default();
@@ -31,49 +32,49 @@ pub async fn follow(jobs: Jobs, client: Client) -> FollowError {
         error = watched.supervise("listens to ComfyUI", || listen(&jobs, &client, &rounds)) => error,
         error = watched.supervise("looks jobs up", || look_up_jobs(&jobs, &client, &rounds)) => error,
         error = watched.supervise("writes what became of jobs", || write_changes(&jobs)) => error,
-        error = watched.supervise("writes how long nodes take", || write_lessons(&jobs)) => error,
+        error = watched.supervise("writes how long nodes take", || write_durations(&jobs)) => error,
         error = watched.supervise("forgets old jobs", || prune(&jobs)) => error,
     }
 }
 
 async fn listen(jobs: &Jobs, client: &Client, rounds: &Rounds) {
-    // Whatever came while nobody listened was missed.
+    // Messages before this moment were missed.
     jobs.set_connected(false);
-    jobs.miss_messages();
+    note_missed_messages(jobs);
     let mut events = client.events(jobs.socket_id());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => match jobs.hear(event) {
-                    News::Connected => rounds.ask(true),
-                    News::Closed => rounds.ask(false),
-                    News::Applied => {}
+                Some(event) => match hear(jobs, event) {
+                    Heard::Connected => rounds.ask(true),
+                    Heard::NeedsHistory => rounds.ask(false),
+                    Heard::Applied => {}
                 },
                 None => return,
             },
             _ = ticks.tick() => {
-                jobs.tick();
+                tick(jobs);
                 rounds.ask(false);
             }
         }
     }
 }
 
-/// Reconciles beside the socket, so that messages are heard meanwhile; one round at a time.
+/// Reconciles beside the WebSocket, so that messages are received meanwhile; one round at a time.
 async fn look_up_jobs(jobs: &Jobs, client: &Client, rounds: &Rounds) {
-    // A round before this one may have been cut off.
+    // An earlier round may have been interrupted.
     rounds.ask(true);
     loop {
         let all = rounds.next().await;
         if let Err(error) = reconcile(jobs, client, all).await {
-            tracing::warn!(%error, "cannot hold jobs against ComfyUI's queue and history; will try again");
+            tracing::warn!(%error, "cannot compare jobs with ComfyUI's queue and history; will try again");
         }
     }
 }
 
-/// The rounds that were asked for and have not begun: one at most.
+/// The round that was asked for and has not begun, if any.
 #[derive(Default)]
 struct Rounds {
     asked: Notify,
@@ -87,114 +88,110 @@ impl Rounds {
         self.asked.notify_one();
     }
 
-    /// Waits until somebody asks for a round, and says whether it is to be of all jobs.
+    /// Waits until a round is asked for, and returns whether it is for all jobs.
     async fn next(&self) -> bool {
         self.asked.notified().await;
         self.all.take()
     }
 }
 
-/// Whether more is to be done about an event.
-pub(crate) enum News {
+/// What is to be done after an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The connection is new: messages before it may have been missed.
     Connected,
-    /// A job ended of which messages were missed: the history says how.
-    Closed,
+    /// A job ended and only the history knows how.
+    NeedsHistory,
+    /// Nothing.
     Applied,
 }
 
-impl Jobs {
-    /// Takes an event of the socket.
-    pub(crate) fn hear(&self, event: Event) -> News {
-        match event {
-            Event::Connected => {
-                self.set_connected(true);
-                // It may be another version than before.
-                self.missing().reset();
-                return News::Connected;
-            }
-            Event::Disconnected { reason } => {
-                self.set_connected(false);
-                tracing::warn!(%reason, "no connection to ComfyUI; trying again");
-                self.miss_messages();
-            }
-            Event::Message(message) => {
-                let now = self.now();
-                let Some(prompt_id) = message.prompt_id() else { return News::Applied };
-                let closed = self.change(prompt_id, |job| {
-                    job.heard = now;
-                    // Whoever speaks of a prompt has it.
-                    job.handover = Handover::Accepted;
-                    // It is the first message about a prompt: none can have been missed.
-                    if matches!(message, Message::ExecutionStart(_)) {
-                        job.gap = false;
-                    }
-                    let unsettled = job.gap || !job.progress.status().is_over();
-                    if unsettled && only_history_knows(&message, job.gap) {
-                        job.closed = true;
-                        return true;
-                    }
-                    let was_over = job.progress.status().is_over();
-                    job.progress.apply(&message, now);
-                    if !was_over && job.progress.status().is_over() {
-                        tracing::info!(prompt_id, status = job.progress.status().as_str(), "ended");
-                    }
-                    false
-                });
-                log_traceback(&message);
-                if closed == Some(true) {
-                    return News::Closed;
-                }
-            }
-            Event::Preview { format, image, metadata } => {
-                let now = self.now();
-                // Without metadata a preview belongs to whatever runs; ComfyUI runs one prompt at a time.
-                let prompt_id = match &metadata {
-                    Some(metadata) => Some(metadata.prompt_id.clone()),
-                    None => self.running(),
-                };
-                self.change(&prompt_id.unwrap_or_default(), |job| {
-                    job.heard = now;
-                    job.progress.preview(format, image, metadata.as_ref());
-                });
-            }
+/// Applies an event of the WebSocket.
+pub(crate) fn hear(jobs: &Jobs, event: Event) -> Heard {
+    match event {
+        Event::Connected => {
+            jobs.set_connected(true);
+            // It may be another version than before.
+            jobs.unsupported().reset();
+            return Heard::Connected;
         }
-        News::Applied
-    }
-}
-
-impl Jobs {
-    /// Notes that messages about open jobs may have been missed.
-    fn miss_messages(&self) {
-        self.table().open().for_each(|job| job.gap = true);
-    }
-
-    /// The job that runs.
-    fn running(&self) -> Option<String> {
-        self.table().running().next().map(str::to_owned)
-    }
-
-    /// Lets time pass for the jobs that run.
-    fn tick(&self) {
-        let now = self.now();
-        let running: Vec<_> = self.table().running().map(str::to_owned).collect();
-        for prompt_id in running {
-            self.change(&prompt_id, |job| job.progress.tick(now));
+        Event::Disconnected { reason } => {
+            jobs.set_connected(false);
+            tracing::warn!(%reason, "no connection to ComfyUI; trying again");
+            note_missed_messages(jobs);
+        }
+        Event::Message(message) => {
+            let now = jobs.now();
+            let Some(prompt_id) = message.prompt_id() else { return Heard::Applied };
+            let heard = jobs.change(prompt_id, |job| apply(job, &message, now));
+            log_traceback(&message);
+            return heard.unwrap_or(Heard::Applied);
+        }
+        Event::Preview { format, image, metadata } => {
+            let now = jobs.now();
+            // A preview without metadata belongs to the running job: ComfyUI runs one prompt at a time.
+            let prompt_id = match &metadata {
+                Some(metadata) => Some(metadata.prompt_id.clone()),
+                None => jobs.lock().table.running().next().map(str::to_owned),
+            };
+            jobs.change(&prompt_id.unwrap_or_default(), |job| {
+                job.last_message = now;
+                job.progress.preview(format, image, metadata.as_ref());
+            });
         }
     }
+    Heard::Applied
 }
 
-/// Whether the message ends a prompt of which only the history says how. Across a gap an error and files may be among what
-/// was missed. And a prompt that is merely closed has said before how it ended, if it was not lost; versions that do not
-/// tell of success close only what went well, but those that do cannot be told from them.
-fn only_history_knows(message: &Message, gap: bool) -> bool {
+/// Applies a message to the job that it is about.
+fn apply(job: &mut Job, message: &Message, now: Duration) -> Heard {
+    job.last_message = now;
+    // ComfyUI has every prompt that it sends messages about.
+    job.submission = SubmissionState::Accepted;
+    // It is the first message about a prompt, so none can have been missed.
+    if matches!(message, Message::ExecutionStart(_)) {
+        job.missed_messages = false;
+    }
+    let was_over = job.is_over();
+    if (job.missed_messages || !was_over) && needs_history(message, job.missed_messages) {
+        job.needs_history = true;
+        return Heard::NeedsHistory;
+    }
+    job.progress.apply(message, now);
+    if !was_over && job.is_over() {
+        let (prompt_id, status) = (job.progress.prompt_id(), job.progress.status().as_str());
+        tracing::info!(prompt_id, status, "ended");
+    }
+    Heard::Applied
+}
+
+/// Returns whether the message ends a prompt without saying reliably how. If messages were missed, an error or files may be
+/// among them. A prompt that is merely closed has reported its end before, unless that message was lost; versions that do
+/// not report success close a prompt that succeeded, and cannot be told from those that do.
+fn needs_history(message: &Message, missed_messages: bool) -> bool {
     match message {
         Message::Executing { node: None, .. } => true,
-        Message::ExecutionSuccess(_) => gap,
+        Message::ExecutionSuccess(_) => missed_messages,
         _ => false,
     }
 }
 
-/// A traceback holds paths of ComfyUI's server and values of the prompt: for those who debug, not for callers.
+/// Notes that messages about open jobs may have been missed.
+fn note_missed_messages(jobs: &Jobs) {
+    jobs.lock().table.open().for_each(|job| job.missed_messages = true);
+}
+
+/// Advances the running jobs to the present time.
+fn tick(jobs: &Jobs) {
+    let now = jobs.now();
+    let running: Vec<_> = jobs.lock().table.running().map(str::to_owned).collect();
+    for prompt_id in running {
+        jobs.change(&prompt_id, |job| job.progress.tick(now));
+    }
+}
+
+/// Logs the traceback of an error. It contains paths of ComfyUI's server and values of the prompt, which callers must not
+/// see.
 fn log_traceback(message: &Message) {
     if let Message::ExecutionError(error) = message {
         tracing::warn!(
@@ -209,14 +206,14 @@ fn log_traceback(message: &Message) {
 
 #[cfg(test)]
 mod tests {
-    use comfy_runner_progress::Status;
+    use comfy_runner_api::Status;
     use comfy_runner_protocol::{ImageFormat, PreviewMetadata};
 
     use super::*;
-    use crate::table::tests::{jobs, status};
+    use crate::jobs::tests::{jobs, status};
 
     fn tell(jobs: &Jobs, message: &str) {
-        jobs.hear(Event::Message(Message::parse(message).unwrap()));
+        hear(jobs, Event::Message(Message::parse(message).unwrap()));
     }
 
     #[test]
@@ -228,46 +225,50 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_is_a_gap_for_every_open_job() {
+    fn messages_of_every_open_job_count_as_missed_after_a_lost_connection() {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "b"}}"#);
-        jobs.hear(Event::Disconnected { reason: "cut".into() });
-        let gaps: Vec<_> = jobs.table().open().map(|job| job.progress.prompt_id().to_owned()).collect();
-        assert_eq!(gaps, ["a"]);
-        assert!(matches!(jobs.hear(Event::Connected), News::Connected));
+        hear(&jobs, Event::Disconnected { reason: "cut".into() });
+        let missed: Vec<_> =
+            jobs.lock().table.open().map(|job| job.progress.prompt_id().to_owned()).collect();
+        assert_eq!(missed, ["a"]);
+        assert_eq!(hear(&jobs, Event::Connected), Heard::Connected);
     }
 
     #[test]
-    fn the_end_of_a_job_is_the_historys_to_tell_when_messages_were_missed() {
+    fn the_history_decides_how_a_job_ended_when_messages_were_missed() {
         let jobs = jobs(&["a", "b", "c"], 10);
-        jobs.change("a", |job| job.gap = true);
+        jobs.change("a", |job| job.missed_messages = true);
         let success = |id: &str| {
             let text = format!(r#"{{"type": "execution_success", "data": {{"prompt_id": "{id}"}}}}"#);
-            jobs.hear(Event::Message(Message::parse(&text).unwrap()))
+            hear(&jobs, Event::Message(Message::parse(&text).unwrap()))
         };
         let closed = |id: &str| {
             let text = format!(r#"{{"type": "executing", "data": {{"node": null, "prompt_id": "{id}"}}}}"#);
-            jobs.hear(Event::Message(Message::parse(&text).unwrap()))
+            hear(&jobs, Event::Message(Message::parse(&text).unwrap()))
         };
         // Files, or the error itself, may have come before the socket was open.
-        assert!(matches!((success("a"), closed("a")), (News::Closed, News::Closed)));
+        assert_eq!((success("a"), closed("a")), (Heard::NeedsHistory, Heard::NeedsHistory));
         // Nothing was missed.
-        assert!(matches!((success("b"), closed("b")), (News::Applied, News::Applied)));
+        assert_eq!((success("b"), closed("b")), (Heard::Applied, Heard::Applied));
         // How it ended was lost, or this ComfyUI is too old to say it.
-        assert!(matches!(closed("c"), News::Closed));
+        assert_eq!(closed("c"), Heard::NeedsHistory);
         let statuses = ["a", "b", "c"].map(|id| status(&jobs, id));
         assert_eq!(statuses, [Some(Status::Pending), Some(Status::Completed), Some(Status::Pending)]);
-        assert!(jobs.table().open().all(|job| job.closed), "they are due without waiting for silence");
+        assert!(
+            jobs.lock().table.open().all(|job| job.needs_history),
+            "they are due without waiting for silence"
+        );
     }
 
     #[test]
     fn a_job_whose_start_is_heard_has_missed_nothing_although_it_was_submitted_too_early() {
         let jobs = jobs(&["a"], 10);
-        jobs.change("a", |job| job.gap = true);
+        jobs.change("a", |job| job.missed_messages = true);
         tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "a"}}"#);
         tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "a"}}"#);
         assert_eq!(status(&jobs, "a"), Some(Status::Completed), "no look at the history is needed");
-        assert_eq!(jobs.table().open().count(), 0);
+        assert_eq!(jobs.lock().table.open().count(), 0);
     }
 
     #[test]
@@ -275,10 +276,12 @@ mod tests {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
         let show = |image: &'static [u8], metadata| {
-            jobs.hear(Event::Preview { format: ImageFormat::Png, image: image.into(), metadata });
+            hear(&jobs, Event::Preview { format: ImageFormat::Png, image: image.into(), metadata });
         };
         let picture = |id: &str| {
-            jobs.with_progress(id, |progress, _| progress.picture().map(|picture| picture.image.clone()))
+            jobs.with_progress(id, |progress, _| {
+                progress.preview_image().map(|preview| preview.image.clone())
+            })
         };
         show(b"first", None);
         assert_eq!(picture("b").flatten().as_deref(), Some(&b"first"[..]));

@@ -1,13 +1,16 @@
-//! What is remembered of jobs: listed, looked at, forgotten.
+//! Records of jobs: listing, reading and deleting them.
 
-use comfy_runner_progress::Status;
-use comfy_runner_store::{Deleted, Filter, Outcome, Page, Record, StoreError, Summary};
+use comfy_runner_api::{JobRecord, JobSummary, Timestamp};
+use comfy_runner_store::{Deleted, Filter, Outcome, Record, StoreError, Summary};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
-use crate::submit::{Idempotency, SubmitError, Submitted};
-use crate::table::{Job, Jobs};
+use crate::jobs::Jobs;
+use crate::persist::flush;
 
-/// Why there is nothing to see, or to forget.
+/// Why a record cannot be read or deleted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// There is no record of such a job.
     #[error("there is no record of a job \"{0}\"")]
@@ -15,80 +18,149 @@ pub enum RecordError {
     /// The job is not over.
     #[error("the job \"{0}\" is not over: wait for its end, or cancel it")]
     Active(String),
-    /// The store cannot be asked.
+    /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl Jobs {
-    /// The jobs that fit, newest first, as they are now.
-    pub async fn list(&self, filter: Filter) -> Result<Page, StoreError> {
-        let statuses = filter.statuses.clone();
-        let mut page = self.store().list(filter).await?;
-        page.jobs.iter_mut().for_each(|job| self.bring_up_to_date(job));
-        // One that has moved on since it was written does not fit any more.
-        page.jobs.retain(|job| statuses.is_empty() || statuses.contains(&job.outcome.status));
-        Ok(page)
-    }
+/// Some jobs, newest first.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<JobSummary>,
+    /// The [`Filter::after`] of the next page; `None` on the last.
+    pub next: Option<i64>,
+}
 
-    /// All that is kept of a job, as it is now.
-    pub async fn record(&self, prompt_id: &str) -> Result<Record, RecordError> {
-        let record = self.store().get(prompt_id).await?;
-        let mut record = record.ok_or_else(|| RecordError::Unknown(prompt_id.to_owned()))?;
-        self.bring_up_to_date(&mut record.summary);
-        Ok(record)
-    }
+/// See [`Jobs::list`].
+pub(crate) async fn list(jobs: &Jobs, filter: Filter) -> Result<JobPage, StoreError> {
+    let statuses = filter.statuses.clone();
+    let mut page = jobs.store().list(filter).await?;
+    page.jobs.iter_mut().for_each(|job| bring_up_to_date(jobs, job));
+    // A job that changed since it was written may no longer match.
+    page.jobs.retain(|job| statuses.is_empty() || statuses.contains(&job.outcome.status));
+    Ok(JobPage { jobs: page.jobs.into_iter().map(job_summary).collect(), next: page.next })
+}
 
-    /// Forgets a job that is over. Its files stay, and so does what ComfyUI remembers of it.
-    pub async fn forget(&self, prompt_id: &str) -> Result<(), RecordError> {
-        if self.table().get(prompt_id).is_some_and(|job| !job.progress.status().is_over()) {
-            return Err(RecordError::Active(prompt_id.to_owned()));
+/// See [`Jobs::record`].
+pub(crate) async fn record(jobs: &Jobs, prompt_id: &str) -> Result<JobRecord, RecordError> {
+    Ok(job_record(stored_record(jobs, prompt_id).await?))
+}
+
+/// Returns the store's record of a job, with the job's present state.
+pub(crate) async fn stored_record(jobs: &Jobs, prompt_id: &str) -> Result<Record, RecordError> {
+    let record = jobs.store().get(prompt_id).await?;
+    let mut record = record.ok_or_else(|| RecordError::Unknown(prompt_id.to_owned()))?;
+    bring_up_to_date(jobs, &mut record.summary);
+    Ok(record)
+}
+
+/// See [`Jobs::forget`].
+pub(crate) async fn forget(jobs: &Jobs, prompt_id: &str) -> Result<(), RecordError> {
+    if jobs.lock().table.get(prompt_id).is_some_and(|job| !job.is_over()) {
+        return Err(RecordError::Active(prompt_id.to_owned()));
+    }
+    // Its end may not have been written yet.
+    flush(jobs).await?;
+    match jobs.store().delete(prompt_id).await? {
+        Deleted::Done => {
+            jobs.remove(prompt_id);
+            Ok(())
         }
-        // Its end may not have been written yet.
-        self.flush().await?;
-        match self.store().delete(prompt_id).await? {
-            Deleted::Done => {
-                self.table().remove(prompt_id);
-                Ok(())
-            }
-            Deleted::Active => Err(RecordError::Active(prompt_id.to_owned())),
-            Deleted::Unknown => Err(RecordError::Unknown(prompt_id.to_owned())),
-        }
-    }
-
-    /// Whether a request with this key came before, and to something.
-    pub async fn is_known_key(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.store().by_key(key).await?.is_some_and(|known| !came_to_nothing(&known.summary.outcome)))
-    }
-
-    /// The answer to an earlier request with this key; an error if that was another request.
-    pub async fn submitted_before(&self, request: &Idempotency) -> Result<Submitted, SubmitError> {
-        let known = self.store().by_key(&request.key).await?.ok_or(SubmitError::KeyBusy)?;
-        self.same_again(known, Some(&request.digest))
-    }
-
-    /// The answer to a request that came before, with the same idempotency key.
-    pub(crate) fn same_again(&self, known: Record, digest: Option<&str>) -> Result<Submitted, SubmitError> {
-        let Summary { prompt_id, client_id, retry_of, outcome, .. } = known.summary;
-        if known.request_digest.as_deref() != digest {
-            return Err(SubmitError::KeyReused { prompt_id });
-        }
-        let taken = self.table().get(&prompt_id).is_some_and(Job::is_accepted);
-        if !taken && !outcome.accepted {
-            return Err(SubmitError::KeyBusy);
-        }
-        let Outcome { warnings, node_errors, .. } = outcome;
-        Ok(Submitted { prompt_id, client_id, seeds: known.seeds, retry_of, warnings, node_errors })
-    }
-
-    fn bring_up_to_date(&self, job: &mut Summary) {
-        if let Some(known) = self.table().get(&job.prompt_id) {
-            job.outcome = known.outcome();
-        }
+        Deleted::Active => Err(RecordError::Active(prompt_id.to_owned())),
+        Deleted::Unknown => Err(RecordError::Unknown(prompt_id.to_owned())),
     }
 }
 
-/// Whether ComfyUI never got the job: then its key is free again.
-fn came_to_nothing(outcome: &Outcome) -> bool {
-    outcome.status == Status::Error && !outcome.accepted
+fn bring_up_to_date(jobs: &Jobs, job: &mut Summary) {
+    if let Some(known) = jobs.lock().table.get(&job.prompt_id) {
+        job.outcome = known.outcome();
+    }
+}
+
+fn job_record(record: Record) -> JobRecord {
+    let Record { summary, params, seeds, input_files, result_nodes, graph, .. } = record;
+    JobRecord { summary: job_summary(summary), params, seeds, input_files, result_nodes, graph }
+}
+
+/// Returns a job as lists of the API show it.
+pub(crate) fn job_summary(summary: Summary) -> JobSummary {
+    let Summary { prompt_id, client_id, workflow_id, workflow_name, output_folder, retry_of, .. } = summary;
+    let Outcome { status, started_at, finished_at, error, warnings, node_errors, outputs, .. } =
+        summary.outcome;
+    JobSummary {
+        prompt_id,
+        client_id,
+        workflow_id,
+        workflow_name,
+        output_folder,
+        retry_of,
+        automatic: summary.automatic,
+        queued_at: timestamp(summary.queued_at),
+        status,
+        started_at: started_at.and_then(timestamp),
+        finished_at: finished_at.and_then(timestamp),
+        error,
+        warnings,
+        node_errors,
+        outputs,
+    }
+}
+
+/// Returns a time in milliseconds since the Unix epoch as records have it, or `None` if no calendar has it.
+fn timestamp(millis: i64) -> Option<Timestamp> {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
+    Some(Timestamp::new(time.format(format).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use comfy_runner_api::Status;
+    use comfy_runner_protocol::{Graph, OutputFile};
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_the_api_has_times_in_utc_and_no_key() {
+        let file = OutputFile { filename: "a.png".into(), subfolder: "s".into(), kind: "output".into() };
+        let record = job_record(Record {
+            summary: Summary {
+                prompt_id: "p".into(),
+                client_id: "c".into(),
+                workflow_id: "w".into(),
+                workflow_name: "W".into(),
+                output_folder: "f".into(),
+                retry_of: None,
+                automatic: true,
+                queued_at: 1_774_362_652_123,
+                outcome: Outcome {
+                    status: Status::Completed,
+                    started_at: Some(1_774_362_653_000),
+                    outputs: [("1".to_owned(), vec![file])].into_iter().collect(),
+                    ..Outcome::default()
+                },
+            },
+            params: [("a".to_owned(), 1.into())].into_iter().collect(),
+            seeds: [("seed".to_owned(), u64::MAX)].into_iter().collect(),
+            input_files: vec!["b.png".into()],
+            result_nodes: vec!["1".into()],
+            graph: Arc::new(Graph::default()),
+            idempotency_key: Some("secret".into()),
+            request_digest: None,
+        });
+        assert_eq!(
+            serde_json::to_string(&record).unwrap(),
+            concat!(
+                r#"{"prompt_id":"p","client_id":"c","workflow_id":"w","workflow_name":"W","output_folder":"f","#,
+                r#""retry_of":null,"automatic":true,"queued_at":"2026-03-24T14:30:52.123Z","status":"completed","#,
+                r#""started_at":"2026-03-24T14:30:53.000Z","finished_at":null,"error":null,"warnings":[],"#,
+                r#""outputs":{"1":[{"filename":"a.png","subfolder":"s","type":"output"}]},"params":{"a":1},"#,
+                r#""seeds":{"seed":18446744073709551615},"input_files":["b.png"],"result_nodes":["1"],"graph":{}}"#
+            )
+        );
+    }
 }

@@ -1,19 +1,22 @@
-//! A job once more, because somebody asks for it.
+//! Retrying a job at a caller's request: a new job with `retry_of`.
 
 use std::sync::Arc;
 
+use comfy_runner_api::Submitted;
 use comfy_runner_client::Client;
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{Outcome, Record, StoreError};
 use serde_json::Value;
 
-use crate::live::client_id_of;
-use crate::records::RecordError;
-use crate::submit::{SubmitError, Submitted, new_prompt_id};
-use crate::table::{Jobs, wall_clock};
+use crate::jobs::{Jobs, unix_millis};
+use crate::records::{RecordError, stored_record};
+use crate::submission::new_prompt_id;
+use crate::submit::{SubmitError, submit_record};
+use crate::watch::client_id_of;
 
-/// Why a job is not repeated.
+/// Why a job is not retried.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RetryError {
     /// It cannot be found, or is not over.
     #[error(transparent)]
@@ -29,21 +32,18 @@ impl From<StoreError> for RetryError {
     }
 }
 
-impl Jobs {
-    /// Submits a job that is over once more, with the same parameters and the same seeds. Its files go into
-    /// `output_folder`, a folder of its own.
-    pub async fn retry(
-        &self,
-        client: &Client,
-        prompt_id: &str,
-        output_folder: &str,
-    ) -> Result<Submitted, RetryError> {
-        let record = self.record(prompt_id).await?;
-        if !record.summary.outcome.status.is_over() {
-            return Err(RecordError::Active(prompt_id.to_owned()).into());
-        }
-        Ok(self.submit_record(client, again(record, output_folder)).await?)
+/// See [`Jobs::retry`].
+pub(crate) async fn retry(
+    jobs: &Jobs,
+    client: &Client,
+    prompt_id: &str,
+    output_folder: &str,
+) -> Result<Submitted, RetryError> {
+    let record = stored_record(jobs, prompt_id).await?;
+    if !record.summary.outcome.status.is_over() {
+        return Err(RecordError::Active(prompt_id.to_owned()).into());
     }
+    Ok(submit_record(jobs, client, again(record, output_folder)).await?)
 }
 
 /// The same request as a new job.
@@ -55,13 +55,13 @@ fn again(mut record: Record, output_folder: &str) -> Record {
     summary.automatic = false;
     summary.client_id = client_id_of(&summary.prompt_id);
     output_folder.clone_into(&mut summary.output_folder);
-    summary.queued_at = wall_clock();
+    summary.queued_at = unix_millis();
     summary.outcome = Outcome::default();
     (record.idempotency_key, record.request_digest) = (None, None);
     record
 }
 
-/// Points what writes below one folder at another.
+/// Replaces one folder by another in every path that begins with it.
 fn into_folder(mut graph: Graph, from: &str, to: &str) -> Graph {
     if from.is_empty() {
         return graph;

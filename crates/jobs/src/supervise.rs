@@ -9,8 +9,6 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::time::{Instant, sleep};
 
-use crate::table::Jobs;
-
 /// The pauses before a task is started again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// A task that has run for so long works again.
@@ -83,21 +81,16 @@ impl Supervision {
         }
     }
 
-    fn failed(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Jobs {
-    /// Whether jobs are followed as they should be.
-    ///
-    /// # Errors
-    /// A task of [`follow`](crate::follow) has failed within the last seconds.
-    pub fn check_followed(&self) -> Result<(), Stalled> {
-        match self.supervision().failed().first() {
+    /// Checks that no task has failed within the last seconds.
+    pub fn check(&self) -> Result<(), Stalled> {
+        match self.failed().first() {
             Some(task) => Err(Stalled { task }),
             None => Ok(()),
         }
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

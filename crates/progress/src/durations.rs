@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use comfy_runner_api::Status;
+
 use crate::progress::Progress;
-use crate::status::Status;
 
 /// The newest run counts for at least one part in this many, so that a mean follows a machine that changed.
 const MEMORY: u64 = 20;

@@ -20,7 +20,7 @@ pub(crate) struct Expected(Box<[Duration]>);
 impl Expected {
     /// What earlier jobs tell; a node of whose class they tell nothing gets the mean of the others. `None` where they
     /// tell nothing of any node.
-    fn of(outline: &Outline, history: &Durations) -> Option<Self> {
+    fn new(outline: &Outline, history: &Durations) -> Option<Self> {
         let known: Vec<Option<Duration>> = (0..outline.len())
             .map(|at| history.expected(outline.class_type(at), outline.steps(at)))
             .map(|known| known.map(|known| known.max(SHORTEST)))
@@ -35,7 +35,7 @@ impl Progress {
     /// Looks up what earlier jobs tell of this one's nodes, once.
     pub(crate) fn weigh(&mut self) {
         if let Some(history) = self.history.take() {
-            self.expected = Expected::of(&self.outline, &history);
+            self.expected = Expected::new(&self.outline, &history);
         }
     }
 

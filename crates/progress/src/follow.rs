@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use comfy_runner_api::Status;
 use comfy_runner_protocol::{Message, NodeId, NodeOutput, NodeProgress, NodeState};
 
 use crate::outline::Position;
 use crate::progress::{NodeMark, Progress};
 use crate::running::RunningNode;
-use crate::status::Status;
 
 impl Progress {
     pub(crate) fn take(&mut self, message: &Message, now: Duration) -> bool {

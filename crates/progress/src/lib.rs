@@ -10,12 +10,7 @@ mod outline;
 mod outputs;
 mod progress;
 mod running;
-mod snapshot;
-mod status;
 
 pub use durations::{Durations, MeanDuration, NodeDuration};
 pub use failure::failure_text;
-pub use outputs::{NodeFiles, ReportedFile};
-pub use progress::{Picture, Progress};
-pub use snapshot::{CompletedSnapshot, FailedSnapshot, PendingSnapshot, RunningSnapshot, Snapshot};
-pub use status::Status;
+pub use progress::{PreviewImage, Progress};

@@ -41,7 +41,7 @@ struct Facts {
 
 impl Outline {
     /// Remembers a graph. Without known `outputs`, nodes that nobody links to are taken for them.
-    pub(crate) fn of(graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
+    pub(crate) fn new(graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
         let mut text = String::new();
         let mut links = Vec::new();
         let mut linked = vec![false; graph.len()];
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_node_is_found_again_with_its_title_and_type() {
-        let (graph, outline) = (graph(), Outline::of(&graph(), None));
+        let (graph, outline) = (graph(), Outline::new(&graph(), None));
         for (at, (id, node)) in graph.nodes.iter().enumerate() {
             assert_eq!(outline.position(id), Some(at));
             assert_eq!((outline.id(at), outline.title(at)), (id.as_str(), node.title()));
@@ -207,15 +207,15 @@ mod tests {
 
     #[test]
     fn what_runs_are_the_ancestors_of_outputs_that_are_neither_cached_nor_idle() {
-        let sinks = Outline::of(&graph(), None);
+        let sinks = Outline::new(&graph(), None);
         assert_eq!(ids(&sinks, &sinks.will_run(|_| false)), ["10", "2", "a"]);
-        let known = Outline::of(&graph(), Some(&["2".into(), "gone".into()]));
+        let known = Outline::new(&graph(), Some(&["2".into(), "gone".into()]));
         assert_eq!(ids(&known, &known.will_run(|_| false)), ["10", "2"]);
     }
 
     #[test]
     fn what_only_a_cached_node_needs_does_not_run() {
-        let outline = Outline::of(&graph(), Some(&["2".into()]));
+        let outline = Outline::new(&graph(), Some(&["2".into()]));
         let reroute = outline.position("9").unwrap();
         assert_eq!(ids(&outline, &outline.will_run(|at| at == reroute)), ["2"]);
     }
@@ -234,7 +234,7 @@ mod tests {
             "bad": {"class_type": "KSampler", "inputs": {"steps": -1}},
         }))
         .unwrap();
-        let outline = Outline::of(&graph, None);
+        let outline = Outline::new(&graph, None);
         let steps = |id: &str| outline.steps(outline.position(id).unwrap());
         assert_eq!(["own", "linked", "custom"].map(steps), [Some(20.0), Some(7.0), Some(12.0)]);
         assert_eq!(["circle", "none", "bad", "number"].map(steps), [None; 4]);

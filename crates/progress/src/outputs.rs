@@ -2,32 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use comfy_runner_api::{NodeFiles, ReportedFile};
 use comfy_runner_protocol::{Media, NodeId, NodeOutput, OutputFile};
 use indexmap::IndexMap;
-use serde::Serialize;
 
 use crate::outline::{Outline, Position};
-
-/// A file that a node reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReportedFile {
-    /// What `/view` takes to give its bytes.
-    #[serde(flatten)]
-    pub file: OutputFile,
-    /// What kind of media it is, judged by its name.
-    pub media: Media,
-}
-
-/// The files of one node, with what people call it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NodeFiles<'a> {
-    /// The node's title, or its type where it has none.
-    pub node_title: &'a str,
-    /// The node's type.
-    pub node_type: &'a str,
-    /// The files in the order in which they were reported.
-    pub items: Vec<&'a ReportedFile>,
-}
 
 /// What was reported, by the place of the node that stands for it in the graph and by the node that reported it:
 /// several when a node expands. A node that the graph does not know comes last.
@@ -54,17 +33,17 @@ impl Outputs {
     }
 
     /// The files by node.
-    pub(crate) fn by_node<'a>(&'a self, outline: &'a Outline) -> IndexMap<&'a str, NodeFiles<'a>> {
-        let mut nodes: IndexMap<&str, NodeFiles> = IndexMap::new();
+    pub(crate) fn by_node(&self, outline: &Outline) -> IndexMap<NodeId, NodeFiles> {
+        let mut nodes: IndexMap<NodeId, NodeFiles> = IndexMap::new();
         for ((position, reporter), files) in &self.files {
             let known = *position < outline.len();
             let id = if known { outline.id(*position) } else { reporter };
-            let node = nodes.entry(id).or_insert_with(|| NodeFiles {
-                node_title: if known { outline.title(*position) } else { reporter },
-                node_type: if known { outline.class_type(*position) } else { "" },
+            let node = nodes.entry(id.to_owned()).or_insert_with(|| NodeFiles {
+                node_title: if known { outline.title(*position) } else { reporter }.to_owned(),
+                node_type: if known { outline.class_type(*position) } else { "" }.to_owned(),
                 items: Vec::new(),
             });
-            node.items.extend(files);
+            node.items.extend_from_slice(files);
         }
         nodes
     }
@@ -75,7 +54,7 @@ impl Outputs {
         &'a self,
         outline: &Outline,
         results: &[NodeId],
-    ) -> IndexMap<&'static str, &'a OutputFile> {
+    ) -> BTreeMap<Media, &'a OutputFile> {
         let mut best: BTreeMap<Media, (Rank, &OutputFile)> = BTreeMap::new();
         for (rank, media, file) in self.ranked(outline, results) {
             let entry = best.entry(media).or_insert((rank, file));
@@ -83,7 +62,7 @@ impl Outputs {
                 *entry = (rank, file);
             }
         }
-        best.into_iter().map(|(media, (_, file))| (media.as_str(), file)).collect()
+        best.into_iter().map(|(media, (_, file))| (media, file)).collect()
     }
 
     /// The one file that is the result: as in [`Outputs::chosen`], and among equals of the kind `preferred`, then a
@@ -155,7 +134,7 @@ mod tests {
     fn outline() -> Outline {
         let node = |title: &str| json!({"class_type": "Save", "inputs": {}, "_meta": {"title": title}});
         let graph = json!({"9": node("first"), "1": node("second")});
-        Outline::of(&Graph::from_value(graph).unwrap(), None)
+        Outline::new(&Graph::from_value(graph).unwrap(), None)
     }
 
     fn images(files: &[(&str, &str, &str)]) -> NodeOutput {
@@ -199,7 +178,10 @@ mod tests {
         );
         let chosen = |outputs: &Outputs, results: &[NodeId]| -> Vec<(String, String)> {
             let chosen = outputs.chosen(&outline, results);
-            chosen.into_iter().map(|(media, file)| (media.to_owned(), file.filename.clone())).collect()
+            chosen
+                .into_iter()
+                .map(|(media, file)| (media.as_str().to_owned(), file.filename.clone()))
+                .collect()
         };
         let pair = |media: &str, name: &str| (media.to_owned(), name.to_owned());
         assert_eq!(chosen(&outputs, &[]), [pair("video", "i.mp4"), pair("image", "t.png")]);

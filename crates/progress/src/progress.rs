@@ -1,10 +1,13 @@
 //! A job's progress: what it is told, what it is asked, and how it counts. How messages move it stands in `follow`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use comfy_runner_api::{
+    CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, RunningStatus, Status,
+};
 use comfy_runner_protocol::message::ExecutionError;
 use comfy_runner_protocol::{
     Graph, HistoryEntry, ImageFormat, Media, Message, NodeId, OutputFile, PreviewMetadata,
@@ -15,14 +18,12 @@ use crate::durations::{Durations, NodeDuration};
 use crate::estimate::Expected;
 use crate::failure::failure_text;
 use crate::outline::{Outline, Position};
-use crate::outputs::{NodeFiles, Outputs};
+use crate::outputs::Outputs;
 use crate::running::RunningNode;
-use crate::snapshot::{CompletedSnapshot, FailedSnapshot, PendingSnapshot, RunningSnapshot, Snapshot};
-use crate::status::Status;
 
 /// The latest preview of a job.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
+pub struct PreviewImage {
     /// What the bytes are.
     pub format: ImageFormat,
     /// The encoded picture.
@@ -66,9 +67,9 @@ pub struct Progress {
     pub(crate) expected: Option<Expected>,
     pub(crate) durations: Vec<(Position, Duration)>,
     pub(crate) outputs: Outputs,
-    pub(crate) picture: Option<Picture>,
+    pub(crate) preview_image: Option<PreviewImage>,
     pub(crate) revision: u64,
-    pub(crate) picture_revision: u64,
+    pub(crate) preview_revision: u64,
     pub(crate) now: Duration,
 }
 
@@ -96,7 +97,7 @@ impl Progress {
     /// The progress of a prompt that waits in the queue. `outputs` are the output nodes that ComfyUI will run; where
     /// they are not known, nodes that nobody links to are taken for them.
     pub fn new(prompt_id: &str, graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
-        let outline = Outline::of(graph, outputs);
+        let outline = Outline::new(graph, outputs);
         Self {
             prompt_id: prompt_id.into(),
             results: Vec::new(),
@@ -116,9 +117,9 @@ impl Progress {
             expected: None,
             durations: Vec::new(),
             outputs: Outputs::default(),
-            picture: None,
+            preview_image: None,
             revision: 0,
-            picture_revision: 0,
+            preview_revision: 0,
             now: Duration::ZERO,
         }
     }
@@ -166,28 +167,28 @@ impl Progress {
     }
 
     /// A number that grows with every new picture.
-    pub fn picture_revision(&self) -> u64 {
-        self.picture_revision
+    pub fn preview_revision(&self) -> u64 {
+        self.preview_revision
     }
 
     /// The latest preview.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.picture.as_ref()
+    pub fn preview_image(&self) -> Option<&PreviewImage> {
+        self.preview_image.as_ref()
     }
 
     /// Takes the latest preview away, for whoever keeps many jobs that are over and none of their pictures.
-    pub fn take_picture(&mut self) -> Option<Picture> {
-        self.picture.take()
+    pub fn take_preview_image(&mut self) -> Option<PreviewImage> {
+        self.preview_image.take()
     }
 
     /// The files reported so far, by node, in the graph's order.
-    pub fn node_outputs(&self) -> IndexMap<&str, NodeFiles<'_>> {
+    pub fn node_outputs(&self) -> IndexMap<NodeId, NodeFiles> {
         self.outputs.by_node(&self.outline)
     }
 
-    /// The result of each kind of media (`video`, `image`, `audio`, `file`): of the result nodes, if any were named,
-    /// before all others, a final file before an intermediate or temporary one, and the first of equals.
-    pub fn results(&self) -> IndexMap<&'static str, &OutputFile> {
+    /// Returns the result of each kind of media: a file of a result node, if any were named, before those of other nodes,
+    /// a final file before an intermediate or temporary one, and the first of equals.
+    pub fn results(&self) -> BTreeMap<Media, &OutputFile> {
         self.outputs.chosen(&self.outline, &self.results)
     }
 
@@ -245,12 +246,6 @@ impl Progress {
         self.percent != before
     }
 
-    /// Takes a message that names no prompt, as very old versions of ComfyUI send them, for one about this prompt. It
-    /// is for the caller to know that no other prompt runs. Messages that name a prompt are passed over.
-    pub fn apply_unnamed(&mut self, message: &Message, now: Duration) -> bool {
-        message.prompt_id().is_none() && self.take(message, now)
-    }
-
     /// Takes a preview picture in place of the one before. With metadata, one of another prompt is passed over;
     /// without, it is for the caller to know that this prompt runs. Says whether it was taken.
     pub fn preview(&mut self, format: ImageFormat, image: Bytes, metadata: Option<&PreviewMetadata>) -> bool {
@@ -262,8 +257,8 @@ impl Progress {
             None => self.current,
         };
         let node_id = painter.map(|at| self.outline.id(at).to_owned());
-        self.picture = Some(Picture { format, image, node_id });
-        self.picture_revision += 1;
+        self.preview_image = Some(PreviewImage { format, image, node_id });
+        self.preview_revision += 1;
         true
     }
 
@@ -338,27 +333,27 @@ impl Progress {
         news
     }
 
-    /// The job's state at the time `now`, which is counted as in [`Progress::apply`].
-    pub fn snapshot(&self, now: Duration) -> Snapshot<'_> {
-        let status = self.status;
-        match status {
-            Status::Pending => Snapshot::Pending(PendingSnapshot { status, step: 0, total_steps: 0 }),
-            Status::Running => Snapshot::Running(self.running_snapshot(now.max(self.now))),
-            Status::Completed => Snapshot::Completed(CompletedSnapshot { status, outputs: self.results() }),
-            Status::Error | Status::Cancelled => {
-                Snapshot::Failed(FailedSnapshot { status, error: self.error.as_deref() })
+    /// Returns the job's status at the time `now`, which is counted as in [`Progress::apply`].
+    pub fn snapshot(&self, now: Duration) -> JobStatus {
+        match self.status {
+            Status::Pending => JobStatus::Pending(PendingStatus::default()),
+            Status::Running => JobStatus::Running(Box::new(self.running_status(now.max(self.now)))),
+            Status::Completed => {
+                let outputs = self.results().into_iter().map(|(media, file)| (media, file.clone()));
+                JobStatus::Completed(CompletedStatus { outputs: outputs.collect() })
             }
+            Status::Error => JobStatus::Error(FailedStatus { error: self.error.clone() }),
+            Status::Cancelled => JobStatus::Cancelled(FailedStatus { error: self.error.clone() }),
         }
     }
 
-    fn running_snapshot(&self, now: Duration) -> RunningSnapshot<'_> {
+    fn running_status(&self, now: Duration) -> RunningStatus {
         let visible = self.visible();
         let rate = self.current_run().and_then(|run| run.steps.rate()).unwrap_or(0.0);
         let left = self.time_left(now);
-        RunningSnapshot {
-            status: visible.status,
-            node_title: visible.current.map(|at| self.outline.title(at)),
-            node_type: visible.current.map(|at| self.outline.class_type(at)),
+        RunningStatus {
+            node_title: visible.current.map(|at| self.outline.title(at).to_owned()),
+            node_type: visible.current.map(|at| self.outline.class_type(at).to_owned()),
             step: visible.step,
             total_steps: visible.total_steps,
             percent: visible.percent,

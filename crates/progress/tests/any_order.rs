@@ -5,7 +5,8 @@ mod support;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use comfy_runner_progress::{Durations, MeanDuration, Progress, Snapshot, Status};
+use comfy_runner_api::{JobStatus, Status};
+use comfy_runner_progress::{Durations, MeanDuration, Progress};
 use comfy_runner_protocol::Message;
 use proptest::prelude::*;
 use support::{Recorded, Recording, recordings};
@@ -99,7 +100,7 @@ proptest! {
                 None if progress.status().is_over() => over = Some(progress.status()),
                 None => prop_assert!(percent <= 99),
             }
-            if let Snapshot::Running(now) = progress.snapshot(at) {
+            if let JobStatus::Running(now) = progress.snapshot(at) {
                 prop_assert!(now.nodes_done <= now.effective_total && now.effective_total <= now.total_nodes.max(1));
                 prop_assert!(now.step_rate.is_finite() && now.step_rate >= 0.0);
             }

@@ -7,7 +7,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comfy_runner_progress::{Durations, Progress, Snapshot, Status};
+use comfy_runner_api::{JobStatus, Status};
+use comfy_runner_progress::{Durations, Progress};
 use comfy_runner_protocol::{Graph, Message};
 use serde_json::{Value, json};
 use support::{Recorded, Recording, recordings_of};
@@ -48,7 +49,7 @@ fn watch(run: &Run, prompt_id: &str, history: &Durations) -> (Progress, Error) {
             progress.tick(start + Duration::from_secs(ticks));
             ticks += 1;
         }
-        let Snapshot::Running(running) = progress.snapshot(now) else { panic!("it runs until the end") };
+        let JobStatus::Running(running) = progress.snapshot(now) else { panic!("it runs until the end") };
         let passed = f64::from(moment) / 1000.0;
         error.percent += (f64::from(running.percent) - passed * 100.0).abs() / 1000.0;
         // The snapshot rounds to seconds, which are much of a short job.

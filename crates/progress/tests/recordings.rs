@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use comfy_runner_progress::{Progress, Snapshot, Status};
+use comfy_runner_api::{JobStatus, Status};
+use comfy_runner_progress::Progress;
 use comfy_runner_protocol::{BinaryFrame, Message};
 use serde_json::{Value, json};
 use support::{Recorded, Recording, recordings, recordings_of};
@@ -31,7 +32,7 @@ fn replay(progress: &mut Progress, recording: &Recording, mut look: impl FnMut(&
 
 fn running(progress: &Progress, now: Duration) -> Value {
     match progress.snapshot(now) {
-        snapshot @ Snapshot::Running(_) => serde_json::to_value(snapshot).unwrap(),
+        snapshot @ JobStatus::Running(_) => serde_json::to_value(snapshot).unwrap(),
         other => panic!("it does not run: {other:?}"),
     }
 }
@@ -47,7 +48,7 @@ fn every_job_ends_as_it_did_and_percent_never_falls_on_the_way() {
                 assert!(progress.percent() < 100 || progress.status() == Status::Completed);
                 assert!(progress.revision() >= revision);
                 (percent, revision) = (progress.percent(), progress.revision());
-                if let Snapshot::Running(running) = progress.snapshot(now) {
+                if let JobStatus::Running(running) = progress.snapshot(now) {
                     assert!(running.nodes_done <= running.effective_total, "{}", recording.name);
                     assert!(running.effective_total <= running.total_nodes);
                     assert!(running.step <= running.total_steps);
@@ -107,10 +108,13 @@ fn a_running_job_shows_the_contracts_fields_in_the_contracts_order() {
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         let mut at_step_three = None;
         replay(&mut progress, &recording, |progress, now| {
-            if let Snapshot::Running(snapshot) = progress.snapshot(now)
+            if let JobStatus::Running(snapshot) = progress.snapshot(now)
                 && snapshot.step == 3
             {
-                at_step_three = Some((serde_json::to_string(&snapshot).unwrap(), running(progress, now)));
+                at_step_three = Some((
+                    serde_json::to_string(&JobStatus::Running(snapshot)).unwrap(),
+                    running(progress, now),
+                ));
             }
         });
         let (text, value) = at_step_three.expect("step three");
@@ -149,7 +153,7 @@ fn cached_nodes_do_not_count_among_those_that_run() {
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         let mut seen = Vec::new();
         replay(&mut progress, &recording, |progress, now| {
-            if let Snapshot::Running(now) = progress.snapshot(now) {
+            if let JobStatus::Running(now) = progress.snapshot(now) {
                 seen.push((now.cached_count, now.effective_total, now.nodes_done));
             }
         });
@@ -164,7 +168,7 @@ fn a_job_whose_every_node_is_cached_completes_with_its_files() {
         let job = &recording.jobs[0];
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         replay(&mut progress, &recording, |progress, now| {
-            if let Snapshot::Running(now) = progress.snapshot(now) {
+            if let JobStatus::Running(now) = progress.snapshot(now) {
                 assert_eq!(now.nodes_done, 0);
             }
         });
@@ -183,12 +187,15 @@ fn a_video_that_is_reported_under_images_is_a_video() {
         let job = &recording.jobs[0];
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         replay(&mut progress, &recording, |_, _| {});
-        let names: Vec<_> =
-            progress.results().into_iter().map(|(media, file)| (media, file.filename.as_str())).collect();
+        let names: Vec<_> = progress
+            .results()
+            .into_iter()
+            .map(|(media, file)| (media.as_str(), file.filename.as_str()))
+            .collect();
         assert_eq!(names, [("video", "video_00001_.mp4"), ("image", "frames_00001_.png")]);
         let nodes = progress.node_outputs();
         assert_eq!(nodes.keys().collect::<Vec<_>>(), [&"3", &"4", &"5", &"6", &"7"], "the text has no file");
-        assert_eq!(serde_json::to_value(nodes["6"].items[0]).unwrap()["media"], "video");
+        assert_eq!(serde_json::to_value(&nodes["6"].items[0]).unwrap()["media"], "video");
     }
 }
 
@@ -200,8 +207,11 @@ fn sounds_text_and_3d_models_are_kinds_of_their_own() {
         let job = &recording.jobs[0];
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         replay(&mut progress, &recording, |_, _| {});
-        let names: Vec<_> =
-            progress.results().into_iter().map(|(media, file)| (media, file.filename.as_str())).collect();
+        let names: Vec<_> = progress
+            .results()
+            .into_iter()
+            .map(|(media, file)| (media.as_str(), file.filename.as_str()))
+            .collect();
         assert_eq!(
             names,
             [
@@ -234,10 +244,10 @@ fn the_latest_preview_is_kept_and_says_whose_it_is() {
         let job = &recording.jobs[0];
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         replay(&mut progress, &recording, |_, _| {});
-        let picture = progress.picture().expect("a picture");
+        let picture = progress.preview_image().expect("a picture");
         assert!(picture.image.starts_with(b"\xff\xd8\xff"));
         assert_eq!(picture.node_id.as_deref(), Some("3"), "{}", recording.name);
-        assert_eq!(progress.picture_revision(), 5, "{}", recording.name);
+        assert_eq!(progress.preview_revision(), 5, "{}", recording.name);
     }
 }
 
@@ -272,8 +282,8 @@ fn a_version_without_progress_state_shows_the_same() {
                     let Recorded::Text(message) = frame else { continue };
                     if keep(message) {
                         progress.apply(message, *at);
-                        if let Snapshot::Running(now) = progress.snapshot(*at) {
-                            let title = now.node_title.map(str::to_owned);
+                        if let JobStatus::Running(now) = progress.snapshot(*at) {
+                            let title = now.node_title.clone();
                             seen.push((title, now.step, now.nodes_done, now.effective_total));
                         }
                     }

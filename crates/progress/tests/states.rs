@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use comfy_runner_progress::{Durations, MeanDuration, Progress, RunningSnapshot, Snapshot, Status};
-use comfy_runner_protocol::{Graph, HistoryEntry, Message};
+use comfy_runner_api::{JobStatus, RunningStatus, Status};
+use comfy_runner_progress::{Durations, MeanDuration, Progress};
+use comfy_runner_protocol::{Graph, HistoryEntry, Media, Message};
 use serde_json::{Value, json};
 
 const fn seconds(n: u64) -> Duration {
@@ -44,9 +45,9 @@ fn state(nodes: Value) -> Message {
     message("progress_state", json!({ "nodes": nodes }))
 }
 
-fn running(progress: &Progress, now: Duration) -> RunningSnapshot<'_> {
+fn running(progress: &Progress, now: Duration) -> RunningStatus {
     match progress.snapshot(now) {
-        Snapshot::Running(running) => running,
+        JobStatus::Running(running) => *running,
         other => panic!("it does not run: {other:?}"),
     }
 }
@@ -73,10 +74,10 @@ fn several_nodes_at_work_count_each_for_its_part() {
     progress.apply(&at(1, 1), seconds(1));
     progress.apply(&at(5, 1), seconds(2));
     let now = running(&progress, seconds(2));
-    assert_eq!((now.node_type, now.step, now.nodes_done, now.percent), (Some("Load"), 5, 2, 20));
+    assert_eq!((now.node_type.as_deref(), now.step, now.nodes_done, now.percent), (Some("Load"), 5, 2, 20));
     progress.apply(&at(5, 4), seconds(3));
     let now = running(&progress, seconds(3));
-    assert_eq!((now.node_title, now.step, now.percent), (Some("Sampler"), 4, 30));
+    assert_eq!((now.node_title.as_deref(), now.step, now.percent), (Some("Sampler"), 4, 30));
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn what_a_node_expands_into_counts_as_its_progress() {
         progress.apply(&message("executing", json!({"node": child, "display_node": "2"})), seconds(2));
         progress.apply(&message("progress", json!({"node": child, "value": 1, "max": 2})), seconds(3));
         let now = running(&progress, seconds(3));
-        assert_eq!((now.node_title, now.step, now.nodes_done), (Some("Sampler"), 1, 2));
+        assert_eq!((now.node_title.as_deref(), now.step, now.nodes_done), (Some("Sampler"), 1, 2));
         percents.push(now.percent);
     }
     assert!(percents.is_sorted() && percents[0] > 33 && percents[2] < 66, "{percents:?}");
@@ -98,24 +99,6 @@ fn what_a_node_expands_into_counts_as_its_progress() {
     progress.apply(&message("executed", report), seconds(4));
     assert_eq!(progress.node_outputs().keys().collect::<Vec<_>>(), [&"2"]);
     assert_eq!(running(&progress, seconds(4)).nodes_done, 2, "its node still runs");
-}
-
-#[test]
-fn messages_without_a_prompt_count_only_when_the_caller_says_so() {
-    let mut progress = Progress::new("p", &graph(), None);
-    let unnamed = Message::parse(r#"{"type": "executing", "data": {"node": "1"}}"#).unwrap();
-    let step = Message::parse(r#"{"type": "progress", "data": {"value": 2, "max": 4}}"#).unwrap();
-    assert!(!progress.apply(&unnamed, seconds(0)));
-    assert_eq!(progress.status(), Status::Pending);
-    assert!(progress.apply_unnamed(&unnamed, seconds(0)));
-    assert!(progress.apply_unnamed(&step, seconds(1)));
-    let now = running(&progress, seconds(1));
-    assert_eq!((now.step, now.total_steps), (2, 4));
-    let other = message("executing", json!({"node": null, "prompt_id": "other"}));
-    assert!(!progress.apply(&other, seconds(2)) && !progress.apply_unnamed(&other, seconds(2)));
-    let closed = Message::parse(r#"{"type": "executing", "data": {"node": null}}"#).unwrap();
-    assert!(progress.apply_unnamed(&closed, seconds(3)));
-    assert_eq!(progress.status(), Status::Completed);
 }
 
 #[test]
@@ -145,7 +128,7 @@ fn named_result_nodes_win() {
         let output = json!({"images": [{"filename": name, "subfolder": "", "type": "output"}]});
         progress.apply(&message("executed", json!({"node": node, "output": output})), seconds(1));
     }
-    assert_eq!(progress.results()["image"].filename, "second.png");
+    assert_eq!(progress.results()[&Media::Image].filename, "second.png");
 }
 
 #[test]

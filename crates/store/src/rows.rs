@@ -1,9 +1,11 @@
 //! Records as rows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comfy_runner_progress::{Durations, MeanDuration, Status};
+use comfy_runner_api::Status;
+use comfy_runner_progress::{Durations, MeanDuration};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 use serde_json::{from_str, to_string};
@@ -139,7 +141,7 @@ fn one(db: &Connection, which: &str, value: &str) -> Result<Option<Record>> {
     found.optional()?.transpose()
 }
 
-pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
+pub(crate) fn list(db: &Connection, logged: &mut LoggedDamage, filter: &Filter) -> Result<Page> {
     let mut sql = format!("{SUMMARY} WHERE TRUE");
     let mut values: Vec<Sql> = Vec::new();
     if !filter.statuses.is_empty() {
@@ -165,7 +167,7 @@ pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
     while found.len() < wanted
         && let Some(row) = rows.next()?
     {
-        if let Some(summary) = unless_damaged(row, summary(row)) {
+        if let Some(summary) = logged.unless_damaged(row, summary(row)) {
             found.push((row.get::<_, i64>("seq")?, summary));
         }
     }
@@ -177,7 +179,12 @@ pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Page> {
     Ok(Page { jobs: found.into_iter().map(|(_, summary)| summary).collect(), next })
 }
 
-pub(crate) fn open(db: &Connection, after: Option<&str>, limit: u32) -> Result<Vec<Record>> {
+pub(crate) fn open(
+    db: &Connection,
+    logged: &mut LoggedDamage,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Record>> {
     let mut statement = db.prepare_cached(&format!(
         "{RECORD} WHERE NOT {OVER} AND seq > coalesce((SELECT seq FROM jobs WHERE prompt_id = ?), 0) ORDER BY seq"
     ))?;
@@ -186,18 +193,31 @@ pub(crate) fn open(db: &Connection, after: Option<&str>, limit: u32) -> Result<V
     while found.len() < limit as usize
         && let Some(row) = rows.next()?
     {
-        found.extend(unless_damaged(row, record(row)));
+        found.extend(logged.unless_damaged(row, record(row)));
     }
     Ok(found)
 }
 
-/// What was read of a row. A row that is damaged is named in the log: it must not stand in the way of the others.
-fn unless_damaged<T>(row: &Row<'_>, read: Result<T>) -> Option<T> {
-    read.inspect_err(|error| {
-        let prompt_id = row.get::<_, String>("prompt_id").unwrap_or_default();
-        tracing::error!(prompt_id, "the record of a job is damaged and is passed over: {error}");
-    })
-    .ok()
+/// The rows whose damage is in the log already: one entry is enough, however often jobs are listed.
+#[derive(Debug, Default)]
+pub(crate) struct LoggedDamage {
+    seqs: HashSet<i64>,
+}
+
+impl LoggedDamage {
+    /// Returns what was read of a row. A damaged row is skipped, so that the others can be listed, and logged once.
+    fn unless_damaged<T>(&mut self, row: &Row<'_>, read: Result<T>) -> Option<T> {
+        read.inspect_err(|error| {
+            if self.seqs.insert(row.get("seq").unwrap_or_default()) {
+                let prompt_id = row.get::<_, String>("prompt_id").unwrap_or_default();
+                tracing::error!(
+                    prompt_id,
+                    "the record of a job is damaged and is left out of lists: {error}"
+                );
+            }
+        })
+        .ok()
+    }
 }
 
 pub(crate) fn prune(db: &Connection, retention: Retention) -> Result<usize> {
@@ -293,4 +313,76 @@ fn summary(row: &Row<'_>) -> Result<Summary> {
         queued_at: row.get("queued_at")?,
         outcome,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use comfy_runner_protocol::Graph;
+    use tracing::subscriber::with_default;
+
+    use super::*;
+    use crate::migrations::migrate;
+
+    /// The lines of a log.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn record(prompt_id: &str) -> Record {
+        Record {
+            summary: Summary {
+                prompt_id: prompt_id.into(),
+                client_id: "c".into(),
+                workflow_id: "w".into(),
+                workflow_name: "W".into(),
+                output_folder: "f".into(),
+                retry_of: None,
+                automatic: false,
+                queued_at: 1,
+                outcome: Outcome::default(),
+            },
+            params: Default::default(),
+            seeds: Default::default(),
+            input_files: Vec::new(),
+            result_nodes: Vec::new(),
+            graph: Arc::new(Graph::default()),
+            idempotency_key: None,
+            request_digest: None,
+        }
+    }
+
+    #[test]
+    fn a_damaged_record_is_logged_once_however_often_jobs_are_listed() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        for prompt_id in ["well", "first", "second"] {
+            create(&mut db, &record(prompt_id)).unwrap();
+        }
+        db.execute("UPDATE jobs SET outputs = 'x' WHERE prompt_id <> 'well'", []).unwrap();
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        with_default(log, || {
+            let mut logged = LoggedDamage::default();
+            for _ in 0..3 {
+                assert_eq!(list(&db, &mut logged, &Filter::default()).unwrap().jobs.len(), 1);
+                assert_eq!(open(&db, &mut logged, None, 10).unwrap().len(), 1);
+            }
+        });
+        let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.matches("is damaged").count(), 2, "{log}");
+        assert!(log.contains("first") && log.contains("second"), "{log}");
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
 use crate::record::{Outcome, Record};
-use crate::rows;
+use crate::rows::{self, LoggedDamage};
 use crate::state_dir;
 use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
 use comfy_runner_progress::Durations;
@@ -25,8 +25,14 @@ const WAITING: usize = 256;
 
 /// What the thread is asked for.
 enum Call {
-    Work(Box<dyn FnOnce(&mut Connection) + Send>),
+    Work(Box<dyn FnOnce(&mut Database) + Send>),
     Close(oneshot::Sender<Result<(), Failure>>),
+}
+
+/// What the thread owns.
+struct Database {
+    connection: Connection,
+    logged: LoggedDamage,
 }
 
 /// A store in an SQLite file, or in memory. A clone is another handle on the same store.
@@ -56,6 +62,7 @@ impl Sqlite {
 
     fn start(mut connection: Connection, lock: Option<File>) -> Result<Self, StoreError> {
         let identity = prepare(&mut connection).map_err(Failure::into_store_error)?.into();
+        let mut database = Database { connection, logged: LoggedDamage::default() };
         let (calls, mut waiting) = mpsc::channel::<Call>(WAITING);
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -63,14 +70,14 @@ impl Sqlite {
                 let mut asked_to_close = None;
                 while let Some(call) = waiting.blocking_recv() {
                     match call {
-                        Call::Work(work) => work(&mut connection),
+                        Call::Work(work) => work(&mut database),
                         Call::Close(answer) => {
                             asked_to_close = Some(answer);
                             break;
                         }
                     }
                 }
-                let closed = close(connection);
+                let closed = close(database.connection);
                 // The next process may have the folder when the database is closed, not before.
                 drop(lock);
                 if let Some(answer) = asked_to_close {
@@ -85,12 +92,12 @@ impl Sqlite {
     /// Has the thread do something, and waits for what comes of it.
     fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&mut Database) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         async move {
             let (answer, answered) = oneshot::channel();
             // Whoever asked may be gone by now; the work is done all the same.
-            let call = Call::Work(Box::new(move |connection| drop(answer.send(work(connection)))));
+            let call = Call::Work(Box::new(move |database| drop(answer.send(work(database)))));
             self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
             answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
         }
@@ -134,53 +141,53 @@ impl Store for Sqlite {
     }
 
     fn create(&self, record: Record) -> StoreFuture<'_, Created> {
-        self.call(move |db| rows::create(db, &record))
+        self.call(move |db| rows::create(&mut db.connection, &record))
     }
 
     fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()> {
-        self.call(move |db| rows::update(db, &outcomes))
+        self.call(move |db| rows::update(&mut db.connection, &outcomes))
     }
 
     fn rename(&self, prompt_id: &str, to: &str) -> StoreFuture<'_, bool> {
         let (prompt_id, to) = (prompt_id.to_owned(), to.to_owned());
-        self.call(move |db| rows::rename(db, &prompt_id, &to))
+        self.call(move |db| rows::rename(&db.connection, &prompt_id, &to))
     }
 
     fn withdraw(&self, prompt_id: &str) -> StoreFuture<'_, bool> {
         let prompt_id = prompt_id.to_owned();
-        self.call(move |db| rows::withdraw(db, &prompt_id))
+        self.call(move |db| rows::withdraw(&db.connection, &prompt_id))
     }
 
     fn get(&self, prompt_id: &str) -> StoreFuture<'_, Option<Record>> {
         let prompt_id = prompt_id.to_owned();
-        self.call(move |db| rows::get(db, &prompt_id))
+        self.call(move |db| rows::get(&db.connection, &prompt_id))
     }
 
     fn by_key(&self, key: &str) -> StoreFuture<'_, Option<Record>> {
         let key = key.to_owned();
-        self.call(move |db| rows::by_key(db, &key))
+        self.call(move |db| rows::by_key(&db.connection, &key))
     }
 
     fn list(&self, filter: Filter) -> StoreFuture<'_, Page> {
-        self.call(move |db| rows::list(db, &filter))
+        self.call(move |db| rows::list(&db.connection, &mut db.logged, &filter))
     }
 
     fn open(&self, after: Option<&str>, limit: u32) -> StoreFuture<'_, Vec<Record>> {
         let after = after.map(str::to_owned);
-        self.call(move |db| rows::open(db, after.as_deref(), limit))
+        self.call(move |db| rows::open(&db.connection, &mut db.logged, after.as_deref(), limit))
     }
 
     fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted> {
         let prompt_id = prompt_id.to_owned();
-        self.call(move |db| rows::delete(db, &prompt_id))
+        self.call(move |db| rows::delete(&mut db.connection, &prompt_id))
     }
 
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize> {
-        self.call(move |db| rows::prune(db, retention))
+        self.call(move |db| rows::prune(&db.connection, retention))
     }
 
     fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64> {
-        self.call(move |db| rows::reserve_event_ids(db, from, count))
+        self.call(move |db| rows::reserve_event_ids(&mut db.connection, from, count))
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {
@@ -194,11 +201,11 @@ impl Store for Sqlite {
 
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations> {
         let workflow_id = workflow_id.to_owned();
-        self.call(move |db| rows::durations(db, &workflow_id))
+        self.call(move |db| rows::durations(&db.connection, &workflow_id))
     }
 
     fn remember_durations(&self, workflow_id: &str, durations: Durations) -> StoreFuture<'_, ()> {
         let workflow_id = workflow_id.to_owned();
-        self.call(move |db| rows::remember_durations(db, &workflow_id, &durations))
+        self.call(move |db| rows::remember_durations(&mut db.connection, &workflow_id, &durations))
     }
 }

@@ -1,6 +1,7 @@
 //! What any store can do.
 
-use comfy_runner_progress::{Durations, Status};
+use comfy_runner_api::Status;
+use comfy_runner_progress::Durations;
 use futures::future::BoxFuture;
 
 use crate::error::StoreError;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use comfy_runner_progress::Status;
+use comfy_runner_api::Status;
 use comfy_runner_protocol::{Graph, History, HistoryEntry, Message, NodeId, PromptAccepted, json};
 use serde::Deserialize;
 use serde_json::Value;

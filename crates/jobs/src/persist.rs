@@ -1,99 +1,100 @@
-//! What outlives the process: open jobs are loaded when it starts, changes are written as they come, and what is too
-//! old is forgotten.
+//! Jobs in the store: open ones are loaded when the process starts, changes are written as they come, and old records are
+//! deleted.
 
 use std::time::Duration;
 
 use comfy_runner_store::{Retention, StoreError};
 
-use crate::table::{Handover, Job, Jobs, wall_clock};
+use crate::durations::{flush_durations, load_durations};
+use crate::job::{Job, SubmissionState};
+use crate::jobs::{Jobs, unix_millis};
 
-/// As many records are read or written at once.
+/// The number of records that are read or written at once.
 const BATCH: usize = 100;
 
-/// How soon writing is tried again after it failed, at first and at last.
+/// The pause after a write that failed: the first one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// As many ids of events are reserved for a process: more than it can use, and few enough that ids stay exact in JSON
-/// after a million restarts.
+/// The number of event ids that are reserved for a process: more than it can use, and few enough that ids stay exact in
+/// JSON after a million restarts.
 const EVENT_IDS: u64 = 1 << 32;
 
-/// How often is looked for what is too old.
+/// How often old records are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
-impl Jobs {
-    /// Brings back the jobs that were open when the process before this one ended, and says how many. What became of
-    /// them meanwhile, [`follow`](crate::follow) finds out. To be called once, before requests are answered.
-    pub async fn load(&self) -> Result<usize, StoreError> {
-        // The clock may have been set back since the process before.
-        let now = u64::try_from(wall_clock()).unwrap_or_default();
-        let first = self.store().reserve_event_ids(now, EVENT_IDS).await?;
-        self.table().number_events_from(first);
-        let mut loaded = 0;
-        let mut after = None;
-        loop {
-            let records = self.store().open(after.as_deref(), BATCH as u32).await?;
-            let Some(last) = records.last() else { return Ok(loaded) };
-            after = Some(last.summary.prompt_id.clone());
-            loaded += records.len();
-            for record in &records {
-                self.recall_durations(&record.summary.workflow_id).await;
-            }
-            let now = self.now();
-            let mut table = self.table();
-            for record in &records {
-                let taken = record.summary.outcome.accepted;
-                let handover = if taken { Handover::Accepted } else { Handover::Recovered(now) };
-                table.insert(Job { gap: true, ..Job::of(record, handover, now) });
-            }
+/// See [`Jobs::load`].
+pub(crate) async fn load(jobs: &Jobs) -> Result<usize, StoreError> {
+    // The clock may have been set back since the previous process.
+    let now = u64::try_from(unix_millis()).unwrap_or_default();
+    let first = jobs.store().reserve_event_ids(now, EVENT_IDS).await?;
+    jobs.lock().table.number_events_from(first);
+    let mut loaded = 0;
+    let mut after = None;
+    loop {
+        let records = jobs.store().open(after.as_deref(), BATCH as u32).await?;
+        let Some(last) = records.last() else { return Ok(loaded) };
+        after = Some(last.summary.prompt_id.clone());
+        loaded += records.len();
+        for record in &records {
+            load_durations(jobs, &record.summary.workflow_id).await;
         }
-    }
-
-    /// Writes every change that the store does not know yet. For the end of a process: until then, [`follow`] does it.
-    ///
-    /// [`follow`]: crate::follow
-    pub async fn flush(&self) -> Result<(), StoreError> {
-        while self.write_some().await? {}
-        self.flush_lessons().await
-    }
-
-    /// Waits until [`follow`](crate::follow) has written the latest of a job.
-    pub(crate) async fn until_written(&self, prompt_id: &str) {
-        loop {
-            let unwritten = self.table().unless_written(prompt_id);
-            match unwritten {
-                Some(written) => written.await,
-                None => return,
-            }
+        let now = jobs.now();
+        let mut state = jobs.lock();
+        for record in &records {
+            let accepted = record.summary.outcome.accepted;
+            let submission =
+                if accepted { SubmissionState::Accepted } else { SubmissionState::Recovered(now) };
+            let job = Job { missed_messages: true, ..Job::from_record(record, submission, now) };
+            jobs.insert_into(&mut state, job);
         }
-    }
-
-    /// Writes some of the changes; says whether there were any.
-    async fn write_some(&self) -> Result<bool, StoreError> {
-        let unwritten = self.table().unwritten(BATCH);
-        if unwritten.is_empty() {
-            return Ok(false);
-        }
-        let changes: Vec<_> = unwritten.iter().map(|(change, id, _)| (*change, id.clone())).collect();
-        let outcomes = unwritten.into_iter().map(|(_, id, outcome)| (id, outcome)).collect();
-        self.store().update(outcomes).await?;
-        let mut table = self.table();
-        for (change, id) in changes {
-            table.written(&id, change);
-        }
-        Ok(true)
     }
 }
 
-/// Writes changes as they come. The jobs that changed are the queue: a job that changes twice is written once.
+/// See [`Jobs::flush`].
+pub(crate) async fn flush(jobs: &Jobs) -> Result<(), StoreError> {
+    while write_some(jobs).await? {}
+    flush_durations(jobs).await
+}
+
+/// Waits until [`follow`](crate::follow) has written a job's latest state.
+pub(crate) async fn until_written(jobs: &Jobs, prompt_id: &str) {
+    loop {
+        // Created before the look, so that no wake-up is missed in between.
+        let written = jobs.written().notified();
+        if !jobs.lock().table.is_unwritten(prompt_id) {
+            return;
+        }
+        written.await;
+    }
+}
+
+/// Writes some of the changes, and returns whether there were any.
+async fn write_some(jobs: &Jobs) -> Result<bool, StoreError> {
+    let unwritten = jobs.lock().table.unwritten(BATCH);
+    if unwritten.is_empty() {
+        return Ok(false);
+    }
+    let changes: Vec<_> = unwritten.iter().map(|(change, id, _)| (*change, id.clone())).collect();
+    let outcomes = unwritten.into_iter().map(|(_, id, outcome)| (id, outcome)).collect();
+    jobs.store().update(outcomes).await?;
+    let mut state = jobs.lock();
+    for (change, id) in changes {
+        if state.table.written(&id, change) {
+            jobs.written().notify_waiters();
+        }
+    }
+    Ok(true)
+}
+
+/// Writes changes as they come. The jobs that changed are the queue, so a job that changes twice is written once.
 pub(crate) async fn write_changes(jobs: &Jobs) {
-    let news = jobs.table().news();
     let mut pause = PAUSES.0;
     loop {
-        match jobs.write_some().await {
+        match write_some(jobs).await {
             Ok(true) => pause = PAUSES.0,
-            Ok(false) => news.notified().await,
+            Ok(false) => jobs.unwritten().notified().await,
             Err(error) => {
-                tracing::error!(%error, "what became of jobs cannot be written; will try again");
+                tracing::error!(%error, "the state of jobs cannot be written; will try again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
@@ -101,7 +102,7 @@ pub(crate) async fn write_changes(jobs: &Jobs) {
     }
 }
 
-/// Forgets what is too old, now and then.
+/// Deletes old records, now and then.
 pub(crate) async fn prune(jobs: &Jobs) {
     let (keep_for, keep) = (jobs.config().keep_for, jobs.config().keep_recorded);
     if keep_for.is_none() && keep.is_none() {
@@ -111,11 +112,11 @@ pub(crate) async fn prune(jobs: &Jobs) {
     loop {
         ticks.tick().await;
         let age = keep_for.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        let before = age.map(|age| wall_clock().saturating_sub(age));
+        let before = age.map(|age| unix_millis().saturating_sub(age));
         match jobs.store().prune(Retention { before, keep }).await {
             Ok(0) => {}
-            Ok(forgotten) => tracing::info!(forgotten, "old jobs are forgotten"),
-            Err(error) => tracing::error!(%error, "old jobs cannot be forgotten; will try again"),
+            Ok(forgotten) => tracing::info!(forgotten, "old records were deleted"),
+            Err(error) => tracing::error!(%error, "old records cannot be deleted; will try again"),
         }
     }
 }
@@ -124,16 +125,16 @@ pub(crate) async fn prune(jobs: &Jobs) {
 mod tests {
     use std::sync::Arc;
 
-    use comfy_runner_progress::Status;
+    use comfy_runner_api::Status;
     use comfy_runner_protocol::{Graph, NodeOutput};
     use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::lost::Loss;
-    use crate::remote::RemoteState;
-    use crate::table::JobsConfig;
-    use crate::table::tests::status;
+    use crate::config::JobsConfig;
+    use crate::jobs::tests::status;
+    use crate::lost_jobs::Loss;
+    use crate::remote_state::RemoteState;
 
     fn record(prompt_id: &str, accepted: bool) -> Record {
         let graph = json!({"1": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Save"}}});
@@ -189,8 +190,8 @@ mod tests {
         assert_eq!(status(&after, "runs"), Some(Status::Running));
         assert_eq!(status(&after, "waits"), Some(Status::Pending));
         assert_eq!(status(&after, "ends"), None);
-        let mut table = after.table();
-        assert!(table.open().all(|job| job.gap), "nobody heard their messages meanwhile");
+        let table = &mut after.lock().table;
+        assert!(table.open().all(|job| job.missed_messages), "their messages were missed meanwhile");
         assert!(table.get("waits").unwrap().is_accepted() && !table.get("unsure").unwrap().is_accepted());
     }
 
@@ -198,7 +199,7 @@ mod tests {
     async fn ids_of_events_rise_from_one_process_to_the_next_although_the_clock_was_set_back() {
         let store = Arc::new(Sqlite::in_memory().unwrap());
         // A process whose clock was a century ahead.
-        let ahead = u64::try_from(wall_clock()).unwrap() + 100 * 365 * 24 * 60 * 60 * 1000;
+        let ahead = u64::try_from(unix_millis()).unwrap() + 100 * 365 * 24 * 60 * 60 * 1000;
         let last = store.reserve_event_ids(ahead, 1000).await.unwrap() + 999;
         store.create(record("a", true)).await.unwrap();
         let mut before = last;
@@ -206,7 +207,7 @@ mod tests {
             let jobs = Jobs::new(JobsConfig::default(), Arc::clone(&store) as _);
             jobs.load().await.unwrap();
             jobs.change("a", |job| job.progress.started());
-            let id = jobs.table().board().last_event();
+            let id = jobs.lock().table.log().last_event();
             assert!(id > before, "{id} after {before}");
             before = id;
         }
@@ -246,7 +247,7 @@ mod tests {
         jobs.change("a", |job| job.progress.failed("it broke"));
         jobs.flush().await.unwrap();
         let given_back = store.get("a").await.unwrap().unwrap();
-        let job = Job::of(&given_back, Handover::Accepted, Duration::ZERO);
+        let job = Job::from_record(&given_back, SubmissionState::Accepted, Duration::ZERO);
         assert_eq!(job.outcome(), given_back.summary.outcome);
         assert_eq!((job.progress.status(), job.progress.error()), (Status::Error, Some("it broke")));
     }
@@ -254,7 +255,7 @@ mod tests {
     #[actix_rt::test]
     async fn old_jobs_are_forgotten_while_jobs_are_followed() {
         let store = Sqlite::in_memory().unwrap();
-        let config = JobsConfig { keep_recorded: Some(1), ..JobsConfig::default() };
+        let config = JobsConfig::default().with_retention(None, Some(1));
         let jobs = Jobs::new(config, Arc::new(store.clone()));
         for id in ["old", "new", "open"] {
             store.create(record(id, true)).await.unwrap();

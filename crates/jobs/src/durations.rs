@@ -1,5 +1,5 @@
-//! What jobs taught of how long nodes take, by workflow: read from the store with a workflow's first job, and written
-//! back when there is more of it.
+//! How long nodes took in earlier jobs, by workflow: read from the store with a workflow's first job, and written back
+//! when more is known.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use comfy_runner_progress::{Durations, Progress};
 use comfy_runner_store::StoreError;
 use tokio::time::MissedTickBehavior;
 
-use crate::table::Jobs;
+use crate::jobs::Jobs;
 
-/// How often what was learnt is written.
+/// How often what was learned is written.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 
 /// What is known of the workflows that had jobs since this process started.
 #[derive(Default)]
-pub(crate) struct Lessons {
+pub(crate) struct DurationCache {
     known: HashMap<String, Arc<Durations>>,
-    /// The workflows of which the store does not know the latest.
+    /// The workflows of which the store does not have the latest.
     unwritten: HashSet<String>,
 }
 
-impl Lessons {
-    /// What is known of a workflow.
-    pub fn of(&self, workflow_id: &str) -> Option<Arc<Durations>> {
+impl DurationCache {
+    /// Returns what is known of a workflow.
+    pub fn get(&self, workflow_id: &str) -> Option<Arc<Durations>> {
         self.known.get(workflow_id).cloned()
     }
 
-    /// Learns from a job that has just ended. A workflow of which the store could not be read is left alone: a single job
-    /// must not take the place of all that was learnt before.
+    /// Learns from a job that has just ended. A workflow that could not be read from the store is left alone: a single
+    /// job must not replace everything that was learned before.
     pub fn learn(&mut self, workflow_id: &str, progress: &Progress) {
         if let Some(known) = self.known.get_mut(workflow_id)
             && Arc::make_mut(known).learn_from(progress)
@@ -38,13 +38,13 @@ impl Lessons {
         }
     }
 
-    /// One of the workflows of which the store does not know the latest, and what to write.
+    /// Returns a workflow of which the store does not have the latest, and what to write.
     fn unwritten(&self) -> Option<(String, Arc<Durations>)> {
         let workflow_id = self.unwritten.iter().next()?;
-        Some((workflow_id.clone(), self.of(workflow_id)?))
+        Some((workflow_id.clone(), self.get(workflow_id)?))
     }
 
-    /// The store knows this. If nothing was learnt since, that is all.
+    /// Notes that the store has this. If more was learned since, the workflow stays unwritten.
     fn written(&mut self, workflow_id: &str, durations: &Arc<Durations>) {
         if self.known.get(workflow_id).is_some_and(|known| Arc::ptr_eq(known, durations)) {
             self.unwritten.remove(workflow_id);
@@ -52,46 +52,39 @@ impl Lessons {
     }
 }
 
-impl Jobs {
-    /// Sees to it that we know what there is to know of a workflow. Without that its jobs run all the same, and are
-    /// estimated worse.
-    pub(crate) async fn recall_durations(&self, workflow_id: &str) {
-        if self.table().lessons.known.contains_key(workflow_id) {
-            return;
-        }
-        match self.store().durations(workflow_id).await {
-            Ok(durations) => {
-                self.table()
-                    .lessons
-                    .known
-                    .entry(workflow_id.to_owned())
-                    .or_insert_with(|| Arc::new(durations));
-            }
-            Err(error) => {
-                tracing::warn!(%error, workflow = workflow_id, "how long its nodes take cannot be read");
-            }
-        }
+/// Loads what is known of a workflow, once. If the store fails, its jobs run all the same with worse estimates.
+pub(crate) async fn load_durations(jobs: &Jobs, workflow_id: &str) {
+    if jobs.lock().table.durations.known.contains_key(workflow_id) {
+        return;
     }
-
-    /// Writes all that was learnt and that the store does not know yet.
-    pub(crate) async fn flush_lessons(&self) -> Result<(), StoreError> {
-        loop {
-            let unwritten = self.table().lessons.unwritten();
-            let Some((workflow_id, durations)) = unwritten else { return Ok(()) };
-            self.store().remember_durations(&workflow_id, Durations::clone(&durations)).await?;
-            self.table().lessons.written(&workflow_id, &durations);
+    match jobs.store().durations(workflow_id).await {
+        Ok(durations) => {
+            let known = &mut jobs.lock().table.durations.known;
+            known.entry(workflow_id.to_owned()).or_insert_with(|| Arc::new(durations));
+        }
+        Err(error) => {
+            tracing::warn!(%error, workflow = workflow_id, "how long its nodes take cannot be read");
         }
     }
 }
 
-/// Writes what was learnt, now and then: a job that ends needs no more than its own record written at once, and little is
-/// lost with the lessons of the last seconds.
-pub(crate) async fn write_lessons(jobs: &Jobs) {
+/// Writes everything that was learned and that the store does not have yet.
+pub(crate) async fn flush_durations(jobs: &Jobs) -> Result<(), StoreError> {
+    loop {
+        let unwritten = jobs.lock().table.durations.unwritten();
+        let Some((workflow_id, durations)) = unwritten else { return Ok(()) };
+        jobs.store().remember_durations(&workflow_id, Durations::clone(&durations)).await?;
+        jobs.lock().table.durations.written(&workflow_id, &durations);
+    }
+}
+
+/// Writes what was learned every few seconds: only the record of an ended job must be written at once.
+pub(crate) async fn write_durations(jobs: &Jobs) {
     let mut ticks = tokio::time::interval(WRITE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = jobs.flush_lessons().await {
+        if let Err(error) = flush_durations(jobs).await {
             tracing::warn!(%error, "how long nodes take cannot be written; will try again");
         }
     }
@@ -99,20 +92,22 @@ pub(crate) async fn write_lessons(jobs: &Jobs) {
 
 #[cfg(test)]
 mod tests {
+    use comfy_runner_api::{JobStatus, RunningStatus};
     use comfy_runner_client::Event;
-    use comfy_runner_progress::{RunningSnapshot, Snapshot};
     use comfy_runner_protocol::Message;
     use comfy_runner_store::Sqlite;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::table::JobsConfig;
-    use crate::table::tests::{job, jobs};
+    use crate::config::JobsConfig;
+    use crate::follow::hear;
+    use crate::job::tests::job;
+    use crate::jobs::tests::jobs;
 
     fn tell(jobs: &Jobs, kind: &str, mut data: Value, prompt_id: &str) {
         data["prompt_id"] = prompt_id.into();
         let text = json!({"type": kind, "data": data}).to_string();
-        jobs.hear(Event::Message(Message::parse(&text).unwrap()));
+        hear(jobs, Event::Message(Message::parse(&text).unwrap()));
     }
 
     /// Has the one node of a job run, and the job complete.
@@ -122,10 +117,10 @@ mod tests {
     }
 
     /// What a job that has just started says.
-    fn start<T>(jobs: &Jobs, prompt_id: &str, look: impl FnOnce(&RunningSnapshot<'_>) -> T) -> T {
+    fn start<T>(jobs: &Jobs, prompt_id: &str, look: impl FnOnce(&RunningStatus) -> T) -> T {
         tell(jobs, "execution_start", json!({}), prompt_id);
         let looked = jobs.with_progress(prompt_id, |progress, now| match progress.snapshot(now) {
-            Snapshot::Running(running) => look(&running),
+            JobStatus::Running(running) => look(&running),
             other => panic!("it does not run: {other:?}"),
         });
         looked.unwrap()
@@ -141,26 +136,26 @@ mod tests {
         let store = Arc::new(Sqlite::in_memory().unwrap());
         let process = |ids: &[&str]| {
             let jobs = Jobs::new(JobsConfig::default(), Arc::clone(&store) as _);
-            ids.iter().for_each(|id| jobs.table().insert(job(id)));
+            ids.iter().for_each(|id| jobs.insert(job(id)));
             jobs
         };
         let first = process(&["a", "waits"]);
-        first.recall_durations("w").await;
+        load_durations(&first, "w").await;
         complete(&first, "a");
         assert!(start(&first, "waits", |running| running.eta_seconds.is_some()));
         assert_eq!(learnt(&first).await, 1);
 
         let next = process(&["b"]);
-        next.recall_durations("w").await;
+        load_durations(&next, "w").await;
         assert!(start(&next, "b", |running| running.eta_seconds.is_some()));
     }
 
     #[actix_rt::test]
     async fn a_job_some_of_whose_messages_were_missed_teaches_nothing() {
         let jobs = jobs(&["cut", "looked up"], 10);
-        jobs.recall_durations("w").await;
-        jobs.hear(Event::Disconnected { reason: "cut".into() });
-        jobs.hear(Event::Connected);
+        load_durations(&jobs, "w").await;
+        hear(&jobs, Event::Disconnected { reason: "cut".into() });
+        hear(&jobs, Event::Connected);
         let history =
             json!({"outputs": {}, "status": {"status_str": "success", "completed": true, "messages": []}});
         let history: comfy_runner_protocol::HistoryEntry = serde_json::from_value(history).unwrap();
@@ -169,7 +164,7 @@ mod tests {
         }
         jobs.change("cut", |job| job.progress.finish(&history));
         // Its end was late by more than a look at the history.
-        jobs.change("looked up", |job| job.gap = false);
+        jobs.change("looked up", |job| job.missed_messages = false);
         jobs.change("looked up", |job| job.progress.finish(&history));
         assert_eq!(learnt(&jobs).await, 0);
     }
@@ -179,6 +174,6 @@ mod tests {
         let jobs = jobs(&["a"], 10);
         complete(&jobs, "a");
         assert_eq!(learnt(&jobs).await, 0);
-        assert!(jobs.table().lessons.of("w").is_none());
+        assert!(jobs.lock().table.durations.get("w").is_none());
     }
 }

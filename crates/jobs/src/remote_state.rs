@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comfy_runner_client::{Client, ClientError, JobState, Supported};
 use comfy_runner_protocol::{HistoryEntry, Queue};
 
-use crate::table::Jobs;
-
 /// What ComfyUI says of a job.
 #[derive(Debug)]
 pub(crate) enum RemoteState {
@@ -28,10 +26,10 @@ pub(crate) enum RemoteState {
     },
 }
 
-/// What the ComfyUI that we are connected to cannot do. It is found out by asking, and forgotten with the connection: the
-/// next one may be to a newer version.
+/// The routes that the connected ComfyUI does not have. They are found out by asking, and forgotten with the connection:
+/// the next one may be to a newer version.
 #[derive(Debug, Default)]
-pub(crate) struct Missing {
+pub(crate) struct UnsupportedRoutes {
     job_state: AtomicBool,
     cancel_job: AtomicBool,
 }
@@ -75,12 +73,12 @@ impl QueuePositions {
 }
 
 impl RemoteState {
-    /// Looks for a prompt in a queue that was just fetched, and then in the history. In this order nothing slips
-    /// through: ComfyUI moves a prompt from the one to the other in one step.
+    /// Looks up a prompt in a queue that was just fetched, and then in the history. In this order no prompt is missed:
+    /// ComfyUI moves it from one to the other in one step.
     ///
     /// # Errors
     /// ComfyUI cannot be reached.
-    pub async fn look_up(
+    pub async fn from_queue(
         client: &Client,
         queue: &Result<QueuePositions, ClientError>,
         prompt_id: &str,
@@ -99,81 +97,87 @@ impl RemoteState {
             (Err(error), queue) => Ok(Self::Unreadable { error, has_left: queue.is_ok() }),
         }
     }
+
+    /// Looks up a single prompt, without ComfyUI's whole queue where that is possible.
+    ///
+    /// # Errors
+    /// ComfyUI does not answer.
+    pub async fn look_up(
+        unsupported: &UnsupportedRoutes,
+        client: &Client,
+        prompt_id: &str,
+    ) -> Result<Self, ClientError> {
+        match job_state(unsupported, client, prompt_id).await? {
+            Some(JobState::Pending) => Ok(Self::Pending),
+            Some(JobState::InProgress) => Ok(Self::Running),
+            Some(JobState::Unknown) => Ok(Self::Unknown),
+            Some(JobState::Ended) => match client.history(prompt_id).await {
+                Ok(Some(entry)) => Ok(Self::Ended(Box::new(entry))),
+                // ComfyUI has just deleted it.
+                Ok(None) => Ok(Self::Unknown),
+                Err(error) if error.is_unreachable() => Err(error),
+                Err(error) => Ok(Self::Unreadable { error, has_left: true }),
+            },
+            None => {
+                let queue = QueuePositions::fetch(client).await?;
+                Self::from_queue(client, &queue, prompt_id).await
+            }
+        }
+    }
 }
 
-impl Missing {
-    /// Forgets what was missing.
+/// Returns ComfyUI's own answer about a single job, or `None` if it does not have that route, or gives no usable answer.
+async fn job_state(
+    unsupported: &UnsupportedRoutes,
+    client: &Client,
+    prompt_id: &str,
+) -> Result<Option<JobState>, ClientError> {
+    if !unsupported.has_job_state() {
+        return Ok(None);
+    }
+    match client.job_state(prompt_id).await {
+        Ok(Supported::Yes(state)) => return Ok(Some(state)),
+        Ok(Supported::No) => unsupported.job_state.store(true, Ordering::Relaxed),
+        Err(error) if error.is_unreachable() => return Err(error),
+        // Also an answer that never comes: the queue shows whether ComfyUI answers at all.
+        Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be looked up by itself"),
+    }
+    Ok(None)
+}
+
+/// Asks ComfyUI to remove a job from its queue, or to interrupt it if it `runs`.
+pub(crate) async fn stop_remotely(
+    unsupported: &UnsupportedRoutes,
+    client: &Client,
+    prompt_id: &str,
+    runs: bool,
+) -> Result<(), ClientError> {
+    if !unsupported.cancel_job.load(Ordering::Relaxed) {
+        match client.cancel_job(prompt_id).await {
+            Ok(Supported::Yes(())) => return Ok(()),
+            Ok(Supported::No) => unsupported.cancel_job.store(true, Ordering::Relaxed),
+            Err(error) if error.is_silence() => return Err(error),
+            Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be cancelled in one step"),
+        }
+    }
+    match runs {
+        // Versions that interrupt whatever runs were just asked whether it is this job.
+        true => client.interrupt(prompt_id).await,
+        // It may start before ComfyUI receives this. The next look shows it.
+        false => client.delete_pending(prompt_id).await,
+    }
+}
+
+impl UnsupportedRoutes {
+    /// Forgets what was found out.
     pub fn reset(&self) {
         self.job_state.store(false, Ordering::Relaxed);
         self.cancel_job.store(false, Ordering::Relaxed);
     }
-}
 
-impl Jobs {
-    /// Looks a single job up, without ComfyUI's whole queue where that can be had.
-    ///
-    /// # Errors
-    /// ComfyUI does not answer.
-    pub(crate) async fn look_up(&self, client: &Client, prompt_id: &str) -> Result<RemoteState, ClientError> {
-        match self.job_state(client, prompt_id).await? {
-            Some(JobState::Pending) => Ok(RemoteState::Pending),
-            Some(JobState::InProgress) => Ok(RemoteState::Running),
-            Some(JobState::Unknown) => Ok(RemoteState::Unknown),
-            Some(JobState::Ended) => match client.history(prompt_id).await {
-                Ok(Some(entry)) => Ok(RemoteState::Ended(Box::new(entry))),
-                // ComfyUI has just forgotten it.
-                Ok(None) => Ok(RemoteState::Unknown),
-                Err(error) if error.is_unreachable() => Err(error),
-                Err(error) => Ok(RemoteState::Unreadable { error, has_left: true }),
-            },
-            None => {
-                let queue = QueuePositions::fetch(client).await?;
-                RemoteState::look_up(client, &queue, prompt_id).await
-            }
-        }
-    }
-
-    /// Whether ComfyUI may be asked for single jobs.
-    pub(crate) fn may_ask_for_one(&self) -> bool {
-        !self.missing().job_state.load(Ordering::Relaxed)
-    }
-
-    /// Where ComfyUI says that a job is; `None` if it cannot be asked that, or does not answer as it should.
-    async fn job_state(&self, client: &Client, prompt_id: &str) -> Result<Option<JobState>, ClientError> {
-        if !self.may_ask_for_one() {
-            return Ok(None);
-        }
-        match client.job_state(prompt_id).await {
-            Ok(Supported::Yes(state)) => return Ok(Some(state)),
-            Ok(Supported::No) => self.missing().job_state.store(true, Ordering::Relaxed),
-            Err(error) if error.is_unreachable() => return Err(error),
-            // Also one that never comes: the queue shows whether ComfyUI answers at all.
-            Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be looked up alone"),
-        }
-        Ok(None)
-    }
-
-    /// Has ComfyUI take a job out of its queue, or interrupt it if it `runs`.
-    pub(crate) async fn stop_remotely(
-        &self,
-        client: &Client,
-        prompt_id: &str,
-        runs: bool,
-    ) -> Result<(), ClientError> {
-        if !self.missing().cancel_job.load(Ordering::Relaxed) {
-            match client.cancel_job(prompt_id).await {
-                Ok(Supported::Yes(())) => return Ok(()),
-                Ok(Supported::No) => self.missing().cancel_job.store(true, Ordering::Relaxed),
-                Err(error) if error.is_silence() => return Err(error),
-                Err(error) => tracing::debug!(prompt_id, %error, "a job cannot be cancelled in one step"),
-            }
-        }
-        match runs {
-            // Versions that stop whatever runs were just asked whether it is this one.
-            true => client.interrupt(prompt_id).await,
-            // It may start before ComfyUI hears of it. The next look tells.
-            false => client.delete_pending(prompt_id).await,
-        }
+    /// Returns whether ComfyUI may be asked about single jobs.
+    pub fn has_job_state(&self) -> bool {
+        !self.job_state.load(Ordering::Relaxed)
     }
 }
 

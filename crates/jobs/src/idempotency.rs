@@ -1,0 +1,51 @@
+//! Requests with an `Idempotency-Key`: the same key and the same request are one job.
+
+use comfy_runner_api::{Status, Submitted};
+use comfy_runner_store::{Outcome, Record, StoreError, Summary};
+
+use crate::job::Job;
+use crate::jobs::Jobs;
+use crate::submit::SubmitError;
+
+/// What identifies a repeated request.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The caller's key.
+    pub key: String,
+    /// A digest of the request that came with the key.
+    pub digest: String,
+}
+
+/// See [`Jobs::is_known_key`].
+pub(crate) async fn is_known_key(jobs: &Jobs, key: &str) -> Result<bool, StoreError> {
+    Ok(jobs.store().by_key(key).await?.is_some_and(|known| !was_never_accepted(&known.summary.outcome)))
+}
+
+/// See [`Jobs::submitted_before`].
+pub(crate) async fn submitted_before(jobs: &Jobs, request: &Idempotency) -> Result<Submitted, SubmitError> {
+    let known = jobs.store().by_key(&request.key).await?.ok_or(SubmitError::KeyBusy)?;
+    same_answer(jobs, known, Some(&request.digest))
+}
+
+/// Returns the answer to the earlier request with the same key.
+pub(crate) fn same_answer(
+    jobs: &Jobs,
+    known: Record,
+    digest: Option<&str>,
+) -> Result<Submitted, SubmitError> {
+    let Summary { prompt_id, client_id, retry_of, outcome, .. } = known.summary;
+    if known.request_digest.as_deref() != digest {
+        return Err(SubmitError::KeyReused { prompt_id });
+    }
+    let accepted = jobs.lock().table.get(&prompt_id).is_some_and(Job::is_accepted);
+    if !accepted && !outcome.accepted {
+        return Err(SubmitError::KeyBusy);
+    }
+    let Outcome { warnings, node_errors, .. } = outcome;
+    Ok(Submitted { prompt_id, client_id, seeds: known.seeds, retry_of, warnings, node_errors })
+}
+
+/// Returns whether the job failed without ComfyUI having accepted it: its key is free again.
+fn was_never_accepted(outcome: &Outcome) -> bool {
+    outcome.status == Status::Error && !outcome.accepted
+}

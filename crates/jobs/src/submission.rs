@@ -1,0 +1,87 @@
+//! What is submitted.
+
+use std::sync::Arc;
+
+use comfy_runner_protocol::{Graph, NodeId};
+use comfy_runner_store::{Outcome, Record, Summary};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::idempotency::Idempotency;
+use crate::jobs::unix_millis;
+use crate::watch::client_id_of;
+
+/// A graph to run, and what is recorded with it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Submission {
+    /// The workflow that the graph was made from.
+    pub workflow_id: String,
+    /// The workflow's name.
+    pub workflow_name: String,
+    /// The parameters as the caller sent them.
+    pub params: Map<String, Value>,
+    /// The value of each seed input.
+    pub seeds: IndexMap<String, u64>,
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// The nodes whose files are the result; if it is empty, the result is chosen among all files.
+    pub result_nodes: Vec<NodeId>,
+    /// The job's folder below ComfyUI's output folder.
+    pub output_folder: String,
+    /// The files that the graph reads, by their names in ComfyUI's input folder.
+    pub input_files: Vec<String>,
+    /// The job that this one repeats.
+    pub retry_of: Option<String>,
+    /// What identifies a repeated request.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Submission {
+    /// Creates a submission of a graph, named after the workflow that it was made from. All else is empty.
+    pub fn new(workflow_id: impl Into<String>, workflow_name: impl Into<String>, graph: Arc<Graph>) -> Self {
+        Self {
+            workflow_id: workflow_id.into(),
+            workflow_name: workflow_name.into(),
+            params: Map::new(),
+            seeds: IndexMap::new(),
+            graph,
+            result_nodes: Vec::new(),
+            output_folder: String::new(),
+            input_files: Vec::new(),
+            retry_of: None,
+            idempotency: None,
+        }
+    }
+
+    pub(crate) fn into_record(self) -> Record {
+        let (idempotency_key, request_digest) =
+            self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();
+        let prompt_id = new_prompt_id();
+        Record {
+            summary: Summary {
+                client_id: client_id_of(&prompt_id),
+                prompt_id,
+                workflow_id: self.workflow_id,
+                workflow_name: self.workflow_name,
+                output_folder: self.output_folder,
+                retry_of: self.retry_of,
+                automatic: false,
+                queued_at: unix_millis(),
+                outcome: Outcome::default(),
+            },
+            params: self.params,
+            seeds: self.seeds,
+            input_files: self.input_files,
+            result_nodes: self.result_nodes,
+            graph: self.graph,
+            idempotency_key,
+            request_digest,
+        }
+    }
+}
+
+/// Creates a prompt id.
+pub(crate) fn new_prompt_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
