@@ -9,18 +9,13 @@ use serde_json::{Map, Value};
 
 /// What is submitted and recorded for an assembled graph, where the caller gave these `params`.
 pub fn submission(assembled: Assembled, manifest: &Manifest, params: Map<String, Value>) -> Submission {
-    Submission {
-        workflow_id: manifest.id.clone(),
-        workflow_name: manifest.name.clone(),
-        params,
-        seeds: assembled.seeds,
-        graph: Arc::new(assembled.graph),
-        result_nodes: assembled.result_nodes,
-        output_folder: assembled.output_folder.as_str().to_owned(),
-        input_files: assembled.input_files,
-        retry_of: None,
-        idempotency: None,
-    }
+    let mut submission = Submission::new(&manifest.id, &manifest.name, Arc::new(assembled.graph));
+    submission.params = params;
+    submission.seeds = assembled.seeds;
+    submission.result_nodes = assembled.result_nodes;
+    submission.output_folder = assembled.output_folder.as_str().to_owned();
+    submission.input_files = assembled.input_files;
+    submission
 }
 
 /// Checks what can be checked before files have arrived, so that wrong values are refused without an upload.

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use comfy_runner_progress::Status;
+use comfy_runner_api::Status;
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
 use serde_json::{Map, Value, json};

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use comfy_runner_progress::Status;
+use comfy_runner_api::Status;
 use comfy_runner_store::{Filter, Record, Sqlite, Store as _};
 use futures::StreamExt as _;
 use rand::RngExt as _;

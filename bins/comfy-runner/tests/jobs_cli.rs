@@ -4,7 +4,7 @@ mod support;
 
 use std::process::Output;
 
-use comfy_runner_progress::Status;
+use comfy_runner_api::Status;
 use comfy_runner_store::{Sqlite, Store as _};
 use serde_json::{Value, json};
 use support::process::{Asked, Caller, Served, Simulated, comfy_runner};

@@ -35,12 +35,12 @@ pub enum SubmitError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The prompt was sent, and its answer was lost. The job stays, and its status will say whether ComfyUI has it.
-    #[error("{source}; it may have taken the job all the same: the status of \"{prompt_id}\" will tell")]
+    #[error("{error}; it may have taken the job all the same: the status of \"{prompt_id}\" will tell")]
     Unconfirmed {
         /// The job's id.
         prompt_id: String,
         /// What happened.
-        source: ClientError,
+        error: ClientError,
     },
     /// ComfyUI answered with an id that cannot be this job's. What it does with the prompt is unknown.
     #[error(
@@ -49,7 +49,7 @@ pub enum SubmitError {
     WrongId(&'static str),
     /// The job cannot be recorded. Nothing was sent to ComfyUI.
     #[error("the job was not submitted, as it cannot be recorded: {0}")]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// The idempotency key came with another request before.
     #[error(
         "the idempotency key belongs to another request, the one of job \"{prompt_id}\": send the same parameters and \
@@ -62,6 +62,12 @@ pub enum SubmitError {
     /// The request with this key is being worked on.
     #[error("the request with this idempotency key is being worked on: send it again in a moment")]
     KeyBusy,
+}
+
+impl From<StoreError> for SubmitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// Guards a prompt that is being submitted. If it is dropped before ComfyUI has answered, because the caller stopped
@@ -166,8 +172,8 @@ pub(crate) async fn send(
         Ok(accepted) => accepted,
         Err(NotAccepted::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
         Err(NotAccepted::Failed(error)) => return Err(error.into()),
-        Err(NotAccepted::Unconfirmed(source)) => {
-            return Err(SubmitError::Unconfirmed { prompt_id: summary.prompt_id.clone(), source });
+        Err(NotAccepted::Unconfirmed(error)) => {
+            return Err(SubmitError::Unconfirmed { prompt_id: summary.prompt_id.clone(), error });
         }
     };
     let prompt_id = accepted.prompt_id;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use anyhow::{Context as _, bail};
+use comfy_runner_api::{JobStatus, Status};
 use comfy_runner_client::Client;
 use comfy_runner_jobs::{Jobs, JobsConfig, follow, upload};
 use comfy_runner_manifest::Manifest;
-use comfy_runner_progress::{Progress, Snapshot, Status};
+use comfy_runner_progress::Progress;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::Sqlite;
 use futures::StreamExt as _;
@@ -165,9 +166,9 @@ enum Seen {
 
 fn report(progress: &Progress, now: Duration) -> Report {
     match progress.snapshot(now) {
-        Snapshot::Running(running) => Report {
+        JobStatus::Running(running) => Report {
             percent: running.percent.into(),
-            doing: running.node_title.unwrap_or("starting").to_owned(),
+            doing: running.node_title.unwrap_or_else(|| "starting".to_owned()),
             steps: (running.total_steps > 1).then_some((running.step, running.total_steps)),
             eta_seconds: running.eta_seconds,
         },

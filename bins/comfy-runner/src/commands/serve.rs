@@ -75,15 +75,12 @@ fn open_store(records: &Records) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 fn jobs_config(records: &Records) -> JobsConfig {
-    JobsConfig {
-        lost_jobs: match records.lost_jobs {
-            cli::LostJobs::Retry => LostJobs::Retry,
-            cli::LostJobs::Fail => LostJobs::Fail,
-        },
-        keep_for: records.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
-        keep_recorded: records.keep_jobs,
-        ..JobsConfig::default()
-    }
+    let lost_jobs = match records.lost_jobs {
+        cli::LostJobs::Retry => LostJobs::Retry,
+        cli::LostJobs::Fail => LostJobs::Fail,
+    };
+    let keep_for = records.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+    JobsConfig::default().with_lost_jobs(lost_jobs).with_retention(keep_for, records.keep_jobs)
 }
 
 /// Names what is wrong with workflows, and with which.

@@ -4,7 +4,6 @@ use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::Cancellation;
 
 use super::State;
-use super::answers;
 use super::error::ApiError;
 
 /// `POST /api/run/cancel/{prompt_id}`
@@ -14,5 +13,5 @@ pub async fn cancel(
 ) -> Result<impl Responder, ApiError> {
     let status = state.jobs.cancel(&state.client, &prompt_id).await?;
     let mut response = if status.is_over() { HttpResponse::Ok() } else { HttpResponse::Accepted() };
-    Ok(response.json(Cancellation { prompt_id: prompt_id.into_inner(), status: answers::status(status) }))
+    Ok(response.json(Cancellation { prompt_id: prompt_id.into_inner(), status }))
 }

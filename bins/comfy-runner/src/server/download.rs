@@ -65,7 +65,7 @@ async fn check_scope(state: &State, request: &HttpRequest, file: &OutputFile) ->
     let scope = request.extensions().get().cloned();
     let Some(Scope::Job(prompt_id)) = scope else { return Ok(()) };
     let record = state.jobs.record(&prompt_id).await?;
-    match record.summary.outcome.outputs.values().flatten().any(|made| made == file) {
+    match record.summary.outputs.values().flatten().any(|made| made == file) {
         true => Ok(()),
         false => Err(TokenError::OtherJob.into()),
     }

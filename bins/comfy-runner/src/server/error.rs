@@ -217,6 +217,7 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::Store(_) => Self::Unavailable(error.to_string()),
             SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }
@@ -227,6 +228,7 @@ impl From<StatusError> for ApiError {
             StatusError::Unknown(_) => Self::NotFound(error.to_string()),
             StatusError::Client(_) => Self::ComfyUi(error.to_string()),
             StatusError::Store(_) => Self::Unavailable(error.to_string()),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }
@@ -263,6 +265,7 @@ impl From<RecordError> for ApiError {
             RecordError::Unknown(_) => Self::NotFound(error.to_string()),
             RecordError::Active(_) => Self::Conflict(error.to_string()),
             RecordError::Store(error) => error.into(),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }
@@ -272,6 +275,7 @@ impl From<CancelError> for ApiError {
         match error {
             CancelError::Status(error) => error.into(),
             CancelError::Over(_) => Self::Conflict(error.to_string()),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }
@@ -281,6 +285,7 @@ impl From<RetryError> for ApiError {
         match error {
             RetryError::Record(error) => error.into(),
             RetryError::Submit(error) => error.into(),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }
@@ -290,6 +295,7 @@ impl From<QueueError> for ApiError {
         match error {
             QueueError::Client(error) => Self::ComfyUi(error.to_string()),
             QueueError::Store(error) => error.into(),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }

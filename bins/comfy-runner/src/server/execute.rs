@@ -2,11 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::Uploaded;
-use comfy_runner_jobs::{Idempotency, Submission};
+use comfy_runner_jobs::Idempotency;
 use comfy_runner_workflow::Workflow;
 
 use super::State;
-use super::answers;
 use super::error::ApiError;
 use super::form::{Files, Form, read_upload};
 use super::idempotency::{self, RequestDigest};
@@ -30,9 +29,7 @@ pub async fn execute(
     let form = Form::read(&request, body, workflow.manifest(), &state, files).await?;
     let idempotency = digest.with_key(key, &id, &form.params);
     if known {
-        return Ok(
-            HttpResponse::Ok().json(answers::submitted(state.jobs.submitted_before(&idempotency).await?))
-        );
+        return Ok(HttpResponse::Ok().json(state.jobs.submitted_before(&idempotency).await?));
     }
     run(&state, &workflow, form, Some(idempotency)).await
 }
@@ -44,8 +41,9 @@ async fn run(
     idempotency: Option<Idempotency>,
 ) -> Result<HttpResponse, ApiError> {
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
-    let submission = Submission { idempotency, ..submission(assembled, workflow.manifest(), form.params) };
-    Ok(HttpResponse::Ok().json(answers::submitted(state.jobs.submit(&state.client, submission).await?)))
+    let mut submission = submission(assembled, workflow.manifest(), form.params);
+    submission.idempotency = idempotency;
+    Ok(HttpResponse::Ok().json(state.jobs.submit(&state.client, submission).await?))
 }
 
 /// `POST /api/run/upload-image`

@@ -1,6 +1,5 @@
 //! The HTTP server: routes to handlers that parse, call a crate and answer.
 
-mod answers;
 mod auth;
 mod build;
 mod cancel;
@@ -38,7 +37,7 @@ use std::sync::Arc;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, web};
-use comfy_runner_client::{Client, Config, ConfigError, Probe, Schemas};
+use comfy_runner_client::{Client, Config, ConfigError, ObjectInfoCache, Probe};
 use comfy_runner_jobs::{FollowError, Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::{Workflow, Workflows};
@@ -117,7 +116,7 @@ struct State {
     workflows: Arc<WorkflowReader<Workflow>>,
     jobs: Jobs,
     client: Client,
-    schemas: Arc<Schemas>,
+    schemas: Arc<ObjectInfoCache>,
     probe: Arc<Probe>,
     max_upload: u64,
     stopping: Stopping,
@@ -144,7 +143,7 @@ impl Server {
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
         let workflows = WorkflowReader::new(workflows);
         let (stop, stopping) = watch::channel(false);
-        let schemas = Arc::new(Schemas::default());
+        let schemas = Arc::new(ObjectInfoCache::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
         let probe = Arc::new(Probe::default());

@@ -1,6 +1,6 @@
-//! Where a job stands.
+//! The status of a job.
 
-use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, Responder, web};
 
 use super::State;
@@ -11,9 +11,6 @@ pub async fn status(
     state: web::Data<State>,
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
-    let body = state.jobs.status(&state.client, &prompt_id).await?;
-    Ok(HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .body(body))
+    let status = state.jobs.status(&state.client, &prompt_id).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(status))
 }

@@ -1,10 +1,9 @@
 //! The files that a job made.
 
 use actix_web::{Responder, web};
-use comfy_runner_api::{JobFile, JobFiles};
+use comfy_runner_api::{JobFile, JobFiles, JobRecord};
 use comfy_runner_client::FileQuery;
 use comfy_runner_protocol::OutputFile;
-use comfy_runner_store::Record;
 
 use super::answer;
 use crate::server::State;
@@ -20,8 +19,8 @@ pub async fn files(
     answer(&JobFiles { files: of_record(&record) })
 }
 
-fn of_record(record: &Record) -> Vec<JobFile> {
-    let nodes = record.summary.outcome.outputs.iter();
+fn of_record(record: &JobRecord) -> Vec<JobFile> {
+    let nodes = record.summary.outputs.iter();
     let files = nodes.flat_map(|(id, files)| files.iter().map(move |file| (id.as_str(), file)));
     files
         .map(|(node_id, file)| {

@@ -7,13 +7,12 @@ mod query;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpResponse, Responder, web};
-use comfy_runner_api::{JobList, JobsQuery, Queue, QueuedJob};
+use comfy_runner_api::{JobList, JobsQuery};
 use comfy_runner_workflow::OutputFolder;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::State;
-use super::answers;
 use super::error::ApiError;
 pub use files::files;
 pub use package::package;
@@ -21,13 +20,12 @@ pub use package::package;
 /// `GET /api/jobs`
 pub async fn list(state: web::Data<State>, query: web::Query<JobsQuery>) -> Result<impl Responder, ApiError> {
     let page = state.jobs.list(query::filter(&query)?).await?;
-    let jobs = page.jobs.into_iter().map(answers::summary).collect();
-    answer(&JobList { jobs, next_cursor: page.next.map(query::cursor) })
+    answer(&JobList { jobs: page.jobs, next_cursor: page.next.map(query::cursor) })
 }
 
 /// `GET /api/jobs/{prompt_id}`
 pub async fn show(state: web::Data<State>, prompt_id: web::Path<String>) -> Result<impl Responder, ApiError> {
-    answer(&answers::record(state.jobs.record(&prompt_id).await?))
+    answer(&state.jobs.record(&prompt_id).await?)
 }
 
 /// `POST /api/jobs/{prompt_id}/retry`
@@ -37,7 +35,7 @@ pub async fn retry(
 ) -> Result<impl Responder, ApiError> {
     let folder = OutputFolder::new(OffsetDateTime::now_utc(), rand::random());
     let submitted = state.jobs.retry(&state.client, &prompt_id, folder.as_str()).await?;
-    Ok(HttpResponse::Ok().json(answers::submitted(submitted)))
+    Ok(HttpResponse::Ok().json(submitted))
 }
 
 /// `DELETE /api/jobs/{prompt_id}`
@@ -51,15 +49,7 @@ pub async fn forget(
 
 /// `GET /api/queue`
 pub async fn queue(state: web::Data<State>) -> Result<impl Responder, ApiError> {
-    let active = state.jobs.active(&state.client).await?;
-    let jobs = active.jobs.into_iter().map(|job| QueuedJob {
-        position: job.position,
-        progress: state.jobs.with_progress(&job.summary.prompt_id, |progress, now| {
-            answers::job_status(progress.snapshot(now))
-        }),
-        summary: answers::summary(job.summary),
-    });
-    answer(&Queue { running: active.running, pending: active.pending, jobs: jobs.collect() })
+    answer(&state.jobs.queue(&state.client).await?)
 }
 
 /// JSON that is true now and perhaps not in a moment.

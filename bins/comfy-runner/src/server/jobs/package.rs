@@ -9,18 +9,18 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder, web};
+use comfy_runner_api::JobRecord;
 use comfy_runner_client::{Client, ClientError, FileBody};
 use comfy_runner_protocol::OutputFile;
-use comfy_runner_store::Record;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
 use super::package_path::{Paths, inside};
 use crate::server::State;
-use crate::server::answers;
 use crate::server::download::check_place;
 use crate::server::error::ApiError;
 
@@ -30,7 +30,7 @@ pub async fn package(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    let mut package = Package::new(record, state.client.clone())?;
+    let mut package = Package::new(&record, state.client.clone())?;
     // A ComfyUI that does not answer at all is said by the status.
     package.open_next().await?;
     // A package that breaks off must not look like one that is whole: after an error the connection is cut.
@@ -89,12 +89,12 @@ struct Package {
 }
 
 impl Package {
-    fn new(record: Record, client: Client) -> Result<Self, PackageError> {
+    fn new(record: &JobRecord, client: Client) -> Result<Self, PackageError> {
         let written = Written::default();
         let mut zip = ZipWriter::new_stream(written.clone());
-        let time = time_of(&record);
-        let to_come = contents(&record).into_iter();
-        let json = serde_json::to_vec_pretty(&answers::record(record))?;
+        let time = time_of(record);
+        let to_come = contents(record).into_iter();
+        let json = serde_json::to_vec_pretty(record)?;
         write_text(&mut zip, "job.json", &json, time)?;
         Ok(Self { client, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
     }
@@ -181,9 +181,9 @@ fn stored(length: Option<u64>, time: zip::DateTime) -> SimpleFileOptions {
 }
 
 /// When the job was over, in UTC, as a ZIP has no time zones; before that, when it was queued.
-fn time_of(record: &Record) -> zip::DateTime {
-    let milliseconds = record.summary.outcome.finished_at.unwrap_or(record.summary.queued_at);
-    let time = OffsetDateTime::from_unix_timestamp(milliseconds / 1000).ok();
+fn time_of(record: &JobRecord) -> zip::DateTime {
+    let time = record.summary.finished_at.as_ref().or(record.summary.queued_at.as_ref());
+    let time = time.and_then(|time| OffsetDateTime::parse(time.as_str(), &Rfc3339).ok());
     let time = time.and_then(|time| {
         let year = u16::try_from(time.year()).ok()?;
         let (month, day) = (time.month().into(), time.day());
@@ -198,11 +198,10 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The files of a job and their paths in the package: each file once.
-fn contents(record: &Record) -> Vec<(String, OutputFile)> {
+fn contents(record: &JobRecord) -> Vec<(String, OutputFile)> {
     let inputs = record.input_files.iter().map(|name| ("input", input_file(name)));
     let outputs = record
         .summary
-        .outcome
         .outputs
         .values()
         .flatten()

@@ -1,7 +1,6 @@
 //! The query string of a list of jobs.
 
-use comfy_runner_api::JobsQuery;
-use comfy_runner_progress::Status;
+use comfy_runner_api::{JobsQuery, Status};
 use comfy_runner_store::Filter;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;

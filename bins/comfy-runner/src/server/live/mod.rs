@@ -7,7 +7,7 @@ mod websocket;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use comfy_runner_api::FollowQuery;
-use comfy_runner_jobs::{Jobs, Previews, Wants};
+use comfy_runner_jobs::{Jobs, WatchOptions};
 
 use super::State;
 use super::error::ApiError;
@@ -25,8 +25,8 @@ pub async fn socket(
 ) -> Result<HttpResponse, ApiError> {
     let watcher = match one_job(&query, &state.jobs)? {
         Some(prompt_id) => {
-            let wants = Wants { previews: Previews::Bytes, outputs: false };
-            Watcher::One(Box::new(state.jobs.watch(&state.client, &prompt_id, wants).await?))
+            let options = WatchOptions::new().with_previews();
+            Watcher::One(Box::new(state.jobs.watch(&state.client, &prompt_id, options).await?))
         }
         None => Watcher::All(state.jobs.watch_all()),
     };
@@ -44,13 +44,13 @@ pub async fn events(
     if end.is_some_and(|end| sse::has_seen(request.headers(), end.id)) {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let wants = Wants { previews: Previews::Text, outputs: true };
-    let watch = state.jobs.watch(&state.client, &prompt_id, wants).await?;
+    let options = WatchOptions::new().with_previews().with_outputs();
+    let subscription = state.jobs.watch(&state.client, &prompt_id, options).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((X_ACCEL_BUFFERING, "no"))
-        .streaming(sse::stream(watch, state.stopping.clone())))
+        .streaming(sse::stream(subscription, state.stopping.clone())))
 }
 
 /// `GET /api/run/preview/{prompt_id}`
@@ -58,11 +58,11 @@ pub async fn preview(
     state: web::Data<State>,
     prompt_id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let picture = state.jobs.preview(&state.client, &prompt_id).await?;
+    let preview = state.jobs.preview(&state.client, &prompt_id).await?;
     Ok(HttpResponse::Ok()
-        .content_type(picture.format.media_type())
+        .content_type(preview.format.media_type())
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(picture.image))
+        .body(preview.image))
 }
 
 /// Returns the id of the job that is asked for, unless it is all jobs.

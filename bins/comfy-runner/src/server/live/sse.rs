@@ -1,11 +1,11 @@
-//! A job's news as server-sent events.
+//! A job's updates as server-sent events.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::web::Bytes;
-use comfy_runner_jobs::{News, Watch};
+use comfy_runner_jobs::{Subscription, Update};
 use futures::{Stream, StreamExt as _, stream};
 
 use crate::server::stop::{Stopping, stopped};
@@ -18,13 +18,16 @@ const FIELD_END: Bytes = Bytes::from_static(b"\n\n");
 
 /// The events until the end of the job, or until the server stops. Each is asked for only when the connection has room for it: a slow reader gets
 /// the present a little later, never the past.
-pub fn stream(watch: Watch, stopping: Stopping) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let pieces = stream::unfold(watch, async |mut watch| {
-        let pieces = match tokio::time::timeout(HEARTBEAT, watch.next()).await {
-            Ok(news) => news?.iter().flat_map(pieces).collect(),
+pub fn stream(
+    subscription: Subscription,
+    stopping: Stopping,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let pieces = stream::unfold(subscription, async |mut subscription| {
+        let pieces = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
+            Ok(updates) => updates?.iter().flat_map(pieces).collect(),
             Err(_) => vec![Bytes::from_static(b": still here\n\n")],
         };
-        Some((pieces, watch))
+        Some((pieces, subscription))
     });
     let pieces = pieces.take_until(Box::pin(stopped(stopping)));
     pieces.flat_map(|pieces| stream::iter(pieces.into_iter().map(Ok)))
@@ -35,20 +38,21 @@ pub fn has_seen(headers: &HeaderMap, event: u64) -> bool {
     headers.get("Last-Event-ID").is_some_and(|id| id.as_bytes() == event.to_string().as_bytes())
 }
 
-/// The pieces of one event. The text in the middle is shared by all who watch; JSON has no line breaks in it.
-fn pieces(news: &News) -> [Bytes; 3] {
-    let (head, text) = match news {
-        News::State(text) => (Bytes::from_static(b"event: progress\ndata: "), text),
-        News::Output(text) => (Bytes::from_static(b"event: output\ndata: "), text),
-        News::PreviewText(text) => (Bytes::from_static(b"event: preview\ndata: "), text),
-        News::Event(event) => {
-            let name = if event.kind.is_end() { "end" } else { event.kind.as_str() };
-            (format!("id: {}\nevent: {name}\ndata: ", event.id).into(), &event.text)
+/// Returns the pieces of one server-sent event. The JSON in the middle is shared by all subscribers and has no line breaks.
+fn pieces(update: &Update) -> [Bytes; 3] {
+    let (head, json) = match update {
+        Update::Message(message) => {
+            (format!("event: {}\ndata: ", message.event_name()).into(), message.json())
         }
-        // Nobody here asks for pictures as bytes.
-        News::Preview(_) => return [Bytes::new(), Bytes::new(), Bytes::new()],
+        Update::Preview(preview) => (Bytes::from_static(b"event: preview\ndata: "), preview.json()),
+        Update::Event(event) => {
+            let name = event.kind.event_name();
+            (format!("id: {}\nevent: {name}\ndata: ", event.id).into(), event.json())
+        }
+        // An update of a kind that this version does not have.
+        _ => return [Bytes::new(), Bytes::new(), Bytes::new()],
     };
-    [head, text.as_bytes().clone(), FIELD_END]
+    [head, json.as_bytes().clone(), FIELD_END]
 }
 
 #[cfg(test)]
@@ -57,7 +61,7 @@ mod tests {
     use std::sync::Arc;
 
     use comfy_runner_client::{Client, Config};
-    use comfy_runner_jobs::{Jobs, JobsConfig, Wants};
+    use comfy_runner_jobs::{Jobs, JobsConfig, WatchOptions};
     use comfy_runner_protocol::Graph;
     use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
     use tokio::sync::watch;
@@ -95,7 +99,7 @@ mod tests {
         let jobs = Jobs::new(JobsConfig::default(), store);
         jobs.load().await.unwrap();
         let nobody = Client::new(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let watch = jobs.watch(&nobody, "waits", Wants::default()).await.unwrap();
+        let watch = jobs.watch(&nobody, "waits", WatchOptions::default()).await.unwrap();
         let (server, stopping) = watch::channel(false);
         let mut stream = pin!(stream(watch, stopping));
         let mut read = async || Some(String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap());

@@ -1,4 +1,4 @@
-//! News as frames of a WebSocket.
+//! Updates as frames of a WebSocket.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Closed, Message, MessageStream, ProtocolError, Session};
-use comfy_runner_jobs::{News, Watch, WatchAll};
+use comfy_runner_jobs::{AllJobsSubscription, Subscription, Update};
 use comfy_runner_websocket::{LimitedStream, frame_error};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -26,16 +26,16 @@ const LARGEST_MESSAGE: usize = 64 << 10;
 /// What is watched.
 pub enum Watcher {
     /// One job.
-    One(Box<Watch>),
+    One(Box<Subscription>),
     /// All that are active.
-    All(WatchAll),
+    All(AllJobsSubscription),
 }
 
 impl Watcher {
-    async fn next(&mut self) -> Option<Vec<News>> {
+    async fn next(&mut self) -> Option<Vec<Update>> {
         match self {
-            Self::One(watch) => watch.next().await,
-            Self::All(watch) => Some(watch.next().await),
+            Self::One(subscription) => subscription.next().await,
+            Self::All(subscription) => Some(subscription.next().await),
         }
     }
 }
@@ -64,7 +64,7 @@ pub async fn open(
     Ok(response)
 }
 
-/// Sends news until there is no more, or until the other side goes or says nothing for too long.
+/// Sends updates until there are no more, or until the other side goes or says nothing for too long.
 async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: MessageStream, taken: Rc<Notify>) {
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,10 +73,10 @@ async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: Message
     let mut ready = true;
     loop {
         let going_on = tokio::select! {
-            news = watcher.next(), if ready => match news {
-                Some(news) => {
+            updates = watcher.next(), if ready => match updates {
+                Some(updates) => {
                     ready = false;
-                    send(&mut session, news).await.is_ok()
+                    send(&mut session, updates).await.is_ok()
                 }
                 // The other side may be gone already.
                 None => return drop(session.close(Some(CloseCode::Normal.into())).await),
@@ -98,12 +98,14 @@ async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: Message
 }
 
 /// Sends a few frames. There is room for all of them, as those before have left.
-async fn send(session: &mut Session, news: Vec<News>) -> Result<(), Closed> {
-    for news in news {
-        match news {
-            News::State(text) | News::Output(text) | News::PreviewText(text) => session.text(text).await?,
-            News::Event(event) => session.text(event.text.clone()).await?,
-            News::Preview(image) => session.binary(image).await?,
+async fn send(session: &mut Session, updates: Vec<Update>) -> Result<(), Closed> {
+    for update in updates {
+        match update {
+            Update::Message(message) => session.text(message.json().clone()).await?,
+            Update::Event(event) => session.text(event.json().clone()).await?,
+            Update::Preview(preview) => session.binary(preview.image().image.clone()).await?,
+            // An update of a kind that this version does not have.
+            _ => {}
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The node schemas of a ComfyUI, fetched once and again only when they do not know something.
+//! The node schemas of a ComfyUI, fetched once, and again only when they lack something.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use comfy_runner_protocol::ObjectInfo;
 
 use crate::{Client, ClientError};
 
-/// How old schemas must be before others are fetched: a node type that nobody has is asked for again and again.
+/// The age at which schemas may be fetched again: an unknown node type may be asked for over and over.
 const LEAST_AGE: Duration = Duration::from_secs(10);
 
 /// The latest node schemas, shared by all threads.
 #[derive(Debug, Default)]
-pub struct Schemas {
+pub struct ObjectInfoCache {
     latest: RwLock<Option<Latest>>,
-    /// Whoever fetches holds it, so that others wait for the same answer rather than ask as well.
+    /// Held by the caller that fetches, so that others wait for the same answer.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -24,11 +24,11 @@ struct Latest {
     since: Instant,
 }
 
-impl Schemas {
-    /// The schemas: those that are known, or ComfyUI's.
+impl ObjectInfoCache {
+    /// Returns the cached schemas, or fetches them.
     ///
     /// # Errors
-    /// None are known, and ComfyUI cannot be asked.
+    /// None are cached, and ComfyUI cannot be asked.
     pub async fn get(&self, client: &Client) -> Result<Arc<ObjectInfo>, ClientError> {
         match self.latest() {
             Some(latest) => Ok(latest.schemas),
@@ -36,7 +36,7 @@ impl Schemas {
         }
     }
 
-    /// Schemas that came after these, in which something was missing; the same ones when they are only seconds old.
+    /// Returns schemas that are newer than these, which lack something; or the same ones if they are only seconds old.
     ///
     /// # Errors
     /// ComfyUI cannot be asked.
