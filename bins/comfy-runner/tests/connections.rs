@@ -69,6 +69,28 @@ async fn early_answer(api: &Api, status: u16, head: &str) {
 }
 
 #[actix_rt::test]
+async fn a_head_that_cannot_be_read_is_answered_with_a_detail() {
+    let api = start(|_| {});
+    let long = format!("GET /health HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(1 << 18));
+    for (status, head) in [
+        (400, "hello\r\n\r\n"),
+        (400, "GET /health HTTP/1.1\r\nno colon\r\n\r\n"),
+        (400, "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03\r\n\r\n"),
+        (431, &long),
+    ] {
+        let mut socket = connect(&api).await;
+        // The server may close before it has read everything.
+        let _ = socket.write_all(head.as_bytes()).await;
+        let answer = until_closed(&mut socket).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let error: comfy_runner_api::ErrorBody = serde_json::from_str(body).unwrap();
+        assert!(error.detail.contains("request"), "{}", error.detail);
+    }
+    api.stop().await;
+}
+
+#[actix_rt::test]
 async fn an_early_answer_closes_the_connection_and_the_body_is_not_read_for_ever() {
     let api = start(|settings| settings.api_keys = vec!["right".into()]);
     let mut requests = Vec::new();
@@ -78,11 +100,18 @@ async fn an_early_answer_closes_the_connection_and_the_body_is_not_read_for_ever
         (404, 404, "POST /nowhere HTTP/1.1\r\n"),
         (404, 404, "POST /api/nowhere HTTP/1.1\r\nX-API-Key: right\r\n"),
         (405, 405, "PUT /api/jobs HTTP/1.1\r\nX-API-Key: right\r\n"),
-        (400, 413, "POST /api/run/upload-image HTTP/1.1\r\nX-API-Key: right\r\n"),
+        (400, 415, "POST /api/run/upload-image HTTP/1.1\r\nX-API-Key: right\r\n"),
     ] {
         requests.push((chunked, format!("{line}Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")));
         requests.push((measured, format!("{line}Host: localhost\r\nContent-Length: 1099511627776\r\n\r\n")));
     }
+    let form = "X-API-Key: right\r\nContent-Type: multipart/form-data; boundary=b\r\n";
+    requests.push((
+        413,
+        format!(
+            "POST /api/run/upload-image HTTP/1.1\r\n{form}Host: localhost\r\nContent-Length: 1099511627776\r\n\r\n"
+        ),
+    ));
     join_all(requests.iter().map(|(status, head)| early_answer(&api, *status, head))).await;
     api.stop().await;
 }

@@ -18,6 +18,8 @@ pub const LINGER_BYTES: usize = 16 << 20;
 pub struct Activity {
     /// Requests that are being answered.
     open: Cell<usize>,
+    /// Whether the head of any request could be read.
+    has_begun: Cell<bool>,
     /// When the last of them ended, or the connection was made.
     idle_since: Cell<Instant>,
     linger: Cell<Option<Linger>>,
@@ -53,6 +55,7 @@ impl Activity {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
             open: Cell::new(0),
+            has_begun: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
             linger: Cell::new(None),
             reader: RefCell::new(None),
@@ -62,6 +65,7 @@ impl Activity {
     /// Counts a request whose head has arrived.
     pub fn begin(self: &Rc<Self>) -> OpenRequest {
         self.open.set(self.open.get() + 1);
+        self.has_begun.set(true);
         OpenRequest { activity: Rc::clone(self), lingers: false }
     }
 
@@ -95,6 +99,11 @@ impl Activity {
         if let Some(linger) = self.linger.get() {
             self.linger.set(Some(Linger { bytes: linger.bytes.saturating_sub(bytes), ..linger }));
         }
+    }
+
+    /// Returns whether the head of any request could be read.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.get()
     }
 
     /// Remembers the task that reads.

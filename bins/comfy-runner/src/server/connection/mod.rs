@@ -8,6 +8,7 @@
 mod activity;
 mod admission;
 mod listen;
+mod malformed;
 mod stream;
 
 pub use activity::{Activity, OpenRequest};

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::activity::{Activity, Wait};
 use super::admission::Permit;
+use super::malformed;
 use crate::server::limits::Limits;
 
 /// What a [`Connection`] reads and writes.
@@ -41,6 +42,8 @@ pub struct Connection<S> {
     /// When it is given up that the client takes more. It counts while `is_blocked`.
     write_deadline: Pin<Box<Sleep>>,
     is_blocked: bool,
+    /// What is sent in the place of an answer that actix made without a body, and how much of it was sent.
+    replaced: Option<(Vec<u8>, usize)>,
     _permit: Permit,
 }
 
@@ -55,6 +58,7 @@ impl<S: Socket> Connection<S> {
             read_deadline: Box::pin(sleep_until(now)),
             write_deadline: Box::pin(sleep_until(now)),
             is_blocked: false,
+            replaced: None,
             _permit: permit,
         }
     }
@@ -80,6 +84,24 @@ impl<S: Socket> Connection<S> {
         }
         ready!(self.read_deadline.as_mut().poll(cx));
         Poll::Ready(end)
+    }
+
+    /// Writes bytes. An answer to a head that cannot be read, of which no handler knows, gets a body.
+    fn poll_write_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replaced.is_none() && !self.activity.has_begun() {
+            self.replaced = malformed::with_detail(bytes).map(|answer| (answer, 0));
+        }
+        let Some((answer, sent)) = &mut self.replaced else {
+            return Pin::new(&mut self.socket).poll_write(cx, bytes);
+        };
+        while *sent < answer.len() {
+            match ready!(Pin::new(&mut self.socket).poll_write(cx, &answer[*sent..]))? {
+                0 => return Poll::Ready(Ok(0)),
+                more => *sent += more,
+            }
+        }
+        self.replaced = None;
+        Poll::Ready(Ok(bytes.len()))
     }
 
     /// Notes whether the client takes what is sent, and fails when it has taken nothing for too long.
@@ -131,7 +153,7 @@ impl<S: Socket> AsyncRead for Connection<S> {
 impl<S: Socket> AsyncWrite for Connection<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
+        let written = this.poll_write_answer(cx, bytes);
         this.poll_progress(cx, written)
     }
 
