@@ -51,6 +51,8 @@ pub enum DiagnosticKind {
     Limit,
     /// A key has a value of the wrong type.
     WrongType,
+    /// A key that has no meaning, and looks like a typo of one that has.
+    UnknownKey,
     /// The workflow's id is missing, ill-formed, reserved, or not the folder's name.
     WorkflowId,
     /// An input has no id, or one that another input has too.

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use crate::diagnostic::{DiagnosticKind, FileDiagnostics};
+use crate::diagnostic::{DiagnosticKind, FileDiagnostics, cut};
+use crate::lines::escape;
+use crate::nearest::likely_typo;
 
 /// A map of the manifest whose keys are read one by one; a wrong type is reported with the key's place.
 pub(crate) struct Fields<'e, 'r, 'l> {
@@ -37,6 +39,18 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
 
     pub fn warning(&mut self, kind: DiagnosticKind, place: &str, message: &str) {
         self.report.warning(kind, &format!("{}/{place}", self.pointer), format!("{}{message}", self.subject));
+    }
+
+    /// Warns of each key that is not known and looks like a typo of one that is. Other unknown keys are allowed.
+    /// `aliases` are words that people use for a known key; one means that key only where the key itself is absent.
+    pub fn warn_of_typos(&mut self, known: &[&str], aliases: &[(&str, &str)]) {
+        let aliases = aliases.iter().filter(|(_, meant)| !self.entry.contains_key(*meant));
+        let aliases: Vec<(&str, &str)> = aliases.copied().collect();
+        for key in self.entry.keys() {
+            if let Some(message) = typo(key, known, &aliases) {
+                self.warning(DiagnosticKind::UnknownKey, &escape(key), &message);
+            }
+        }
     }
 
     /// The value under this key by way of `take`. A null counts as absent, as YAML writes a key without a value.
@@ -89,6 +103,24 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
     pub fn map(&mut self, key: &str) -> Option<&'e Map<String, Value>> {
         self.take(key, "a map", Value::as_object)
     }
+}
+
+/// Returns a warning of a key that is not known and looks like a typo of one that is. `aliases` are words that people use for
+/// a known key.
+///
+/// ```
+/// use comfy_runner_manifest::typo;
+///
+/// let known = ["min", "max", "label"];
+/// assert_eq!(typo("Min", &known, &[]).unwrap(), "`Min` has no meaning here. Did you mean `min`?");
+/// assert_eq!(typo("tooltip", &known, &[]), None);
+/// ```
+pub fn typo(key: &str, known: &[&str], aliases: &[(&str, &str)]) -> Option<String> {
+    if known.contains(&key) {
+        return None;
+    }
+    let meant = likely_typo(key, known, aliases)?;
+    Some(format!("`{}` has no meaning here. Did you mean `{meant}`?", cut(key, 80)))
 }
 
 /// Which of two numbers is the greater: exactly for integers of any size.

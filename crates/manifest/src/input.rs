@@ -162,6 +162,7 @@ impl Input {
         let subject = format!("input \"{id}\": ");
         let kind = read_kind(entry, &subject, pointer, report);
         let mut fields = Fields::new(entry, subject, pointer, report);
+        fields.warn_of_typos(&OUR_KEYS, &ALIASES);
         let label = match &kind {
             InputKind::Other(_) => entry.get("label").and_then(Value::as_str).map(str::to_owned),
             _ => fields.text("label").or_else(|| fields.text("name")),
@@ -240,6 +241,13 @@ const OUR_KEYS: [&str; 14] = [
     "targets",
     "per_scene",
 ];
+
+/// Words that people write for a key of an input.
+const ALIASES: [(&str, &str); 4] =
+    [("title", "label"), ("minimum", "min"), ("maximum", "max"), ("choices", "options")];
+
+/// The keys of an entry of `targets`.
+const TARGET_KEYS: [&str; 3] = ["node_id", "field", "part"];
 
 fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut FileDiagnostics<'_>) -> Option<String> {
     let message = match entry.get("id") {
@@ -346,6 +354,7 @@ fn read_targets(kind: &InputKind, fields: &mut Fields<'_, '_, '_>) -> Vec<NodeFi
             continue;
         };
         let mut fields = fields.inside(entry, &place);
+        fields.warn_of_typos(&TARGET_KEYS, &[]);
         let (node, field, part) = (fields.node_id("node_id"), fields.text("field"), fields.text("part"));
         match (node, field) {
             (Some(node), Some(field)) => targets.push(NodeField { node, field, part }),

@@ -19,6 +19,7 @@ pub mod yaml;
 
 pub use check::refuse_file_name;
 pub use diagnostic::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Severity};
+pub use fields::typo;
 pub use first_ten::FirstTen;
 pub use input::{Choice, Input, InputKind, NodeField};
 pub use library::{Compile, Compiled, Library, LibraryError, Listed, Listing};

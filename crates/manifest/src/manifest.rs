@@ -17,6 +17,32 @@ pub const MANIFEST_FILE: &str = "manifest.yaml";
 /// Names under `/api/run/` that are not workflows: no workflow can have one of them as its id.
 pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
 
+/// The keys of a manifest that mean something here.
+const OUR_KEYS: [&str; 16] = [
+    "id",
+    "name",
+    "type",
+    "category",
+    "description",
+    "version",
+    "inputs",
+    "outputs",
+    "required_models",
+    "required_nodes",
+    "workflow_file",
+    "blocks_dir",
+    "pipeline",
+    "defaults",
+    "computed",
+    "lora_pairs",
+];
+
+/// Words that people write for a key of a manifest.
+const ALIASES: [(&str, &str); 1] = [("title", "name")];
+
+/// The keys of an output that mean something here.
+const OUTPUT_KEYS: [&str; 3] = ["type", "format", "node_id"];
+
 /// A manifest, checked in itself. Whether it fits its graph is for the workflow crate to say.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -125,6 +151,7 @@ impl Manifest {
         let id = read_id(&entry, folder, report);
         let kind = read_kind(&entry, report);
         let mut fields = Fields::new(&entry, String::new(), "", report);
+        fields.warn_of_typos(&OUR_KEYS, &ALIASES);
         let name = fields.text("name").unwrap_or_else(|| id.clone());
         let (category, description) = (fields.text("category"), fields.text("description"));
         let version = fields.text_or_number("version");
@@ -270,9 +297,10 @@ fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
             continue;
         };
         let mut fields = fields.inside(entry, &place);
+        fields.warn_of_typos(&OUTPUT_KEYS, &[]);
         let (kind, format) = (fields.text("type"), fields.text("format"));
         let node = fields.node_id("node_id");
-        let other = entry.iter().filter(|(key, _)| !matches!(key.as_str(), "type" | "format" | "node_id"));
+        let other = entry.iter().filter(|(key, _)| !OUTPUT_KEYS.contains(&key.as_str()));
         let other = other.map(|(key, value)| (key.clone(), value.clone())).collect();
         outputs.push(Output { kind, format, node, other });
     }

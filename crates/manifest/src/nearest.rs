@@ -25,6 +25,25 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     nearest(name, known).map_or_else(String::new, |near| format!(" Did you mean \"{near}\"?"))
 }
 
+/// Returns the known key that a key of a file was probably meant to be, if it looks like a typo. `aliases` are words that
+/// people use for a known key.
+///
+/// This is stricter than [`nearest`]: keys that are merely similar are often meant as they are.
+pub fn likely_typo<'a>(key: &str, known: &[&'a str], aliases: &[(&str, &'a str)]) -> Option<&'a str> {
+    let key = fold(key);
+    let candidates = known.iter().map(|known| (*known, *known)).chain(aliases.iter().copied());
+    let distances = candidates.filter_map(|(written, meant)| {
+        let allowed = match written.chars().count().min(key.chars().count()) {
+            ..=3 => 0,
+            4..=5 => 1,
+            _ => 2,
+        };
+        let distance = strsim::damerau_levenshtein(&key, &fold(written));
+        (distance <= allowed).then_some((distance, meant))
+    });
+    distances.min_by_key(|(distance, _)| *distance).map(|(_, meant)| meant)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use crate::diagnostic::{DiagnosticKind, FileDiagnostics};
 use crate::fields::{self, Fields};
-use crate::nearest::did_you_mean;
 
 /// One stage: a block, whether and how often it is used, and what is put into its place.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -108,7 +107,7 @@ impl StageModels {
 }
 
 /// The keys of a stage that mean something here.
-const OUR_KEYS: [&str; 15] = [
+const OUR_KEYS: [&str; 17] = [
     "block",
     "file",
     "condition",
@@ -122,12 +121,14 @@ const OUR_KEYS: [&str; 15] = [
     "chain",
     "chain_imports",
     "lora_injection",
+    "lora_nodes",
+    "lora_start_slot",
     "vae_override",
     "models",
 ];
 
-/// Keys that have meaning beside those above: for `lora_injection: paired`.
-const PAIRED_KEYS: [&str; 2] = ["lora_nodes", "lora_start_slot"];
+/// Words that people write for a key of a stage.
+const ALIASES: [(&str, &str); 2] = [("if", "condition"), ("when", "condition")];
 
 /// Reads a pipeline.
 pub(crate) fn read_all(list: &[Value], report: &mut FileDiagnostics<'_>) -> Vec<Stage> {
@@ -188,13 +189,7 @@ impl Stage {
         let loras = read_loras(&mut fields);
         let vae_override = fields.boolean("vae_override").unwrap_or(false);
         let models = read_models(&mut fields);
-        let known = || OUR_KEYS.into_iter().chain(PAIRED_KEYS);
-        for key in entry.keys().filter(|key| !known().any(|known| known == *key)) {
-            let hint = did_you_mean(key, known());
-            if !hint.is_empty() {
-                fields.warning(DiagnosticKind::Stage, key, &format!("`{key}` has no meaning here.{hint}"));
-            }
-        }
+        fields.warn_of_typos(&OUR_KEYS, &ALIASES);
         Some(Self {
             block,
             file,

@@ -187,7 +187,7 @@ pipeline:
         "manifest.yaml:5: stage 1: `block` is missing",
         "manifest.yaml:6: stage \"a\": `file` is missing",
         "manifest.yaml:7: stage \"a\": `repeat` must be a whole number from 0",
-        "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean \"condition\"?",
+        "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean `condition`?",
         "manifest.yaml:8: stage \"c\": the case \"a\" is a block's file",
         "manifest.yaml:8: stage \"c\": `default: b` is none of the cases",
         "manifest.yaml:9: stage \"d\": `lora_injection: paired` needs `lora_nodes: [a, b]`",
@@ -197,4 +197,56 @@ pipeline:
     ] {
         assert!(told.iter().any(|told| told.starts_with(expected)), "{expected}: {told:#?}");
     }
+}
+
+#[test]
+fn keys_that_look_like_typos_are_warnings_with_the_key_that_was_probably_meant() {
+    let text = "id: w
+titel: A workflow
+descripton: x
+inputs:
+- {id: a, type: int, requierd: true, defualt: 3, maximum: 5, Min: 1, titel: A}
+- {id: s, type: scene_list, per_scene: [{id: t, type: text, lable: T}]}
+- {id: b, type: int, targets: [{node_id: 1, field: x, Part: w}]}
+outputs:
+- {tpye: image, nodeid: 9}
+";
+    let warnings: Vec<String> = warnings(text).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "manifest.yaml:2: warning: `titel` has no meaning here. Did you mean `name`?",
+            "manifest.yaml:3: warning: `descripton` has no meaning here. Did you mean `description`?",
+            "manifest.yaml:5: warning: input \"a\": `requierd` has no meaning here. Did you mean `required`?",
+            "manifest.yaml:5: warning: input \"a\": `defualt` has no meaning here. Did you mean `default`?",
+            "manifest.yaml:5: warning: input \"a\": `maximum` has no meaning here. Did you mean `max`?",
+            "manifest.yaml:5: warning: input \"a\": `Min` has no meaning here. Did you mean `min`?",
+            "manifest.yaml:5: warning: input \"a\": `titel` has no meaning here. Did you mean `label`?",
+            "manifest.yaml:6: warning: input \"t\": `lable` has no meaning here. Did you mean `label`?",
+            "manifest.yaml:7: warning: input \"b\": `Part` has no meaning here. Did you mean `part`?",
+            "manifest.yaml:9: warning: `tpye` has no meaning here. Did you mean `type`?",
+            "manifest.yaml:9: warning: `nodeid` has no meaning here. Did you mean `node_id`?",
+        ]
+    );
+}
+
+#[test]
+fn other_unknown_keys_are_allowed() {
+    let text = "id: w
+name: W
+title: A title of its own
+icon: face
+author: me
+license: MIT
+tags: [a]
+homepage: x
+thumbnail: x.png
+inputs:
+- {id: a, type: int, label: A, title: T, tooltip: t, placeholder: p, presets: [1], unit: px, group: g, order: 1,
+   hidden: true, advanced: true, help: h, hint: h, note: n, description: d, rows: 3, multiline: true, columns: 2,
+   width: 3, color: red, info: i, category: c, suffix: s, format: '%d', role: r, tip: t}
+outputs:
+- {type: image, node_id: 9, label: L, description: d, name: n}
+";
+    assert!(warnings(text).is_empty(), "{:?}", warnings(text));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Lines};
+use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Lines, typo};
 use comfy_runner_protocol::Link;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -98,6 +98,7 @@ impl Block {
             report.error(DiagnosticKind::Block, "/nodes", not_a_block(value));
             return None;
         };
+        warn_of_typos(value, &BLOCK_KEYS, &[], "", report);
         let imports = read_names(value, "imports", report);
         let variables = read_names(value, "variables", report);
         let mut block = Self {
@@ -109,6 +110,7 @@ impl Block {
             variables,
         };
         for (id, node) in nodes {
+            warn_of_typos(node, &NODE_KEYS, &[id], &format!("node \"{id}\": "), report);
             if let Some(node) = block.read_node(id, node, nodes, names, report) {
                 block.nodes.insert(id.clone(), node);
             }
@@ -185,8 +187,7 @@ impl Block {
                     None
                 },
             );
-        let known = ["class_type", "inputs", "_meta"];
-        let other = entry.iter().filter(|(key, _)| !known.contains(&key.as_str()));
+        let other = entry.iter().filter(|(key, _)| !NODE_KEYS.contains(&key.as_str()));
         let other = other.map(|(key, value)| (key.clone(), value.clone())).collect();
         Some(BlockNode { class_type, inputs, meta, other })
     }
@@ -269,6 +270,29 @@ impl Block {
             }
         }
         found
+    }
+}
+
+/// The keys of a block file.
+const BLOCK_KEYS: [&str; 4] = ["nodes", "imports", "exports", "variables"];
+
+/// The keys of a node.
+const NODE_KEYS: [&str; 3] = ["class_type", "inputs", "_meta"];
+
+/// Warns of each key of a map that looks like a typo of a known one.
+fn warn_of_typos(
+    value: &Value,
+    known: &[&str],
+    node: &[&str],
+    subject: &str,
+    report: &mut FileDiagnostics<'_>,
+) {
+    for key in value.as_object().into_iter().flat_map(Map::keys) {
+        if let Some(message) = typo(key, known, &[]) {
+            let parent: &[&str] = if node.is_empty() { &[] } else { &["nodes"] };
+            let at = pointer(&[parent, node, &[key]].concat());
+            report.warning(DiagnosticKind::UnknownKey, &at, format!("{subject}{message}"));
+        }
     }
 }
 
@@ -467,6 +491,20 @@ mod tests {
         has("input `steps`: the expression `steps +` cannot be read");
         has("export \"image\": the block has no node \"decode\"");
         has("`class_type` must be the name of a node type");
+    }
+
+    #[test]
+    fn keys_that_look_like_typos_are_warnings() {
+        let block = json!({"nodes": {"a": {"class_type": "T", "inptus": {}, "note": 1}}, "export": {}, "comment": ""});
+        let (_, found) = Block::parse(&serde_json::to_string_pretty(&block).unwrap(), "b", &Names::default());
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "b:5: warning: node \"a\": `inptus` has no meaning here. Did you mean `inputs`?",
+                "b:9: warning: `export` has no meaning here. Did you mean `exports`?",
+            ]
+        );
     }
 
     #[test]
