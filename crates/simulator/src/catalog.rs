@@ -55,6 +55,11 @@ impl Catalog {
         self.version
     }
 
+    /// The schemas of all node types.
+    pub fn schemas(&self) -> &ObjectInfo {
+        &self.schemas
+    }
+
     /// The schema of a node type.
     pub fn schema(&self, class: &str) -> Option<&NodeSchema> {
         self.schemas.get(class)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use comfy_runner_protocol::Expansion;
+use comfy_runner_workflow::Release;
 use serde_json::{Value, json};
 
 /// A version of ComfyUI.
@@ -42,6 +43,14 @@ impl Version {
         }
     }
 
+    /// The release whose rules validation follows.
+    pub(crate) fn release(self) -> Release {
+        match self {
+            Self::V0_3_64 => Release(0, 3, 64),
+            Self::V0_33_0 => Release(0, 33, 0),
+        }
+    }
+
     /// How dynamic inputs become inputs.
     pub(crate) fn expansion(self) -> Expansion {
         match self {
@@ -62,26 +71,6 @@ impl Version {
 
     /// Whether the time of submission and no secret is in a prompt's `extra_data`.
     pub(crate) fn cleans_extra_data(self) -> bool {
-        self >= Self::V0_33_0
-    }
-
-    /// Whether validation names a cycle, rather than give up where Python's stack ends.
-    pub(crate) fn names_cycles(self) -> bool {
-        self >= Self::V0_33_0
-    }
-
-    /// Whether an unknown node type is an error of a type of its own, with the node's id, type and title.
-    pub(crate) fn names_missing_types(self) -> bool {
-        self >= Self::V0_33_0
-    }
-
-    /// Whether a value that is not in a list is quoted as Python's `repr` does, rather than put between quotes.
-    pub(crate) fn quotes_choices(self) -> bool {
-        self >= Self::V0_33_0
-    }
-
-    /// Whether the choices of an input of type `COMBO` are checked, too, and not only those of a list.
-    pub(crate) fn checks_combos(self) -> bool {
         self >= Self::V0_33_0
     }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::prompts::is_job_id;
 use crate::jobs::{self, Listing, Status};
-use crate::prompt::python;
 use crate::state::State;
+use comfy_runner_workflow::validate::python;
 
 /// These routes exist below `/api` only.
 pub fn routes(config: &mut web::ServiceConfig) {

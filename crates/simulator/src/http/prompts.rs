@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use actix_web::{HttpResponse, web};
+use comfy_runner_workflow::validate::{Verdict, python};
 use serde_json::{Map, Number, Value, json};
 
 use super::{NotJson, json_body, strings};
-use crate::prompt::{Verdict, python, validate};
+use crate::prompt::validate;
 use crate::queue::{Prompt, drop_secrets};
 use crate::state::{State, now};
 use crate::version::Version;
@@ -20,7 +21,9 @@ pub async fn submit(state: web::Data<State>, body: web::Bytes) -> Result<HttpRes
     let Value::Object(mut body) = json_body(&body)? else { return Ok(no_prompt()) };
     // A number is used up whether the prompt is accepted or not.
     let number = match body.get("number").map(python::float) {
-        Some(Ok(number)) => number.as_f64().and_then(Number::from_f64).unwrap_or_else(|| Number::from(0)),
+        Some(Ok(number)) => {
+            number.to_json().as_f64().and_then(Number::from_f64).unwrap_or_else(|| Number::from(0))
+        }
         Some(Err(error)) => return Ok(HttpResponse::InternalServerError().body(error.text)),
         None => state.queue().next_number(body.get("front").is_some_and(python::bool)),
     };
@@ -30,27 +33,25 @@ pub async fn submit(state: web::Data<State>, body: web::Bytes) -> Result<HttpRes
     let targets = body.get("partial_execution_targets").filter(|targets| targets.is_array());
     let targets = targets.map(|targets| strings(Some(targets)));
     let exists = |name: &str| state.files.annotated(name).is_some();
-    match validate(&mut nodes, targets.as_deref(), &state.catalog, &exists) {
-        Verdict::Refused { error, node_errors } => {
-            Ok(HttpResponse::BadRequest().json(json!({"error": error, "node_errors": node_errors})))
-        }
-        Verdict::Accepted { outputs, node_errors } => {
-            let mut extra_data = match body.remove("extra_data") {
-                Some(Value::Object(extra_data)) => extra_data,
-                _ => Map::new(),
-            };
-            if let Some(client_id) = body.remove("client_id") {
-                extra_data.insert("client_id".to_owned(), client_id);
-            }
-            if version.cleans_extra_data() {
-                drop_secrets(&mut extra_data);
-                extra_data.insert("create_time".to_owned(), json!(state.queue().create_time(now())));
-            }
-            let answer = json!({"prompt_id": id, "number": number, "node_errors": node_errors});
-            state.submit(Prompt { number, id, nodes, extra_data, outputs });
-            Ok(HttpResponse::Ok().json(answer))
-        }
+    let Verdict { error, node_errors, outputs, .. } =
+        validate(&mut nodes, targets.as_deref(), &state.catalog, &exists);
+    if let Some(error) = error {
+        return Ok(HttpResponse::BadRequest().json(json!({"error": error, "node_errors": node_errors})));
     }
+    let mut extra_data = match body.remove("extra_data") {
+        Some(Value::Object(extra_data)) => extra_data,
+        _ => Map::new(),
+    };
+    if let Some(client_id) = body.remove("client_id") {
+        extra_data.insert("client_id".to_owned(), client_id);
+    }
+    if version.cleans_extra_data() {
+        drop_secrets(&mut extra_data);
+        extra_data.insert("create_time".to_owned(), json!(state.queue().create_time(now())));
+    }
+    let answer = json!({"prompt_id": id, "number": number, "node_errors": node_errors});
+    state.submit(Prompt { number, id, nodes, extra_data, outputs });
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 /// The id that a prompt came with, or a new one; `None` if it is not one that this version takes.

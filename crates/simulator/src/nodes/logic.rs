@@ -6,8 +6,8 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Call, Failure, Made};
-use crate::prompt::python;
 use crate::value::Value;
+use comfy_runner_workflow::validate::python;
 
 /// An expression that takes more steps than these is given up.
 const MOST_STEPS: u64 = 10_000;
@@ -49,13 +49,13 @@ pub fn math(call: &mut Call<'_>) -> Result<Made, Failure> {
     let result =
         environment.compile_expression(expression).and_then(|compiled| compiled.eval(Serde(&context)));
     let result = serde_json::to_value(result.map_err(failed)?).unwrap_or_default();
-    let float = python::float(&result).ok().filter(|_| !result.is_string());
+    let float = python::float(&result).ok().map(|float| float.to_json()).filter(|_| !result.is_string());
     let Some(float) = float.filter(|float| float.as_f64().is_some_and(f64::is_finite)) else {
         let message =
             format!("Math Expression '{expression}' must evaluate to a numeric result, got {result}");
         return Err(Failure::raised("ValueError", message));
     };
-    let whole = python::int(&result).map_err(|error| Failure::raised(error.kind, error.text))?;
+    let whole = python::int(&result).map_err(|error| Failure::raised(error.kind, error.text))?.to_json();
     let truth = Json::Bool(python::bool(&result));
     Ok(Made { outputs: [float, whole, truth].map(Value::Plain).to_vec(), ..Made::default() })
 }

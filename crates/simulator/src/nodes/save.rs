@@ -6,7 +6,6 @@ use serde_json::{Map, Value as Json, json};
 use super::encode::{self, EncodeError};
 use super::{Call, Failure, Made};
 use crate::files::{Counting, FileError, Folder};
-use crate::prompt::python;
 use crate::value::Value;
 
 /// The author that every picture names.
@@ -122,13 +121,38 @@ pub fn video_combine(call: &mut Call<'_>) -> Result<Made, Failure> {
 
 /// What goes into a PNG: the prompt, what the caller added, and who painted.
 fn texts(call: &Call<'_>) -> Vec<(String, String)> {
-    let mut texts = vec![("prompt".to_owned(), python::json(&Json::Object(call.prompt.clone())))];
+    let mut texts = vec![("prompt".to_owned(), ascii_json(&Json::Object(call.prompt.clone())))];
     for (key, value) in call.extra_pnginfo.into_iter().flatten() {
         // A PNG allows keywords of 1 to 79 characters of Latin-1.
         if (1..80).contains(&key.len()) && key.is_ascii() {
-            texts.push((key.clone(), python::json(value)));
+            texts.push((key.clone(), ascii_json(value)));
         }
     }
     texts.push(("Software".to_owned(), SOFTWARE.to_owned()));
     texts
+}
+
+/// JSON text with every character outside ASCII escaped, as Python writes it.
+fn ascii_json(value: &Json) -> String {
+    let mut ascii = String::new();
+    for character in value.to_string().chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_in_an_image_is_ascii() {
+        assert_eq!(ascii_json(&json!({"t": "ü😀"})), r#"{"t":"\u00fc\ud83d\ude00"}"#);
+    }
 }

@@ -1,13 +1,12 @@
 //! A submitted prompt: whether it can run, in which order, and which of its nodes are what ran before.
 
 mod order;
-pub mod python;
 mod signature;
 mod validation;
 
 pub use order::{Cycle, Order};
 pub use signature::{Signature, Unlike, signature};
-pub use validation::{Verdict, validate};
+pub use validation::validate;
 
 use comfy_runner_protocol::Link;
 use serde_json::{Map, Value};

@@ -8,7 +8,7 @@ mod custom;
 mod library;
 mod node;
 mod prompt;
-mod python;
+pub mod python;
 mod release;
 mod types;
 mod value;
@@ -16,13 +16,16 @@ mod verdict;
 
 use std::collections::HashMap;
 
-use comfy_runner_protocol::{ExpandedInput, Graph, Node, NodeProblem, NodeSchema, ObjectInfo, PromptError};
+use comfy_runner_protocol::{
+    ExpandedInput, Graph, Node, NodeId, NodeProblem, NodeSchema, ObjectInfo, PromptError,
+};
 use serde_json::{Value, json};
 
 pub use custom::KnownFiles;
 pub(crate) use library::is_model_file;
 pub use library::validate;
 pub use release::Release;
+pub use value::converted;
 pub use verdict::{FileName, Question, Unknown, Verdict};
 
 use custom::CustomCheck;
@@ -47,6 +50,7 @@ pub struct Validator<'i> {
     release: Release,
     checks: HashMap<&'static str, &'static CustomCheck>,
     files: KnownFiles,
+    targets: Option<Vec<NodeId>>,
 }
 
 impl<'i> Validator<'i> {
@@ -57,13 +61,20 @@ impl<'i> Validator<'i> {
 
     /// Creates a validator for this release.
     pub fn with_release(info: &'i ObjectInfo, release: Release) -> Self {
-        Self { info, release, checks: custom::checks(release), files: KnownFiles::new() }
+        Self { info, release, checks: custom::checks(release), files: KnownFiles::new(), targets: None }
     }
 
     /// Adds what is known of files: whether each is there.
     #[must_use]
     pub fn with_files(mut self, files: KnownFiles) -> Self {
         self.files.extend(files);
+        self
+    }
+
+    /// Limits the outputs to these nodes, as `partial_execution_targets` of a prompt does.
+    #[must_use]
+    pub fn with_targets(mut self, targets: &[NodeId]) -> Self {
+        self.targets = Some(targets.to_vec());
         self
     }
 
@@ -153,7 +164,7 @@ impl<'i> Validator<'i> {
             };
             match schema {
                 None => return Err(Box::new(unknown_type(id, node.class, node.title, &rules))),
-                Some(schema) if schema.output_node => outputs.push(*id),
+                Some(schema) if schema.output_node && self.is_target(id) => outputs.push(*id),
                 Some(_) => {}
             }
         }
@@ -165,6 +176,10 @@ impl<'i> Validator<'i> {
             ))));
         }
         Ok(outputs)
+    }
+
+    fn is_target(&self, id: &str) -> bool {
+        self.targets.as_ref().is_none_or(|targets| targets.iter().any(|target| target == id))
     }
 
     /// The inputs of a node for the values that it has.

@@ -13,7 +13,16 @@ pub struct Exception {
     pub text: String,
 }
 
+impl std::error::Error for Exception {}
+
+impl std::fmt::Display for Exception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind, self.text)
+    }
+}
+
 impl Exception {
+    /// Creates an exception of this class.
     pub fn new(kind: &'static str, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
     }
@@ -27,9 +36,11 @@ impl Exception {
 /// A number after Python's `int()` or `float()`. Python's integers have no limit, and its floats may be infinite.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Converted {
+    /// An integer.
     Int(i128),
     /// An integer beyond 128 bits: whether it is negative, and its digits.
     BigInt(bool, String),
+    /// A float.
     Float(f64),
 }
 

@@ -43,7 +43,7 @@ pub(super) fn check(
     checked_by_node: bool,
     rules: &Rules,
 ) -> Result<(), Wrong> {
-    let given = converted(spec, value).map_err(|exception| {
+    let given = Given::convert(spec, value).map_err(|exception| {
         let kind = Type::read(spec.raw_type()).in_message();
         Wrong::Error(boxed(
             "invalid_input_type",
@@ -86,17 +86,10 @@ fn boxed(
     Box::new(input_error(kind, message, details, extra_info))
 }
 
-fn converted<'v>(spec: &InputSpec, value: &'v Value) -> Result<Given<'v>, Exception> {
-    Ok(match spec.kind {
-        InputKind::Int => Given::Number(python::int(value)?),
-        InputKind::Float => Given::Number(python::float(value)?),
-        InputKind::String => match value {
-            Value::String(_) => Given::Json(value),
-            _ => Given::Text(python::str(value)),
-        },
-        InputKind::Boolean => Given::Bool(python::bool(value)),
-        InputKind::Combo(_) | InputKind::Other(_) => Given::Json(value),
-    })
+/// Returns a value as ComfyUI passes it to the node: unwrapped, and converted to the type of the input. None when it cannot be
+/// converted.
+pub fn converted(spec: &InputSpec, value: &Value) -> Option<Value> {
+    Given::convert(spec, unwrapped(value)).ok().map(|given| given.to_json())
 }
 
 fn limits(name: &str, spec: &InputSpec, given: &Given<'_>) -> Result<(), Wrong> {
@@ -154,7 +147,20 @@ fn choice(
     )))
 }
 
-impl Given<'_> {
+impl<'v> Given<'v> {
+    fn convert(spec: &InputSpec, value: &'v Value) -> Result<Self, Exception> {
+        Ok(match spec.kind {
+            InputKind::Int => Self::Number(python::int(value)?),
+            InputKind::Float => Self::Number(python::float(value)?),
+            InputKind::String => match value {
+                Value::String(_) => Self::Json(value),
+                _ => Self::Text(python::str(value)),
+            },
+            InputKind::Boolean => Self::Bool(python::bool(value)),
+            InputKind::Combo(_) | InputKind::Other(_) => Self::Json(value),
+        })
+    }
+
     /// How the value compares with a limit, or what Python raises when the two do not compare.
     fn compare(&self, limit: &Value, operator: &str) -> Result<Option<Ordering>, Exception> {
         let number = match self {
