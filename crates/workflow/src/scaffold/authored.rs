@@ -23,7 +23,7 @@ pub struct NodeField {
 
 /// A widget that the author chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct AuthorChoice {
     /// The inputs of the prompt that take its value: several, for a widget that is promoted from several nodes.
     pub targets: Vec<NodeField>,
     /// What the editor shows: the author's label, if there is one.
@@ -36,7 +36,7 @@ pub struct Choice {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
     /// The inputs in the author's order.
-    pub inputs: Vec<Choice>,
+    pub inputs: Vec<AuthorChoice>,
     /// The output nodes' ids in the prompt.
     pub outputs: Vec<String>,
     /// Entries that name a node or widget that is not there.
@@ -49,13 +49,13 @@ pub struct Authored {
     /// App mode, if the author built an app.
     pub app: Option<App>,
     /// Widgets on the outside of subgraph instances, in order.
-    pub promoted: Vec<Choice>,
+    pub promoted: Vec<AuthorChoice>,
     /// The prefixes (`12:`) of nodes inside instances with promoted widgets: the author chose what is seen of them.
     pub chosen_scopes: Vec<String>,
     /// Widgets that the author marked as favourites.
-    pub favourites: Vec<Choice>,
+    pub favourites: Vec<AuthorChoice>,
     /// Inputs that take one value because they hang on one primitive, with the primitive's title.
-    pub shared: Vec<Choice>,
+    pub shared: Vec<AuthorChoice>,
     /// Labels that the author gave to inputs.
     pub labels: HashMap<NodeField, String>,
     /// Seeds that the editor keeps from run to run.
@@ -129,7 +129,7 @@ impl<'g> Reader<'g> {
         }
         if node.kind == "PrimitiveNode" {
             let targets = self.targets(at, node, "value");
-            authored.shared.push(Choice { targets, label: None, title: title_of(node) });
+            authored.shared.push(AuthorChoice { targets, label: None, title: title_of(node) });
         }
         if scope.definition.is_none() && self.subgraphs.contains_key(node.kind.as_str()) {
             let promoted = self.promoted(at, node);
@@ -144,9 +144,9 @@ impl<'g> Reader<'g> {
     }
 
     /// The widgets on the outside of a subgraph's instance: those of its inputs, then those that are shown of nodes in it.
-    fn promoted(&self, at: usize, node: &'g UiNode) -> Vec<Choice> {
+    fn promoted(&self, at: usize, node: &'g UiNode) -> Vec<AuthorChoice> {
         let Some(definition) = self.subgraphs.get(node.kind.as_str()) else { return Vec::new() };
-        let mut choices: Vec<Choice> = Vec::new();
+        let mut choices: Vec<AuthorChoice> = Vec::new();
         let slots = definition.inputs.iter().map(|slot| slot.name.clone());
         let shown = proxies(node).into_iter().filter(|(inner, _)| inner != "-1");
         let shown = shown.map(|(inner, name)| (Some(inner), name));
@@ -160,7 +160,7 @@ impl<'g> Reader<'g> {
                 continue;
             }
             let label = if inner.is_none() { self.slot_label(node, &name) } else { None };
-            choices.push(Choice { targets, label, title: title_of(node) });
+            choices.push(AuthorChoice { targets, label, title: title_of(node) });
         }
         choices
     }
@@ -273,7 +273,7 @@ impl<'g> Reader<'g> {
         (!app.inputs.is_empty() || !app.outputs.is_empty()).then_some(app)
     }
 
-    fn favourites(&self) -> Vec<Choice> {
+    fn favourites(&self) -> Vec<AuthorChoice> {
         let data = self.graph.extra.as_ref().and_then(|extra| extra.get("favoritedWidgets"));
         let list = data.map(|data| data.get("favorites").unwrap_or(data)).and_then(Value::as_array);
         let choice = |entry: &Value| {
@@ -283,14 +283,14 @@ impl<'g> Reader<'g> {
         list.into_iter().flatten().filter_map(choice).collect()
     }
 
-    fn choice(&self, node: &Value, widget: &str) -> Option<Choice> {
+    fn choice(&self, node: &Value, widget: &str) -> Option<AuthorChoice> {
         let (at, node) = self.locate(&id_text(node)?)?;
         let targets = self.targets(at, node, widget);
         let label = match self.subgraphs.contains_key(node.kind.as_str()) {
             true => self.slot_label(node, widget),
             false => label_of(node, widget),
         };
-        (!targets.is_empty()).then(|| Choice { targets, label, title: title_of(node) })
+        (!targets.is_empty()).then(|| AuthorChoice { targets, label, title: title_of(node) })
     }
 
     /// The node that a reference of the editor means: an id, `12:34` through instances, `<uuid>:34` in the subgraph or

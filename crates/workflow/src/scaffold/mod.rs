@@ -3,13 +3,18 @@
 
 mod authored;
 mod detect;
+mod detected_input;
 mod escape;
+mod literal;
+mod meaning;
+mod merge;
 mod names;
 mod negative;
 mod note;
 mod outputs;
 mod roles;
 mod spec;
+mod usage;
 mod write;
 
 use std::collections::HashMap;
@@ -25,7 +30,8 @@ use indexmap::{IndexMap, IndexSet};
 use crate::validate::{is_model_file, validate};
 use crate::workflow::Workflow;
 use authored::Authored;
-use detect::{Detector, Found};
+use detect::Detector;
+use detected_input::DetectedInput;
 use write::Page;
 
 /// A first manifest, and the graph that belongs beside it.
@@ -126,7 +132,7 @@ pub fn scaffold(graph: &Graph, saved: Option<&UiGraph>, schemas: &ObjectInfo, id
 
 /// Gives each input an id of its own: where several have the same, the title of the node or the name of the file tells them
 /// apart, and otherwise their order.
-fn named(found: Vec<Found<'_>>) -> IndexMap<String, Found<'_>> {
+fn named(found: Vec<DetectedInput<'_>>) -> IndexMap<String, DetectedInput<'_>> {
     let mut groups: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, input) in found.iter().enumerate() {
         groups.entry(&input.base).or_default().push(at);
@@ -147,7 +153,7 @@ fn named(found: Vec<Found<'_>>) -> IndexMap<String, Found<'_>> {
             };
         }
     }
-    let mut named: IndexMap<String, Found<'_>> = IndexMap::with_capacity(found.len());
+    let mut named: IndexMap<String, DetectedInput<'_>> = IndexMap::with_capacity(found.len());
     for (id, mut input) in ids.into_iter().zip(found) {
         let id = unused(id, &named);
         // Two of the same label would be one and the same to a person.
@@ -161,7 +167,7 @@ fn named(found: Vec<Found<'_>>) -> IndexMap<String, Found<'_>> {
 }
 
 /// The id of an input with the title of its node.
-fn qualified(input: &Found<'_>) -> Option<String> {
+fn qualified(input: &DetectedInput<'_>) -> Option<String> {
     let title = input.qualifier.as_ref()?;
     let value = matches!(input.kind, "text" | "image" | "video" | "audio" | "mask");
     Some(if value || title.contains(input.base.as_str()) {
@@ -172,7 +178,7 @@ fn qualified(input: &Found<'_>) -> Option<String> {
 }
 
 /// The id of a model with the words of its file's name that no other of the group has: `high` and `low`.
-fn by_file(at: usize, group: &[usize], found: &[Found<'_>]) -> Option<String> {
+fn by_file(at: usize, group: &[usize], found: &[DetectedInput<'_>]) -> Option<String> {
     let words = |at: usize| {
         let name = found[at].value.as_str().filter(|name| is_model_file(name)).unwrap_or_default();
         let words = name.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
@@ -186,7 +192,7 @@ fn by_file(at: usize, group: &[usize], found: &[Found<'_>]) -> Option<String> {
     Some(format!("{own}_{}", found[at].base))
 }
 
-fn unused(id: String, taken: &IndexMap<String, Found<'_>>) -> String {
+fn unused(id: String, taken: &IndexMap<String, DetectedInput<'_>>) -> String {
     let id = if id.starts_with('_') || id.is_empty() { format!("value{id}") } else { id };
     if !taken.contains_key(&id) {
         return id;
@@ -196,10 +202,10 @@ fn unused(id: String, taken: &IndexMap<String, Found<'_>>) -> String {
 
 /// Ids for what is written as comments: unlike those of the inputs, so that a line can be moved there.
 fn free_ids<'g>(
-    left_out: Vec<Found<'g>>,
-    inputs: &IndexMap<String, Found<'g>>,
-) -> IndexMap<String, Found<'g>> {
-    let mut free: IndexMap<String, Found<'g>> = IndexMap::with_capacity(left_out.len());
+    left_out: Vec<DetectedInput<'g>>,
+    inputs: &IndexMap<String, DetectedInput<'g>>,
+) -> IndexMap<String, DetectedInput<'g>> {
+    let mut free: IndexMap<String, DetectedInput<'g>> = IndexMap::with_capacity(left_out.len());
     for input in left_out {
         let mut id = input.base.clone();
         if inputs.contains_key(&id) || free.contains_key(&id) || id.is_empty() || id.starts_with('_') {

@@ -6,7 +6,7 @@ use comfy_runner_protocol::object_info::{InputKind, InputSpec};
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Number, Value};
 
-use super::detect::{Found, Place};
+use super::detected_input::{DetectedInput, TargetField};
 use super::names::humanised;
 use super::outputs::Output;
 use super::roles;
@@ -16,9 +16,9 @@ pub struct Page<'p> {
     pub id: &'p str,
     pub description: Option<&'p str>,
     pub category: &'p str,
-    pub inputs: IndexMap<String, Found<'p>>,
+    pub inputs: IndexMap<String, DetectedInput<'p>>,
     /// What else could be an input: written as comments.
-    pub left_out: IndexMap<String, Found<'p>>,
+    pub left_out: IndexMap<String, DetectedInput<'p>>,
     /// Whether inputs are listed in groups: not those of an app, whose order is the author's.
     pub grouped: bool,
     pub outputs: &'p [Output<'p>],
@@ -117,11 +117,11 @@ impl Page<'_> {
 }
 
 /// The name of the group that an input is listed in.
-fn group_of(input: &Found<'_>) -> &'static str {
+fn group_of(input: &DetectedInput<'_>) -> &'static str {
     roles::GROUPS.iter().rev().find(|(rank, _)| *rank <= input.rank).map_or("", |(_, name)| *name)
 }
 
-fn write_input(id: &str, input: &Found<'_>, group: Option<&str>) -> String {
+fn write_input(id: &str, input: &DetectedInput<'_>, group: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(first) = input.targets.first() {
         let _ = writeln!(text, "  # {}", first.describe());
@@ -137,13 +137,13 @@ fn write_input(id: &str, input: &Found<'_>, group: Option<&str>) -> String {
         line(&format!("group: {}", scalar(group)));
     }
     match input.targets.as_slice() {
-        [Place { node, field, .. }] => {
+        [TargetField { node, field, .. }] => {
             line(&format!("node_id: {}", node_id(node)));
             line(&format!("field: {}", scalar(field)));
         }
         targets => {
             line("targets:");
-            for Place { node, field, .. } in targets {
+            for TargetField { node, field, .. } in targets {
                 line(&format!("  - {{node_id: {}, field: {}}}", node_id(node), flow(&Value::from(*field))));
             }
         }
@@ -184,7 +184,7 @@ fn write_input(id: &str, input: &Found<'_>, group: Option<&str>) -> String {
     text
 }
 
-fn write_range(input: &Found<'_>, line: &mut impl FnMut(&str)) {
+fn write_range(input: &DetectedInput<'_>, line: &mut impl FnMut(&str)) {
     let Some(spec) = input.spec.as_deref() else { return };
     let value = input.value.as_f64();
     // A graph may hold what its node does not take; the default must be allowed all the same.
@@ -211,7 +211,7 @@ fn write_range(input: &Found<'_>, line: &mut impl FnMut(&str)) {
 }
 
 /// What may be chosen, the graph's own value among it, and whether that is all: of model files every ComfyUI has others.
-fn options<'f>(input: &'f Found<'_>) -> (Vec<&'f Value>, bool) {
+fn options<'f>(input: &'f DetectedInput<'_>) -> (Vec<&'f Value>, bool) {
     let file = input.value.as_str().is_some_and(crate::validate::is_model_file);
     match input.spec.as_deref().map(|spec| &spec.kind) {
         Some(InputKind::Combo(choices)) if !file && !choices.is_empty() => {
@@ -241,7 +241,7 @@ fn seed_limit(spec: &InputSpec) -> bool {
         && spec.number("max").is_some_and(|max| max < 2f64.powi(53))
 }
 
-impl Place<'_> {
+impl TargetField<'_> {
     /// Where the value is set, for a comment.
     fn describe(&self) -> String {
         format!("node {}, {}", self.node, one_line(self.title))

@@ -1,0 +1,58 @@
+//! An input of the manifest to be, and the fields that take its value.
+
+use std::borrow::Cow;
+
+use comfy_runner_protocol::object_info::InputSpec;
+use serde_json::Value;
+
+/// A field of a node, with the node's title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetField<'g> {
+    pub node: &'g str,
+    pub title: &'g str,
+    pub field: &'g str,
+}
+
+/// An input of the manifest to be.
+#[derive(Debug, Clone)]
+pub struct DetectedInput<'g> {
+    /// Its id, as long as no other input has it.
+    pub base: String,
+    /// What tells it from others of that id: the title of its node.
+    pub qualifier: Option<String>,
+    /// Of several without a qualifier, the order.
+    pub order: usize,
+    /// The type's name.
+    pub kind: &'static str,
+    /// The author's words; none if the id says it all.
+    pub label: Option<String>,
+    /// Where it is listed.
+    pub rank: u8,
+    /// Whether an equal value of the same id elsewhere is the same input.
+    pub shared: bool,
+    /// Whether the author put it there; what was only detected gives way.
+    pub chosen: bool,
+    /// Whether the editor keeps this seed from run to run.
+    pub fixed: bool,
+    pub targets: Vec<TargetField<'g>>,
+    /// The graph's own value.
+    pub value: &'g Value,
+    pub spec: Option<Cow<'g, InputSpec>>,
+}
+
+impl<'g> DetectedInput<'g> {
+    /// Takes these targets, too.
+    pub fn take(&mut self, targets: Vec<TargetField<'g>>) {
+        for target in targets {
+            if !self.targets.contains(&target) {
+                self.targets.push(target);
+            }
+        }
+    }
+
+    /// The subgraph's instance that the input's first node is in: `12:`.
+    pub fn scope(&self) -> &'g str {
+        let node = self.targets[0].node;
+        &node[..node.rfind(':').map_or(0, |at| at + 1)]
+    }
+}

@@ -1,0 +1,140 @@
+//! A literal value of a graph, and what its own node and field say about it.
+
+use std::borrow::Cow;
+
+use comfy_runner_protocol::graph::Node;
+use comfy_runner_protocol::object_info::{InputKind, InputSpec, NodeSchema};
+use serde_json::Value;
+
+use super::detected_input::TargetField;
+use super::meaning::Meaning;
+use super::roles::{self, Role};
+use crate::validate::is_model_file;
+
+/// More choices than these are no help in a form, unless the author wants them there. ComfyUI's samplers are some forty.
+const MOST_CHOICES: usize = 60;
+
+/// A literal value where it is set.
+#[derive(Clone)]
+pub struct Literal<'g> {
+    pub id: &'g str,
+    pub node: &'g Node,
+    pub schema: Option<&'g NodeSchema>,
+    pub field: &'g str,
+    pub value: &'g Value,
+    pub spec: Option<Cow<'g, InputSpec>>,
+}
+
+impl<'g> Literal<'g> {
+    pub fn place(&self) -> TargetField<'g> {
+        TargetField { node: self.id, title: self.graph_title(), field: self.field }
+    }
+
+    pub fn graph_title(&self) -> &'g str {
+        self.node.title()
+    }
+
+    /// The type of the file that callers send for this field.
+    pub fn upload(&self, spec: &InputSpec) -> Option<&'static str> {
+        let flag = |name| spec.options.get(name) == Some(&Value::Bool(true));
+        // What lies in another folder than that of uploads cannot be sent.
+        if spec.options.get("image_folder").is_some_and(|folder| folder != "input") {
+            return None;
+        }
+        let class = self.node.class_type.as_str();
+        if flag("image_upload") {
+            return Some(if class == "LoadImageMask" || self.field == "mask" { "mask" } else { "image" });
+        }
+        if flag("video_upload") || class.contains("LoadVideo") && matches!(self.field, "video" | "file") {
+            return Some("video");
+        }
+        (flag("audio_upload") || class == "LoadAudio" && self.field == "audio").then_some("audio")
+    }
+
+    pub fn number(&self, spec: &InputSpec) -> Option<Meaning> {
+        let (class, field) = (self.node.class_type.as_str(), self.field);
+        let name = field.rsplit('.').next().unwrap_or(field);
+        let kind = if spec.kind == InputKind::Int { "int" } else { "float" };
+        let kept = self.node.inputs.get("add_noise") == Some(&"disable".into());
+        let seed = matches!(name, "seed" | "noise_seed")
+            || name.contains("seed") && spec.options.contains_key("control_after_generate");
+        if kind == "int" && seed {
+            return (!kept)
+                .then(|| Meaning::new(Role { id: "seed", rank: roles::SEED, shared: true }, field, "seed"));
+        }
+        let both = ["width", "height"].iter().all(|side| {
+            let sibling = format!("{}{side}", &field[..field.len() - name.len()]);
+            self.node.inputs.contains_key(&sibling)
+        });
+        let role = if both { roles::of_size(class, field) } else { None };
+        role.or_else(|| roles::of_number(class, field)).map(|role| Meaning::new(role, field, kind))
+    }
+
+    pub fn choice(&self, choices: &[Value]) -> Option<Meaning> {
+        let (class, field) = (self.node.class_type.as_str(), self.field);
+        if let Some(role) = roles::of_model(class, field) {
+            let none = role.id == "lora"
+                && self
+                    .value
+                    .as_str()
+                    .is_none_or(|name| name.eq_ignore_ascii_case("none") || name.is_empty());
+            return (!none).then(|| Meaning::new(role, field, roles::picker(role.id)));
+        }
+        // Text encoders and the like go with a model; callers do not choose them.
+        let files =
+            choices.iter().chain([self.value]).any(|choice| choice.as_str().is_some_and(is_model_file));
+        if files || choices.len() > MOST_CHOICES {
+            return None;
+        }
+        let known = choices.len() > 1 && choices.contains(self.value);
+        let role = roles::of_choice(class, field).filter(|_| known)?;
+        Some(Meaning::new(role, field, "select"))
+    }
+
+    /// The title that the author gave the node, without the type that the editor's templates put before it.
+    pub fn own_title(&self) -> Option<&'g str> {
+        let title = self.node.title();
+        let usual = self.schema.and_then(|schema| schema.display_name.as_deref()).unwrap_or_default();
+        if title == usual || title == self.node.class_type {
+            return None;
+        }
+        let inner = title.strip_prefix("CLIP Text Encode (").and_then(|rest| rest.strip_suffix(')'));
+        Some(inner.unwrap_or(title)).filter(|title| !title.trim().is_empty() && *title != "Prompt")
+    }
+}
+
+/// Whether a value can be the default of an input of this type as it is.
+pub fn fits(kind: &str, value: &Value) -> bool {
+    match kind {
+        "int" => {
+            value.is_i64()
+                || value.is_u64()
+                || value.as_f64().is_some_and(|value| value.fract() == 0.0 && value.abs() < 2f64.powi(53))
+        }
+        "float" => value.is_number(),
+        "seed" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "select" => true,
+        _ => value.is_string(),
+    }
+}
+
+/// Returns whether values of this type are files.
+pub fn is_file(kind: &str) -> bool {
+    matches!(kind, "image" | "video" | "audio" | "mask")
+}
+
+/// Whether nodes of this type hold a value for others.
+pub fn is_value_node(class: &str) -> bool {
+    class.starts_with("Primitive") || class == "CustomCombo"
+}
+
+/// Whether the node calls a paid service: its fields are the service's own parameters.
+pub fn is_partner_node(schema: &NodeSchema) -> bool {
+    schema.other.get("api_node") == Some(&Value::Bool(true))
+        || schema
+            .other
+            .get("python_module")
+            .and_then(Value::as_str)
+            .is_some_and(|module| module.starts_with("comfy_api_nodes"))
+}
