@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and what it means.
+//! The command line: commands, arguments and options.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,24 +24,24 @@ pub struct Cli {
     /// for serve, warn for the rest]
     #[arg(long, global = true, env = "COMFY_RUNNER_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// How log lines are written
+    /// The format of log lines
     #[arg(long, global = true, env = "COMFY_RUNNER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// What is to be done.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// A line that a person reads.
+    /// Text for people.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What can be done.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a folder of workflows as an HTTP API
@@ -52,11 +52,11 @@ pub enum Command {
     /// Try everything without a ComfyUI (not in this build)
     #[cfg(not(feature = "simulator"))]
     Demo(NotInThisBuild),
-    /// Run one workflow on a ComfyUI and save what it makes
+    /// Run one workflow on a ComfyUI and save its files
     Run(Run),
-    /// Print the graph that a request makes, without running it
+    /// Print the graph of a request without running it
     Build(Build),
-    /// Make a workflow folder from a saved graph, with a manifest whose inputs are found by themselves
+    /// Create a workflow folder from a saved graph, with a manifest whose inputs are detected
     Init(Init),
     /// Convert a saved graph between ComfyUI's UI format and API format
     Convert(Convert),
@@ -85,7 +85,7 @@ pub struct NotInThisBuild {
     pub arguments: Vec<String>,
 }
 
-/// Where workflows are.
+/// The folder of workflows.
 #[derive(Debug, Args)]
 pub struct WorkflowFolder {
     /// The folder of workflows: a folder each, with a manifest.yaml in it. The folder of one workflow works too
@@ -98,10 +98,10 @@ pub struct WorkflowFolder {
     pub dir: PathBuf,
 }
 
-/// Which ComfyUI, and how to reach it.
+/// A ComfyUI and how to reach it.
 #[derive(Debug, Args)]
 pub struct ComfyUi {
-    /// Where ComfyUI listens; http or https, a path prefix is fine
+    /// The URL of ComfyUI: http or https, with or without a path prefix
     #[arg(
         long = "comfyui",
         env = "COMFYUI_URL",
@@ -113,11 +113,11 @@ pub struct ComfyUi {
     pub access: Access,
 }
 
-/// What it takes to reach a ComfyUI, beside its address.
+/// What else is needed to reach a ComfyUI.
 #[derive(Debug, Args)]
 pub struct Access {
-    /// A header for every request to ComfyUI, such as `Authorization: Bearer ...`; may be given more than once (in the
-    /// environment: one a line)
+    /// A header for every request to ComfyUI, such as `Authorization: Bearer ...`; may be repeated (in the
+    /// environment: one per line)
     #[arg(
         long = "comfyui-header",
         env = "COMFYUI_HEADERS",
@@ -126,7 +126,7 @@ pub struct Access {
         hide_env_values = true
     )]
     pub headers: Vec<String>,
-    /// A PEM file of certificate authorities to trust for https, beside the usual ones
+    /// A PEM file of certificate authorities to trust for https, in addition to the usual ones
     #[arg(long = "comfyui-ca", env = "COMFYUI_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
 }
@@ -142,11 +142,11 @@ pub struct Serve {
     pub workflows: WorkflowFolder,
     #[command(flatten)]
     pub comfyui: ComfyUi,
-    /// Where to listen
+    /// The address and port to listen on
     #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// A key that callers send as `X-API-Key`; may be given more than once, or separated by commas. Others of this
-    /// machine can see a command line: the environment is the better place
+    /// A key that callers send as `X-API-Key`; may be repeated, or separated by commas. Other users of
+    /// this machine can see the command line; the environment is safer
     #[arg(
         long = "api-key",
         env = "COMFY_RUNNER_API_KEY",
@@ -155,7 +155,7 @@ pub struct Serve {
         hide_env_values = true
     )]
     pub api_keys: Vec<String>,
-    /// An origin whose pages may use the API, such as https://app.example; may be given more than once, or separated by
+    /// An origin whose pages may use the API, such as https://app.example; may be repeated, or separated by
     /// commas. `*` allows every origin and needs an API key
     #[arg(
         long = "allow-origin",
@@ -164,10 +164,10 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub allow_origins: Vec<AllowedOrigin>,
-    /// The largest file that may be uploaded: bytes, or with a unit such as 100MiB
+    /// The maximum size of an uploaded file: bytes, or a number with a unit such as 100MiB
     #[arg(long, env = "COMFY_RUNNER_MAX_UPLOAD", value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
     pub max_upload: u64,
-    /// Threads that answer requests
+    /// The number of threads that answer requests
     #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,
     #[command(flatten)]
@@ -176,71 +176,71 @@ pub struct Serve {
     pub records: Records,
 }
 
-/// What connections and callers may use up.
+/// Limits on connections and callers.
 #[derive(Debug, Args)]
 pub struct Limits {
-    /// The most connections at a time; 0 is any number. Further ones are answered with 503
+    /// The maximum number of simultaneous connections; 0 for no limit. Further ones get 503
     #[arg(long, env = "COMFY_RUNNER_MAX_CONNECTIONS", value_name = "N", default_value_t = 4096)]
     pub max_connections: u32,
-    /// The most connections at a time from one address, or from one /64 network of IPv6; 0 is any number. Loopback
-    /// addresses are exempt
+    /// The maximum number of simultaneous connections from one address, or from one IPv6 /64 network; 0 for no limit.
+    /// Loopback addresses are exempt
     #[arg(long, env = "COMFY_RUNNER_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = 256)]
     pub max_connections_per_address: u32,
-    /// Seconds that the head of a request may take
+    /// Seconds in which the head of a request must arrive
     #[arg(long, env = "COMFY_RUNNER_HEADER_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=600))]
     pub header_timeout: u16,
-    /// Seconds that a caller may take for the next kilobyte of a request's body; after that it is answered with 408
+    /// Seconds in which each kilobyte of a request's body must arrive; otherwise the caller gets 408
     // ComfyUI's client gives an upload up 60 seconds after its last progress: the caller must be given up before that.
     #[arg(long, env = "COMFY_RUNNER_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub body_timeout: u16,
-    /// Seconds that a caller may read nothing of an answer before its connection is closed
+    /// Seconds after which a connection is closed whose caller reads nothing of the response
     #[arg(long, env = "COMFY_RUNNER_WRITE_TIMEOUT", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub write_timeout: u16,
-    /// Wrong API keys from one address within a minute that are answered with 401; further ones get 429
+    /// The number of wrong API keys per minute and address that get 401; further ones get 429
     #[arg(long, env = "COMFY_RUNNER_MAX_FAILED_KEYS", value_name = "N", default_value_t = 20)]
     pub max_failed_keys: u32,
 }
 
-/// What is remembered of jobs.
+/// Records of jobs.
 #[derive(Debug, Args)]
 pub struct Records {
-    /// The folder for what is remembered of jobs; `:memory:` forgets it all at the end [default: comfy-runner in the
+    /// The folder for the records of jobs; `:memory:` keeps them until the process ends [default: comfy-runner in the
     /// platform's data folder]
     #[arg(long, env = "COMFY_RUNNER_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// What becomes of jobs that ComfyUI loses as it restarts: they fail, or are submitted again, once, with the same
-    /// seeds
+    /// What to do with jobs that ComfyUI loses when it restarts: let them fail, or submit them again, once, with the
+    /// same seeds
     #[arg(long, env = "COMFY_RUNNER_LOST_JOBS", value_enum, default_value_t = LostJobs::Fail)]
     pub lost_jobs: LostJobs,
-    /// Forget jobs that have been over for so many days; their files stay [default: never]
+    /// Delete the records of jobs this many days after their end; their files stay [default: never]
     #[arg(long, env = "COMFY_RUNNER_KEEP_DAYS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep_days: Option<u32>,
-    /// Remember at most so many jobs that are over, the newest; the files of others stay [default: all]
+    /// Keep the records of only this many jobs that are over, the newest; all files stay [default: all]
     #[arg(long, env = "COMFY_RUNNER_KEEP_JOBS", value_name = "N")]
     pub keep_jobs: Option<u32>,
 }
 
-/// What becomes of jobs that ComfyUI loses.
+/// What to do with jobs that ComfyUI loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LostJobs {
-    /// Submitted again, once, with the same seeds.
+    /// Submit them again, once, with the same seeds.
     Retry,
-    /// Ended as errors.
+    /// Let them fail.
     Fail,
 }
 
 /// `comfy-runner demo`
 #[cfg(feature = "simulator")]
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  comfy-runner demo\n  comfy-runner demo --once --output pictures")]
+#[command(after_help = "Examples:\n  comfy-runner demo\n  comfy-runner demo --once --output images")]
 pub struct Demo {
-    /// Where the API listens (a loopback address; port 0 takes a free one)
+    /// The loopback address and port of the API; port 0 takes a free one
     #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// Exit when the picture is made, rather than staying up
+    /// Exit when the images are made
     #[arg(long, env = "COMFY_RUNNER_DEMO_ONCE")]
     pub once: bool,
-    /// The folder for the picture
+    /// The folder for the images
     #[arg(long, short, env = "COMFY_RUNNER_OUTPUT", value_name = "DIR", default_value = "comfy-runner-demo")]
     pub output: PathBuf,
 }
@@ -260,7 +260,7 @@ pub struct Run {
     /// such input
     #[arg(long = "image", value_name = "[ID=]FILE")]
     pub images: Vec<String>,
-    /// The folder for what the workflow makes
+    /// The folder for the files that the workflow makes
     #[arg(long, short, env = "COMFY_RUNNER_OUTPUT", value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
 }
@@ -274,7 +274,7 @@ pub struct Run {
 pub struct Build {
     #[command(flatten)]
     pub request: Request,
-    /// What the graph is written in. The editor's format, and workflows that are kept in it, need node schemas
+    /// The format of the graph. UI format, and workflows whose graph is in UI format, need node schemas
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = GraphFormat::Api)]
     pub format: GraphFormat,
     #[command(flatten)]
@@ -288,10 +288,10 @@ pub struct Request {
     pub id: String,
     #[command(flatten)]
     pub workflows: WorkflowFolder,
-    /// A value for an input. What reads as JSON is taken as such (30, true, {"w": 832}), anything else as text
+    /// A value for an input. Valid JSON (30, true, {"w": 832}) is read as JSON, anything else as a string
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     pub param: Vec<String>,
-    /// The values as a JSON object, or @ and a file that holds it; -p goes over it
+    /// The values as a JSON object, or @ and the name of a file with that object; -p takes precedence
     #[arg(long, value_name = "JSON|@FILE", env = "COMFY_RUNNER_PARAMS")]
     pub params: Option<String>,
 }
@@ -308,13 +308,13 @@ pub struct Validate {
     /// The folder of workflows, one workflow's folder, or a graph file (API or UI format, or an image that ComfyUI saved)
     #[arg(value_name = "PATH", env = "COMFY_RUNNER_WORKFLOWS", default_value = "workflows")]
     pub path: PathBuf,
-    /// Print JSON: of a graph, what ComfyUI's POST /prompt would answer; of workflows, a list of findings
+    /// Print JSON: for a graph, what ComfyUI's POST /prompt would answer; for workflows, a list of findings
     #[arg(long)]
     pub json: bool,
-    /// Node schemas to check against: what ComfyUI's /object_info returned
+    /// A file with the node schemas to check against: the response of ComfyUI's /object_info
     #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE", conflicts_with = "comfyui")]
     pub object_info: Option<PathBuf>,
-    /// A ComfyUI whose node schemas, models and nodes to check against
+    /// The ComfyUI whose node schemas, models and nodes to check against
     // No COMFYUI_URL here: checking offline must not depend on what is set for `serve`.
     #[arg(long, env = "COMFY_RUNNER_VALIDATE_COMFYUI", value_name = "URL")]
     pub comfyui: Option<String>,
@@ -340,7 +340,7 @@ pub struct Test {
     /// Write the results as a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Node schemas, for workflows in UI format: what ComfyUI's /object_info returned
+    /// A file with node schemas, for workflows in UI format: the response of ComfyUI's /object_info
     #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE")]
     pub object_info: Option<PathBuf>,
 }
@@ -351,10 +351,10 @@ pub struct Test {
     comfy-runner init portrait saved.json --workflows ./workflows --comfyui http://127.0.0.1:8188\n  \
     comfy-runner init portrait ComfyUI_00001_.png --workflows ./workflows --object-info nodes.json")]
 pub struct Init {
-    /// The workflow's id: the name of the folder to make
+    /// The workflow's id: the name of the folder to create
     pub id: String,
-    /// A graph in either format, or an image, video or sound that ComfyUI wrote one into (PNG, WebP, JPEG,
-    /// MP4, WebM, FLAC, MP3, Opus)
+    /// A graph in either format, or an image, video or audio file with an embedded graph (PNG, WebP, JPEG, MP4, WebM,
+    /// FLAC, MP3, Opus)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
@@ -372,7 +372,7 @@ pub struct Init {
     comfy-runner samples ./workflows\n  \
     comfy-runner serve --workflows ./workflows")]
 pub struct Samples {
-    /// The folder of workflows. Files that are there already are kept as they are, and end the command
+    /// The folder of workflows. The command fails when a file exists already, and does not change it
     #[arg(value_name = "DIR", env = "COMFY_RUNNER_WORKFLOWS", default_value = "workflows")]
     pub dir: PathBuf,
 }
@@ -384,16 +384,16 @@ pub struct Samples {
     comfy-runner convert graph.json --to workflow --object-info nodes.json -o drawn.json\n  \
     comfy-runner convert ComfyUI_00001_.png --to api")]
 pub struct Convert {
-    /// A graph in either format, or an image, video or sound that ComfyUI wrote one into (PNG, WebP, JPEG,
-    /// MP4, WebM, FLAC, MP3, Opus)
+    /// A graph in either format, or an image, video or audio file with an embedded graph (PNG, WebP, JPEG, MP4, WebM,
+    /// FLAC, MP3, Opus)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The format to convert to; a graph that has it already is only written anew
+    /// The format to convert to; a graph that is in this format already is only reformatted
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub to: GraphFormat,
     #[command(flatten)]
     pub schemas: NodeSchemas,
-    /// The file to write, whole or not at all; one that is there is replaced [default: stdout]
+    /// The file to write; an existing one is replaced when the new one is complete [default: stdout]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Print JSON: the graph (or the file that it is in) and the findings
@@ -404,19 +404,19 @@ pub struct Convert {
 /// ComfyUI's two formats of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum GraphFormat {
-    /// What ComfyUI runs: nodes with their values by name
+    /// API format, which ComfyUI runs
     Api,
-    /// What the editor saves and opens: nodes with their places
+    /// UI format, which the editor saves and opens
     Workflow,
 }
 
-/// Where node schemas come from.
+/// The source of node schemas.
 #[derive(Debug, Args)]
 pub struct NodeSchemas {
-    /// A file with what ComfyUI's /object_info returned; it goes over --comfyui
+    /// A file with the response of ComfyUI's /object_info; takes precedence over --comfyui
     #[arg(long, env = "COMFY_RUNNER_OBJECT_INFO", value_name = "FILE")]
     pub object_info: Option<PathBuf>,
-    /// The ComfyUI to ask for its node schemas
+    /// The ComfyUI whose node schemas to use
     #[arg(long, env = "COMFYUI_URL", value_name = "URL")]
     pub comfyui: Option<String>,
     #[command(flatten)]
@@ -432,15 +432,15 @@ pub struct NodeSchemas {
 pub struct Jobs {
     #[command(flatten)]
     pub server: ServerAddress,
-    /// What is to be done.
+    /// The command.
     #[command(subcommand)]
     pub command: JobsCommand,
 }
 
-/// Which server, and the key to it.
+/// The server and its API key.
 #[derive(Debug, Args)]
 pub struct ServerAddress {
-    /// Where `comfy-runner serve` listens
+    /// The URL of a running `comfy-runner serve`
     #[arg(
         long,
         global = true,
@@ -454,12 +454,12 @@ pub struct ServerAddress {
     pub api_key: Option<String>,
 }
 
-/// What can be done with jobs.
+/// A command for jobs.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
     /// Print the jobs, newest first
     List(JobsList),
-    /// Print all that is kept of a job
+    /// Print the record of a job
     Show {
         /// The job's id
         prompt_id: String,
@@ -467,31 +467,31 @@ pub enum JobsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Stop jobs that wait or run
+    /// Cancel pending or running jobs
     Cancel {
         /// The jobs' ids
         #[arg(required = true)]
         prompt_ids: Vec<String>,
-        /// Print the answers as JSON, one a line
+        /// Print the responses as JSON, one per line
         #[arg(long)]
         json: bool,
     },
-    /// Run a job once more, with the same values and seeds, and print its id
+    /// Run a job again with the same values and seeds, and print the new id
     Retry {
         /// The job's id
         prompt_id: String,
         /// Follow the new job to its end
         #[arg(long)]
         watch: bool,
-        /// Print the answer as JSON
+        /// Print the response as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Follow a job to its end, or tell of all jobs until stopped
+    /// Follow a job to its end, or print the events of all jobs until stopped
     Watch {
         /// The job's id; without it, all jobs
         prompt_id: Option<String>,
-        /// Print messages as JSON, one a line
+        /// Print messages as JSON, one per line
         #[arg(long)]
         json: bool,
     },
@@ -500,25 +500,25 @@ pub enum JobsCommand {
 /// `comfy-runner jobs list`
 #[derive(Debug, Args)]
 pub struct JobsList {
-    /// Only with these statuses: pending, running, completed, error, cancelled, with commas between
+    /// Only jobs with these statuses: pending, running, completed, error, cancelled (comma-separated)
     #[arg(long, value_name = "STATUS")]
     pub status: Option<String>,
-    /// Only of this workflow
+    /// Only jobs of this workflow
     #[arg(long, value_name = "ID")]
     pub workflow: Option<String>,
-    /// Only queued at this time or later: 2026-03-24T14:30:52Z, or a day in UTC
+    /// Only jobs queued at this time or later: 2026-03-24T14:30:52Z, or a day in UTC
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only queued before this time
+    /// Only jobs queued before this time
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// At most so many
+    /// The maximum number of jobs
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
-    /// Every job there is
+    /// List every job
     #[arg(long, conflicts_with = "limit")]
     pub all: bool,
-    /// Print them as JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -528,16 +528,16 @@ pub struct JobsList {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  comfy-runner simulate --listen 127.0.0.1:8188")]
 pub struct Simulate {
-    /// Where to listen
+    /// The address and port to listen on
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8188", value_parser = parse_listen)]
     pub listen: SocketAddr,
-    /// The folder for inputs and outputs; without it a temporary one, gone at the end
+    /// The folder for inputs and outputs [default: a temporary one]
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The version of ComfyUI to speak as: 0.33.0 or 0.3.64
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_SPEAK_AS", value_name = "VERSION", default_value_t = Version::default())]
     pub speak_as: Version,
-    /// Milliseconds that a step of a model stand-in takes
+    /// Milliseconds per step of a simulated model
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_STEP_MS", value_name = "MS", default_value_t = 60)]
     pub step_ms: u64,
 }
@@ -566,13 +566,13 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "kib" => 1024.0,
         "mib" => 1024.0 * 1024.0,
         "gib" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(format!("\"{unit}\" is no unit; use B, KB, MB, GB, KiB, MiB or GiB")),
+        _ => return Err(format!("\"{unit}\" is not a unit; use B, KB, MB, GB, KiB, MiB or GiB")),
     };
     match digits.parse::<f64>() {
         Ok(number) if number * factor >= 1.0 && number * factor <= 2f64.powi(53) => {
             Ok((number * factor) as u64)
         }
-        _ => Err(format!("\"{text}\" is no size; write bytes, or a number with a unit such as 100MiB")),
+        _ => Err(format!("\"{text}\" is not a size; write bytes, or a number with a unit such as 100MiB")),
     }
 }
 
