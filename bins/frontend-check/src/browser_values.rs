@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 const VIEW: [&str; 3] = ["camera_info", "normal", "recording"];
 
 /// Warnings of the frontend about its own code. They appear for every graph with certain nodes.
-const FRONTENDS_OWN: [&str; 3] = [
+const FRONTENDS_OWN: [&str; 4] = [
     "THREE.Clock: This module has been deprecated",
     "LiteGraph addWidget(...) without a callback or property assigned",
     "THREE.WebGLRenderer",
+    // Nodes of partners need an account, which the editor misses since 1.58.
+    "partner_run_gate_blocked",
 ];
 
 /// The prompt with the values of 3D views replaced by the names of their parts.

@@ -1,15 +1,15 @@
 //! `frontend-check compare`: our conversions against the editor.
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
+use comfy_runner_editor::FrontendVersion;
 use comfy_runner_protocol::ObjectInfo;
 use serde_json::Value;
 
 use crate::Compare;
 use crate::browser_values::{is_about_the_graph, without_views};
-use crate::conversion::{schemas, to_drawing, to_prompt};
+use crate::conversion::{frontend_version, schemas, to_prompt, to_workflow};
 use crate::difference::differences;
 use crate::editor::{Editor, Opened};
 use crate::expectation::{Expectation, surprises};
@@ -32,10 +32,12 @@ pub async fn run(options: Compare) -> anyhow::Result<ExitCode> {
     if !options.only.is_empty() {
         templates.retain(|template| options.only.contains(&template.name));
     }
+    let frontend = frontend_version(&options.source.frontend);
+    let frontend = frontend.unwrap_or_else(|| FrontendVersion::detect(&schemas));
     let mut editor = Editor::open(&options.source).await?;
     let (mut there, mut back) = (Vec::new(), Vec::new());
     for template in &templates {
-        let outcome = check(&mut editor, template, &schemas, options.failures.as_deref()).await?;
+        let outcome = check(&mut editor, template, &schemas, frontend, &options).await?;
         tell("UI to API", template, &outcome.ui_to_api, &mut there);
         tell("API to UI", template, &outcome.api_to_ui, &mut back);
     }
@@ -75,8 +77,10 @@ async fn check(
     editor: &mut Editor,
     template: &Template,
     schemas: &ObjectInfo,
-    failures: Option<&Path>,
+    frontend: FrontendVersion,
+    options: &Compare,
 ) -> anyhow::Result<Outcome> {
+    let (failures, prompts) = (options.failures.as_deref(), options.prompts.as_deref());
     let prompt = match editor.load(&template.name, &template.graph).await? {
         Ok(opened) => opened.prompt,
         Err(error) => {
@@ -84,14 +88,18 @@ async fn check(
             return Ok(Outcome { ui_to_api: wrong.clone(), api_to_ui: wrong });
         }
     };
-    let ours = to_prompt(&template.graph, schemas);
+    if let Some(folder) = prompts {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join(format!("{}.api.json", template.name)), serde_json::to_string(&prompt)?)?;
+    }
+    let ours = to_prompt(&template.graph, schemas, frontend);
     let ui_to_api = match &ours {
         Ok(ours) => prompt_differences(ours, &prompt),
         Err(error) => vec![format!("{error:#}")],
     };
-    let drawing = to_drawing(&prompt, schemas);
-    let api_to_ui = match &drawing {
-        Ok(drawing) => came_back(&prompt, editor.load(&template.name, drawing).await?),
+    let workflow = to_workflow(&prompt, schemas, frontend);
+    let api_to_ui = match &workflow {
+        Ok(workflow) => came_back(&prompt, editor.load(&template.name, workflow).await?),
         Err(error) => vec![format!("{error:#}")],
     };
     let is_failure = !ui_to_api.is_empty() || !api_to_ui.is_empty();
@@ -104,8 +112,8 @@ async fn check(
         if let Ok(ours) = &ours {
             write("ours.api.json", &serde_json::to_string_pretty(ours)?)?;
         }
-        if let Ok(drawing) = &drawing {
-            write("ours.json", drawing)?;
+        if let Ok(workflow) = &workflow {
+            write("ours.json", workflow)?;
         }
     }
     Ok(Outcome { ui_to_api, api_to_ui })

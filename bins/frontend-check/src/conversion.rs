@@ -1,27 +1,41 @@
-//! Our conversions, as they are checked here.
+//! The conversions that are checked here.
 
 use std::path::Path;
 
 use anyhow::Context;
-use comfy_runner_editor::{Annotations, UiGraph, from_api, to_api};
+use comfy_runner_editor::{Annotations, FrontendVersion, UiGraph, from_api_for, to_api_for};
 use comfy_runner_protocol::{Graph, ObjectInfo};
 use serde_json::Value;
 
-/// The schemas of a file.
+/// Reads the schemas of a file.
 pub fn schemas(file: &Path) -> anyhow::Result<ObjectInfo> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} holds no node schemas", file.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} does not contain node schemas", file.display()))
 }
 
-/// UI format to API format.
-pub fn to_prompt(drawn: &str, schemas: &ObjectInfo) -> anyhow::Result<Value> {
-    let drawn: UiGraph = serde_json::from_str(drawn)?;
-    Ok(serde_json::to_value(to_api(&drawn, schemas)?)?)
+/// The version of the editor in a folder, if it is that of an installed package.
+pub fn frontend_version(folder: &Path) -> Option<FrontendVersion> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    entries.filter_map(Result::ok).find_map(|entry| {
+        let name = entry.file_name();
+        let version = name.to_str()?.strip_prefix("comfyui_frontend_package-")?.strip_suffix(".dist-info")?;
+        FrontendVersion::from_package_version(version)
+    })
 }
 
-/// API format to UI format.
-pub fn to_drawing(prompt: &Value, schemas: &ObjectInfo) -> anyhow::Result<String> {
+/// Converts UI format to API format.
+pub fn to_prompt(graph: &str, schemas: &ObjectInfo, frontend: FrontendVersion) -> anyhow::Result<Value> {
+    let graph: UiGraph = serde_json::from_str(graph)?;
+    Ok(serde_json::to_value(to_api_for(frontend, &graph, schemas)?)?)
+}
+
+/// Converts API format to UI format.
+pub fn to_workflow(
+    prompt: &Value,
+    schemas: &ObjectInfo,
+    frontend: FrontendVersion,
+) -> anyhow::Result<String> {
     let prompt: Graph = serde_json::from_value(prompt.clone())?;
-    let drawing = from_api(&prompt, schemas, &Annotations::default())?;
-    Ok(serde_json::to_string(&drawing.graph)?)
+    let converted = from_api_for(frontend, &prompt, schemas, &Annotations::default())?;
+    Ok(serde_json::to_string(&converted.graph)?)
 }

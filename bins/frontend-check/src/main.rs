@@ -85,6 +85,9 @@ struct Compare {
     /// Where the graphs of failing templates go, for a closer look
     #[arg(long, value_name = "DIR")]
     failures: Option<PathBuf>,
+    /// The folder to which the editor's prompt for each template is written, as `NAME.api.json`
+    #[arg(long, value_name = "DIR")]
+    prompts: Option<PathBuf>,
     /// Only these templates, by name
     #[arg(value_name = "NAME")]
     only: Vec<String>,

@@ -4,16 +4,19 @@
 
 pub mod annotations;
 mod autogrow;
+mod compose;
 pub mod diagnostics;
 pub mod embedded;
+mod enclosure;
 pub mod file;
 pub mod from_api;
-mod frontend;
+pub mod frontend;
 pub mod graph;
 pub mod layout;
 mod links;
 mod node_builder;
 mod node_ids;
+mod node_shape;
 mod primitive;
 mod promoted;
 mod rules;
@@ -25,7 +28,8 @@ pub mod to_api;
 mod widgets;
 
 pub use annotations::{Annotations, NodeGroup};
-pub use from_api::from_api;
+pub use from_api::{from_api, from_api_for};
+pub use frontend::FrontendVersion;
 pub use graph::UiGraph;
 pub use saved::Saved;
-pub use to_api::to_api;
+pub use to_api::{to_api, to_api_for};

@@ -127,7 +127,7 @@ fn entries<'s>(rules: &Rules, class_type: &str, schema: &'s NodeSchema) -> Vec<E
         )
     };
     let mut all: Vec<Entry<'s>> = declared(Requirement::Required).collect();
-    for added in rules.added_inputs {
+    for added in rules.added_inputs.iter().copied().flatten() {
         if is_changed(&added.nodes, class_type, schema) && !all.iter().any(|entry| entry.name == added.name) {
             // A type name and no options are a valid spec.
             let Ok(spec) = serde_json::from_value(json!([added.input_type, {}])) else { continue };
@@ -231,7 +231,7 @@ impl<'s> Builder<'s, '_> {
         if !self.rules.has_widget(&spec) || spec.forces_input() {
             return;
         }
-        let widget_type = self.rules.widget_type(&spec);
+        let widget_type = self.rules.widget_type(widget_type_name(&spec));
         if let Some(widget_type) = widget_type {
             let needed = widget_type.before_if;
             if needed.is_none_or(|needed| self.node.widget(needed).is_some()) {
@@ -402,19 +402,16 @@ fn option_inputs<'a, 's>(
 impl Rules {
     /// Returns whether the editor creates a widget for this input.
     pub fn has_widget(&self, spec: &InputSpec) -> bool {
-        let widget_type = spec.options.get("widgetType").and_then(Value::as_str);
-        match widget_type.unwrap_or_else(|| spec.type_name()) {
+        match widget_type_name(spec) {
             "INT" | "FLOAT" | "STRING" | "BOOLEAN" | "COMBO" | "COMFY_DYNAMICCOMBO_V3" => true,
-            name => self.widget_types.iter().any(|known| known.name == name),
+            name => self.widget_type(name).is_some(),
         }
     }
+}
 
-    /// The row of the input's widget type, if it is not one of the basic types.
-    fn widget_type(&self, spec: &InputSpec) -> Option<&'static WidgetType> {
-        let widget_type = spec.options.get("widgetType").and_then(Value::as_str);
-        let name = widget_type.unwrap_or_else(|| spec.type_name());
-        self.widget_types.iter().find(|known| known.name == name)
-    }
+/// The type that decides the widget of an input.
+fn widget_type_name(spec: &InputSpec) -> &str {
+    spec.options.get("widgetType").and_then(Value::as_str).unwrap_or_else(|| spec.type_name())
 }
 
 /// The type that slots show, borrowed where the schema is.
@@ -436,9 +433,7 @@ fn default_of(spec: &InputSpec, widget_type: Option<&WidgetType>) -> Option<Valu
     if let Some(DynamicInput::Combo(options)) = spec.dynamic() {
         return options.first().map(|option| option.key.clone());
     }
-    let type_name =
-        spec.options.get("widgetType").and_then(Value::as_str).unwrap_or_else(|| spec.type_name());
-    let fallback = match type_name {
+    let fallback = match widget_type_name(spec) {
         "INT" | "FLOAT" => json!(0),
         "BOOLEAN" => json!(false),
         "COMBO" => {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Number, Value, json};
 
-use comfy_runner_protocol::object_info::{InputKind, InputSpec};
+use comfy_runner_protocol::object_info::{DynamicInput, InputKind, InputSpec};
 
 use crate::promoted::proxy_entries;
 use crate::rules::Rules;
@@ -15,32 +15,96 @@ use crate::widgets::Widget;
 /// The property that turns on the replacement of `%node.widget%` patterns in the value.
 const REPLACE: &str = "Run widget replace on values";
 
-/// The primitive nodes of each definition whose widgets an instance promotes. The editor replaces them by an input of the
-/// subgraph, whose value is that of the first widget linked to them.
-pub(crate) fn promoted(definitions: &[Definition<'_>], rules: &Rules) -> Vec<HashSet<usize>> {
-    let mut promoted = vec![HashSet::new(); definitions.len()];
-    let instances = definitions.iter().flat_map(|definition| &definition.nodes);
-    for loaded in instances.filter(|_| rules.promotes_primitives) {
-        let NodeRole::Subgraph(used) = loaded.role else { continue };
-        for entry in proxy_entries(loaded.node).into_iter().flatten().flatten() {
-            let primitive = definitions[used].nodes.iter().position(|node| {
-                matches!(node.role, NodeRole::Primitive) && node.node.id.to_string() == entry.node
-            });
-            promoted[used].extend(primitive);
+/// The primitive nodes of each definition that the editor replaces by an input of the subgraph, because an instance
+/// promotes their widgets. The value of the new input is that of the first widget linked to it.
+///
+/// The editor connects the new input to the slots that the links name by position, whatever the inputs there are called.
+/// Only the inputs of a dynamic combo are found by name, because the editor moves their links when it creates them. It
+/// leaves the primitive as it is when a slot does not exist or has another type.
+pub(crate) fn replace_promoted(definitions: &mut [Definition<'_>], rules: &Rules) -> Vec<HashSet<usize>> {
+    let mut replaced = vec![HashSet::new(); definitions.len()];
+    if !rules.promotes_primitives {
+        return replaced;
+    }
+    for (definition, id) in promoted_nodes(definitions) {
+        let nodes = &definitions[definition].nodes;
+        let primitive = nodes.iter().position(|loaded| {
+            matches!(loaded.role, NodeRole::Primitive) && loaded.node.id.to_string() == id
+        });
+        let Some(primitive) = primitive.filter(|primitive| !replaced[definition].contains(primitive)) else {
+            continue;
+        };
+        if let Some(slots) = linked_slots(&definitions[definition], primitive) {
+            connect(&mut definitions[definition], &slots);
+            replaced[definition].insert(primitive);
+        }
+    }
+    replaced
+}
+
+/// The nodes whose widgets instances promote: the definition that contains each, and its id.
+fn promoted_nodes(definitions: &[Definition<'_>]) -> Vec<(usize, String)> {
+    let mut promoted = Vec::new();
+    for loaded in definitions.iter().flat_map(|definition| &definition.nodes) {
+        if let NodeRole::Subgraph(used) = loaded.role {
+            let entries = proxy_entries(loaded.node).into_iter().flatten().flatten();
+            promoted.extend(entries.map(|entry| (used, entry.node)));
         }
     }
     promoted
 }
 
+/// A link, with the node and the position of the slot that it leads to.
+type LinkedSlot = (i64, usize, usize);
+
+/// The slots that the links of a primitive name by position. None if the editor cannot connect an input to all of them.
+fn linked_slots(definition: &Definition<'_>, primitive: usize) -> Option<Vec<LinkedSlot>> {
+    let output = definition.nodes[primitive].node.outputs.first()?;
+    let kind = output.kind.as_str().unwrap_or("*");
+    let links = output.links.iter().flatten().filter_map(|id| definition.links.get(id));
+    let slots = links.map(|link| {
+        let &node = definition.by_id.get(&link.target_id)?;
+        let loaded = &definition.nodes[node];
+        let moved = loaded.inputs.iter().position(|input| input.link == Some(link.id));
+        let moved = moved.filter(|slot| is_of_dynamic_combo(loaded, &loaded.inputs[*slot].name));
+        let slot = moved.or_else(|| usize::try_from(link.target_slot).ok())?;
+        let input = loaded.inputs.get(slot)?;
+        let fits = input.kind == kind || input.kind == "*" || kind == "*";
+        fits.then_some((link.id, node, slot))
+    });
+    slots.collect::<Option<Vec<_>>>().filter(|slots| !slots.is_empty())
+}
+
+/// Returns whether the value of a dynamic combo decides that the input exists.
+fn is_of_dynamic_combo(loaded: &LoadedNode<'_>, input: &str) -> bool {
+    loaded.widgets.iter().any(|widget| {
+        let is_combo =
+            widget.spec.as_deref().is_some_and(|spec| matches!(spec.dynamic(), Some(DynamicInput::Combo(_))));
+        is_combo && input.strip_prefix(&*widget.name).is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// Moves links to the slots at their positions.
+fn connect(definition: &mut Definition<'_>, slots: &[LinkedSlot]) {
+    for &(link, node, _) in slots {
+        for input in definition.nodes[node].inputs.iter_mut().filter(|input| input.link == Some(link)) {
+            input.link = None;
+        }
+    }
+    for &(link, node, slot) in slots {
+        definition.nodes[node].inputs[slot].link = Some(link);
+    }
+}
+
 /// Assigns the values of primitive nodes to the widgets linked to them.
-pub(crate) fn apply(definition: &mut Definition<'_>, promoted: &HashSet<usize>, rules: &Rules) {
+pub(crate) fn apply(definition: &mut Definition<'_>, replaced: &HashSet<usize>, rules: &Rules) {
     for at in 0..definition.nodes.len() {
         if !matches!(definition.nodes[at].role, NodeRole::Primitive) {
             continue;
         }
         let targets = targets(definition, at);
         let Some(&(node, widget)) = targets.first() else { continue };
-        if promoted.contains(&at) {
+        if replaced.contains(&at) {
             let value = definition.nodes[node].widgets[widget].value.clone();
             for (node, widget) in targets {
                 definition.nodes[node].widgets[widget].value.clone_from(&value);

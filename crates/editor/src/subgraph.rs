@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use comfy_runner_protocol::object_info::{NodeSchema, ObjectInfo};
 use serde_json::Value;
 
-use crate::frontend::FrontendVersion;
 use crate::graph::{Mode, SUBGRAPH_OUTPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
 use crate::node_builder::NodeTypes;
 use crate::node_ids;
@@ -90,8 +89,11 @@ pub(crate) struct Expanded<'g> {
 }
 
 impl<'g> Expanded<'g> {
-    pub fn new(graph: &'g UiGraph, schemas: &'g ObjectInfo) -> Result<Self, ToApiError> {
-        let rules = FrontendVersion::detect(schemas).rules();
+    pub fn new(
+        graph: &'g UiGraph,
+        schemas: &'g ObjectInfo,
+        rules: &'static Rules,
+    ) -> Result<Self, ToApiError> {
         let mut types = NodeTypes::new(rules);
         let definitions = || graph.definitions.iter().flat_map(|definitions| &definitions.subgraphs);
         let definition_of: HashMap<&str, usize> =
@@ -114,9 +116,9 @@ impl<'g> Expanded<'g> {
                 }
             }
         }
-        let promoted = primitive::promoted(&definitions, rules);
-        for (definition, promoted) in definitions.iter_mut().zip(&promoted) {
-            primitive::apply(definition, promoted, rules);
+        let replaced = primitive::replace_promoted(&mut definitions, rules);
+        for (definition, replaced) in definitions.iter_mut().zip(&replaced) {
+            primitive::apply(definition, replaced, rules);
         }
         let promoted = Promoted::new(&definitions);
         let mut expanded = Self { rules, definitions, instances: Vec::new(), promoted, slot_count: 0 };

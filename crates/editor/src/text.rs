@@ -149,7 +149,11 @@ pub fn escape_dynamic_prompt(text: &str) -> String {
                 result.push(next);
                 result.push('}');
             }
-            ('\\', Some('/')) => result.push('\\'),
+            // Outside braces, the slash could begin a comment.
+            ('\\', Some('/')) => {
+                chars.next();
+                result.push_str("{\\/}");
+            }
             ('\\', Some(next)) => {
                 chars.next();
                 result.push('\\');
@@ -209,8 +213,17 @@ mod tests {
 
     #[test]
     fn a_text_with_signs_of_choices_is_written_so_that_it_comes_out_as_it_was() {
-        for text in ["{a|b}", "http://a//b /* c */", "\\{x\\|", "\\(a\\)", "a/\\/b", "\\\\{", "}{", "///**/"]
-        {
+        for text in [
+            "{a|b}",
+            "http://a//b /* c */",
+            "\\{x\\|",
+            "\\(a\\)",
+            "a/\\/b",
+            "\\\\{",
+            "}{",
+            "///**/",
+            "\\///b",
+        ] {
             assert_eq!(
                 resolve_dynamic_prompt(&escape_dynamic_prompt(text)),
                 text,

@@ -7,6 +7,7 @@ use comfy_runner_protocol::object_info::{InputKind, ObjectInfo};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use crate::frontend::FrontendVersion;
 use crate::graph::{Mode, UiGraph, UiNode};
 use crate::links::{Origin, resolve_link};
 use crate::primitive::{as_javascript, widget_text};
@@ -128,12 +129,24 @@ enum SentInput {
     Value(Value),
 }
 
-/// Converts a graph to the prompt that the editor's "Export (API)" gives.
+/// Converts a graph to the prompt that the editor's "Export (API)" gives. The schemas tell the version of the editor.
 ///
 /// # Errors
 /// See [`ToApiError`].
 pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError> {
-    let expanded = Expanded::new(graph, schemas)?;
+    to_api_for(FrontendVersion::detect(schemas), graph, schemas)
+}
+
+/// Converts a graph as [`to_api`] does, for a version of the editor that is known.
+///
+/// # Errors
+/// See [`ToApiError`].
+pub fn to_api_for(
+    frontend: FrontendVersion,
+    graph: &UiGraph,
+    schemas: &ObjectInfo,
+) -> Result<Graph, ToApiError> {
+    let expanded = Expanded::new(graph, schemas, frontend.rules())?;
     let mut sent: IndexMap<String, (&LoadedNode<'_>, IndexMap<String, SentInput>)> = IndexMap::new();
     for instance in 0..expanded.instances.len() {
         for (at, loaded) in expanded.definition(instance).nodes.iter().enumerate() {
@@ -154,7 +167,7 @@ pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError
         let node = Node {
             class_type: loaded.class_type.to_owned(),
             inputs: inputs.collect(),
-            meta: Some(Map::from_iter([("title".to_owned(), json!(loaded.title()))])),
+            meta: Some(meta(loaded)),
             other: Map::new(),
         };
         nodes.insert(id, node);
@@ -162,6 +175,21 @@ pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError
     // JavaScript objects list numeric keys first, in order.
     nodes.sort_by_cached_key(|id, _| id.parse::<u32>().map_or((1, 0), |number| (0, number)));
     Ok(Graph { nodes })
+}
+
+/// The title of a node, and the node pack that it is from, where the editor sends that.
+fn meta(loaded: &LoadedNode<'_>) -> Map<String, Value> {
+    let mut meta = Map::from_iter([("title".to_owned(), json!(loaded.title()))]);
+    if loaded.rules.sends_node_pack {
+        let properties = loaded.node.other.get("properties");
+        for key in ["cnr_id", "aux_id", "ver"] {
+            let value = properties.and_then(|properties| properties.get(key)?.as_str());
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                meta.insert(key.to_owned(), json!(value));
+            }
+        }
+    }
+    meta
 }
 
 /// The inputs of one node: the values of its widgets, replaced where something is linked.
@@ -239,6 +267,7 @@ fn wrapped(value: Value, sent: Sent) -> Value {
     match (value, sent) {
         (Value::Number(number), _) => Value::Number(as_javascript(number)),
         (Value::Array(list), Sent::Typed(name)) => json!({"__type__": name, "__value__": list}),
+        (value, Sent::AlwaysTyped(name)) if !value.is_null() => json!({"__type__": name, "__value__": value}),
         (Value::Array(list), _) => json!({"__value__": list}),
         (value, _) => value,
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use comfy_runner_protocol::object_info::{InputKind, InputSpec};
 use serde_json::{Map, Value};
 
-use crate::rules::{Rules, Sent};
+use crate::rules::{Normalization, Rules, Sent};
 use crate::text::{as_textarea, upload_path};
 
 /// The slots and widgets of a node.
@@ -76,8 +76,12 @@ impl Widget<'_> {
     /// Assigns a value, normalized as the editor does.
     pub fn assign(&mut self, value: Value, rules: &Rules) {
         self.value = Some(match &self.spec {
-            Some(spec) if rules.normalizes_values && is_textarea(spec) => as_textarea(value),
-            Some(spec) if rules.normalizes_values && uploads(spec) => {
+            Some(spec) if is_textarea(spec) => match (rules.normalization, value) {
+                (Normalization::TextAreas, Value::String(text)) => Value::String(text),
+                (Normalization::TextAreas | Normalization::TextAreasAndPaths, value) => as_textarea(value),
+                (Normalization::None, value) => value,
+            },
+            Some(spec) if rules.normalization == Normalization::TextAreasAndPaths && uploads(spec) => {
                 upload_path(value, self.value.as_ref(), spec)
             }
             _ => value,

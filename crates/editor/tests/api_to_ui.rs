@@ -156,6 +156,60 @@ fn what_the_editor_cannot_represent_is_a_warning() {
     assert!(converted.graph.nodes[1].outputs[3].links.is_some());
 }
 
+/// Schemas of the frontend that gives promoted values to inputs without widgets.
+fn schemas_with_sizes() -> ObjectInfo {
+    serde_json::from_value(json!({
+        "Resize": {"input": {"required": {"image": ["IMAGE"], "width": ["INT", {}]}}, "output": ["IMAGE"],
+            "has_intermediate_output": false},
+        "Log": {"input": {"required": {"source": ["*"], "image": ["IMAGE"]}}, "output": ["IMAGE"]},
+        "Load": {"input": {"required": {"image": [["a.png"], {}]}}, "output": ["IMAGE"]},
+        "Sum": {"input": {"required": {"values": ["COMFY_AUTOGROW_V3", {"template":
+            {"input": {"required": {"value": ["FLOAT,INT", {}]}}, "names": ["a", "b", "c"], "min": 1}}]}}},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn values_of_inputs_without_widgets_are_held_by_a_subgraph() {
+    let graph = json!({
+        "1": {"class_type": "Load", "inputs": {"image": "a.png"}, "_meta": {"title": "l"}},
+        "7:2": {"class_type": "Resize", "inputs": {"image": ["1", 0], "width": 640}, "_meta": {"title": "r"}},
+        "7:3": {"class_type": "Log", "inputs": {"source": 640, "image": ["7:2", 0]}, "_meta": {"title": "s"}},
+        "7:4": {"class_type": "Sum", "inputs": {"values.a": 640, "values.b": 640}, "_meta": {"title": "+"}},
+        "9": {"class_type": "Log", "inputs": {"source": ["7:3", 0], "image": ["7:3", 0]}, "_meta": {"title": "t"}},
+    });
+    let schemas = schemas_with_sizes();
+    assert_comes_back_with(&graph, &schemas);
+    let parsed = Graph::from_value(graph).unwrap();
+    let converted = from_api(&parsed, &schemas, &Annotations::default()).unwrap();
+    assert!(converted.warnings.is_empty(), "{:?}", converted.warnings);
+    let subgraph = &converted.graph.definitions.as_ref().unwrap().subgraphs[0];
+    let instance = converted.graph.nodes.iter().find(|node| node.kind == subgraph.id).unwrap();
+    assert_eq!((&instance.id, &instance.widgets_values), (&UiNodeId::Number(7), &Some(json!([640]))));
+}
+
+#[test]
+fn a_value_that_no_subgraph_can_hold_is_a_warning() {
+    let log = |source: i64| json!({"class_type": "Log", "inputs": {"source": source}});
+    let resize = json!({"class_type": "Resize", "inputs": {"width": 640}});
+    for graph in [
+        // Not from a subgraph.
+        json!({"2": resize, "3": log(640)}),
+        // No widget has the value.
+        json!({"7:2": resize, "7:3": log(641)}),
+        // The id of the instance is taken, or a number is the id of two nodes.
+        json!({"7:2": resize, "7:3": log(640), "7": resize}),
+        json!({"7:2": resize, "7:3": log(640), "3": resize}),
+    ] {
+        let parsed = Graph::from_value(graph).unwrap();
+        let converted = from_api(&parsed, &schemas_with_sizes(), &Annotations::default()).unwrap();
+        assert!(converted.graph.definitions.is_none());
+        assert!(
+            matches!(&converted.warnings[..], [ConversionWarning::NoWidget { input, .. }] if input == "source")
+        );
+    }
+}
+
 #[test]
 fn links_to_what_is_missing_are_errors() {
     let error = |graph: Value| {

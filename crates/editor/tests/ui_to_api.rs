@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use comfy_runner_editor::diagnostics::unrendered_views;
 use comfy_runner_editor::graph::UiGraph;
 use comfy_runner_editor::to_api::{ToApiError, to_api};
+use comfy_runner_editor::{FrontendVersion, to_api_for};
 use comfy_runner_protocol::object_info::ObjectInfo;
 use serde_json::{Value, json};
 
@@ -224,6 +225,48 @@ fn a_primitives_value_is_rounded_to_the_step_of_its_target() {
         "links": [[1, 1, 0, 2, 0, "INT"]]});
     // Odd numbers from 1: 8 lies between 7 and 9, and rounds up.
     assert_eq!(convert(graph, types()).unwrap()["2"]["inputs"]["size"], 9);
+}
+
+/// An instance of a subgraph that promotes a primitive linked to slot `slot` of a node.
+fn promoted_primitive(slot: i64) -> Value {
+    json!({"nodes": [{"id": 1, "type": "s", "properties": {"proxyWidgets": [["2", "value"]]}}],
+        "definitions": {"subgraphs": [{"id": "s", "nodes": [
+            {"id": 2, "type": "PrimitiveNode", "outputs": [{"name": "COMBO", "type": "COMBO", "links": [5]}],
+                "widgets_values": ["b"]},
+            {"id": 3, "type": "Pick", "inputs": [{"name": "second", "type": "COMBO", "link": 5,
+                "widget": {"name": "second"}}], "widgets_values": ["a", "a", 1]}],
+            "links": [{"id": 5, "origin_id": 2, "origin_slot": 0, "target_id": 3, "target_slot": slot, "type": "COMBO"}]}]}})
+}
+
+#[test]
+fn a_promoted_primitive_becomes_an_input_of_the_slot_at_the_position_of_its_link() {
+    let types = json!({"Pick": {"input": {"required": {"first": [["a", "b"], {}], "second": [["a", "b"], {}],
+        "size": ["INT", {}]}}, "has_intermediate_output": false}});
+    let inputs =
+        |slot: i64| convert(promoted_primitive(slot), types.clone()).unwrap()["1:3"]["inputs"].clone();
+    // The value of the new input is that of the widget, not that of the primitive.
+    assert_eq!(inputs(1), json!({"first": "a", "second": "a", "size": 1}));
+    // The type of the slot does not fit, or there is none: the primitive stays.
+    assert_eq!(inputs(2), json!({"first": "a", "second": "b", "size": 1}));
+    assert_eq!(inputs(9), json!({"first": "a", "second": "b", "size": 1}));
+}
+
+#[test]
+fn a_later_frontend_sends_the_node_pack_and_strings_of_text_areas() {
+    let types: ObjectInfo = serde_json::from_value(json!({"Text": {"input": {"required":
+        {"text": ["STRING", {"multiline": true}]}}}}))
+    .unwrap();
+    let graph: UiGraph =
+        serde_json::from_value(json!({"nodes": [{"id": 1, "type": "Text", "widgets_values": [5],
+        "properties": {"cnr_id": "comfy-core", "ver": "0.3.64", "aux_id": ""}}]}))
+        .unwrap();
+    let sent = |frontend| {
+        let prompt = to_api_for(frontend, &graph, &types).unwrap();
+        (prompt.nodes["1"].inputs["text"].clone(), Value::from(prompt.nodes["1"].meta.clone().unwrap()))
+    };
+    assert_eq!(sent(FrontendVersion::V1_49), (json!(5), json!({"title": "Text"})));
+    let meta = json!({"title": "Text", "cnr_id": "comfy-core", "ver": "0.3.64"});
+    assert_eq!(sent(FrontendVersion::V1_58), (json!("5"), meta));
 }
 
 #[test]
