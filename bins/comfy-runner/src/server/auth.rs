@@ -18,26 +18,26 @@ use super::failed_keys::FailedKeys;
 use super::origins::AllowedOrigins;
 use super::token::{Scope, TokenError, Tokens, token_in};
 
-/// The keys that open the API. Without any, whoever reaches the server is let in, and it must listen on loopback.
+/// The API keys. Without any, every caller is accepted, and the server must listen on loopback.
 #[derive(Clone, Default)]
 pub struct ApiKeys(Arc<[Box<str>]>);
 
-/// Why a set of keys and an address do not go together.
+/// The reason why keys, address and origins cannot be combined.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AuthConfigError {
-    /// Everybody could use the server.
+    /// Every caller on the network could use the server.
     #[error(
         "refusing to listen on {0} without an API key: whoever reaches that address could run workflows. Set \
          COMFY_RUNNER_API_KEY (or --api-key), or listen on 127.0.0.1"
     )]
     OpenToTheWorld(SocketAddr),
-    /// Every page could use the server through the browser of somebody on this machine.
+    /// Every web page could use the server through a browser on this machine.
     #[error(
         "refusing to allow every origin (*) without an API key: any page in a browser on this machine could run \
          workflows. Set COMFY_RUNNER_API_KEY (or --api-key), or name the origins"
     )]
     OpenToEveryPage,
-    /// A key that is nothing, or that no header can carry.
+    /// A key is empty, or no header value.
     #[error("an API key is {0}")]
     BadKey(&'static str),
 }
@@ -68,7 +68,7 @@ impl ApiKeys {
         Ok(Self(keys.iter().map(|key| key.as_str().into()).collect()))
     }
 
-    /// Whether a caller with these headers may come in.
+    /// Returns whether a caller with these headers is accepted.
     fn check(&self, headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), ApiError> {
         if self.0.is_empty() {
             return check_same_site(headers, origins);
@@ -87,11 +87,11 @@ impl ApiKeys {
     }
 }
 
-/// Without keys, the browser of somebody who runs us on loopback must not be a way in for the pages that they visit.
+/// Refuses requests that a web page makes the browser of this machine's user send, on a server without keys.
 fn check_same_site(headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), ApiError> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let host = headers.get(HOST).map(text);
-    // A page's own name may be made to lead to loopback; then it is no other site to the browser.
+    // DNS rebinding: the name of a page's own site may resolve to loopback, so that the browser sees no other site.
     if host.as_deref().is_some_and(|host| !is_this_machine(host)) {
         return Err(ApiError::Forbidden(
             "while the server has no API key, it answers to localhost and 127.0.0.1 only, not to other names",
@@ -107,19 +107,19 @@ fn check_same_site(headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), 
     }
 }
 
-/// Whether a request comes from a page of ours, or from no page at all.
+/// Returns whether a request comes from a page of this server, or from no page.
 fn is_of_our_pages(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let same_origin = text(ORIGIN.as_str()).is_none_or(|origin| {
         let origin = origin.split_once("://").map(|(_, origin)| origin);
         origin.zip(text(HOST.as_str())).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
     });
-    // Pictures and links of other sites come without an Origin.
+    // Images and links of other sites have no Origin.
     let same_site = text("Sec-Fetch-Site").is_none_or(|site| matches!(site, "same-origin" | "none"));
     same_origin && same_site
 }
 
-/// Whether a `Host` header names the machine that it is read on.
+/// Returns whether a `Host` header has a loopback name.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -1,4 +1,4 @@
-//! Graphs without a run.
+//! Building graphs without running them.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::{BuildQuery, GraphFormat};

@@ -1,4 +1,4 @@
-//! Stopping a job.
+//! Cancelling a job.
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::Cancellation;

@@ -16,7 +16,8 @@ use super::error::ApiError;
 use super::media_type::{inline_media_type, media_type};
 use super::token::{Scope, TokenError};
 
-/// What of ComfyUI's answer is the caller's business. Not its type and disposition: those are ours to say.
+/// The headers of ComfyUI's response that are passed on. `Content-Type` and `Content-Disposition` are not: this server
+/// decides them.
 const PASSED_BACK: [HeaderName; 5] = [
     header::CONTENT_RANGE,
     header::ACCEPT_RANGES,
@@ -71,8 +72,8 @@ async fn check_scope(state: &State, request: &HttpRequest, file: &OutputFile) ->
     }
 }
 
-/// Checks that a file's place is inside ComfyUI's folders, whatever ComfyUI itself would make of it. A ComfyUI on Windows
-/// separates folders by backslashes.
+/// Checks that a file is inside ComfyUI's folders, independently of ComfyUI's own checks. A ComfyUI on Windows separates
+/// folders by backslashes.
 pub(super) fn check_place(file: &OutputFile) -> Result<(), &'static str> {
     let climbs = |part: &str| matches!(part, "." | "..");
     let odd = |text: &str| text.contains(':') || text.chars().any(char::is_control);
@@ -124,12 +125,12 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
     let disposition = if shown { DispositionType::Inline } else { DispositionType::Attachment };
     response.insert_header(content_disposition(disposition, &file.filename));
     let Some(length) = length else { return Ok(response.streaming(reply.body)) };
-    // The answer to a HEAD has the length of what a GET would bring; actix sends none of it.
+    // The response to HEAD has the length of the response to GET; actix does not send the body.
     let body = if head { stream::empty().boxed_local() } else { reply.body.boxed_local() };
     Ok(response.body(SizedStream::new(length, body)))
 }
 
-/// RFC 6266: a plain name as it is; any other in ASCII for old readers and in UTF-8 for the rest.
+/// Formats the header as RFC 6266 says: a plain name unchanged; any other in ASCII for old clients, and in UTF-8.
 fn content_disposition(disposition: DispositionType, name: &str) -> ContentDisposition {
     let plain = |c: char| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\' | '%');
     let ascii: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();

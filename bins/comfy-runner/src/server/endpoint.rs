@@ -1,4 +1,4 @@
-//! A path of the API and the methods that it answers.
+//! A path of the API with its methods.
 
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::http::Method;
@@ -9,26 +9,26 @@ use super::auth;
 use super::error::ApiError;
 use super::excerpt::excerpt;
 
-/// As much of a path as an answer repeats, in bytes.
+/// The maximum length of a path that an error repeats, in bytes.
 const PATH_SHOWN: usize = 200;
-/// As much of a method, which a caller may make up.
+/// The maximum length of a method that an error repeats, in bytes: a caller may send any.
 const METHOD_SHOWN: usize = 32;
 
-/// A path of the API. GET answers HEAD as well, and any method that it does not have is answered with 405 and with those
-/// that it has in `Allow`.
+/// A path of the API. With GET it also has HEAD. A method that it does not have is answered with 405; `Allow` names those
+/// that it has.
 pub struct Endpoint {
     resource: Resource,
     methods: Vec<Method>,
     own_pages_only: bool,
 }
 
-/// Creates an endpoint at a path, which has no method yet.
+/// Creates an endpoint without methods.
 pub fn endpoint(path: &str) -> Endpoint {
     Endpoint { resource: web::resource(path), methods: Vec::new(), own_pages_only: false }
 }
 
 impl Endpoint {
-    /// Answers GET, and HEAD in the same way without the body.
+    /// Answers GET, and HEAD with the same headers and no body.
     pub fn get<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
@@ -58,7 +58,7 @@ impl Endpoint {
         self.on(Method::DELETE, handler)
     }
 
-    /// Refuses pages of other sites, for what a browser opens across sites without asking first.
+    /// Refuses pages of other sites, for routes that a browser opens across sites without a preflight request.
     pub fn own_pages_only(self) -> Self {
         Self { own_pages_only: true, ..self }
     }
@@ -94,7 +94,7 @@ impl HttpServiceFactory for Endpoint {
     }
 }
 
-/// Answers a path that is none of the API's.
+/// Answers a path that does not exist.
 pub async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound(format!("there is nothing at {}", excerpt(request.path(), PATH_SHOWN))))
 }

@@ -1,4 +1,4 @@
-//! Every error of the API: `{"detail": "..."}` with the status of the contract.
+//! The errors of the API, with the status that the contract gives them.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use comfy_runner_workflow::RequestError;
 use super::excerpt::excerpt;
 use super::token::TokenError;
 
-/// The longest `detail` of an answer, in bytes: what a caller sent may be part of it.
+/// The maximum length of `detail` in bytes: it may repeat what a caller sent.
 const LONGEST_DETAIL: usize = 8 << 10;
 
-/// Why a request was not answered with what it asked for.
+/// An error response.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// 401: no key, or none that we know.
+    /// 401: no key, or a wrong one.
     #[error("{0}")]
     Unauthorized(&'static str),
     /// 401 or 403: a token that permits nothing, or not this.
@@ -37,13 +37,13 @@ pub enum ApiError {
     /// 400: the request is wrong.
     #[error("{0}")]
     BadRequest(String),
-    /// 404: what it asks for is not there.
+    /// 404: there is no such workflow, job, file or path.
     #[error("{0}")]
     NotFound(String),
-    /// 405: not with this method.
+    /// 405: the path has no such method.
     #[error("{detail}")]
     WrongMethod {
-        /// What was asked, and what is possible.
+        /// The method of the request, and those of the path.
         detail: String,
         /// The methods that the path has.
         allow: String,
@@ -51,7 +51,7 @@ pub enum ApiError {
     /// 408: the body of the request does not arrive.
     #[error("{0}")]
     Timeout(String),
-    /// 409: not as things stand.
+    /// 409: the state of a job or key does not allow the request.
     #[error("{0}")]
     Conflict(String),
     /// 413: a part of the request is too large.
@@ -69,36 +69,36 @@ pub enum ApiError {
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
-    /// 502: ComfyUI's answer is of no use.
+    /// 502: ComfyUI's response is not usable.
     #[error("{0}")]
     BadGateway(String),
     /// 504: ComfyUI does not answer in time.
     #[error("{0}")]
     GatewayTimeout(String),
-    /// 503: not ready.
+    /// 503: the server cannot do this now.
     #[error("{0}")]
     Unavailable(String),
-    /// 500: an answer cannot be written.
+    /// 500: the response cannot be serialized.
     #[error("the answer cannot be written: {0}")]
     Answer(#[from] serde_json::Error),
-    /// 500: a package breaks off.
+    /// 500: the package cannot be written.
     #[error("the package cannot be written: {0}")]
     Package(String),
-    /// 500: ComfyUI does not answer as it should.
+    /// 500: ComfyUI cannot be reached, or its response is not usable.
     #[error("{0}")]
     ComfyUi(String),
     /// 400: ComfyUI refuses the graph.
     #[error("{detail}")]
     Refused {
-        /// What is wrong, naming nodes by title.
+        /// What is wrong, with nodes named by title.
         detail: String,
-        /// ComfyUI's own words, for programs.
+        /// ComfyUI's own errors, by node.
         node_errors: NodeErrors,
     },
 }
 
 impl ApiError {
-    /// A file that cannot be had from ComfyUI, for a reason that is not the caller's.
+    /// Creates the error for a file that cannot be fetched from ComfyUI.
     pub fn upstream(error: &ClientError, detail: String) -> Self {
         match error {
             ClientError::TimedOut { .. } => Self::GatewayTimeout(detail),
@@ -106,7 +106,7 @@ impl ApiError {
         }
     }
 
-    /// The contract's answer to an upload that ComfyUI did not take.
+    /// Returns the contract's error for an upload that ComfyUI refused.
     pub fn for_upload(self) -> Self {
         match self {
             Self::ComfyUi(detail) => Self::ComfyUi(format!("Upload failed: {detail}")),
@@ -236,7 +236,7 @@ impl From<StatusError> for ApiError {
 impl From<ResultError> for ApiError {
     fn from(error: ResultError) -> Self {
         match error {
-            // 404 is for a result that is not there, not for a ComfyUI that does not say.
+            // 404 means that there is no result. It would be wrong when ComfyUI does not answer.
             ResultError::Status(StatusError::Client(error)) => Self::upstream(&error, error.to_string()),
             ResultError::Status(error) => error.into(),
             other => Self::NotFound(other.to_string()),

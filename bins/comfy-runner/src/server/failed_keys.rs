@@ -1,4 +1,4 @@
-//! How often an address may show a wrong API key.
+//! A limit on wrong API keys per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::connection::network_of;
 
-/// How long wrong keys are counted together.
+/// The period in which wrong keys are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// As many addresses as are counted at a time. Beyond that, the one that began first is forgotten.
+/// The maximum number of addresses that are counted. Beyond it, the oldest is dropped.
 const ADDRESSES_MAX: usize = 4096;
 
-/// Counts wrong keys by address. The right key is never counted and never refused, so what this limits is the work and
-/// the log lines that guessing costs, not the number of guesses: a key must be too long to guess.
+/// Counts wrong keys by address. The right key is never counted and never refused, so this limits the work and
+/// the log lines that guessing causes, not the number of guesses: a key must be too long to guess.
 pub struct FailedKeys {
     per_minute: u32,
     by_address: Mutex<HashMap<IpAddr, Count>>,

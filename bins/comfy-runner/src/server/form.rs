@@ -1,4 +1,4 @@
-//! What `build` and `execute` are sent: params, and files on their way to ComfyUI.
+//! The bodies of `build` and `execute`: params, and files on their way to ComfyUI.
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
@@ -38,14 +38,14 @@ pub struct Form {
     pub uploads: IndexMap<String, String>,
 }
 
-/// What is done with the files of a form.
+/// What to do with the files of a form.
 #[derive(Clone, Copy)]
 pub enum Files<'a> {
-    /// They are streamed to ComfyUI.
+    /// Stream them to ComfyUI.
     Upload,
-    /// They are streamed to ComfyUI, and looked at as they pass by.
+    /// Stream them to ComfyUI, and compute a digest.
     UploadAndDigest(&'a RequestDigest),
-    /// They are looked at: an earlier request has brought the same ones, or ought to have.
+    /// Compute a digest only: an earlier request has uploaded the same files.
     Digest(&'a RequestDigest),
 }
 
@@ -109,7 +109,7 @@ impl Form {
     }
 }
 
-/// Reads a form whose one part is a `file`, and streams it to ComfyUI.
+/// Streams the part `file` of a form to ComfyUI.
 pub async fn read_upload(
     request: &HttpRequest,
     body: web::Payload,
@@ -120,7 +120,7 @@ pub async fn read_upload(
     store(file_name(&part), part.boxed_local(), state).await
 }
 
-/// Reads a form whose one part is a `file` into a file without a name, which vanishes when it is closed.
+/// Reads the part `file` of a form into an unnamed temporary file, which is deleted when it is closed.
 pub async fn read_to_disk(
     request: &HttpRequest,
     body: web::Payload,
@@ -179,11 +179,11 @@ fn too_large(state: &State) -> ApiError {
     ApiError::TooLarge(format!("a file is larger than the limit of {} bytes", state.max_upload))
 }
 
-/// The form's parts, unless the request already says that it is too large.
+/// Returns the form's parts, or an error if the `Content-Length` is too large.
 fn multipart(request: &HttpRequest, body: web::Payload, state: &State) -> Result<Multipart, ApiError> {
     let length =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    // Beside a file there are the params and what holds the parts together.
+    // Besides a file, the body has the params and the boundaries.
     if length.is_some_and(|length| length > state.max_upload.saturating_add(2 * LARGEST_PARAMS as u64)) {
         return Err(ApiError::TooLarge(format!(
             "the request is larger than the limit of {} bytes",
@@ -202,7 +202,7 @@ async fn store(name: String, body: Part, state: &State) -> Result<String, ApiErr
     Ok(upload(&state.client, &name, body, state.max_upload).await?)
 }
 
-/// Lets a file pass by. It is stored under no name.
+/// Reads a file without storing it. Returns an empty name.
 async fn look_at(
     body: impl Stream<Item = Result<Bytes, MultipartError>>,
     state: &State,

@@ -1,4 +1,4 @@
-//! Whether we are alive, and whether there is a ComfyUI to work with.
+//! Liveness and readiness.
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::{Health, HealthStatus, Readiness, ReadinessStatus};
@@ -6,13 +6,13 @@ use comfy_runner_api::{Health, HealthStatus, Readiness, ReadinessStatus};
 use super::State;
 use super::error::ApiError;
 
-/// `GET /health`: we are alive.
+/// `GET /health`: the process is alive.
 pub async fn health() -> impl Responder {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     HttpResponse::Ok().json(Health { status: HealthStatus::Ok, version })
 }
 
-/// `GET /ready`: jobs are followed, and ComfyUI answers. Anybody may ask: the answer names no host.
+/// `GET /ready`: jobs are followed, and ComfyUI answers. It needs no key, so the response names no host.
 pub async fn ready(state: web::Data<State>) -> Result<impl Responder, ApiError> {
     state.jobs.check_followed().map_err(|stalled| ApiError::Unavailable(stalled.to_string()))?;
     match state.probe.check(&state.client).await {

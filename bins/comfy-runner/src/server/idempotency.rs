@@ -1,4 +1,4 @@
-//! Requests that may be repeated: the same `Idempotency-Key` and the same request are one job.
+//! Repeatable requests: the same request with the same `Idempotency-Key` is one job.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,10 +15,10 @@ use super::error::ApiError;
 
 const HEADER: &str = "idempotency-key";
 
-/// The longest key, in bytes.
+/// The maximum length of a key, in bytes.
 const LONGEST: usize = 255;
 
-/// The key of a request, if it has one.
+/// Returns the key of a request, if it has one.
 pub fn key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let mut values = request.headers().get_all(HEADER);
     let Some(value) = values.next() else { return Ok(None) };
@@ -31,14 +31,14 @@ pub fn key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     Ok(Some(key.to_owned()))
 }
 
-/// What makes a request the same as another: its workflow, its params in whatever order, and its files by their content.
+/// A digest of a request: its workflow, its params in any order, and the content of its files.
 #[derive(Clone, Default)]
 pub struct RequestDigest {
     files: Rc<RefCell<Vec<(String, Sha256)>>>,
 }
 
 impl RequestDigest {
-    /// Takes in a file for an input as it passes by.
+    /// Adds a file for an input to the digest while the file is streamed.
     pub fn watch<S, E>(&self, input: &str, body: S) -> impl Stream<Item = Result<Bytes, E>> + use<S, E>
     where
         S: Stream<Item = Result<Bytes, E>>,
@@ -53,11 +53,11 @@ impl RequestDigest {
         })
     }
 
-    /// The digest, with the key that it belongs to.
+    /// Returns the digest with its key.
     pub fn with_key(self, key: String, workflow_id: &str, params: &Map<String, Value>) -> Idempotency {
         let mut whole = Sha256::new();
         let mut add = |part: &[u8]| {
-            // With its length before it no part can pass for the end of another.
+            // Each part is preceded by its length, so that different parts give different digests.
             whole.update((part.len() as u64).to_be_bytes());
             whole.update(part);
         };

@@ -1,4 +1,4 @@
-//! What a saved file would become as a workflow. Nothing is stored.
+//! The workflow that would be made of a saved file. Nothing is stored.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::{Finding, FindingSeverity, InspectQuery, Inspection};
@@ -25,7 +25,7 @@ pub async fn inspect(
     }
     let mut file = read_to_disk(&request, body, &state).await?;
     let schemas = state.latest_schemas().await?;
-    // Parsing a large graph takes longer than other requests ought to wait.
+    // Parsing a large graph would delay other requests.
     let work = web::block(move || inspected(read_saved(&mut file)?, &schemas, &id));
     Ok(HttpResponse::Ok().json(work.await.map_err(|error| ApiError::Unavailable(error.to_string()))??))
 }
@@ -47,7 +47,7 @@ fn inspected(
     })
 }
 
-/// What scaffolding noticed itself.
+/// Returns the findings of the scaffolding itself.
 fn made_findings(made: &Scaffold) -> Vec<Finding> {
     let unknown = made.unknown.iter().map(|(node, class)| {
         format!("node {node}: type \"{class}\" has no schema; no inputs were looked for in it")

@@ -1,23 +1,23 @@
-//! What connections and callers may use up.
+//! Limits on connections and callers.
 
 use std::time::Duration;
 
-/// What connections and callers may use up. Each limit is explained in `docs/operations.md`.
+/// Limits on connections and callers. Each limit is explained in `docs/operations.md`.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time.
+    /// The number of simultaneous connections.
     pub connections: usize,
-    /// Connections at a time from one address: an IPv4 address, or the first 64 bits of an IPv6 one. Loopback addresses
-    /// are exempt, as a proxy on this machine brings all connections from there.
+    /// The number of simultaneous connections from one address: an IPv4 address, or the first 64 bits of an IPv6 one. Loopback addresses
+    /// are exempt, because a proxy on this machine makes all connections from there.
     pub connections_per_address: usize,
     /// How long the head of a request may take.
     pub header_timeout: Duration,
     /// How long a connection is kept open between two requests.
     pub keep_alive: Duration,
-    /// How long the caller may be waited for until a further kilobyte of a request's body, or its end, arrives. It should
-    /// be shorter than the `idle` timeout of ComfyUI's client, which an upload is subject to as well.
+    /// How long the server waits for the next kilobyte of a request's body, or for its end. It should be
+    /// shorter than the `idle` timeout of ComfyUI's client, which an upload is subject to as well.
     pub body_timeout: Duration,
-    /// How long a connection may take nothing of what is being sent.
+    /// How long a caller may read nothing of a response.
     pub write_timeout: Duration,
     /// How many wrong API keys from one address are answered with 401 within a minute. Further ones get 429; the right key
     /// is always accepted.

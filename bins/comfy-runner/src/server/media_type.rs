@@ -1,7 +1,7 @@
-//! Under which media type a file is delivered.
+//! Media types of files.
 
-/// What a browser may show in place, by extension: images, videos and sounds that hold nothing which runs, and no list
-/// of other addresses (as `m3u8`, `pls` and `asx` are). Everything else is an attachment.
+/// The types that a browser may show inline, by extension: images, videos and audio without active content, and no
+/// playlists (`m3u8`, `pls`, `asx`), which contain other addresses. Everything else is an attachment.
 const INLINE: &[(&str, &str)] = &[
     ("aac", "audio/aac"),
     ("apng", "image/apng"),
@@ -32,15 +32,15 @@ const INLINE: &[(&str, &str)] = &[
     ("webp", "image/webp"),
 ];
 
-/// The type of what is not shown in place.
+/// The type of attachments.
 const ATTACHMENT: &str = "application/octet-stream";
 
-/// Returns the media type under which a file of this name is delivered.
+/// Returns the `Content-Type` of a file with this name.
 pub fn media_type(name: &str) -> &'static str {
     inline_media_type(name).unwrap_or(ATTACHMENT)
 }
 
-/// Returns the media type under which a browser may show a file of this name in place; `None` for an attachment.
+/// Returns the `Content-Type` of a file that a browser may show inline, or `None` for an attachment.
 pub fn inline_media_type(name: &str) -> Option<&'static str> {
     let (_, extension) = name.rsplit_once('.')?;
     INLINE.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)).map(|&(_, media_type)| media_type)

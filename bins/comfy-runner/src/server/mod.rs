@@ -60,58 +60,58 @@ use workflow_reader::WorkflowReader;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What a server needs to know.
+/// The settings of a server.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where to listen; port 0 takes a free one.
+    /// The address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The keys that open the API; none is for loopback only.
+    /// The API keys; without any, `listen` must be a loopback address.
     pub api_keys: Vec<String>,
-    /// The origins whose pages may use the API, beside its own.
+    /// The origins whose pages may use the API, besides its own.
     pub allow_origins: AllowedOrigins,
     /// The largest file that may be uploaded, in bytes.
     pub max_upload: u64,
-    /// What connections and callers may use up.
+    /// Limits on connections and callers.
     pub limits: Limits,
-    /// Threads that answer requests; `None` is one for each core.
+    /// The number of threads that answer requests; `None` for one per core.
     pub workers: Option<usize>,
-    /// Which ComfyUI, and how to reach it.
+    /// The ComfyUI and how to reach it.
     pub comfyui: Config,
-    /// How jobs are followed and how long they are remembered.
+    /// How jobs are followed, and how long records are kept.
     pub jobs: JobsConfig,
-    /// Where they are remembered.
+    /// The store of records.
     pub store: Arc<dyn Store>,
 }
 
-/// Why a server does not start.
+/// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The keys and the address do not go together.
+    /// The keys and the address cannot be combined.
     #[error(transparent)]
     Auth(#[from] AuthConfigError),
-    /// There can be no client for this ComfyUI.
+    /// No client can be created for this ComfyUI.
     #[error(transparent)]
     Client(#[from] ConfigError),
-    /// The address is taken, or not ours.
+    /// The address is in use, or not an address of this machine.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
 }
 
-/// Why a server ends otherwise than by being stopped.
+/// The reason why a server ends without being stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The network fails.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// What is remembered of jobs cannot be read at the start, or written at the end.
+    /// The store cannot be read at the start, or written at the end.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Jobs are not followed any more. To go on answering would be to lie about them.
-    #[error("the server stops, as jobs are not followed any more: {0}")]
+    /// Jobs are no longer followed, so their statuses would be wrong.
+    #[error("the server stops because it can no longer follow jobs: {0}")]
     Follow(#[from] FollowError),
 }
 
-/// What handlers share. Each worker has its own, with connections of its own to ComfyUI.
+/// The state that handlers share. Each worker has its own, with its own connections to ComfyUI.
 struct State {
     workflows: Arc<WorkflowReader<Workflow>>,
     jobs: Jobs,
@@ -122,7 +122,7 @@ struct State {
     stopping: Stopping,
 }
 
-/// A server that listens. It answers while [`Server::run`] is awaited.
+/// A server that listens. It answers requests while [`Server::run`] is awaited.
 pub struct Server {
     address: SocketAddr,
     server: actix_web::dev::Server,
@@ -132,7 +132,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address and makes everything ready. To be called, as [`Server::run`], in an actix system.
+    /// Binds the address and prepares everything. Call it, and [`Server::run`], in an actix system.
     pub fn bind(settings: &Settings, workflows: Arc<Workflows>) -> Result<Self, StartError> {
         let keys =
             web::Data::new(ApiKeys::new(&settings.api_keys, settings.listen, &settings.allow_origins)?);
@@ -185,18 +185,18 @@ impl Server {
         Ok(Self { address, server, jobs, client, handle })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A handle that stops it from elsewhere.
+    /// Returns a handle that stops the server.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Brings back the jobs of the process before, and then answers requests and follows jobs until it is stopped by its
-    /// handle, SIGINT or SIGTERM. Requests at work get ten seconds to end.
+    /// Loads the open jobs of the previous process, then answers requests and follows jobs until it is stopped by its handle,
+    /// SIGINT or SIGTERM. Requests in progress get ten seconds to end.
     pub async fn run(self) -> Result<(), ServeError> {
         let open = self.jobs.load().await?;
         if open > 0 {
@@ -219,15 +219,15 @@ impl Server {
     }
 }
 
-/// What every answer says to browsers: what it is, its type says; only pages of this origin and of allowed ones may use it;
-/// and nothing in it runs, also when it is opened as a page.
+/// Returns headers of every response that protect browsers: the media type is not guessed; only pages of this origin and of
+/// allowed ones may use it; and nothing in it runs, also when it is opened as a page.
 fn default_headers(origins: &AllowedOrigins) -> DefaultHeaders {
     // A browser names no origin when it loads an image, so this cannot tell allowed origins from others.
     let readers = if origins.is_empty() { "same-origin" } else { "cross-origin" };
     DefaultHeaders::new()
         .add((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .add((CROSS_ORIGIN_RESOURCE_POLICY, readers))
-        // Without `allow-same-origin` Chromium refuses to play a video that is opened as a page: it fetches the video once
-        // more, as from another site. Scripts do not run either way.
+        // Without `allow-same-origin`, Chromium does not play a video that is opened as a page: it fetches the video again,
+        // as if from another site. Scripts do not run in either case.
         .add((CONTENT_SECURITY_POLICY, "sandbox allow-same-origin"))
 }

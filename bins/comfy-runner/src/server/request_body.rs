@@ -1,4 +1,4 @@
-//! Bodies of requests: how long their caller may be waited for, and what becomes of one that no handler needed.
+//! Request bodies: how long the server waits for them, and what happens to the rest of one that no handler needs.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -22,13 +22,14 @@ use super::connection::{Activity, OpenRequest};
 use super::error::ApiError;
 use super::limits::Limits;
 
-/// What counts as progress: so many bytes since the caller's time began.
+/// The number of bytes that counts as progress.
 const PROGRESS: usize = 1024;
-/// As much of a body that no handler needed is read so that its connection can be used again, if it is there already.
+/// The maximum number of bytes that are read from a body that no handler needs, if they have arrived already, so that
+/// its connection can be reused.
 const LEFTOVER_MAX: usize = 64 << 10;
 
-/// Middleware that gives up a caller whose body does not arrive (408), and closes the connection after an answer that did
-/// not need the rest of the body: it need not end.
+/// Middleware that answers 408 when a body does not arrive, and closes the connection after a response that did not need
+/// the rest of the body, which may be endless.
 pub async fn guard_body<B: MessageBody + 'static>(
     limits: web::Data<Limits>,
     mut request: ServiceRequest,
@@ -79,9 +80,9 @@ struct RequestBody(Rc<RefCell<State>>);
 struct State {
     payload: Payload,
     end: Option<End>,
-    /// `None` when the caller may take any time.
+    /// `None` for no time limit.
     patience: Option<Patience>,
-    /// Since when the caller is waited for. Time in which the body is not read does not count.
+    /// The time since which the server waits for the caller. Time in which the body is not read does not count.
     waiting_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
@@ -94,7 +95,7 @@ enum End {
     TimedOut(Duration),
 }
 
-/// How long the caller may still be waited for.
+/// Returns how long the server still waits for the caller.
 struct Patience {
     window: Duration,
     left: Duration,
@@ -106,7 +107,7 @@ impl Patience {
         Self { window, left: window, received: 0 }
     }
 
-    /// Takes in that bytes arrived after the caller was waited for.
+    /// Records that bytes arrived.
     fn arrived(&mut self, bytes: usize, waited: Duration) {
         self.left = self.left.saturating_sub(waited);
         self.received += bytes;
@@ -138,7 +139,7 @@ impl RequestBody {
         }
     }
 
-    /// Whether the body is read to its end. What is there already is read for that, a little, and nothing is waited for.
+    /// Returns whether the body is read to its end. Reads a little of what has arrived already, and does not wait.
     async fn is_read(&self) -> bool {
         if self.0.borrow().end.is_none() {
             // What the connection has received reaches the body meanwhile.
@@ -211,7 +212,7 @@ impl Stream for RequestBody {
     }
 }
 
-/// The body of an answer. Its request is open until it is sent, or given up.
+/// The body of a response. Its request is open until the body is sent or dropped.
 struct Answer {
     body: BoxBody,
     _open: Option<OpenRequest>,

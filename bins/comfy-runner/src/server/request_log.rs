@@ -1,4 +1,4 @@
-//! A line in the log for each request, and an id that ties it to what else was logged meanwhile.
+//! A log line for each request, and an id that is also in the other log lines of the request.
 
 use std::time::Instant;
 
@@ -11,15 +11,15 @@ use tracing::Instrument as _;
 use super::excerpt::excerpt;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// As much of a path as is logged, in bytes.
+/// The maximum length of a logged path, in bytes.
 const PATH_LOGGED: usize = 256;
-/// As much of a method as is logged, in bytes: a caller may make one up.
+/// The maximum length of a logged method, in bytes: a caller may send any.
 const METHOD_LOGGED: usize = 32;
 
 /// Middleware that logs each request. The path is logged, the query string, headers and body are not.
 ///
-/// A caller's own `X-Request-Id` is taken when it is harmless, and the answer carries the id either way. Polls of a
-/// status and wrong keys beyond their limit are logged at debug level: they come by the thousand.
+/// A caller's own `X-Request-Id` is used when it is harmless; the response has the id in any case. Requests for a status
+/// and wrong keys beyond their limit are logged at debug level, because there can be thousands of them.
 pub async fn log_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -37,7 +37,7 @@ pub async fn log_request(
     let (status, ms) = (status.as_u16(), started.elapsed().as_millis() as u64);
     span.in_scope(|| match (status, is_poll(&path)) {
         (500.., _) => tracing::warn!(%method, path, status, ms, "answered"),
-        // The first wrong key too many has a warning of its own.
+        // The first wrong key beyond the limit has its own warning.
         (429, _) | (_, true) => tracing::debug!(%method, path, status, ms, "answered"),
         (_, false) => tracing::info!(%method, path, status, ms, "answered"),
     });

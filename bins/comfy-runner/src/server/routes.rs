@@ -1,4 +1,4 @@
-//! Which handler answers which path.
+//! The routes: paths, methods and handlers.
 
 use actix_web::middleware::from_fn;
 use actix_web::web;

@@ -1,4 +1,4 @@
-//! Workflows and conversions that need the node schemas of our ComfyUI.
+//! Workflows and conversions that need ComfyUI's node schemas.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::State;
 use super::error::ApiError;
 
 impl State {
-    /// The workflow of this id. One whose graph is in UI format is read with ComfyUI's node schemas.
+    /// Returns the workflow with this id. One whose graph is in UI format is read with ComfyUI's node schemas.
     pub async fn workflow(&self, id: &str) -> Result<Arc<Workflow>, ApiError> {
         match self.workflows.get(id).await? {
             Err(LibraryError::Broken { diagnostics, .. }) if needs_schemas(&diagnostics) => {}
@@ -21,7 +21,7 @@ impl State {
         Ok(self.workflows.get(id).await??)
     }
 
-    /// Every workflow. Those that need node schemas are left as broken when ComfyUI does not give any.
+    /// Returns every workflow. Those that need node schemas are broken when ComfyUI does not answer.
     pub async fn list(&self) -> Result<Vec<Listed<Workflow>>, ApiError> {
         let listed = self.workflows.list().await?;
         let waiting = |problems: &Arc<Diagnostics>| needs_schemas(problems);
@@ -49,7 +49,7 @@ impl State {
         {
             return Ok(converted);
         }
-        // A custom node may have been installed since. If not, the first conversion stands.
+        // A custom node may have been installed since. If not, the first conversion is used.
         match self.schemas.newer(&self.client, Some(&schemas)).await {
             Ok(newer) if !Arc::ptr_eq(&newer, &schemas) => convert(&newer),
             Ok(_) => Ok(converted),
@@ -57,13 +57,13 @@ impl State {
         }
     }
 
-    /// The node schemas as ComfyUI has them now: a custom node may have been installed a moment ago.
+    /// Fetches the present node schemas, because a custom node may have been installed.
     pub async fn latest_schemas(&self) -> Result<Arc<ObjectInfo>, ApiError> {
         let known = self.schemas.get(&self.client).await.map_err(|error| no_schemas(&error))?;
         self.schemas.newer(&self.client, Some(&known)).await.map_err(|error| no_schemas(&error))
     }
 
-    /// Lets workflows be read with newer schemas than before.
+    /// Compiles workflows with the newest schemas from now on.
     async fn learn_schemas(&self) -> Result<(), ApiError> {
         let known = self.workflows.library().context();
         let newer = self.schemas.newer(&self.client, known.as_ref().as_ref()).await;

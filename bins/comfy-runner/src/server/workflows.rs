@@ -1,4 +1,4 @@
-//! Which workflows there are.
+//! The list of workflows, and their manifests.
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::{WorkflowKind, WorkflowList, WorkflowSummary};
@@ -21,7 +21,7 @@ pub async fn manifest(state: web::Data<State>, id: web::Path<String>) -> Result<
     Ok(HttpResponse::Ok().json(workflow.manifest()))
 }
 
-/// What a list shows of a workflow.
+/// Returns the entry of a workflow in the list.
 fn summary(manifest: &Manifest) -> WorkflowSummary {
     WorkflowSummary {
         id: manifest.id.clone(),

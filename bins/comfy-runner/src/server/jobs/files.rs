@@ -1,4 +1,4 @@
-//! The files that a job made.
+//! The files of a job.
 
 use actix_web::{Responder, web};
 use comfy_runner_api::{JobFile, JobFiles, JobRecord};
@@ -38,7 +38,7 @@ fn of_record(record: &JobRecord) -> Vec<JobFile> {
         .collect()
 }
 
-/// The path under which we deliver a file.
+/// Returns the path and query string of a file on this server.
 fn link(file: &OutputFile) -> String {
     format!("/api/comfyui{}", FileQuery::from(file).path())
 }

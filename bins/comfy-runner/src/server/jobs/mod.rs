@@ -1,4 +1,4 @@
-//! What is remembered of jobs, and what can be done with it.
+//! Records of jobs.
 
 mod files;
 mod package;
@@ -52,7 +52,7 @@ pub async fn queue(state: web::Data<State>) -> Result<impl Responder, ApiError> 
     answer(&state.jobs.queue(&state.client).await?)
 }
 
-/// JSON that is true now and perhaps not in a moment.
+/// Answers JSON that must not be cached.
 fn answer(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())

@@ -31,9 +31,9 @@ pub async fn package(
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
     let mut package = Package::new(&record, state.client.clone())?;
-    // A ComfyUI that does not answer at all is said by the status.
+    // A ComfyUI that does not answer is reported by the status.
     package.open_next().await?;
-    // A package that breaks off must not look like one that is whole: after an error the connection is cut.
+    // A truncated package must not look complete: after an error the connection is closed.
     let body = stream::try_unfold(package, Package::next).inspect_err(|error| {
         tracing::warn!(%error, "a package broke off");
     });
@@ -45,7 +45,7 @@ pub async fn package(
         .streaming(Box::pin(body)))
 }
 
-/// Why a package cannot be begun, or breaks off.
+/// The reason why a package cannot be started or completed.
 #[derive(Debug, thiserror::Error)]
 enum PackageError {
     #[error(transparent)]
@@ -73,14 +73,14 @@ impl From<PackageError> for actix_web::Error {
     }
 }
 
-/// A package that is being written: `job.json`, then each file as it comes from ComfyUI, and at last the paths of those
-/// that are not in it: ComfyUI does not have them any more, or their place is refused.
+/// A package that is being written: `job.json`, then each file as it arrives from ComfyUI, and finally the paths of
+/// missing files: ComfyUI no longer has them, or their path is refused.
 struct Package {
     client: Client,
-    /// Nothing when it is finished.
+    /// None when the package is complete.
     zip: Option<ZipWriter<StreamWriter<Written>>>,
     written: Written,
-    /// When the job was over: what the files in it are dated.
+    /// The end of the job, which is the modification time of the files.
     time: zip::DateTime,
     to_come: std::vec::IntoIter<(String, OutputFile)>,
     /// The file that is being written.
@@ -99,7 +99,7 @@ impl Package {
         Ok(Self { client, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
     }
 
-    /// The next bytes, as soon as there are some.
+    /// Returns the next bytes.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, PackageError> {
         loop {
             let written = self.written.0.take();
@@ -127,7 +127,7 @@ impl Package {
         }
     }
 
-    /// Begins the next file that ComfyUI has; says whether there is one.
+    /// Starts the next file that ComfyUI has. Returns whether there is one.
     async fn open_next(&mut self) -> Result<bool, PackageError> {
         for (path, file) in self.to_come.by_ref() {
             if check_place(&file).is_err() {
@@ -149,7 +149,7 @@ impl Package {
     }
 }
 
-/// What was written and not yet sent.
+/// Bytes that were written and not yet sent.
 #[derive(Clone, Default)]
 struct Written(Rc<RefCell<Vec<u8>>>);
 
@@ -173,14 +173,15 @@ fn write_text<W: Write>(
     Ok(zip.write_all(text)?)
 }
 
-/// Pictures and films are compressed already. A file that may need them gets fields for more than 4 GiB.
+/// Stores files uncompressed, because images and videos are compressed already. Files that may exceed 4 GiB get ZIP64
+/// fields.
 fn stored(length: Option<u64>, time: zip::DateTime) -> SimpleFileOptions {
     let large = length.is_none_or(|length| length >= u64::from(u32::MAX));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     options.large_file(large).last_modified_time(time)
 }
 
-/// When the job was over, in UTC, as a ZIP has no time zones; before that, when it was queued.
+/// Returns the end of the job in UTC, because a ZIP has no time zones, or for an open job the time when it was queued.
 fn time_of(record: &JobRecord) -> zip::DateTime {
     let time = record.summary.finished_at.as_ref().or(record.summary.queued_at.as_ref());
     let time = time.and_then(|time| OffsetDateTime::parse(time.as_str(), &Rfc3339).ok());
@@ -189,7 +190,7 @@ fn time_of(record: &JobRecord) -> zip::DateTime {
         let (month, day) = (time.month().into(), time.day());
         zip::DateTime::from_date_and_time(year, month, day, time.hour(), time.minute(), time.second()).ok()
     });
-    // A ZIP knows the years from 1980 to 2107.
+    // A ZIP can represent the years from 1980 to 2107.
     time.unwrap_or_default()
 }
 
@@ -197,7 +198,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The files of a job and their paths in the package: each file once.
+/// Returns the files of a job with their paths in the package, each file once.
 fn contents(record: &JobRecord) -> Vec<(String, OutputFile)> {
     let inputs = record.input_files.iter().map(|name| ("input", input_file(name)));
     let outputs = record
@@ -208,7 +209,7 @@ fn contents(record: &JobRecord) -> Vec<(String, OutputFile)> {
         .map(|file| (if file.kind == "output" { "output" } else { "temp" }, file.clone()));
     let (mut seen, mut paths) = (HashSet::new(), Paths::default());
     let each_once = inputs.chain(outputs).filter(|place| seen.insert(place.clone())).collect::<Vec<_>>();
-    // The job's own folder is what the package is.
+    // The package itself represents the job's own folder.
     let own = format!("{}/", record.summary.output_folder);
     let placed = each_once.into_iter().map(|(top, file)| {
         let subfolder = format!("{}/", file.subfolder.replace('\\', "/"));
@@ -218,7 +219,8 @@ fn contents(record: &JobRecord) -> Vec<(String, OutputFile)> {
     placed.collect()
 }
 
-/// A file of ComfyUI's input folder, unless its name says otherwise: `a.png [output]`.
+/// Returns the file that a name in a graph refers to. It is in the input folder, unless the name has an annotation:
+/// `a.png [output]`.
 fn input_file(name: &str) -> OutputFile {
     let annotated = ["input", "output", "temp"]
         .into_iter()

@@ -1,12 +1,12 @@
-//! Paths in a package that every system can unpack: no path leads out of its folder, no two are the same to a system
-//! that takes upper and lower case for one, and Windows accepts each name.
+//! Paths in a package that every system can unpack: no path leads out of its folder, paths are unique on file systems
+//! that ignore case, and Windows accepts each name.
 
 use std::collections::HashSet;
 
-/// Names that Windows takes for devices, whatever their extension.
+/// Names of devices on Windows, with any extension.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 
-/// The paths that are taken, in lower case.
+/// The paths in use, in lower case.
 #[derive(Default)]
 pub struct Paths {
     files: HashSet<String>,
@@ -14,7 +14,8 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The path for a file below a folder of the package. Where another file has it, a numbered folder comes between.
+    /// Returns the path for a file below a folder of the package. If another file has that path, a numbered folder is
+    /// inserted.
     pub fn add(&mut self, top: &str, path: &str) -> String {
         let mut found = format!("{top}/{path}");
         for number in 2.. {
@@ -29,7 +30,7 @@ impl Paths {
         found
     }
 
-    /// Whether no file has this path, no folder has it, and none of its folders is a file.
+    /// Returns whether no file and no folder has this path, and none of its folders is a file.
     fn is_free(&self, key: &str) -> bool {
         !self.files.contains(key)
             && !self.folders.contains(key)
@@ -37,7 +38,7 @@ impl Paths {
     }
 }
 
-/// A path of plain names: it stays in the folder that it is unpacked in.
+/// Returns a path of plain names, which does not lead out of the folder where it is unpacked.
 pub fn inside(subfolder: &str, filename: &str) -> String {
     let parts = subfolder.split(['/', '\\']).chain(filename.split(['/', '\\']));
     let names = parts.filter(|part| !matches!(*part, "" | "." | "..")).map(accepted_name);
@@ -45,12 +46,12 @@ pub fn inside(subfolder: &str, filename: &str) -> String {
     if path.is_empty() { "_".to_owned() } else { path }
 }
 
-/// The name, with an underscore for what Windows refuses.
+/// Returns the name with underscores for characters that Windows refuses.
 fn accepted_name(name: &str) -> String {
     let refused = |c: char| c.is_control() || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*');
     let mut accepted: String = name.chars().map(|c| if refused(c) { '_' } else { c }).collect();
     if accepted.ends_with(['.', ' ']) {
-        // Windows drops these.
+        // Windows removes these.
         accepted.pop();
         accepted.push('_');
     }

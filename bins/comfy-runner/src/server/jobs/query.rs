@@ -8,10 +8,10 @@ use time::{Date, OffsetDateTime};
 
 use crate::server::error::ApiError;
 
-/// As many jobs as a page has, where nobody says otherwise, and at most.
+/// The default and the maximum number of jobs on a page.
 const LIMITS: (u32, u32) = (50, 200);
 
-/// Reads what the query string of `GET /api/jobs` asks for.
+/// Parses the query string of `GET /api/jobs`.
 pub fn filter(query: &JobsQuery) -> Result<Filter, ApiError> {
     let time = |name, text: &Option<String>| text.as_deref().map(|text| read_time(name, text)).transpose();
     Ok(Filter {
@@ -45,7 +45,7 @@ fn read_limit(text: Option<&str>) -> Result<u32, ApiError> {
     })
 }
 
-/// The milliseconds since 1970 of a time such as `2026-03-24T14:30:52Z`, or of the begin of a day.
+/// Parses a time such as `2026-03-24T14:30:52Z`, or a day, as milliseconds since 1970.
 fn read_time(name: &str, text: &str) -> Result<i64, ApiError> {
     // A `+` in a query string is a space.
     let text = text.replace(' ', "+");
@@ -60,7 +60,7 @@ fn read_time(name: &str, text: &str) -> Result<i64, ApiError> {
     Ok((time.unix_timestamp_nanos() / 1_000_000) as i64)
 }
 
-/// Where a page ends, for whoever asks for the next one. What it is made of is our business.
+/// Returns the cursor of the next page. Its format is not part of the API.
 pub fn cursor(seq: i64) -> String {
     format!("c{seq:x}")
 }
