@@ -13,24 +13,24 @@ use crate::manifest::{MANIFEST_FILE, Manifest, refuse_id};
 use crate::nearest::nearest;
 use crate::workflow_dir::WorkflowDir;
 
-/// What a workflow's folder compiles to.
+/// A type that a workflow's folder compiles to.
 pub trait Compile: Sized {
     /// What compiling needs beside the files: node schemas, for example. A library begins with the default, and gets
     /// another with [`Library::set_context`].
     type Context: Default + fmt::Debug;
 
-    /// Compiles a folder whose manifest is read. Other files are read through [`WorkflowDir::read`].
+    /// Compiles a workflow whose manifest is parsed. Other files are read through [`WorkflowDir::read`].
     ///
     /// # Errors
-    /// Every problem that could be found, warnings included.
+    /// Every diagnostic that could be found, including warnings.
     fn compile(
         manifest: Manifest,
         folder: &mut WorkflowDir,
         context: &Self::Context,
     ) -> Result<Compiled<Self>, Diagnostics>;
 
-    /// What is wrong with the files beside a manifest that is wrong itself and only partly read: whoever mends the
-    /// manifest hears of it now, not afterwards. Only what holds whatever the rest of the manifest says.
+    /// Returns diagnostics about the other files of a workflow whose manifest has errors and is only partly read, so that
+    /// all errors are reported at once. They must not depend on the missing parts of the manifest.
     fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics;
 }
 
@@ -47,12 +47,12 @@ impl Compile for Manifest {
     }
 }
 
-/// A compiled workflow, and what looks wrong with it.
+/// A compiled workflow and the diagnostics about it.
 #[derive(Debug)]
 pub struct Compiled<T> {
     /// The workflow.
     pub workflow: T,
-    /// Problems that do not keep it from working; errors among them concern some requests only.
+    /// Diagnostics that do not prevent its use. Errors among them affect some requests only.
     pub warnings: Diagnostics,
 }
 
@@ -86,15 +86,16 @@ struct Entry<T: Compile> {
     warnings: Arc<Diagnostics>,
 }
 
-/// Why there is no workflow.
+/// Why a workflow cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum LibraryError {
     /// No folder of this name has a manifest.
     #[error("there is no workflow \"{id}\"{}", .nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean \"{near}\"?")))]
     NotFound {
         /// The id that was asked for.
         id: String,
-        /// The workflow that was probably meant.
+        /// The id that was probably meant.
         nearest: Option<String>,
     },
     /// The folder is there but cannot be used.
@@ -102,7 +103,7 @@ pub enum LibraryError {
     Broken {
         /// The workflow's id.
         id: String,
-        /// What is wrong, warnings included.
+        /// The diagnostics, including warnings.
         diagnostics: Arc<Diagnostics>,
     },
     /// The folder of workflows itself cannot be read.
@@ -110,12 +111,12 @@ pub enum LibraryError {
     Io(Arc<io::Error>),
 }
 
-/// Everything in a library.
+/// All workflows of a library.
 #[derive(Debug)]
 pub struct Listing<T> {
     /// The workflows in the order of their ids, broken ones included.
     pub workflows: Vec<Listed<T>>,
-    /// What was passed over: folders without a manifest.
+    /// Warnings about folders without a manifest, which are ignored.
     pub notes: Diagnostics,
 }
 
@@ -126,7 +127,7 @@ pub struct Listed<T> {
     pub id: String,
     /// The workflow, or what is wrong with it (warnings included).
     pub workflow: Result<Arc<T>, Arc<Diagnostics>>,
-    /// Problems that do not keep it from working; errors among them concern some requests only.
+    /// Diagnostics that do not prevent its use. Errors among them affect some requests only.
     pub warnings: Arc<Diagnostics>,
 }
 
@@ -157,17 +158,17 @@ impl<T: Compile> Library<T> {
         &self.root
     }
 
-    /// What workflows are compiled with.
+    /// Returns the context that workflows are compiled with.
     pub fn context(&self) -> Arc<T::Context> {
         Arc::clone(&self.context.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on compiles with this. What was compiled with another is compiled again when it is next asked for.
+    /// Sets the context. Workflows that were compiled with another one are compiled again when they are next used.
     pub fn set_context(&self, context: T::Context) {
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(context);
     }
 
-    /// The workflow of this id, as its files are now.
+    /// Returns the workflow of this id, as its files are now.
     ///
     /// # Errors
     /// [`LibraryError::NotFound`] and [`LibraryError::Broken`].
@@ -176,7 +177,7 @@ impl<T: Compile> Library<T> {
         entry.workflow.clone().map_err(|diagnostics| LibraryError::Broken { id: id.to_owned(), diagnostics })
     }
 
-    /// Every workflow, as its files are now.
+    /// Returns every workflow, as its files are now.
     ///
     /// # Errors
     /// [`LibraryError::Io`] when the library's own folder cannot be read.

@@ -48,6 +48,7 @@ pub struct Simulator {
 
 /// Why a simulator cannot start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}: {source}")]

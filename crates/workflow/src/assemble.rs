@@ -39,8 +39,9 @@ pub struct BlockNodes {
 
 /// Why values do not fit the graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AssembleError {
-    /// ComfyUI reads a list of a text and a number as a link to another node. A caller may not draw links.
+    /// ComfyUI reads a list of a string and a number as a link to another node. A caller may not make links.
     #[error(
         "`{field}` of node {node} cannot take a list of a text and a number: ComfyUI reads that as a link to a node"
     )]
@@ -93,8 +94,8 @@ pub enum AssembleError {
 }
 
 impl AssembleError {
-    /// Whether the workflow's author is to mend this, because blocks that the values brought together do not fit, and no
-    /// value was wrong. The contract answers "workflow assembly failed" with 500.
+    /// Returns whether this is an error of the workflow, not of a value: the values selected blocks that do not fit
+    /// together. The contract answers "workflow assembly failed" with 500.
     #[must_use]
     pub fn is_of_the_workflow(&self) -> bool {
         let Self::Stages { problems } = self else { return false };

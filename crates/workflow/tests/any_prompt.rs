@@ -1,13 +1,16 @@
 //! Whatever JSON is validated: a verdict, never a panic.
 
+use std::sync::LazyLock;
+
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Release, Validator};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-fn schemas() -> ObjectInfo {
+/// Parsed once: a parse of 890 schemas takes longer than many validations.
+static SCHEMAS: LazyLock<ObjectInfo> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../fixtures/object_info/0.33.0.json")).unwrap()
-}
+});
 
 /// Any JSON, with the words of prompts among its keys and strings.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -70,9 +73,8 @@ proptest! {
 
     #[test]
     fn any_json_gets_a_verdict(prompt in any_json(), node in any_node(), other in any_node()) {
-        let info = schemas();
         for release in [Release::OLDEST, Release(0, 8, 0), Release::NEWEST] {
-            let validator = Validator::with_release(&info, release);
+            let validator = Validator::with_release(&SCHEMAS, release);
             validator.validate_json(&prompt);
             let verdict = validator.validate_json(&json!({"1": node, "2": other, "3": prompt}));
             prop_assert!(verdict.is_refused() || !verdict.outputs.is_empty());
@@ -82,7 +84,6 @@ proptest! {
 
 #[test]
 fn a_chain_of_ten_thousand_nodes_and_a_cycle_in_every_release_are_refused() {
-    let info = schemas();
     let mut prompt = Map::new();
     for id in 0..10_000 {
         let inputs = json!({"image": [(id + 1).to_string(), 0]});
@@ -93,14 +94,13 @@ fn a_chain_of_ten_thousand_nodes_and_a_cycle_in_every_release_are_refused() {
     prompt.insert("save".to_owned(), json!({"class_type": "SaveImage", "inputs": inputs}));
     let prompt = Value::Object(prompt);
     for release in [Release::OLDEST, Release(0, 8, 0), Release::NEWEST] {
-        assert!(Validator::with_release(&info, release).validate_json(&prompt).is_refused());
+        assert!(Validator::with_release(&SCHEMAS, release).validate_json(&prompt).is_refused());
     }
 }
 
 #[test]
 fn the_first_node_of_no_known_type_decides_and_a_boolean_counts_as_an_output_index() {
-    let info = schemas();
-    let validator = Validator::new(&info);
+    let validator = Validator::new(&SCHEMAS);
     let kind = |prompt: Value| validator.validate_json(&prompt).error.unwrap().kind;
     let unknown = json!({"class_type": "NoSuchNode", "inputs": {}});
     assert_eq!(kind(json!({"1": unknown, "2": "KSampler"})), "missing_node_type");

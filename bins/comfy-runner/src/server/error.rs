@@ -168,7 +168,7 @@ impl From<LibraryError> for ApiError {
     fn from(error: LibraryError) -> Self {
         match &error {
             LibraryError::NotFound { .. } => Self::NotFound(error.to_string()),
-            LibraryError::Broken { .. } | LibraryError::Io(_) => {
+            _ => {
                 tracing::error!("{error}");
                 Self::BrokenWorkflow(error.to_string())
             }

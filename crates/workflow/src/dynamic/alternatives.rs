@@ -1,7 +1,8 @@
-//! Requests made up so that every alternative of a pipeline is tried, without anybody asking.
+//! Synthesized requests that try every alternative of a pipeline, before there is a real one.
 
 use std::collections::{HashMap, HashSet};
 
+use comfy_runner_manifest::diagnostic::cut;
 use comfy_runner_manifest::{
     Diagnostic, Diagnostics, FileDiagnostics, Input, InputKind, LoraInjection, MANIFEST_FILE, Params, Repeat,
     Uploads,
@@ -14,20 +15,20 @@ use super::stage_error::StageError;
 use super::{DynamicWorkflow, Limits};
 use crate::output_folder::OutputFolder;
 
-/// How many requests are made up at most. With more alternatives, every pair of values is tried as far as this goes.
+/// The largest number of requests. With more alternatives, every pair of values is tried as far as this goes.
 const MOST: usize = 512;
 
 /// How many values of one name are tried at most.
 const MOST_VALUES: usize = 16;
 
-/// A request that somebody might send.
+/// A synthesized request.
 #[derive(Debug)]
 pub(crate) struct Alternative {
     pub params: Params,
-    /// Inputs whose values are made up: a model of such a name need not be there.
-    pub invented: HashSet<String>,
-    /// What differs from the defaults, for people: `when "mode" is "fast"`. Empty when nothing does.
-    pub told: String,
+    /// Inputs whose values are synthesized: a model of such a name need not exist.
+    pub synthesized: HashSet<String>,
+    /// The differences from the defaults: `when "mode" is "fast"`. Empty if there are none.
+    pub circumstances: String,
 }
 
 /// Values to try for one name; the first leaves the name out.
@@ -48,7 +49,7 @@ pub(super) struct Findings {
 /// What is known of one problem.
 struct Finding {
     /// What the first request that had it differs in.
-    told: String,
+    circumstances: String,
     /// How many requests had it.
     count: usize,
 }
@@ -67,17 +68,18 @@ pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
             *reached.entry(stage.to_owned()).or_default() += 1;
         }
         for problem in built.problems {
-            let finding =
-                found.entry(problem).or_insert_with(|| Finding { told: alternative.told.clone(), count: 0 });
+            let finding = found
+                .entry(problem)
+                .or_insert_with(|| Finding { circumstances: alternative.circumstances.clone(), count: 0 });
             finding.count += 1;
         }
     }
     let mut findings = Findings::default();
-    for (problem, Finding { told, count }) in found {
+    for (problem, Finding { circumstances, count }) in found {
         if reached.get(&problem.stage) == Some(&count) {
             findings.always.push(workflow.located(&problem, ""));
         } else {
-            findings.sometimes.push(workflow.located(&problem, &told));
+            findings.sometimes.push(workflow.located(&problem, &circumstances));
         }
     }
     findings
@@ -87,24 +89,28 @@ pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
 /// and so on.
 pub(crate) fn alternatives(workflow: &DynamicWorkflow) -> Vec<Alternative> {
     let axes = axes(workflow);
-    let (base, invented) = base(workflow);
+    let (base, synthesized) = base(workflow);
     let mut alternatives = Vec::new();
     for choice in choices(&axes.iter().map(|axis| axis.values.len()).collect::<Vec<_>>()) {
-        let (mut given, mut invented) = (base.clone(), invented.clone());
-        let mut told = Vec::new();
+        let (mut given, mut synthesized) = (base.clone(), synthesized.clone());
+        let mut circumstances = Vec::new();
         for (axis, value) in axes.iter().zip(&choice) {
             if let Some(value) = &axis.values[*value] {
-                told.push(format!("\"{}\" is {}", axis.name, shown(value)));
+                circumstances.push(format!("\"{}\" is {}", axis.name, shown(value)));
                 given.insert(axis.name.clone(), value.clone());
-                invented.insert(axis.name.clone());
+                synthesized.insert(axis.name.clone());
             }
         }
         // Values that the manifest itself refuses need no graph.
         let Ok(params) = Params::check(&workflow.manifest, &given, &Uploads::new(), &mut || 4711) else {
             continue;
         };
-        let told = if told.is_empty() { String::new() } else { format!("when {}", told.join(" and ")) };
-        alternatives.push(Alternative { params, invented, told });
+        let circumstances = if circumstances.is_empty() {
+            String::new()
+        } else {
+            format!("when {}", circumstances.join(" and "))
+        };
+        alternatives.push(Alternative { params, synthesized, circumstances });
     }
     alternatives
 }
@@ -145,8 +151,8 @@ fn base(workflow: &DynamicWorkflow) -> (Map<String, Value>, HashSet<String>) {
             given.insert(input.id.clone(), value);
         }
     }
-    let invented = given.keys().cloned().collect();
-    (given, invented)
+    let synthesized = given.keys().cloned().collect();
+    (given, synthesized)
 }
 
 /// A value that the input takes.
@@ -349,19 +355,18 @@ fn shown(value: &Value) -> String {
     if let Value::Array(list) = value {
         return format!("a list of {}", list.len());
     }
-    let text = value.to_string();
-    text.char_indices().nth(60).map_or_else(|| text.clone(), |(end, _)| format!("{}...", &text[..end]))
+    cut(value.to_string(), 60)
 }
 
 impl DynamicWorkflow {
     /// A stage's problem with its line.
-    fn located(&self, problem: &StageError, told: &str) -> Diagnostic {
+    fn located(&self, problem: &StageError, circumstances: &str) -> Diagnostic {
         let mut message = match &problem.node {
             Some(_) => problem.to_string(),
             None => format!("stage \"{}\": {}", problem.stage, problem.reason),
         };
-        if !told.is_empty() {
-            message = format!("{message} ({told})");
+        if !circumstances.is_empty() {
+            message = format!("{message} ({circumstances})");
         }
         let mut report = match self.blocks.get(&problem.file) {
             Some(block) => FileDiagnostics::new(&problem.file, &block.lines),

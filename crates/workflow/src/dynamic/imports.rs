@@ -1,4 +1,4 @@
-//! What an instance's imports and references by name stand for.
+//! Resolves an instance's imports and references by name.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(super) struct Chain {
 }
 
 impl<'a> Walk<'a> {
-    /// What a stage's import stands for.
+    /// Returns the output that a stage's import refers to.
     pub(super) fn import(&self, stage: usize, import: &str) -> Result<Value, (DiagnosticKind, String)> {
         let spec = &self.workflow.stages[stage].spec;
         let output = match spec.chain_imports.get(import) {

@@ -1,7 +1,7 @@
-//! Dynamic workflows: a graph put together from blocks for each request.
+//! Dynamic workflows: a graph assembled from blocks for each request.
 //!
-//! `compile` reads the pipeline and its blocks once; `assemble` walks it for a request; `alternatives` makes requests up,
-//! so that what can go wrong is known before somebody asks.
+//! `compile` reads the pipeline and its blocks once. `assemble` walks it for a request. `alternatives` synthesizes requests,
+//! so that errors are found before the first real request.
 
 mod alternatives;
 mod assemble;

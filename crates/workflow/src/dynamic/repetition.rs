@@ -1,5 +1,6 @@
 //! How often, and over what, a part of the pipeline is repeated.
 
+use comfy_runner_manifest::diagnostic::cut;
 use comfy_runner_manifest::{InputKind, Manifest, Repeat};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::template::{Position, Variables};
 #[derive(Debug)]
 pub(crate) struct Instances<'a> {
     pub places: Vec<Position<'a>>,
-    /// Whether they are scenes: their seeds are told as `scene_1`, ... instead of `batch_1`, ...
+    /// Whether they are scenes: their seeds are reported as `scene_1`, ... instead of `batch_1`, ...
     pub are_scenes: bool,
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn scene<'a>(
     }
 }
 
-/// The scenes of a request: the first list of scenes, or what is called so.
+/// The scenes of a request: the value of the first list of scenes, or of the name `scenes`.
 fn scenes<'a>(manifest: &Manifest, variables: &'a Variables<'_>) -> Result<&'a [Value], String> {
     let name = manifest.scene_input().map_or("scenes", |input| input.id.as_str());
     match variables.get(name) {
@@ -94,6 +95,5 @@ pub(crate) fn too_many(name: &str, count: u64, limits: &Limits) -> String {
 }
 
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    text.char_indices().nth(60).map_or_else(|| text.clone(), |(end, _)| format!("{}...", &text[..end]))
+    cut(value.to_string(), 60)
 }

@@ -1,5 +1,5 @@
-//! A first manifest for a graph: what its author chose in the editor, or else what callers will want to set, found by
-//! names, types and links.
+//! A first manifest for a graph: the inputs that its author chose in the editor, or else inputs detected by names, types and
+//! links.
 
 mod authored;
 mod detect;
@@ -66,6 +66,7 @@ impl Scaffold {
 
 /// Why no workflow can be made of a file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScaffoldError {
     /// The graph in UI format cannot be converted.
     #[error(transparent)]
@@ -75,7 +76,7 @@ pub enum ScaffoldError {
     Empty,
 }
 
-/// Makes a workflow of a file that somebody saved, see [`scaffold`]. Where the file has the graph in both formats, the one
+/// Makes a workflow from a saved file; see [`scaffold`]. Where the file has the graph in both formats, the one
 /// in API format is what ComfyUI ran, and the one in UI format says what its author chose.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use comfy_runner_manifest::diagnostic::cut;
 use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Number, Value};
@@ -258,7 +259,7 @@ impl fmt::Debug for Expression {
 }
 
 /// An expression's result as JSON. The engine makes some lists only when they are read, outside of its own limit, so that
-/// what is read here is counted: `left` values, of which a text takes one for every sixteen bytes.
+/// what is read here is counted: `left` values, where a string counts one for every sixteen bytes.
 fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
     let size = 1 + value.as_str().map_or(0, |text| text.len() / 16);
     *left = left.checked_sub(size).ok_or_else(|| "it makes too much".to_owned())?;
@@ -327,10 +328,7 @@ fn alias<'p>(value: &Value, part: &'p str) -> &'p str {
 
 /// An expression as an error message shows it, cut when it is long.
 fn shown(source: &str) -> String {
-    match source.char_indices().nth(120) {
-        Some((end, _)) => format!("{}...", &source[..end]),
-        None => source.to_owned(),
-    }
+    cut(source, 120)
 }
 
 #[cfg(test)]

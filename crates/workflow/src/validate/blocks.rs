@@ -1,25 +1,25 @@
 //! A dynamic workflow against the node schemas of a ComfyUI: every alternative's graph.
 
-use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, MANIFEST_FILE, Severity};
-use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
-use serde_json::Value;
+use comfy_runner_protocol::{Graph, InputSpec, Link, Node, ObjectInfo};
 use time::OffsetDateTime;
 
 use super::Validator;
-use super::library::{Taken, Wrong, is_upload, missing_field, unknown_node};
+use super::library::{Taken, Wrong, is_upload, missing_field, unknown_input, unknown_node};
+use super::walk::{Walked, walk};
 use crate::dynamic::{Alternative, Block, BlockSource, DynamicWorkflow, Limits, Origin, alternatives};
 use crate::message::{called, pointer};
 use crate::output_folder::OutputFolder;
 
 /// Everything that this ComfyUI would refuse of a graph that the blocks may make, or that it lacks.
 pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Diagnostics {
+    let validator = Validator::new(info);
     let mut check = Validation {
         workflow,
         info,
-        validator: Validator::new(info),
+        validator: &validator,
         problems: Diagnostics::new(),
-        told: Vec::new(),
+        reported: Vec::new(),
         unknown_nodes: false,
     };
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
@@ -38,10 +38,10 @@ pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Diagnos
 struct Validation<'v> {
     workflow: &'v DynamicWorkflow,
     info: &'v ObjectInfo,
-    validator: Validator<'v>,
+    validator: &'v Validator<'v>,
     problems: Diagnostics,
-    /// What was told already, by file, place and kind: alternatives and instances have the same mistakes.
-    told: Vec<(String, String, DiagnosticKind)>,
+    /// What was reported already, by file, place and kind: alternatives and instances have the same mistakes.
+    reported: Vec<(String, String, DiagnosticKind)>,
     unknown_nodes: bool,
 }
 
@@ -49,10 +49,13 @@ impl Validation<'_> {
     fn graph(&mut self, graph: &Graph, origins: &[Origin], alternative: &Alternative) {
         let saves = |node: &Node| self.info.get(&node.class_type).is_none_or(|schema| schema.output_node);
         if !graph.nodes.values().any(saves) {
-            let told = Some(&alternative.told).filter(|told| !told.is_empty());
-            let told = told.map_or_else(String::new, |told| format!(" ({told})"));
-            let message =
-                format!("no node of the graph saves or shows anything; ComfyUI refuses such a prompt{told}");
+            let circumstances =
+                Some(&alternative.circumstances).filter(|circumstances| !circumstances.is_empty());
+            let circumstances =
+                circumstances.map_or_else(String::new, |circumstances| format!(" ({circumstances})"));
+            let message = format!(
+                "no node of the graph saves or shows anything; ComfyUI refuses such a prompt{circumstances}"
+            );
             self.error(MANIFEST_FILE, "/pipeline", DiagnosticKind::Graph, Severity::Error, message);
         }
         for ((id, node), origin) in graph.nodes.iter().zip(origins) {
@@ -64,51 +67,38 @@ impl Validation<'_> {
         let local = origin.local.as_deref().unwrap_or_default();
         let at = |rest: &[&str]| pointer(&[&["nodes", local], rest].concat());
         let name = called(graph, id);
-        let Some(schema) = self.info.get(&node.class_type) else {
-            self.unknown_nodes = true;
-            let message = unknown_node(&name, &node.class_type, self.info);
-            let place = at(&["class_type"]);
-            self.error(&origin.file, &place, DiagnosticKind::UnknownNodeType, Severity::Error, message);
-            return;
-        };
-        let declared = self.validator.declared(schema, node);
-        for input in &declared {
-            if input.requirement == Requirement::Required && !node.inputs.contains_key(&*input.name) {
-                let place = at(&["inputs", &input.name]);
-                let message = missing_field(&name, &input.name, input.spec);
-                self.error(&origin.file, &place, DiagnosticKind::MissingField, Severity::Error, message);
+        let validator = self.validator;
+        walk(validator, node, &mut |finding| match finding {
+            Walked::UnknownNode => {
+                self.unknown_nodes = true;
+                let message = unknown_node(&name, &node.class_type, self.info);
+                let (place, kind) = (at(&["class_type"]), DiagnosticKind::UnknownNodeType);
+                self.error(&origin.file, &place, kind, Severity::Error, message);
             }
-        }
-        for (field, value) in &node.inputs {
-            let place = at(&["inputs", field]);
-            match declared.iter().find(|input| input.name == field.as_str()).map(|input| input.spec) {
-                Some(spec) => {
-                    let taken = Taken::new(&self.validator, graph, id, field, spec);
-                    let wrong = match Link::of(value) {
-                        Some(link) => taken.check_link(link),
-                        None if self.is_made_up(origin, field, spec, alternative) => None,
-                        None => taken.check_value(value),
-                    };
-                    if let Some(Wrong { severity, kind, reason }) = wrong {
-                        let severity = if is_upload(spec) { Severity::Warning } else { severity };
-                        let message = format!("node {name} (`{field}`) {reason}");
-                        self.error(&origin.file, &place, kind, severity, message);
-                    }
-                }
-                None if schema.input.hidden.contains_key(field) => {}
-                None => {
-                    let hint = did_you_mean(field, schema.inputs().map(|(name, _, _)| name));
-                    let message = format!("node {name}: {} has no input `{field}`.{hint}", node.class_type);
-                    self.error(
-                        &origin.file,
-                        &place,
-                        DiagnosticKind::UnknownField,
-                        Severity::Warning,
-                        message,
-                    );
+            Walked::Missing { name: field, spec } => {
+                let message = missing_field(&name, field, spec);
+                let (place, kind) = (at(&["inputs", field]), DiagnosticKind::MissingField);
+                self.error(&origin.file, &place, kind, Severity::Error, message);
+            }
+            Walked::Input { name: field, value, spec } => {
+                let taken = Taken::new(validator, graph, id, field, spec);
+                let wrong = match Link::of(value) {
+                    Some(link) => taken.check_link(link),
+                    None if self.is_made_up(origin, field, spec, alternative) => None,
+                    None => taken.check_value(value),
+                };
+                if let Some(Wrong { severity, kind, reason }) = wrong {
+                    let severity = if is_upload(spec) { Severity::Warning } else { severity };
+                    let message = format!("node {name} (`{field}`) {reason}");
+                    self.error(&origin.file, &at(&["inputs", field]), kind, severity, message);
                 }
             }
-        }
+            Walked::Unknown { name: field, schema } => {
+                let message = unknown_input(&name, node, field, schema);
+                let (place, kind) = (at(&["inputs", field]), DiagnosticKind::UnknownField);
+                self.error(&origin.file, &place, kind, Severity::Warning, message);
+            }
+        });
     }
 
     /// Whether a value says nothing of the workflow, because a made-up request brought it.
@@ -125,11 +115,12 @@ impl Validation<'_> {
         let made_up = |name: &str| {
             let input = manifest.input(name);
             // A scene's field, or what is computed from something.
-            let indirect =
-                input.is_none() && !manifest.defaults.contains_key(name) && !alternative.invented.is_empty();
+            let indirect = input.is_none()
+                && !manifest.defaults.contains_key(name)
+                && !alternative.synthesized.is_empty();
             let file =
                 name == "input_image" || name == "_uploaded_image" || input.is_some_and(|i| i.kind.is_file());
-            alternative.invented.contains(name) || indirect || file
+            alternative.synthesized.contains(name) || indirect || file
         };
         is_upload(spec) || content.expressions().iter().any(|expression| expression.names().any(made_up))
     }
@@ -142,16 +133,7 @@ impl Validation<'_> {
         let of_all = self.workflow.manifest.required_models.iter().enumerate();
         let of_all = of_all.map(|(index, model)| (format!("/required_models/{index}"), model.as_str()));
         for (place, model) in of_all.chain(of_stages).collect::<Vec<_>>() {
-            let specs = self.info.values().flat_map(NodeSchema::inputs).map(|(_, spec, _)| spec);
-            let mut choices = specs.filter_map(|spec| match &spec.kind {
-                InputKind::Combo(choices) => Some(choices),
-                _ => None,
-            });
-            let wanted = super::library::base_name(model);
-            let is_it = |choice: &Value| {
-                choice.as_str().is_some_and(|name| super::library::base_name(name) == wanted)
-            };
-            if !choices.any(|choices| choices.iter().any(is_it)) {
+            if !super::library::is_installed(self.info, model) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
                 self.error(
                     MANIFEST_FILE,
@@ -167,10 +149,10 @@ impl Validation<'_> {
     /// Notes a problem, once for each place.
     fn error(&mut self, file: &str, place: &str, kind: DiagnosticKind, severity: Severity, message: String) {
         let key = (file.to_owned(), place.to_owned(), kind);
-        if self.told.contains(&key) {
+        if self.reported.contains(&key) {
             return;
         }
-        self.told.push(key);
+        self.reported.push(key);
         let mut report = match self.workflow.blocks.get(file) {
             Some(block) => FileDiagnostics::new(file, &block.lines),
             None => self.workflow.manifest.diagnostics(),

@@ -2,13 +2,14 @@
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, Input, Manifest, Severity};
-use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, Requirement};
+use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo};
 use serde_json::Value;
 
 use super::Validator;
 use super::custom::CustomCheck;
 use super::types::{Type, fits};
 use super::value::{self, unwrapped};
+use super::walk::{Walked, walk};
 use crate::message::{called, pointer};
 use crate::static_workflow::{FieldSource, StaticWorkflow, canonical};
 use crate::workflow::{Plan, Workflow};
@@ -74,35 +75,27 @@ pub(crate) struct Wrong {
 impl<'v> Validation<'v, '_> {
     fn nodes(&mut self) {
         for (index, (id, node)) in self.workflow.graph.nodes.iter().enumerate() {
-            let Some(schema) = self.info.get(&node.class_type) else {
-                self.unknown_nodes = true;
-                let message = unknown_node(&self.called(id), &node.class_type, self.info);
-                self.graph.error(DiagnosticKind::UnknownNodeType, &pointer(&[id, "class_type"]), message);
-                continue;
-            };
-            let declared = self.validator.declared(schema, node);
-            for input in &declared {
-                if input.requirement == Requirement::Required && !node.inputs.contains_key(&*input.name) {
-                    let message = missing_field(&self.called(id), &input.name, input.spec);
+            walk(self.validator, node, &mut |finding| match finding {
+                Walked::UnknownNode => {
+                    self.unknown_nodes = true;
+                    let message = unknown_node(&self.called(id), &node.class_type, self.info);
+                    let at = pointer(&[id, "class_type"]);
+                    self.graph.error(DiagnosticKind::UnknownNodeType, &at, message);
+                }
+                Walked::Missing { name, spec } => {
+                    let message = missing_field(&self.called(id), name, spec);
                     self.graph.error(DiagnosticKind::MissingField, &pointer(&[id, "inputs"]), message);
                 }
-            }
-            for (field, value) in &node.inputs {
-                match declared.iter().find(|input| input.name == field.as_str()) {
-                    Some(input) => self.field(index, id, field, value, input.spec),
-                    None if schema.input.hidden.contains_key(field) => {}
-                    None => self.unknown_field(index, id, node, field, schema),
-                }
-            }
+                Walked::Input { name, value, spec } => self.field(index, id, name, value, spec),
+                Walked::Unknown { name, schema } => self.unknown_field(index, id, node, name, schema),
+            });
         }
     }
 
     /// ComfyUI passes over inputs that a node does not have, and some nodes take any: an error only when an input of
     /// the manifest depends on it.
     fn unknown_field(&mut self, index: usize, id: &str, node: &Node, field: &str, schema: &NodeSchema) {
-        let known = schema.inputs().map(|(name, _, _)| name);
-        let hint = did_you_mean(field, known);
-        let message = format!("node {}: {} has no input `{field}`.{hint}", self.called(id), node.class_type);
+        let message = unknown_input(&self.called(id), node, field, schema);
         let at = pointer(&[id, "inputs", field]);
         match self.workflow.source(index, field) {
             FieldSource::Graph => self.graph.warning(DiagnosticKind::UnknownField, &at, message),
@@ -201,14 +194,7 @@ impl<'v> Validation<'v, '_> {
 
     fn required_models(&mut self) {
         for (index, model) in self.workflow.manifest.required_models.iter().enumerate() {
-            let specs = self.info.values().flat_map(NodeSchema::inputs).map(|(_, spec, _)| spec);
-            let mut choices = specs.filter_map(|spec| match &spec.kind {
-                InputKind::Combo(choices) => Some(choices),
-                _ => None,
-            });
-            let is_it =
-                |choice: &Value| choice.as_str().is_some_and(|name| base_name(name) == base_name(model));
-            if !choices.any(|choices| choices.iter().any(is_it)) {
+            if !is_installed(self.info, model) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
                 self.manifest.error(
                     DiagnosticKind::MissingModel,
@@ -246,13 +232,19 @@ pub(crate) fn unknown_node(node: &str, class_type: &str, info: &ObjectInfo) -> S
     )
 }
 
+/// An input that the node type does not have.
+pub(crate) fn unknown_input(called: &str, node: &Node, field: &str, schema: &NodeSchema) -> String {
+    let hint = did_you_mean(field, schema.inputs().map(|(name, _, _)| name));
+    format!("node {called}: {} has no input `{field}`.{hint}", node.class_type)
+}
+
 /// An input that must be there and is not.
 pub(crate) fn missing_field(node: &str, field: &str, spec: &InputSpec) -> String {
     format!("node {node}: the required input `{field}` ({}) is missing", spec.type_name())
 }
 
-/// Packages of custom nodes that are not there. They are told by the folder that a node's module names. A folder may be
-/// called otherwise than the package, so that a missing one is only an error when nodes are missing too.
+/// Reports packages of custom nodes that are not installed. They are recognized by the folder in a node's module. A folder
+/// may have another name than its package, so a missing one is only an error if nodes are missing too.
 pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nodes: bool) -> Diagnostics {
     let mut report = manifest.diagnostics();
     for (index, package) in manifest.required_nodes.iter().enumerate() {
@@ -393,6 +385,17 @@ impl<'v> Taken<'v> {
     }
 }
 
+/// Returns whether an input of any node offers a model of this file name, in whichever folder.
+pub(crate) fn is_installed(info: &ObjectInfo, model: &str) -> bool {
+    let specs = info.values().flat_map(NodeSchema::inputs).map(|(_, spec, _)| spec);
+    let mut choices = specs.filter_map(|spec| match &spec.kind {
+        InputKind::Combo(choices) => Some(choices),
+        _ => None,
+    });
+    let is_it = |choice: &Value| choice.as_str().is_some_and(|name| base_name(name) == base_name(model));
+    choices.any(|choices| choices.iter().any(is_it))
+}
+
 /// Whether this is the name of a model file.
 pub(crate) fn is_model_file(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -404,7 +407,7 @@ pub(crate) fn is_upload(spec: &InputSpec) -> bool {
     spec.options.iter().any(|(key, value)| key.ends_with("_upload") && *value == true)
 }
 
-pub(crate) fn base_name(path: &str) -> &str {
+fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 

@@ -13,6 +13,7 @@ mod release;
 mod types;
 mod value;
 mod verdict;
+mod walk;
 
 use std::collections::HashMap;
 

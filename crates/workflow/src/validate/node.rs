@@ -193,7 +193,7 @@ impl<'p, 'i> Check<'p, 'i> {
         self.validator.info.get(self.nodes.get(id)?.class_name())
     }
 
-    /// Whether a node comes from an extension, whose own validation nobody here can know.
+    /// Whether a node comes from an extension, whose own validation is unknown.
     fn is_extension(&self, id: &str) -> bool {
         let module = self.schema(id).and_then(|schema| schema.other.get("python_module"));
         module.and_then(Value::as_str).is_some_and(|module| module.starts_with("custom_nodes."))

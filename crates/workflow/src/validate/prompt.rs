@@ -126,7 +126,7 @@ pub(super) fn unhashable(value: &Value) -> Exception {
     Exception::new("TypeError", format!("unhashable type: '{}'", type_name(value)))
 }
 
-/// A value of which Python cannot say whether it contains something.
+/// The exception for `in` with a value that is not a container.
 pub(super) fn not_iterable(value: &Value) -> Exception {
     Exception::new("TypeError", format!("argument of type '{}' is not iterable", type_name(value)))
 }

@@ -49,7 +49,7 @@ impl Release {
         } else if has("output_matchtypes") {
             Self(0, 8, 0)
         } else if info.is_empty() || !has("output_name") {
-            // Schemas that somebody wrote by hand say nothing of a release.
+            // Schemas that were written by hand do not show a release.
             Self::NEWEST
         } else {
             Self::OLDEST
