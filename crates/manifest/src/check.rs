@@ -347,7 +347,7 @@ fn model(value: &Value) -> Result<Value, String> {
     }
 }
 
-/// A whole number, also when it is written as a text or as a float.
+/// Reads a whole number, also from a string or a float.
 fn whole(value: &Value) -> Option<Number> {
     match value {
         Value::Number(number) if number.is_f64() => whole_float(number.as_f64()?),

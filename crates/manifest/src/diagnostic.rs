@@ -1,4 +1,4 @@
-//! What is wrong with a workflow's files: the thing, its place, and the fix.
+//! Errors and warnings about a workflow's files.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -11,12 +11,12 @@ use crate::lines::Lines;
 /// How many characters a message has at most; longer ones are cut.
 pub const LONGEST_MESSAGE: usize = 1000;
 
-/// One thing that is wrong, or looks wrong, in a workflow's folder.
+/// An error or a warning about a file in a workflow's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// Whether the workflow can still be used.
     pub severity: Severity,
-    /// What sort of thing is wrong, for programs.
+    /// The kind, for programs.
     pub kind: DiagnosticKind,
     /// The file, relative to the workflow's folder and with `/` between its parts.
     pub file: String,
@@ -24,21 +24,21 @@ pub struct Diagnostic {
     pub line: Option<usize>,
     /// The column, counted from 1, where it is known.
     pub column: Option<usize>,
-    /// A sentence for people: what is wrong, and what would be right.
+    /// A sentence for people: what is wrong, and how to fix it.
     pub message: String,
 }
 
-/// How bad a [`Diagnostic`] is.
+/// The severity of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// The workflow works, but probably not as its author thinks.
+    /// The workflow works, but probably not as its author intends.
     Warning,
-    /// The workflow cannot be used until this is mended.
+    /// The workflow cannot be used until this is fixed.
     Error,
 }
 
-/// What sort of thing is wrong.
+/// The kind of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -119,30 +119,30 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error about a file as a whole.
+    /// Creates an error about a file as a whole.
     pub fn error(kind: DiagnosticKind, file: impl Into<String>, message: impl Into<String>) -> Self {
         // A message may show a value or a name of any length.
         let (file, message) = (file.into(), cut(message.into(), LONGEST_MESSAGE));
         Self { severity: Severity::Error, kind, file, line: None, column: None, message }
     }
 
-    /// A warning about a file as a whole.
+    /// Creates a warning about a file as a whole.
     pub fn warning(kind: DiagnosticKind, file: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(kind, file, message) }
     }
 
-    /// The same problem with its line, counted from 1.
+    /// Returns the diagnostic with this line, counted from 1.
     pub fn at_line(self, line: Option<usize>) -> Self {
         Self { line, ..self }
     }
 
-    /// Whether the workflow cannot be used because of it.
+    /// Returns whether it is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// What is wrong with a workflow's files, errors and warnings alike: as a result, and as the error of what cannot be used.
+/// Errors and warnings about a workflow's files. Also the error type of functions that compile them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -271,7 +271,7 @@ impl<'a> FileDiagnostics<'a> {
     }
 }
 
-/// The text, with `...` in place of what comes after this many characters.
+/// Returns the text, with `...` in place of everything after this many characters.
 pub fn cut(text: impl Into<String>, most: usize) -> String {
     let mut text = text.into();
     if let Some((end, _)) = text.char_indices().nth(most) {

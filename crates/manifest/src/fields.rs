@@ -79,7 +79,7 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
         })
     }
 
-    /// A node's id: a number in ComfyUI's own graphs, a text in all.
+    /// Reads a node's id: a string, or a number as manifests write ids of ComfyUI's graphs.
     pub fn node_id(&mut self, key: &str) -> Option<String> {
         self.take(key, "a node's id, that is a number or a text", |value| match value {
             Value::String(id) if !id.is_empty() => Some(id.clone()),

@@ -12,15 +12,15 @@ use crate::nearest::did_you_mean;
 /// One input of a workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    /// The key under which callers give a value.
+    /// The key of the value in a request.
     pub id: String,
-    /// What values it takes.
+    /// The type of its values.
     pub kind: InputKind,
-    /// What people call it: `label`, or `name` in older files.
+    /// The display name: `label`, or `name` in older files.
     pub label: Option<String>,
     /// Whether there must be a value that is not empty.
     pub required: bool,
-    /// What applies when the caller gives nothing, in the form that [`Params`](crate::Params) would give it.
+    /// The value if the caller gives none, in the form that [`Params`](crate::Params) would give it.
     pub default: Option<Value>,
     /// The smallest number allowed (of a resolution: of either side; of a scene list: how many scenes).
     pub min: Option<Number>,
@@ -41,7 +41,7 @@ pub struct Input {
 /// The type of an [`Input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputKind {
-    /// A text.
+    /// A string.
     Text,
     /// A whole number.
     Int,
@@ -53,11 +53,11 @@ pub enum InputKind {
     Select,
     /// A whole number from 0, or -1 for a random one.
     Seed,
-    /// A picture that the caller uploads.
+    /// An image that the caller uploads.
     Image,
-    /// A film that the caller uploads.
+    /// A video that the caller uploads.
     Video,
-    /// A sound that the caller uploads.
+    /// Audio that the caller uploads.
     Audio,
     /// A mask that the caller uploads.
     Mask,

@@ -1,4 +1,4 @@
-//! On which line of a YAML or JSON text a value stands.
+//! The lines of values in a YAML or JSON text.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,9 @@ use saphyr_parser::{Event, Parser};
 /// Values deeper than this take the line of what holds them.
 const DEEPEST: usize = 8;
 
-/// The line of every key and list element of a text, by JSON pointer.
+/// The line of every key and list element in a text, by JSON pointer.
 ///
-/// A second look at a text that another parser has read: where the two disagree, or the text cannot be read, lines are
-/// merely unknown.
+/// Another parser reads the values. Where the two disagree, or the text cannot be parsed, lines are unknown.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
     by_pointer: HashMap<String, usize>,
@@ -33,7 +32,7 @@ enum Position {
 }
 
 impl Lines {
-    /// Reads the lines of a YAML or JSON text.
+    /// Parses a YAML or JSON text.
     pub fn parse(text: &str) -> Self {
         let mut by_pointer = HashMap::new();
         let mut open: Vec<Open> = Vec::new();
@@ -72,7 +71,7 @@ impl Lines {
         Self { by_pointer }
     }
 
-    /// The line of the value at this JSON pointer, or of the nearest thing around it whose line is known.
+    /// Returns the line of the value at this JSON pointer, or of the innermost value around it with a known line.
     pub fn line(&self, pointer: &str) -> Option<usize> {
         let mut pointer = pointer;
         loop {

@@ -1,4 +1,4 @@
-//! `manifest.yaml`: what a workflow is called, takes and gives.
+//! `manifest.yaml`: a workflow's name, inputs and outputs.
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -43,24 +43,24 @@ const ALIASES: [(&str, &str); 1] = [("title", "name")];
 /// The keys of an output that mean something here.
 const OUTPUT_KEYS: [&str; 3] = ["type", "format", "node_id"];
 
-/// A manifest, checked in itself. Whether it fits its graph is for the workflow crate to say.
+/// A manifest, checked on its own. The workflow crate checks it against the graph.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     /// The id, equal to the folder's name.
     pub id: String,
-    /// What people call it; the id where the file gives no name.
+    /// The display name; the id if the file has none.
     pub name: String,
     /// Whether there is a graph, or blocks that are put together per request.
     pub kind: WorkflowKind,
-    /// What it makes, for lists: `image`, `video`, ...
+    /// The category in lists: `image`, `video`, ...
     pub category: Option<String>,
-    /// A sentence for people.
+    /// A description for people.
     pub description: Option<String>,
     /// The author's version of the workflow.
     pub version: Option<String>,
     /// What callers may set, in order.
     pub inputs: Vec<Input>,
-    /// What it makes.
+    /// The outputs.
     pub outputs: Vec<Output>,
     /// File names of models that must be installed.
     pub required_models: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Manifest {
     pub blocks_dir: String,
     /// The stages of a dynamic workflow, in order. Empty for a static one.
     pub pipeline: Vec<Stage>,
-    /// Values of names that are no inputs, and defaults of inputs that have none of their own.
+    /// Values of names that are not inputs, and defaults of inputs without their own.
     pub defaults: Map<String, Value>,
     /// Expressions of a dynamic workflow by name, in order.
     pub computed: IndexMap<String, String>,
@@ -307,7 +307,7 @@ fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
     outputs
 }
 
-/// A list of names; each is a text, or a map that says more about it and has the name under one of these keys.
+/// Reads a list of names. Each is a string, or a map that has the name under one of these keys.
 fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (index, entry) in fields.list(key).unwrap_or_default().iter().enumerate() {

@@ -1,6 +1,6 @@
-//! The name that somebody probably meant.
+//! The known name that a misspelt one was probably meant to be.
 
-/// The known name that is closest to `name`, when one is close enough to be a likely typo.
+/// Returns the known name that is most similar to `name`, if one is similar enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(name);
     let likeness = |known: &str| strsim::jaro_winkler(&folded, &fold(known));
@@ -20,7 +20,7 @@ fn fold(name: &str) -> String {
         .collect()
 }
 
-/// ` Did you mean "steps"?`, or nothing when no known name is near.
+/// Returns ` Did you mean "steps"?`, or an empty string if no known name is similar.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or_else(String::new, |near| format!(" Did you mean \"{near}\"?"))
 }

@@ -21,18 +21,18 @@ const EXISTING: &str = "_existing_";
 /// Uploaded files: ComfyUI's name of each, by input id or by the name of the part that brought it.
 pub type Uploads = IndexMap<String, String>;
 
-/// The values of a request, checked: each as the graph takes it, defaults filled in, seeds drawn.
+/// The checked values of a request, as the graph takes them, with defaults and generated seeds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Params {
     values: IndexMap<String, Value>,
     given: IndexSet<String>,
     seeds: IndexMap<String, u64>,
-    drawn: IndexSet<String>,
+    generated: IndexSet<String>,
     generated_seed: u64,
     extra: Map<String, Value>,
 }
 
-/// What a request's params have wrong.
+/// The errors in a request's params.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ParamsError {
     /// The first wrong keys, at most [`SHOWN_ENTRIES`](crate::first_ten::SHOWN_ENTRIES) of them; never empty.
@@ -41,7 +41,7 @@ pub struct ParamsError {
     pub more: usize,
 }
 
-/// One key that is wrong.
+/// One key with an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidParam {
     /// The input's id, or the key that is none.
@@ -143,9 +143,9 @@ impl Params {
         &self.seeds
     }
 
-    /// Whether this seed was drawn rather than given.
+    /// Returns whether this seed was generated rather than given.
     pub fn is_generated(&self, id: &str) -> bool {
-        self.drawn.contains(id)
+        self.generated.contains(id)
     }
 
     /// The files in ComfyUI's input directory that the values of file inputs name, each once.
@@ -174,7 +174,7 @@ impl Params {
                     if plain && manifest.kind == WorkflowKind::Dynamic {
                         continue;
                     }
-                    let seed = value.as_u64().unwrap_or_else(|| draw(field, random));
+                    let seed = value.as_u64().unwrap_or_else(|| generate(field, random));
                     *value = seed.into();
                     let name = if plain { String::new() } else { format!("_{}", field.id) };
                     self.seeds.insert(format!("scene_{number}{name}"), seed);
@@ -289,8 +289,8 @@ impl<'a> Check<'a> {
         value = value.or_else(|| input.default.clone());
         if input.kind == InputKind::Seed {
             let seed = value.as_ref().and_then(Value::as_u64).unwrap_or_else(|| {
-                params.drawn.insert(input.id.clone());
-                draw(input, random)
+                params.generated.insert(input.id.clone());
+                generate(input, random)
             });
             params.seeds.insert(input.id.clone(), seed);
             value = Some(seed.into());
@@ -356,11 +356,11 @@ impl<'a> Check<'a> {
 }
 
 /// A random seed that the input's own range allows.
-fn draw(input: &Input, random: &mut dyn FnMut() -> u64) -> u64 {
+fn generate(input: &Input, random: &mut dyn FnMut() -> u64) -> u64 {
     let bound = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_u64);
     let low = bound(&input.min).unwrap_or(0);
     let high = bound(&input.max).unwrap_or(u64::MAX).min(low.max(SEED_LIMIT - 1)).max(low);
-    // The bias of the remainder is at most 2^-11, far below what a picture could show.
+    // The bias of the remainder is at most 2^-11, far too small to matter.
     match (high - low).checked_add(1) {
         Some(span) => low + random() % span,
         None => random(),

@@ -206,7 +206,7 @@ impl Stage {
     }
 }
 
-/// Expressions by name: a text each, or a plain value that is one.
+/// Reads expressions by name. Each is a string or a plain value.
 pub(crate) fn read_computed(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, String> {
     let Some(computed) = fields.map("computed") else { return IndexMap::new() };
     let mut expressions = IndexMap::with_capacity(computed.len());
@@ -243,7 +243,7 @@ pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, Lo
     read
 }
 
-/// An expression: a text, or a number or boolean that YAML made of it.
+/// Reads an expression: a string, or a number or boolean, which YAML makes of an unquoted one.
 fn read_expression(fields: &mut Fields<'_, '_, '_>, key: &str) -> Option<String> {
     match fields.entry.get(key)? {
         Value::Bool(truth) => Some(truth.to_string()),
@@ -386,7 +386,7 @@ fn read_models(fields: &mut Fields<'_, '_, '_>) -> StageModels {
     StageModels::ByCase(by_case)
 }
 
-/// Names of models: one, or a list; each a text or a map that has the name under one of these keys.
+/// Reads names of models: one, or a list. Each is a string, or a map that has the name under one of these keys.
 fn read_names(fields: &mut Fields<'_, '_, '_>, place: &str, value: &Value) -> Vec<String> {
     let single = std::slice::from_ref(value);
     let entries = match value {

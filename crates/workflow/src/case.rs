@@ -112,7 +112,7 @@ impl Case {
                 "`expect`: \"{pointer}\" is not a JSON pointer; write \"/{pointer}\""
             )));
         }
-        // The file is written by whoever updates it: it must not lead out of the directory.
+        // `--update` writes this file: it must not lead out of the directory.
         let plain = |graph: &String| Path::new(graph).file_name() == Some(graph.as_ref());
         if let Some(graph) = case.graph.as_ref().filter(|graph| !plain(graph)) {
             return Err(wrong(format!(

@@ -26,8 +26,8 @@ pub struct Request<'w> {
     limits: Limits,
 }
 
-/// The params of a request, from input ids to values. Made from a JSON object, borrowed or owned; null stands for an
-/// empty one.
+/// The params of a request, from input ids to values. Made from a JSON object, borrowed or owned; null is an empty
+/// one.
 #[derive(Debug, Clone)]
 pub struct RequestParams<'a>(Result<Cow<'a, Map<String, Value>>, RequestError>);
 

@@ -18,7 +18,7 @@ pub struct TargetField<'g> {
 pub struct DetectedInput<'g> {
     /// Its id, as long as no other input has it.
     pub base: String,
-    /// What tells it from others of that id: the title of its node.
+    /// The title of its node, which distinguishes it from others of that id.
     pub qualifier: Option<String>,
     /// Of several without a qualifier, the order.
     pub order: usize,

@@ -1,4 +1,4 @@
-//! Braces that are text: a graph that somebody saved holds no placeholders, whatever its prompts look like.
+//! Escapes braces of a saved graph: it has no templates, even if a prompt contains `{{`.
 
 use std::borrow::Cow;
 

@@ -29,7 +29,7 @@ impl<'g> Detector<'g> {
                 }
             } else {
                 group_of.insert(group, joined.len());
-                // The other fields that hang on it hold the same value, also those that nobody would look for.
+                // The other fields that are linked to it hold the same value, also those that are not detected.
                 for target in &choice.targets {
                     let Some(at) = self.at(&target.node, &target.field) else { continue };
                     if at.value == input.value {

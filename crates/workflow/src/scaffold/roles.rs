@@ -130,7 +130,7 @@ const PROMPTS: &[&str] = &[
     "clip_l",
     "t5xxl",
 ];
-/// Words in the names of strings that configure a node, and that nobody would put into a form.
+/// Words in the names of strings that configure a node, and do not belong in a form.
 const MACHINERY: &[&str] = &[
     "regex",
     "delimiter",

@@ -235,7 +235,7 @@ fn bound(spec: &InputSpec, key: &str) -> Option<Number> {
     }
 }
 
-/// Some nodes take smaller seeds than are drawn.
+/// Some nodes take smaller seeds than those that are generated.
 fn seed_limit(spec: &InputSpec) -> bool {
     spec.options.get("control_after_generate").is_some()
         && spec.number("max").is_some_and(|max| max < 2f64.powi(53))
@@ -288,7 +288,7 @@ fn paragraph(text: &str, indent: &str) -> String {
     format!("|-\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// A text that is written bare where nobody can take it for something else.
+/// Returns a string as YAML, without quotes where YAML reads it as a string anyway.
 fn scalar(text: &str) -> String {
     let words = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let bare = text.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -28,7 +28,7 @@ impl StaticWorkflow {
         let file = manifest.workflow_file.clone();
         let text = graph;
         let saved = Saved::from_json(text).map_err(|error| graph_problem(&file, text, &error))?;
-        // The lines of a file in UI format are not those of the graph that it stands for.
+        // The lines of a file in UI format are not those of the converted graph.
         let is_ui = matches!(saved, Saved::Ui(_));
         let lines = if is_ui { Lines::default() } else { Lines::parse(text) };
         let graph = saved.into_prompt(schemas).map_err(|error| no_prompt(&file, &error))?;

@@ -124,7 +124,7 @@ fn is_word(token: &str) -> bool {
     )
 }
 
-/// A token that is a number or a text in quotes, as a value.
+/// Returns the value of a token that is a number or a string in quotes.
 fn literal(token: &str) -> Option<Value> {
     let inner = |quote: char| token.strip_prefix(quote).and_then(|t| t.strip_suffix(quote));
     if let Some(text) = inner('"').or_else(|| inner('\'')) {

@@ -1,4 +1,4 @@
-//! The names that expressions may use, as far as the manifest alone tells: for checks before there is a request.
+//! The names that expressions may use, as far as they follow from the manifest, for checks before there is a request.
 
 use std::collections::HashSet;
 
