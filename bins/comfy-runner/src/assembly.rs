@@ -1,4 +1,4 @@
-//! What the API and the command line share between a request and a job.
+//! The steps between a request and a job that the API and the command line share.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use comfy_runner_manifest::{Manifest, Params, ParamsError};
 use comfy_runner_workflow::Assembled;
 use serde_json::{Map, Value};
 
-/// What is submitted and recorded for an assembled graph, where the caller gave these `params`.
+/// Returns the submission for an assembled graph and the caller's `params`.
 pub fn submission(assembled: Assembled, manifest: &Manifest, params: Map<String, Value>) -> Submission {
     let mut submission = Submission::new(&manifest.id, &manifest.name, Arc::new(assembled.graph));
     submission.params = params;
@@ -18,7 +18,7 @@ pub fn submission(assembled: Assembled, manifest: &Manifest, params: Map<String,
     submission
 }
 
-/// Checks what can be checked before files have arrived, so that wrong values are refused without an upload.
+/// Checks params before files have arrived, so that wrong values are refused without an upload.
 pub fn check_before_files(manifest: &Manifest, params: &Map<String, Value>) -> Result<(), ParamsError> {
     check_before(manifest, params, None)
 }

@@ -1,12 +1,12 @@
-//! How many files the process may have open. Each connection is one, and a download has a second one to ComfyUI.
+//! The limit on open files. Each connection needs one, and a download a second one for its connection to ComfyUI.
 
-/// Files that are not connections of callers: the store, the log, the connections to ComfyUI that jobs need.
+/// Files other than connections of callers: the store, the log, connections to ComfyUI.
 const RESERVED: usize = 128;
-/// Files for each connection.
+/// The number of files per connection.
 const FOR_EACH_CONNECTION: usize = 2;
 
-/// Raises the limit on open files as far as the system lets us, and returns how many connections it has room for: `wanted`
-/// or fewer. A server that has no file left cannot reach ComfyUI.
+/// Raises the limit on open files as far as the system allows, and returns the number of connections that fit: `wanted` or
+/// fewer. A server without free files could not reach ComfyUI.
 pub fn connections(wanted: usize) -> usize {
     let Some(files) = raise() else { return wanted };
     let room = room(files);
@@ -24,7 +24,7 @@ fn room(files: usize) -> usize {
     (files.saturating_sub(RESERVED) / FOR_EACH_CONNECTION).max(1)
 }
 
-/// The number of files that may be open, raised to the most that is possible; `None` for any number.
+/// Raises the limit on open files to the maximum and returns it; `None` for no limit.
 #[cfg(unix)]
 fn raise() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

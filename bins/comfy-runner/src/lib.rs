@@ -1,10 +1,10 @@
-//! The comfy-runner command: its command line and its HTTP server. What they do is done by the crates of the workspace;
-//! here requests are parsed, a crate is called, and the answer is written.
+//! The comfy-runner command: its command line and its HTTP server. The crates of the workspace do the
+//! work; this crate parses requests, calls them, and writes responses.
 
 #![forbid(unsafe_code)]
 // The documentation of the command line's options is what `--help` prints.
 #![allow(missing_docs)]
-// What is printed goes through `terminal`, which escapes what would steer a terminal.
+// All output goes through `terminal`, which escapes control characters.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod assembly;

@@ -1,4 +1,4 @@
-//! Where log lines go and what they look like: stderr, so that stdout is a command's result and nothing else.
+//! Logging to stderr, so that stdout has only the result of a command.
 
 use std::io::IsTerminal as _;
 
@@ -8,10 +8,10 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::LogFormat;
 use crate::terminal::LogWriter;
 
-/// What a server logs unless told otherwise: actix's own threads are no news.
+/// The default filter of a server, without the threads of actix.
 pub const SERVER: &str = "info,actix_server=warn";
 
-/// What a command that a person waits for logs: it says itself how it goes.
+/// The default filter of other commands, which report their own progress.
 pub const COMMAND: &str = "warn";
 
 /// Starts logging, for the rest of the process.

@@ -1,7 +1,7 @@
-//! Everything that the command line prints.
+//! Output of the command line.
 //!
-//! Titles, exceptions, file names and the answers of servers come from elsewhere. In what is printed, characters that would
-//! steer a terminal are escaped as `\u001b`. That is JSON's own notation, so JSON stays what it is. Clippy refuses
+//! Titles, exceptions, file names and the answers of servers come from elsewhere. In the output, characters that
+//! control a terminal are escaped as `\u001b`. That is JSON's own notation, so JSON keeps its meaning. Clippy refuses
 //! `println!` and its kind in this crate: [`outln!`](crate::terminal::outln) and [`errln!`](crate::terminal::errln) are
 //! the way to print.
 
@@ -31,7 +31,7 @@ pub fn print(mut to: impl Write, line: fmt::Arguments<'_>) {
     printed.unwrap_or_else(|error| panic!("failed to print: {error}"));
 }
 
-/// A string as it may stand within a line: line breaks and tabs are escaped as well.
+/// Returns a string for use within a line: line breaks and tabs are escaped as well.
 pub fn one_line(text: &str) -> String {
     escape(text, steers)
 }
@@ -51,8 +51,8 @@ pub fn error_chain(error: &anyhow::Error) -> String {
     line
 }
 
-/// Where log lines are written. They hold colors, and tracing escapes the control characters in what they report; what
-/// is left are the controls of text direction.
+/// The writer of log lines. tracing escapes control characters in their fields; this escapes the controls of text
+/// direction, and keeps colors.
 pub struct LogWriter;
 
 impl Write for LogWriter {
@@ -68,14 +68,14 @@ impl Write for LogWriter {
     }
 }
 
-/// Whether a terminal may take this character as a command: a C0 or C1 control character, a line separator, or a
+/// Returns whether a character may control a terminal: a C0 or C1 control character, a line separator, or a
 /// control of text direction.
 fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || turns_text(c)
 }
 
-/// Whether the character changes the direction of text (Unicode's property Bidi_Control): it can make a name read as
-/// another.
+/// Returns whether a character changes the direction of text (Unicode's property Bidi_Control), which can make a name look
+/// like another.
 fn turns_text(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

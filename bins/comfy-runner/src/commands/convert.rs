@@ -17,7 +17,7 @@ use super::{saved, schemas};
 use crate::cli::{Convert, GraphFormat};
 use crate::terminal::outln;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Converted<'a> {
     /// The graph, unless it was written to a file.
@@ -49,7 +49,7 @@ pub fn convert(options: Convert) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The graph in the wanted format, as JSON.
+/// Returns the graph in the requested format, as JSON.
 fn converted(options: &Convert, findings: &mut Vec<Finding>) -> anyhow::Result<String> {
     let file = &options.file;
     let cannot_convert = || format!("cannot convert {}", file.display());
@@ -77,7 +77,7 @@ fn converted(options: &Convert, findings: &mut Vec<Finding>) -> anyhow::Result<S
     })
 }
 
-/// Writes the whole file, or leaves what is there.
+/// Writes the complete file, or leaves an existing one unchanged.
 fn write(file: &Path, graph: &str) -> anyhow::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let partial = PartialFile::new_in(folder.unwrap_or(Path::new(".")))?;

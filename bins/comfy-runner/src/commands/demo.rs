@@ -23,12 +23,12 @@ use crate::terminal::{errln, outln};
 
 const WORKFLOW: &str = "text-to-image";
 const PROMPT: &str = "a lighthouse above a calm sea at dusk, warm light";
-/// One whose graph is put together from blocks.
+/// A workflow whose graph is assembled from blocks.
 const DYNAMIC: &str = "text-to-image-studio";
 const POLL: Duration = Duration::from_millis(50);
 
 pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
-    let workflows = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let workflows = tempfile::tempdir().context("cannot create a temporary folder")?;
     samples::write(workflows.path())?;
     let simulator =
         Simulator::builder().listen("127.0.0.1:0").step_delay(Duration::from_millis(60)).start()?;
@@ -49,14 +49,14 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
             .context("cannot start the demo's server; --listen 127.0.0.1:0 takes a free port")?;
         let (address, handle) = (server.address(), server.handle());
         let serving = actix_rt::spawn(server.run());
-        errln!("ComfyUI simulator: {} (no models: it paints pictures of its own)", simulator.url());
+        errln!("ComfyUI simulator: {} (no models: it paints its own images)", simulator.url());
         errln!("comfy-runner API:  http://{address}");
         let pictures = Api::new(address).make_pictures(&options.output).await;
         if pictures.is_err() {
             handle.stop(true).await;
         }
         let pictures = pictures?;
-        errln!("the pictures are saved at");
+        errln!("the images are saved at");
         for picture in pictures {
             outln!("{}", picture.display());
         }
@@ -72,7 +72,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
 
 fn what_next(address: SocketAddr) -> String {
     format!(
-        "\nIt stays up. In another terminal:\n  \
+        "\nThe demo keeps running. In another terminal:\n  \
         curl http://{address}/api/workflows\n  \
         curl http://{address}/api/run/{WORKFLOW}\n  \
         curl -X POST http://{address}/api/run/{WORKFLOW}/execute -F 'params={{\"prompt\": \"a red fox in the snow\", \"steps\": 30}}'\n  \
@@ -95,26 +95,26 @@ impl Api {
         Self { base: format!("http://{address}/api/run"), http: awc::Client::default() }
     }
 
-    /// Runs the sample workflows and saves their pictures.
+    /// Runs the sample workflows and saves their images.
     async fn make_pictures(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
         errln!("running \"{WORKFLOW}\": {PROMPT}");
         let first = self.make_picture(WORKFLOW, &json!({"prompt": PROMPT}), folder).await?;
-        errln!("running \"{DYNAMIC}\", put together from blocks: a LoRA and a high-resolution pass as well");
+        errln!("running \"{DYNAMIC}\", assembled from blocks, with a LoRA and a high-resolution pass");
         let loras = json!([{"file": "add_detail.safetensors", "strength": 0.6}]);
         let params = json!({"prompt": PROMPT, "loras": loras, "hires_enabled": true});
         Ok([first, self.make_picture(DYNAMIC, &params, folder).await?])
     }
 
-    /// Runs a workflow and saves its picture.
+    /// Runs a workflow and saves its image.
     async fn make_picture(&self, workflow: &str, params: &Value, folder: &Path) -> anyhow::Result<PathBuf> {
         let prompt_id = self.execute(workflow, params).await?;
         self.wait(&prompt_id).await?;
         let mut result =
             self.http.get(format!("{}/result/{prompt_id}", self.base)).send().await.map_err(http_error)?;
-        ensure!(result.status().is_success(), "the result is not there: {}", result.status());
+        ensure!(result.status().is_success(), "there is no result: {}", result.status());
         let picture = result.body().limit(64 << 20).await?;
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let path = folder.join(format!("{workflow}_{}.png", &prompt_id[..8.min(prompt_id.len())]));
         std::fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
@@ -133,7 +133,7 @@ impl Api {
             .await
             .map_err(http_error)?;
         if !reply.status().is_success() {
-            bail!("the workflow was not taken: {}", reply.json::<ErrorBody>().await?.detail);
+            bail!("the workflow was refused: {}", reply.json::<ErrorBody>().await?.detail);
         }
         Ok(reply.json::<Submitted>().await?.prompt_id)
     }
@@ -161,7 +161,7 @@ impl Api {
     }
 }
 
-/// awc's error is not `Send`, which anyhow asks for.
+/// Converts awc's error, which is not `Send`, as anyhow requires.
 fn http_error(error: awc::error::SendRequestError) -> anyhow::Error {
     anyhow::anyhow!("the demo's own server does not answer: {error}")
 }

@@ -59,7 +59,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints warnings to stderr, a line each.
+/// Prints warnings to stderr, one per line.
 pub fn print_warnings(warnings: &[Finding]) {
     for warning in warnings {
         errln!("warning: {}", warning.message);

@@ -15,7 +15,7 @@ use super::{saved, schemas};
 use crate::cli::Init;
 use crate::terminal::{errln, outln};
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Written<'a> {
     manifest: &'a Path,
@@ -39,7 +39,7 @@ pub fn init(options: Init) -> anyhow::Result<ExitCode> {
     let schemas = schemas::needed(&options.schemas, why)?;
     let made = scaffold_file(saved, &schemas, id)
         .inspect_err(|_| print_warnings(&findings))
-        .with_context(|| format!("cannot make a workflow of {}", options.file.display()))?;
+        .with_context(|| format!("cannot make a workflow from {}", options.file.display()))?;
     let warnings = check(&made, &schemas, id)?;
     write(library, &folder, &made)?;
     let manifest = folder.join(MANIFEST_FILE);
@@ -67,21 +67,21 @@ fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<Vec<
     }
 }
 
-/// Writes the folder whole or not at all.
+/// Writes the complete folder, or nothing.
 fn write(library: &Path, folder: &Path, made: &Scaffold) -> anyhow::Result<()> {
     let written = || format!("cannot write {}", folder.display());
     fs::create_dir_all(library).with_context(written)?;
-    // A name that no workflow can have, so that nobody reads it half written.
+    // No workflow can have this name, so an incomplete folder is never read as one.
     let mut part = tempfile::Builder::new();
     part.prefix(".init-");
     #[cfg(unix)]
-    // What the umask leaves of it, as for any new folder.
+    // The umask applies, as for any new folder.
     part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
     let part = part.tempdir_in(library).with_context(written)?;
     fs::write(part.path().join(MANIFEST_FILE), &made.manifest).with_context(written)?;
     fs::write(part.path().join("workflow.json"), format!("{}\n", made.graph)).with_context(written)?;
     fs::rename(part.path(), folder).with_context(written)?;
-    // It is no temporary folder any more.
+    // The folder has its final name.
     let _ = part.keep();
     Ok(())
 }

@@ -33,7 +33,7 @@ use crate::cli::{Access, Cli, ComfyUi, Command};
 use crate::logging;
 use crate::terminal::{errln, error_chain};
 
-/// Runs what the command line says. An error goes to stderr, and the exit code is 1.
+/// Runs a command. An error is printed to stderr, and the exit code is 1.
 pub fn main(cli: Cli) -> ExitCode {
     let default = if matches!(cli.command, Command::Serve(_)) { logging::SERVER } else { logging::COMMAND };
     let filter = cli.log.as_deref().unwrap_or(default);
@@ -63,17 +63,17 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// Runs a future on this thread, in the actix system that awc needs.
+/// Runs a future on this thread, in an actix system, which awc requires.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     actix_rt::System::new().block_on(future)
 }
 
-/// How to reach the ComfyUI that the command line names.
+/// Returns the client configuration of the options.
 fn client_config(comfyui: &ComfyUi) -> anyhow::Result<Config> {
     config(&comfyui.url, &comfyui.access)
 }
 
-/// How to reach the ComfyUI at this URL.
+/// Returns the client configuration for a URL.
 fn config(url: &str, access: &Access) -> anyhow::Result<Config> {
     let endpoint: Endpoint = url.parse().context("--comfyui (COMFYUI_URL)")?;
     let mut config = Config::new(endpoint);

@@ -1,4 +1,4 @@
-//! A file that gets its name when it is whole.
+//! A file that gets its name when it is complete.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -10,12 +10,12 @@ use tempfile::NamedTempFile;
 pub struct PartialFile(NamedTempFile);
 
 impl PartialFile {
-    /// Creates the file in this folder, under a name that no other file has.
+    /// Creates the file in this folder under a unique name.
     pub fn new_in(folder: &Path) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.suffix(".part");
         #[cfg(unix)]
-        // What the umask leaves of it, as for any new file.
+        // The umask applies, as for any new file.
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         builder.tempfile_in(folder).map(Self)
     }
@@ -25,13 +25,13 @@ impl PartialFile {
         self.0.reopen()
     }
 
-    /// Gives the file this name, in the place of a file that has it.
+    /// Gives the file this name, and replaces an existing file.
     pub fn replace(self, path: &Path) -> io::Result<()> {
         self.0.persist(path)?;
         Ok(())
     }
 
-    /// Gives the file its name, or the name with a number where it is taken. Returns the path.
+    /// Gives the file its name, with a number if a file of that name exists. Returns the path.
     pub fn keep_under_free_name(self, folder: &Path, name: &str) -> io::Result<PathBuf> {
         let mut file = self.0;
         for name in candidates(name) {
@@ -46,8 +46,7 @@ impl PartialFile {
     }
 }
 
-/// `a.png`, `a_2.png`, `a_3.png` and so on. What a terminal or a file system takes for a command becomes an underscore,
-/// and so does the dot that would hide the file.
+/// Returns `a.png`, `a_2.png`, `a_3.png` and so on. Control characters, separators and a leading dot become underscores.
 fn candidates(name: &str) -> impl Iterator<Item = String> {
     let plain = |c: char| if c.is_control() || matches!(c, '/' | '\\') { '_' } else { c };
     let mut name: String = name.chars().map(plain).collect();

@@ -1,4 +1,4 @@
-//! A job's progress for a person: a bar on a terminal, a line for each piece of news elsewhere.
+//! A job's progress for people: a bar on a terminal, lines elsewhere.
 
 use std::io::IsTerminal as _;
 
@@ -7,16 +7,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::{errln, one_line};
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Report {
     /// 0 to 100.
     pub percent: u64,
-    /// What the job is at.
+    /// The current node, or the status.
     pub doing: String,
-    /// Steps of that and steps in all, where it counts any.
+    /// The steps of the current node so far and in total, if it counts steps.
     pub steps: Option<(u64, u64)>,
-    /// Seconds that it will still take, where that is known.
+    /// The estimated seconds to the end, if known.
     pub eta_seconds: Option<u64>,
 }
 
@@ -67,14 +67,14 @@ impl Display {
         }
     }
 
-    /// Takes the bar away, so that what is printed next stands alone.
+    /// Removes the bar.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// A log wants the change of node and every tenth of the way, not each step.
+    /// Returns whether the node has changed or the percentage has grown by ten.
     fn is_worth_a_line(&self, report: &Report) -> bool {
         self.shown
             .as_ref()

@@ -1,4 +1,4 @@
-//! A workflow and its values, from the command line.
+//! The workflow and params of the command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub fn open(dir: &Path) -> anyhow::Result<Workflows> {
     Workflows::open(dir).with_context(|| format!("cannot use the workflows folder {}", dir.display()))
 }
 
-/// The workflow that is asked for, and its values. Node schemas are asked for when its graph is in UI format.
+/// Reads the requested workflow and its params. Node schemas are fetched when its graph is in UI format.
 pub fn read(
     request: &Request,
     schemas: impl FnOnce() -> anyhow::Result<ObjectInfo>,
@@ -63,8 +63,7 @@ fn read_params(text: &str) -> anyhow::Result<Map<String, Value>> {
     }
 }
 
-/// Reads `key=value`. A value that reads as JSON is taken as such, unless it reads as a text: quotes that somebody
-/// typed belong to the text.
+/// Parses `key=value`. A value that is valid JSON is read as JSON, except JSON strings: their quotes are part of the value.
 fn read_param(param: &str) -> anyhow::Result<(String, Value)> {
     let (key, value) = param.split_once('=').with_context(|| format!("-p {param} must be KEY=VALUE"))?;
     let value = match serde_json::from_str(value) {

@@ -36,7 +36,7 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
     require_files(workflow.manifest(), &params, &images)?;
     check_before_files(workflow.manifest(), &params)?;
     std::fs::create_dir_all(&options.output)
-        .with_context(|| format!("cannot make the folder {}", options.output.display()))?;
+        .with_context(|| format!("cannot create the folder {}", options.output.display()))?;
     block_on(async {
         let client = Client::new(config)?;
         let mut uploads = IndexMap::new();
@@ -64,16 +64,16 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Which file is for which input.
+/// Assigns files to inputs.
 fn files_for_inputs(manifest: &Manifest, images: &[String]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     images
         .iter()
         .map(|image| {
-            // A file may have an `=` in its name; what stands before it counts only if it is an input.
+            // A file name may contain `=`; the part before it counts only if it is the id of an input.
             let named = image.split_once('=').and_then(|(id, file)| Some((manifest.file_input(id)?, file)));
             let first = || manifest.file_input("input_image").map(|input| (input, image.as_str()));
             let (input, file) =
-                named.or_else(first).context("this workflow takes no files, so --image is of no use")?;
+                named.or_else(first).context("this workflow takes no files, so --image cannot be used")?;
             let file = PathBuf::from(file);
             if !file.is_file() {
                 bail!("--image: there is no file {}", file.display());
@@ -130,7 +130,7 @@ async fn upload_file(client: &Client, file: &Path) -> anyhow::Result<String> {
     Ok(upload(client, &name, bytes, u64::MAX).await?)
 }
 
-/// Waits for the job's end, showing how far it is, and returns its final files. Ctrl-C cancels the job.
+/// Waits for the end of the job, shows its progress, and returns its final files. Ctrl-C cancels the job.
 async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<Vec<OutputFile>> {
     let mut display = Display::new();
     let mut cancelled = std::pin::pin!(tokio::signal::ctrl_c());
@@ -149,7 +149,7 @@ async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<V
             Status::Cancelled => Seen::Ended(Err("the job was cancelled on ComfyUI".to_owned())),
             Status::Pending | Status::Running => Seen::Open(report(progress, now)),
         });
-        match seen.context("the job is not known any more")? {
+        match seen.context("the job is no longer known")? {
             Seen::Open(report) => display.show(report),
             Seen::Ended(result) => {
                 display.end();
@@ -176,13 +176,13 @@ fn report(progress: &Progress, now: Duration) -> Report {
     }
 }
 
-/// Streams a file of ComfyUI's into a folder, under a name that is not taken.
+/// Downloads a file into a folder, under a name that no other file has.
 async fn save(client: &Client, file: &OutputFile, folder: &Path) -> anyhow::Result<PathBuf> {
     use tokio::io::AsyncWriteExt as _;
     let mut reply = client.view(file.into(), Method::GET, &HeaderMap::new()).await?;
     anyhow::ensure!(reply.status.is_success(), "ComfyUI has no file \"{}\" any more", file.filename);
     let cannot_write = || format!("cannot write to the folder {}", folder.display());
-    // Under a name of its own until it is whole: a broken download must not look like a result.
+    // Under a temporary name until it is complete: a broken download must not look like a result.
     let partial = PartialFile::new_in(folder).with_context(cannot_write)?;
     let mut written = tokio::fs::File::from_std(partial.open().with_context(cannot_write)?);
     while let Some(bytes) = reply.body.next().await {

@@ -1,4 +1,4 @@
-//! A file with a graph that somebody saved.
+//! Files with saved graphs.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub fn read(file: &Path, findings: &mut Vec<Finding>) -> anyhow::Result<SavedFil
     Ok(saved)
 }
 
-/// Reads one graph: of a file that has both formats, the one that is `wanted`.
+/// Reads one graph. Of a file with both formats, the `wanted` one is read.
 pub fn read_one(file: &Path, wanted: GraphFormat, findings: &mut Vec<Finding>) -> anyhow::Result<Saved> {
     let SavedFile { prompt, workflow, .. } = read(file, findings)?;
     let (prompt, workflow) = (prompt.map(Saved::Api), workflow.map(Saved::Ui));

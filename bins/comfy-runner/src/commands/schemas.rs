@@ -9,7 +9,7 @@ use comfy_runner_protocol::ObjectInfo;
 use super::{block_on, config};
 use crate::cli::{NodeSchemas, Validate};
 
-/// The schemas to check against, if the command line names some.
+/// Returns the schemas to check against, if the options name any.
 pub fn to_check_against(options: &Validate) -> anyhow::Result<Option<ObjectInfo>> {
     if let Some(file) = &options.object_info {
         return read(file).map(Some);
@@ -19,7 +19,7 @@ pub fn to_check_against(options: &Validate) -> anyhow::Result<Option<ObjectInfo>
     fetch(Config::new(endpoint)).map(Some)
 }
 
-/// The schemas for a command that does not work without them. `why` begins the message when none are named.
+/// Returns the schemas for a command that requires them. `why` begins the error when the options name none.
 pub fn needed(options: &NodeSchemas, why: &str) -> anyhow::Result<ObjectInfo> {
     match (&options.object_info, &options.comfyui) {
         (Some(file), _) => read(file),
@@ -30,14 +30,14 @@ pub fn needed(options: &NodeSchemas, why: &str) -> anyhow::Result<ObjectInfo> {
     }
 }
 
-/// The schemas that this file holds.
+/// Reads schemas from a file.
 pub fn read(file: &Path) -> anyhow::Result<ObjectInfo> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_str(&text)
         .with_context(|| format!("{} is not what ComfyUI's /object_info returns", file.display()))
 }
 
-/// The schemas of a ComfyUI.
+/// Fetches the schemas of a ComfyUI.
 pub fn fetch(config: Config) -> anyhow::Result<ObjectInfo> {
     block_on(async { Client::new(config)?.object_info().await.map_err(anyhow::Error::from) })
 }

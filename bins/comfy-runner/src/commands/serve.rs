@@ -30,7 +30,7 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
     let workflows = Arc::new(request::open(&options.workflows.dir)?);
     block_on(async {
         let server = Server::bind(&settings, Arc::clone(&workflows))?;
-        // On a thread of its own: a folder whose files do not answer does not keep the server from its work.
+        // On its own thread: a file system that does not respond must not delay the server.
         std::thread::spawn(move || log_workflows(&workflows));
         tracing::info!(address = %server.address(), comfyui = %settings.comfyui.endpoint, "listening");
         let result = server.run().await;
@@ -55,7 +55,7 @@ fn limits(options: &cli::Limits) -> Limits {
     }
 }
 
-/// The name of our folder in the platform's data folder.
+/// The name of the state folder in the platform's data folder.
 const STATE_FOLDER: &str = "comfy-runner";
 
 fn open_store(records: &Records) -> anyhow::Result<Arc<dyn Store>> {
@@ -64,13 +64,13 @@ fn open_store(records: &Records) -> anyhow::Result<Arc<dyn Store>> {
         Some(folder) => folder.clone(),
         None => {
             let platform = etcetera::base_strategy::choose_native_strategy()
-                .context("there is no home folder to remember jobs in; name a folder with --state-dir")?;
+                .context("there is no home folder for the records of jobs; give a folder with --state-dir")?;
             platform.data_dir().join(STATE_FOLDER)
         }
     };
     let store = Sqlite::open(&folder)
         .with_context(|| format!("cannot remember jobs in {} (--state-dir)", folder.display()))?;
-    tracing::info!(folder = %folder.display(), "jobs are remembered");
+    tracing::info!(folder = %folder.display(), "the records of jobs are in this folder");
     Ok(Arc::new(store))
 }
 
@@ -83,7 +83,7 @@ fn jobs_config(records: &Records) -> JobsConfig {
     JobsConfig::default().with_lost_jobs(lost_jobs).with_retention(keep_for, records.keep_jobs)
 }
 
-/// Names what is wrong with workflows, and with which.
+/// Logs the diagnostics of all workflows.
 fn log_workflows(workflows: &Workflows) {
     let listing = match workflows.list() {
         Ok(listing) => listing,

@@ -1,9 +1,9 @@
-//! Text from outside, cut to a length that a log line or an answer can hold.
+//! Strings of callers, cut to a length for log lines and responses.
 
 use std::borrow::Cow;
 
-/// Returns the first `max` bytes of a string, or a few less so that no character is cut, followed by the number of bytes
-/// that were left out. A string that is short enough is returned as it is.
+/// Returns the first `max` bytes of a string, or a few fewer so that no character is cut, followed by the number of bytes
+/// that were left out. A short string is returned unchanged.
 pub fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);

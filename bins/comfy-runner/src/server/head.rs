@@ -1,4 +1,4 @@
-//! Answers to HEAD: the headers that a GET has, and no body.
+//! Responses to HEAD: the headers of GET, and no body.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,8 +13,7 @@ use actix_web::web::Bytes;
 /// The size of a body without the body.
 pub struct SizeOnly(BodySize);
 
-/// Middleware that drops the body of an answer to HEAD before anything is asked of it: a stream that would be endless, or
-/// costly to make, is never begun.
+/// Middleware that drops the body of a response to HEAD before it is polled: an endless or costly stream is never started.
 pub async fn drop_body_of_head<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

@@ -54,7 +54,7 @@ pub use form::Form;
 pub use limits::Limits;
 pub use origins::{AllowedOrigin, AllowedOrigins, ParseOriginError};
 pub use stop::Handle;
-use stop::Stopping;
+use stop::ShutdownSignal;
 use token::Tokens;
 use workflow_reader::WorkflowReader;
 
@@ -119,7 +119,7 @@ struct State {
     schemas: Arc<ObjectInfoCache>,
     probe: Arc<Probe>,
     max_upload: u64,
-    stopping: Stopping,
+    shutdown: ShutdownSignal,
 }
 
 /// A server that listens. It answers requests while [`Server::run`] is awaited.
@@ -142,7 +142,7 @@ impl Server {
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
         let workflows = WorkflowReader::new(workflows);
-        let (stop, stopping) = watch::channel(false);
+        let (stop, shutdown) = watch::channel(false);
         let schemas = Arc::new(ObjectInfoCache::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
@@ -156,7 +156,7 @@ impl Server {
                 schemas: Arc::clone(&schemas),
                 probe: Arc::clone(&probe),
                 max_upload,
-                stopping: stopping.clone(),
+                shutdown: shutdown.clone(),
             };
             App::new()
                 .app_data(keys.clone())
@@ -203,7 +203,7 @@ impl Server {
             tracing::info!(open, "jobs were open when the server stopped; ComfyUI is asked for them");
         }
         let handle = self.handle.clone();
-        let leaving = actix_rt::spawn(async move { self.handle.leave_on_signals().await });
+        let draining = actix_rt::spawn(async move { self.handle.drain_on_signals().await });
         let mut server = self.server;
         let result = tokio::select! {
             served = &mut server => served.map_err(ServeError::from),
@@ -212,7 +212,7 @@ impl Server {
                 served.map_err(ServeError::from).and(Err(failed.into()))
             }
         };
-        leaving.abort();
+        draining.abort();
         let flushed = self.jobs.flush().await;
         result?;
         Ok(flushed?)

@@ -1,12 +1,12 @@
-//! Stopping, so that those who watch do not hold it up.
+//! Orderly shutdown, which closes WebSockets and event streams at once.
 
 use actix_web::dev::ServerHandle;
 use tokio::sync::watch;
 
-/// Tells when the server stops. It is true from then on, also when the server is gone.
-pub type Stopping = watch::Receiver<bool>;
+/// Becomes true when the server stops.
+pub type ShutdownSignal = watch::Receiver<bool>;
 
-/// Stops a server from elsewhere.
+/// A handle that stops a server.
 #[derive(Clone)]
 pub struct Handle {
     server: ServerHandle,
@@ -18,31 +18,31 @@ impl Handle {
         Self { server, stopping }
     }
 
-    /// Stops the server. With `graceful`, requests at work get ten seconds to end. Those who watch jobs are sent home at
-    /// once: they would stay for as long as the job does.
+    /// Stops the server. With `graceful`, requests in progress get ten seconds to end. WebSockets and event streams are
+    /// closed at once; they would last as long as their jobs.
     pub async fn stop(&self, graceful: bool) {
-        self.leave();
+        self.drain();
         self.server.stop(graceful).await;
     }
 
-    /// Sends those who watch home when the process is asked to stop.
-    pub(super) async fn leave_on_signals(&self) {
+    /// Closes WebSockets and event streams when the process receives SIGTERM or SIGINT.
+    pub(super) async fn drain_on_signals(&self) {
         if let Err(error) = asked_to_stop().await {
-            tracing::warn!(%error, "cannot hear signals: those who watch jobs will hold up a stop");
+            tracing::warn!(%error, "cannot listen for signals: open event streams will delay a stop");
             std::future::pending().await
         }
-        self.leave();
+        self.drain();
     }
 
-    fn leave(&self) {
+    fn drain(&self) {
         self.stopping.send_replace(true);
     }
 }
 
 /// Waits until the server stops.
-pub async fn stopped(mut stopping: Stopping) {
+pub async fn stopped(mut shutdown: ShutdownSignal) {
     // The sender is gone only when the server is.
-    let _ = stopping.wait_for(|stops| *stops).await;
+    let _ = shutdown.wait_for(|stops| *stops).await;
 }
 
 #[cfg(unix)]

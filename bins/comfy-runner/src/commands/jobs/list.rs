@@ -14,10 +14,10 @@ use super::{print_json, table};
 use crate::cli::JobsList;
 use crate::terminal::outln;
 
-/// As many jobs come with one answer.
+/// The number of jobs per request.
 const PAGE: u32 = 200;
 
-/// What `--json` prints: every job that was asked for, of however many pages.
+/// The output of `--json`: the jobs of all pages.
 #[derive(Serialize)]
 struct Listed<'a> {
     jobs: &'a [JobSummary],
@@ -40,7 +40,7 @@ pub async fn list(server: &Server, options: &JobsList) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// The jobs that are asked for, page by page.
+/// Fetches the requested jobs, page by page.
 async fn fetch(server: &Server, options: &JobsList) -> anyhow::Result<Vec<JobSummary>> {
     let mut filters = String::new();
     let named = [
@@ -68,7 +68,7 @@ async fn fetch(server: &Server, options: &JobsList) -> anyhow::Result<Vec<JobSum
     }
 }
 
-/// The percentages of the running ones among these jobs, by prompt id.
+/// Fetches the percentages of running jobs, by prompt id.
 async fn percents(server: &Server, jobs: &[JobSummary]) -> anyhow::Result<HashMap<String, u8>> {
     if !jobs.iter().any(|job| job.status == Status::Running) {
         return Ok(HashMap::new());

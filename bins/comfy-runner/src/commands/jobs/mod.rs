@@ -1,4 +1,4 @@
-//! `comfy-runner jobs`: looks after the jobs of a running server.
+//! `comfy-runner jobs`: manages the jobs of a running server.
 
 mod list;
 mod server;
@@ -35,7 +35,7 @@ pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Stops jobs. What stands in the way of one does not keep the others from being stopped.
+/// Cancels jobs. An error with one does not stop the others.
 async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for prompt_id in prompt_ids {

@@ -1,4 +1,4 @@
-//! The server whose jobs they are.
+//! The client of a running server.
 
 use anyhow::{Context as _, anyhow, bail};
 use awc::http::{Method, StatusCode};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cli::ServerAddress;
 
-/// The most that an answer may hold: a page of jobs, or a record with its graph.
+/// The maximum size of a response in bytes: a page of jobs, or a record with its graph.
 const MAX_ANSWER: usize = 64 << 20;
 
 /// A running comfy-runner.
@@ -17,14 +17,14 @@ pub struct Server {
     http: awc::Client,
 }
 
-/// An answer whose body is still to come.
+/// A response whose body has not been read.
 pub type Answer = awc::ClientResponse;
 
 impl Server {
     pub fn new(options: &ServerAddress) -> anyhow::Result<Self> {
         let endpoint: Endpoint = options.server.parse().context("--server (COMFY_RUNNER_SERVER)")?;
         let mut config = Config::new(endpoint);
-        // The server may know several keys, with commas between them; one will do.
+        // The environment variable may list the server's keys; any of them will do.
         let key = options
             .api_key
             .as_deref()
@@ -40,12 +40,11 @@ impl Server {
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> anyhow::Result<T> {
         let mut answer = self.open(method, path).await?;
         let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
-        serde_json::from_slice(&body).with_context(|| {
-            format!("{} does not answer as comfy-runner does; does --server name one?", self.address())
-        })
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{} does not answer like comfy-runner; check --server", self.address()))
     }
 
-    /// An answer to be read as it comes. Refusals are errors, with the server's own words.
+    /// Sends a request and returns the response unread. An error status is an error with the server's `detail`.
     pub async fn open(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
         let mut request = self.http.request(method, self.config.endpoint.url(path));
         for (name, value) in self.config.headers() {
@@ -64,7 +63,7 @@ impl Server {
         }
     }
 
-    /// A WebSocket.
+    /// Opens a WebSocket.
     pub async fn socket(
         &self,
         path: &str,

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::terminal::{one_line, outln};
 
-/// Rows under a header, each column as wide as its widest cell; the last one is not padded.
+/// Prints rows under a header. Each column is as wide as its widest cell.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
@@ -25,7 +25,7 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A time of the API; none for null.
+/// Parses a time of the API.
 pub fn time(time: Option<&Timestamp>) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(time?.as_str(), &Rfc3339).ok()
 }
@@ -50,7 +50,7 @@ pub fn lasted(from: OffsetDateTime, to: OffsetDateTime) -> String {
     }
 }
 
-/// The beginning of a text, on one line.
+/// Returns the first line of a string, cut to `most` characters.
 pub fn short(text: &str, most: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
     if line.chars().count() <= most {

@@ -14,12 +14,12 @@ use super::super::progress_bar::{Display, Report};
 use super::server::Server;
 use crate::terminal::{errln, one_line, outln};
 
-/// How long is waited before the server is asked again, after the stream broke off.
+/// The pause before a reconnection.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So often is a server asked again that does not answer.
+/// The number of attempts to reconnect.
 const ATTEMPTS: u32 = 60;
 
-/// Follows one job to its end. It is a success if the job is.
+/// Follows one job to its end. Succeeds if the job completes.
 pub async fn one(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result<ExitCode> {
     let path = format!("/api/run/events/{}", encode(prompt_id));
     let mut display = Display::new();
@@ -37,7 +37,7 @@ pub async fn one(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result
     }
 }
 
-/// Opens the stream again that broke off, once the server is back.
+/// Opens the stream again when the server is back.
 async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Answer> {
     errln!("the server has gone; waiting for it");
     for _ in 0..ATTEMPTS {
@@ -49,7 +49,7 @@ async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Ans
     bail!("the server has not come back within {} seconds", ATTEMPTS)
 }
 
-/// Reads events until the job's last, which it returns, or until the stream breaks off.
+/// Reads events until the last of the job, which is returned, or until the stream breaks.
 async fn follow(stream: &mut super::server::Answer, display: &mut Display, json: bool) -> Option<Event> {
     let mut text_so_far = Vec::new();
     while let Some(Ok(bytes)) = stream.next().await {
@@ -58,7 +58,7 @@ async fn follow(stream: &mut super::server::Answer, display: &mut Display, json:
             let line: Vec<u8> = text_so_far.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
             let Some(data) = line.strip_prefix("data:").map(str::trim) else { continue };
-            // A message of a type that is not known is skipped.
+            // Messages of unknown types are skipped.
             let Ok(update) = serde_json::from_str::<Update>(data) else { continue };
             if json && !matches!(update, Update::Message(JobMessage::Preview(_))) {
                 outln!("{data}");
@@ -75,14 +75,14 @@ async fn follow(stream: &mut super::server::Answer, display: &mut Display, json:
     None
 }
 
-/// Tells of all jobs, a line for each event, until it is stopped.
+/// Prints a line for each event of any job, until it is stopped.
 pub async fn all(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
     loop {
         let mut socket = server.socket("/api/run/ws").await?;
         while let Some(Ok(frame)) = socket.next().await {
             match frame {
                 Frame::Text(bytes) => tell(&bytes, json),
-                // A connection on which this fails gives no further frame either.
+                // If this fails, the connection ends.
                 Frame::Ping(bytes) => drop(socket.send(Message::Pong(bytes)).await),
                 Frame::Close(_) => break,
                 _ => {}
@@ -94,7 +94,7 @@ pub async fn all(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(bytes: &[u8], json: bool) {
-    // A message of a type that is not known is skipped.
+    // Messages of unknown types are skipped.
     let Ok(update) = serde_json::from_slice::<Update>(bytes) else { return };
     if json {
         outln!("{}", String::from_utf8_lossy(bytes));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Debug, Serialize)]
 pub struct CaseResult {
     /// The workflow's id.
@@ -22,13 +22,13 @@ pub struct CaseResult {
     pub file: String,
     /// What the case shows.
     pub name: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why it failed: a sentence each, and for a whole graph the lines that differ.
+    /// The reasons of a failure: a sentence each, or a diff of the graph.
     pub failures: Vec<String>,
 }
 
-/// How a case ended.
+/// The outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -56,12 +56,12 @@ pub fn run(workflows: &Workflows, update: bool) -> anyhow::Result<Vec<CaseResult
     Ok(results)
 }
 
-/// The text of a golden file with this graph.
+/// Returns the content of a golden file with this graph.
 pub fn golden_text(graph: &Value) -> String {
     format!("{graph:#}\n")
 }
 
-/// The names of the files with cases, sorted. A workflow needs none.
+/// Returns the names of the files with cases, sorted. There may be none.
 fn case_files(directory: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -127,7 +127,7 @@ impl CaseDir<'_> {
         serde_json::from_str(&text).map_err(|error| format!("{file} is not JSON: {error}"))
     }
 
-    /// Writes a golden file unless it holds this graph. Returns whether it was written.
+    /// Writes a golden file unless it has this graph already. Returns whether it was written.
     fn rewrite(&mut self, file: &str, graph: &Value) -> io::Result<bool> {
         if self.golden(file).is_ok_and(|golden| golden == *graph) {
             return Ok(false);
@@ -136,7 +136,7 @@ impl CaseDir<'_> {
     }
 }
 
-/// A failure in words; for a whole graph with the lines that differ.
+/// Describes a failure; for a golden graph with a diff.
 fn describe(failure: &CaseFailure) -> String {
     let CaseFailure::OtherGraph { file, expected, found } = failure else { return failure.to_string() };
     let (expected, found) = (golden_text(expected), golden_text(found));

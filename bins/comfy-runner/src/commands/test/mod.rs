@@ -15,7 +15,7 @@ use super::{request, schemas};
 use crate::cli::Test;
 use crate::terminal::outln;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Results<'a> {
     passed: usize,

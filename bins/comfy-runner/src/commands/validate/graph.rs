@@ -1,4 +1,4 @@
-//! What ComfyUI would answer to the graph in a file.
+//! Validates the graph in a file as ComfyUI would.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,8 +30,8 @@ pub fn validate(options: &Validate) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(verdict.is_refused())))
 }
 
-/// The prompt in a file: JSON in API format however malformed its nodes are, the body of a `POST /prompt`, or whatever
-/// else a graph is read from.
+/// Reads the prompt in a file: JSON in API format, also with malformed nodes, the body of a `POST /prompt`, or any other
+/// file with a graph.
 fn read(file: &Path, server: &Server) -> anyhow::Result<Value> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     if let Ok(value) = serde_json::from_slice::<Value>(&bytes)

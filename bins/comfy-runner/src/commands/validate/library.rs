@@ -43,7 +43,7 @@ pub fn validate(options: &Validate) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// Findings, as they are gathered.
+/// The findings so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 

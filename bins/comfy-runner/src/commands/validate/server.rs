@@ -1,4 +1,4 @@
-//! What a graph is validated against: node schemas, and what a running ComfyUI knows besides.
+//! Node schemas, and the files of a running ComfyUI, against which a graph is validated.
 
 use anyhow::{Context as _, bail};
 use awc::http::header::HeaderMap;
@@ -10,7 +10,7 @@ use comfy_runner_workflow::validate::{FileName, KnownFiles, Question, Release, V
 use super::super::{block_on, schemas};
 use crate::cli::Validate;
 
-/// Node schemas and the release that they are from.
+/// Node schemas and their release.
 pub struct Server {
     pub info: ObjectInfo,
     pub release: Release,
@@ -18,7 +18,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server, or the schemas in a file, that the command line names.
+    /// Opens the ComfyUI, or the file with schemas, of the options.
     pub fn open(options: &Validate) -> anyhow::Result<Self> {
         let Some(info) = schemas::to_check_against(options)? else {
             bail!(
@@ -36,8 +36,8 @@ impl Server {
         Ok(Self { info, release: release.unwrap_or(detected), config: Some(config) })
     }
 
-    /// Asks ComfyUI which of the files that a verdict depends on are there. `None` when there is nothing to ask, or no
-    /// ComfyUI. The question is `GET /view`, which changes nothing there.
+    /// Asks ComfyUI with `HEAD /view` which of the files that a verdict depends on exist. Returns `None` without a ComfyUI, or
+    /// when there is nothing to ask.
     pub fn files(&self, verdict: &Verdict) -> anyhow::Result<Option<KnownFiles>> {
         let Some(config) = &self.config else { return Ok(None) };
         let files = verdict.unknown.iter().filter_map(|unknown| match &unknown.question {
@@ -58,7 +58,7 @@ impl Server {
                 match status {
                     StatusCode::NOT_FOUND => known.insert(file, false),
                     status if status.is_success() => known.insert(file, true),
-                    // Any other answer says nothing of the file.
+                    // Any other status says nothing about the file.
                     _ => None,
                 };
             }

@@ -1,4 +1,4 @@
-//! What the middleware tells the socket of a connection.
+//! The requests of a connection, as reported by the middleware to the socket.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a connection is read after an answer that did not need the request's body. A client that sends its whole body
-/// before it reads gets the answer if it finishes within this time and [`LINGER_BYTES`].
+/// How long a connection is read after a response that did not need the request's body. A client that sends its whole
+/// body before it reads gets the response if it finishes within this time and [`LINGER_BYTES`].
 pub const LINGER: Duration = Duration::from_secs(2);
-/// How many bytes of such a body are read, and thrown away.
+/// The maximum number of bytes of such a body that are read and discarded.
 pub const LINGER_BYTES: usize = 16 << 20;
 
-/// The requests of one connection, as its socket needs to know them. Both live on one thread.
+/// The requests of one connection. The middleware and the socket are on the same thread.
 #[derive(Debug)]
 pub struct Activity {
-    /// Requests that are being answered.
+    /// The number of requests that are being answered.
     open: Cell<usize>,
     /// Whether the head of any request could be read.
     has_begun: Cell<bool>,
-    /// When the last of them ended, or the connection was made.
+    /// The end of the last request, or the start of the connection.
     idle_since: Cell<Instant>,
     linger: Cell<Option<Linger>>,
     /// Wakes the task that reads the socket.
@@ -33,18 +33,18 @@ struct Linger {
     bytes: usize,
 }
 
-/// Until when the socket may wait for its client.
+/// How long the socket may wait for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// For as long as the request takes.
     Open,
     /// The head of the next request must have arrived by then.
     Head(Instant),
-    /// What comes is thrown away, and nothing is read any more after that.
+    /// Data is discarded until then; after that nothing is read.
     Linger(Instant),
 }
 
-/// A request that is being answered, until this is dropped.
+/// A guard for a request that is being answered.
 #[derive(Debug)]
 pub struct OpenRequest {
     activity: Rc<Activity>,
@@ -69,7 +69,7 @@ impl Activity {
         OpenRequest { activity: Rc::clone(self), lingers: false }
     }
 
-    /// Lets the connection be read a little longer, and then no more: the answer is made, and the request goes on.
+    /// Limits further reading of the connection: the response is complete, and the client still sends its request.
     pub fn linger(&self) {
         if self.linger.get().is_none() {
             self.linger.set(Some(Linger { until: Instant::now() + LINGER, bytes: LINGER_BYTES }));
@@ -80,7 +80,7 @@ impl Activity {
         }
     }
 
-    /// Until when the socket may wait, where a head must arrive `head_within` the end of the request before.
+    /// Returns how long the socket may wait. A head must arrive within `head_within` of the end of the previous request.
     pub(super) fn wait(&self, head_within: Duration) -> Wait {
         match self.linger.get() {
             Some(linger) => Wait::Linger(linger.until),
@@ -89,7 +89,7 @@ impl Activity {
         }
     }
 
-    /// Whether nothing is read from the connection any more.
+    /// Returns whether the connection is no longer read.
     pub(super) fn has_lingered(&self) -> bool {
         self.linger.get().is_some_and(|linger| linger.bytes == 0 || Instant::now() >= linger.until)
     }
@@ -116,7 +116,7 @@ impl Activity {
 }
 
 impl OpenRequest {
-    /// Lets the connection linger when this request ends, as a WebSocket's does, whose client need not stop sending.
+    /// Limits reading when this request ends, for WebSockets, whose clients may keep sending.
     pub fn linger_at_end(&mut self) {
         self.lingers = true;
     }

@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! Limits on the number of connections.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::server::limits::Limits;
 
-/// How often at most the log says that connections are refused.
+/// The minimum interval between log lines about refused connections.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Places for connections, in total and for each address.
+/// Counts connections, in total and by address.
 #[derive(Debug)]
 pub struct Admission {
     max: usize,
@@ -26,15 +26,15 @@ struct Open {
     warned: Option<Instant>,
 }
 
-/// A connection's place, until it is dropped.
+/// A permit for one connection, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    /// The address that it counts for.
+    /// The address under which the connection is counted.
     address: Option<IpAddr>,
 }
 
-/// Why there is no place for a connection.
+/// The reason why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There are too many in total.
@@ -54,7 +54,7 @@ impl Admission {
         }
     }
 
-    /// Takes a place for a connection from an address.
+    /// Admits a connection from an address.
     pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Refused> {
         let address = address.filter(|address| !address.to_canonical().is_loopback()).map(network_of);
         let mut open = self.open();
@@ -103,8 +103,8 @@ impl Drop for Permit {
     }
 }
 
-/// The address that a limit counts for: an IPv4 address, or the network of an IPv6 one, which is what a customer of a
-/// provider is given.
+/// Returns the address under which connections are counted: an IPv4 address, or the /64 network of an IPv6 address, because
+/// providers give customers whole networks.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

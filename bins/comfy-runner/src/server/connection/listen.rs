@@ -1,4 +1,4 @@
-//! From a socket that was accepted to the HTTP service.
+//! Accepts connections and hands them to the HTTP service.
 
 use std::fmt;
 use std::io;
@@ -26,11 +26,11 @@ use super::admission::{Admission, Refused};
 use super::stream::Connection;
 use crate::server::limits::Limits;
 
-/// How long the answer to a connection that has no place may take.
+/// How long the response to a refused connection may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How many connections may wait to be accepted. The standard library's listener has room for 128, fewer than come at once
-/// when all watchers of a server that was restarted return.
+/// The number of connections that may wait to be accepted. The standard library's 128 are too few when all watchers
+/// reconnect to a restarted server.
 const BACKLOG: i32 = 1024;
 
 /// Listens on an address.
@@ -44,8 +44,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Lets `app` answer the connections of a listener, within limits. It does what `actix_web::HttpServer` does, which has
-/// no way to wrap the socket of a connection.
+/// Serves the connections of a listener with `app`, within limits. Replaces `actix_web::HttpServer`, which cannot wrap the
+/// socket of a connection.
 pub fn listen<F, I, S, B>(
     builder: ServerBuilder,
     listener: TcpListener,
@@ -103,8 +103,8 @@ where
     })
 }
 
-/// Lets the system give a client up that takes nothing of what it was sent, also when we have closed the connection, and
-/// what was sent waits in the system only.
+/// Makes the system close a connection whose client reads nothing, also after the server has closed it and unsent data is
+/// left in the system only.
 fn set_write_timeout(socket: &TcpStream, timeout: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(timeout)) {
@@ -114,7 +114,7 @@ fn set_write_timeout(socket: &TcpStream, timeout: Duration) {
     let _ = (socket, timeout);
 }
 
-/// Answers a connection that has no place, whatever it asks for.
+/// Answers a refused connection, without reading its request.
 async fn refuse(mut socket: TcpStream, refused: Refused) {
     let body = serde_json::to_string(&ErrorBody::new(refused.to_string())).unwrap_or_default();
     let answer = format!(
@@ -126,7 +126,7 @@ async fn refuse(mut socket: TcpStream, refused: Refused) {
         socket.write_all(answer.as_bytes()).await?;
         socket.shutdown().await
     };
-    // The client may be gone already, and is not waited for.
+    // The client may be gone already; it does not matter.
     if let Ok(Err(error)) = tokio::time::timeout(REFUSAL_TIMEOUT, answered).await {
         tracing::debug!(%error, "a refused connection got no answer");
     }

@@ -1,9 +1,9 @@
-//! Bodies for the errors that actix answers before there is a request.
+//! Bodies for the errors that actix answers by itself, before there is a request.
 
 use comfy_runner_api::ErrorBody;
 
-/// Returns the answer to send in the place of one that actix made for a head that it cannot read, which has no body.
-/// `None` if this is another answer.
+/// Returns the response that replaces actix's response to a malformed head, which has no body, or `None` for any other
+/// response.
 pub fn with_detail(answer: &[u8]) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(answer.strip_suffix(b"\r\n\r\n")?).ok()?;
     let (status_line, headers) = head.split_once("\r\n")?;

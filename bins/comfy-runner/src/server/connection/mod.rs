@@ -1,9 +1,9 @@
 //! Limits on connections: their number, and the time and bytes that they take before, between and after the requests that
 //! handlers see.
 //!
-//! [`listen`] lets a connection in when [`Admission`] has a place for it, and wraps its socket in a [`Connection`], which
-//! enforces deadlines on reading and writing. [`Activity`] tells that socket what happens to its requests; the middleware
-//! in [`request_body`](super::request_body) keeps it up to date.
+//! [`listen`] accepts a connection if [`Admission`] permits it, and wraps its socket in a [`Connection`], which enforces
+//! deadlines on reading and writing. The socket learns about its requests from [`Activity`], which the middleware in
+//! [`request_body`](super::request_body) updates.
 
 mod activity;
 mod admission;

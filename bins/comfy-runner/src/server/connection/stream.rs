@@ -15,34 +15,34 @@ use super::admission::Permit;
 use super::malformed;
 use crate::server::limits::Limits;
 
-/// What a [`Connection`] reads and writes.
+/// The socket of a [`Connection`].
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Drops what has not been sent when the socket is closed.
+    /// Makes the socket discard unsent data when it is closed.
     fn discard_on_close(&self);
 }
 
 impl Socket for TcpStream {
     fn discard_on_close(&self) {
-        // A reset frees what the system holds for a client that does not read; without it that stays for minutes.
+        // A reset frees the system's send buffer of a client that does not read, which otherwise stays for minutes.
         if let Err(error) = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "a connection is closed without a reset");
         }
     }
 }
 
-/// A socket that fails when its client does not send the head of a request in time, or takes nothing of an answer for too
-/// long, and that ends when its client goes on sending what is not read.
+/// A socket that fails when the head of a request does not arrive in time, or when the client reads nothing of a response
+/// for too long, and whose input ends when the client keeps sending data that no handler reads.
 pub struct Connection<S> {
     socket: S,
     activity: Rc<Activity>,
-    /// How long after the end of a request, or after the connection was made, the head of the next must have arrived.
+    /// The time in which the head of the next request must arrive, after the last request or the start of the connection.
     head_within: Duration,
     write_timeout: Duration,
     read_deadline: Pin<Box<Sleep>>,
-    /// When it is given up that the client takes more. It counts while `is_blocked`.
+    /// When a write fails because the client does not read. Valid while `is_blocked`.
     write_deadline: Pin<Box<Sleep>>,
     is_blocked: bool,
-    /// What is sent in the place of an answer that actix made without a body, and how much of it was sent.
+    /// The response that replaces one of actix without a body, and the number of its bytes that were sent.
     replaced: Option<(Vec<u8>, usize)>,
     _permit: Permit,
 }
@@ -67,7 +67,7 @@ impl<S: Socket> Connection<S> {
         &self.activity
     }
 
-    /// Ends the wait for a client that sends nothing, when it has lasted too long.
+    /// Ends the wait for a silent client when the deadline has passed.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (deadline, end) = match self.activity.wait(self.head_within) {
             Wait::Open => {
@@ -86,7 +86,7 @@ impl<S: Socket> Connection<S> {
         Poll::Ready(end)
     }
 
-    /// Writes bytes. An answer to a head that cannot be read, of which no handler knows, gets a body.
+    /// Writes bytes. The response to a malformed head, which no handler sees, gets a body.
     fn poll_write_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.replaced.is_none() && !self.activity.has_begun() {
             self.replaced = malformed::with_detail(bytes).map(|answer| (answer, 0));
@@ -104,7 +104,7 @@ impl<S: Socket> Connection<S> {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// Notes whether the client takes what is sent, and fails when it has taken nothing for too long.
+    /// Records whether the client reads, and fails when it has read nothing for too long.
     fn poll_progress<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -119,7 +119,7 @@ impl<S: Socket> Connection<S> {
         }
         ready!(self.write_deadline.as_mut().poll(cx));
         self.socket.discard_on_close();
-        Poll::Ready(Err(timed_out("the client took nothing of an answer for too long")))
+        Poll::Ready(Err(timed_out("the client read nothing of a response for too long")))
     }
 }
 
@@ -136,7 +136,7 @@ impl<S: Socket> AsyncRead for Connection<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.activity.has_lingered() {
-            // To the reader this is the end of what the client sends.
+            // To the reader this is the end of the input.
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -1,4 +1,4 @@
-//! Word of when a body was taken on by its connection.
+//! A notification that the connection has taken a part of a body.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,14 +9,14 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 use tokio::sync::Notify;
 
-/// A body that says when the connection has taken what it had.
+/// A body that notifies when the connection has taken its data.
 struct Told {
     body: BoxBody,
     taken: Rc<Notify>,
 }
 
-/// Makes the body of an answer tell when it is taken from. A connection takes something only when there is room in its
-/// buffer: whoever waits for it puts no more into the body than the other side can read.
+/// Makes a body notify when data is taken from it. A connection takes data only when its buffer has room, so a writer that
+/// waits for the notification is never ahead of the client.
 pub fn tell(response: HttpResponse) -> (HttpResponse, Rc<Notify>) {
     let taken = Rc::new(Notify::new());
     let of_body = Rc::clone(&taken);

@@ -1,4 +1,4 @@
-//! Jobs as they go: a WebSocket, server-sent events, and the latest preview.
+//! Following jobs: a WebSocket, server-sent events, and the latest preview.
 
 mod drained;
 mod sse;
@@ -13,7 +13,7 @@ use super::State;
 use super::error::ApiError;
 use websocket::Watcher;
 
-/// nginx holds answers back unless it is told not to.
+/// Switches off buffering in nginx.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /api/run/ws`
@@ -30,7 +30,7 @@ pub async fn socket(
         }
         None => Watcher::All(state.jobs.watch_all()),
     };
-    websocket::open(watcher, state.stopping.clone(), &request, body).await
+    websocket::open(watcher, state.shutdown.clone(), &request, body).await
 }
 
 /// `GET /api/run/events/{prompt_id}`
@@ -40,7 +40,7 @@ pub async fn events(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let end = state.jobs.end(&state.client, &prompt_id).await?;
-    // A browser opens an event stream again when it ends. One that knows the end is told that there is no more.
+    // A browser reconnects when an event stream ends. 204 stops one that has received the end.
     if end.is_some_and(|end| sse::has_seen(request.headers(), end.id)) {
         return Ok(HttpResponse::NoContent().finish());
     }
@@ -50,7 +50,7 @@ pub async fn events(
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((X_ACCEL_BUFFERING, "no"))
-        .streaming(sse::stream(subscription, state.stopping.clone())))
+        .streaming(sse::stream(subscription, state.shutdown.clone())))
 }
 
 /// `GET /api/run/preview/{prompt_id}`
@@ -65,7 +65,7 @@ pub async fn preview(
         .body(preview.image))
 }
 
-/// Returns the id of the job that is asked for, unless it is all jobs.
+/// Returns the id of the requested job, or `None` for all jobs.
 fn one_job(query: &FollowQuery, jobs: &Jobs) -> Result<Option<String>, ApiError> {
     match (&query.prompt_id, &query.client_id) {
         (Some(_), Some(_)) => {

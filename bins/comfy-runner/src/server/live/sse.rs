@@ -8,19 +8,19 @@ use actix_web::web::Bytes;
 use comfy_runner_jobs::{Subscription, Update};
 use futures::{Stream, StreamExt as _, stream};
 
-use crate::server::stop::{Stopping, stopped};
+use crate::server::stop::{ShutdownSignal, stopped};
 
-/// After so long without news a comment is sent, so that nobody on the way takes the connection for dead, and so that
-/// we notice when it is.
+/// How long the stream may be silent before a comment is sent, so that proxies do not close the connection and the server
+/// notices when it is closed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 const FIELD_END: Bytes = Bytes::from_static(b"\n\n");
 
-/// The events until the end of the job, or until the server stops. Each is asked for only when the connection has room for it: a slow reader gets
-/// the present a little later, never the past.
+/// Returns the events until the end of the job, or until the server stops. An event is created only when the connection has
+/// room for it, so a slow reader gets the latest state.
 pub fn stream(
     subscription: Subscription,
-    stopping: Stopping,
+    shutdown: ShutdownSignal,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let pieces = stream::unfold(subscription, async |mut subscription| {
         let pieces = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
@@ -29,11 +29,11 @@ pub fn stream(
         };
         Some((pieces, subscription))
     });
-    let pieces = pieces.take_until(Box::pin(stopped(stopping)));
+    let pieces = pieces.take_until(Box::pin(stopped(shutdown)));
     pieces.flat_map(|pieces| stream::iter(pieces.into_iter().map(Ok)))
 }
 
-/// Whether a browser says that this event was its last.
+/// Returns whether a browser reports this event as the last that it received.
 pub fn has_seen(headers: &HeaderMap, event: u64) -> bool {
     headers.get("Last-Event-ID").is_some_and(|id| id.as_bytes() == event.to_string().as_bytes())
 }
@@ -100,8 +100,8 @@ mod tests {
         jobs.load().await.unwrap();
         let nobody = Client::new(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         let watch = jobs.watch(&nobody, "waits", WatchOptions::default()).await.unwrap();
-        let (server, stopping) = watch::channel(false);
-        let mut stream = pin!(stream(watch, stopping));
+        let (server, shutdown) = watch::channel(false);
+        let mut stream = pin!(stream(watch, shutdown));
         let mut read = async || Some(String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap());
 
         let mut state = String::new();

@@ -13,21 +13,21 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::drained;
 use crate::server::error::ApiError;
-use crate::server::stop::{Stopping, stopped};
+use crate::server::stop::{ShutdownSignal, stopped};
 
-/// How often the other side is asked for a sign of life.
+/// The interval between pings.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// After so long without one it is given up.
+/// How long a client may send nothing before the connection is closed.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// The largest message that a client may send, in bytes. None is needed.
+/// The maximum size of a client's message in bytes. Clients need not send any.
 const LARGEST_MESSAGE: usize = 64 << 10;
 
-/// What is watched.
+/// The subscription of a WebSocket.
 pub enum Watcher {
     /// One job.
     One(Box<Subscription>),
-    /// All that are active.
+    /// All active jobs.
     All(AllJobsSubscription),
 }
 
@@ -40,10 +40,10 @@ impl Watcher {
     }
 }
 
-/// Answers a request for a WebSocket, and sends on it what is watched.
+/// Opens a WebSocket and sends the updates of a subscription on it.
 pub async fn open(
     watcher: Watcher,
-    stopping: Stopping,
+    shutdown: ShutdownSignal,
     request: &HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -57,19 +57,19 @@ pub async fn open(
         let closing = session.clone();
         tokio::select! {
             () = serve(watcher, session, incoming, taken) => {}
-            // The other side may be gone already.
-            () = stopped(stopping) => drop(closing.close(Some(CloseCode::Away.into())).await),
+            // The client may be gone already.
+            () = stopped(shutdown) => drop(closing.close(Some(CloseCode::Away.into())).await),
         }
     });
     Ok(response)
 }
 
-/// Sends updates until there are no more, or until the other side goes or says nothing for too long.
+/// Sends updates until there are no more, or until the client leaves or is silent for too long.
 async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: MessageStream, taken: Rc<Notify>) {
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
-    // Whether what was sent has left for the connection. Until then nothing more is sent: what is new then, is seen then.
+    // Whether the connection has taken what was sent. Until then nothing more is sent, so that the next update is the latest.
     let mut ready = true;
     loop {
         let going_on = tokio::select! {
@@ -78,7 +78,7 @@ async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: Message
                     ready = false;
                     send(&mut session, updates).await.is_ok()
                 }
-                // The other side may be gone already.
+                // The client may be gone already.
                 None => return drop(session.close(Some(CloseCode::Normal.into())).await),
             },
             () = taken.notified(), if !ready => {
@@ -97,7 +97,7 @@ async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: Message
     }
 }
 
-/// Sends a few frames. There is room for all of them, as those before have left.
+/// Sends a few frames. The earlier ones have been taken, so there is room.
 async fn send(session: &mut Session, updates: Vec<Update>) -> Result<(), Closed> {
     for update in updates {
         match update {
@@ -111,21 +111,21 @@ async fn send(session: &mut Session, updates: Vec<Update>) -> Result<(), Closed>
     Ok(())
 }
 
-/// Answers what the other side sent, and says whether it is still there. What it says is nothing to us.
+/// Answers a frame of the client. Returns whether the connection is still open. The content of messages is ignored.
 async fn answer(session: &mut Session, message: Option<Result<Message, ProtocolError>>) -> bool {
     match message {
-        // One that asks and never listens is given up, too.
+        // A client that sends pings and never reads is closed, too.
         Some(Ok(Message::Ping(payload))) => {
             matches!(timeout(SILENCE_MAX, session.pong(&payload)).await, Ok(Ok(())))
         }
         Some(Ok(Message::Close(reason))) => {
-            // An answer that cannot be sent is not missed.
+            // A pong that cannot be sent does not matter.
             drop(session.clone().close(reason).await);
             false
         }
         Some(Ok(_)) => true,
         Some(Err(error)) => {
-            // The other side may be gone already.
+            // The client may be gone already.
             drop(session.clone().close(Some(reason_to_close(&error))).await);
             false
         }
@@ -133,7 +133,7 @@ async fn answer(session: &mut Session, message: Option<Result<Message, ProtocolE
     }
 }
 
-/// What a client is told that does not keep to the protocol, or to our limit.
+/// Returns the close code for a client that violates the protocol or the limit.
 fn reason_to_close(error: &ProtocolError) -> CloseReason {
     match frame_error(error) {
         Some(error) => CloseReason { code: CloseCode::Size, description: Some(error.to_string()) },
