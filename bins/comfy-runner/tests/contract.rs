@@ -139,7 +139,7 @@ async fn a_workflow_runs_with_an_image_and_its_result_is_the_file_it_made() {
     assert!(job["seeds"]["seed"].as_u64().unwrap() < 1 << 53);
 
     let status = api.wait(prompt_id).await;
-    assert_eq!(keys(&status), ["status", "outputs"], "{status}");
+    assert_eq!(keys(&status), ["status", "outputs", "percent"], "{status}");
     assert_eq!(status["status"], "completed");
     let video = &status["outputs"]["video"];
     assert_eq!(keys(video), ["filename", "subfolder", "type"]);
@@ -208,7 +208,7 @@ async fn a_running_job_tells_what_the_contract_says_it_tells() {
     // The second waits behind the first.
     let waiting = api.execute("test-progress", json!({"steps": 1, "seed": 6})).await;
     let status = api.get(&format!("/api/run/status/{}", waiting["prompt_id"].as_str().unwrap())).await.json();
-    assert_eq!(status, json!({"status": "pending", "step": 0, "total_steps": 0}));
+    assert_eq!(status, json!({"status": "pending", "step": 0, "total_steps": 0, "percent": 0}));
     let result = api.get(&format!("/api/run/result/{prompt_id}")).await;
     assert_eq!(result.status, 404);
     assert!(result.detail().contains("running"));
@@ -248,7 +248,7 @@ async fn a_failing_node_makes_a_status_of_error_without_traceback() {
     assert_eq!(job["seeds"], json!({}));
     let prompt_id = job["prompt_id"].as_str().unwrap();
     let status = api.wait(prompt_id).await;
-    assert_eq!(keys(&status), ["status", "error"]);
+    assert_eq!(keys(&status), ["status", "error", "percent"]);
     let error = status["error"].as_str().unwrap();
     assert!(error.contains("Breaks") && error.contains("it broke"), "{error}");
     assert!(!error.contains("Traceback") && !error.contains(".py"), "{error}");

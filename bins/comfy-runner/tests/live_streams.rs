@@ -168,7 +168,7 @@ async fn the_websocket_of_all_jobs_tells_what_happens_to_each_and_in_what_order(
         assert_eq!(told["type"], kind);
         assert_eq!(
             told["message"],
-            format!("test-progress {}", if kind == "job.started" { "runs" } else { "is completed" })
+            format!("test-progress {}", if kind == "job.started" { "runs" } else { "completed" })
         );
         ids.push(told["id"].as_u64().unwrap());
     }

@@ -10,9 +10,13 @@
 //!
 //! With the header [`IDEMPOTENCY_KEY`] (1 to 255 ASCII characters) a request may be repeated without a second run.
 //!
+//! The same params can be sent as JSON, or as a field of a URL-encoded form. [`ExecuteQuery`] asks the server to wait for
+//! the end of the job.
+//!
 //! | status | body |
 //! | --- | --- |
-//! | 200 | [`Submitted`] |
+//! | 200 | [`Submitted`]; [`FinishedJob`], or the bytes of the result file, when the query asks to wait |
+//! | 202 | [`FinishedJob`] without files: the job is not over yet |
 //! | 400 | [`ErrorBody`](crate::ErrorBody): wrong parameters or files; or ComfyUI refuses the graph, with `node_errors` |
 //! | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
 //! | 409 | [`ErrorBody`](crate::ErrorBody): the idempotency key belongs to another request, or to one in progress |
@@ -22,10 +26,13 @@
 //!
 //! `POST /api/jobs/{prompt_id}/retry` answers in the same way.
 
-use comfy_runner_protocol::NodeErrors;
+use comfy_runner_protocol::{Media, NodeErrors};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::files::JobFile;
+use crate::status::JobStatus;
 
 /// The name of the form's part with the parameters.
 pub const PARAMS_PART: &str = "params";
@@ -44,6 +51,38 @@ pub struct ExecuteRequest {
     /// default. A seed of -1 is replaced by a random number.
     #[serde(default)]
     pub params: Map<String, Value>,
+}
+
+/// The query string of `execute`. Unknown keys are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecuteQuery {
+    /// How long to wait for the end of the job, in seconds from 1 to [`LONGEST_WAIT`]. The header `Prefer: wait=60` does
+    /// the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<String>,
+    /// `1` or `true`: answer with the result file. Needs `wait`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// The kind of media to prefer as the result, as for `GET /api/run/result/{prompt_id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_type: Option<Media>,
+}
+
+/// The longest that a request can wait for the end of its job, in seconds.
+pub const LONGEST_WAIT: u64 = 3600;
+
+/// The response to `execute` when it waits for the end of the job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinishedJob {
+    /// What the response has without waiting.
+    #[serde(flatten)]
+    pub submitted: Submitted,
+    /// The status of the job.
+    #[serde(flatten)]
+    pub status: JobStatus,
+    /// The files that the job made; absent while it is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<JobFile>>,
 }
 
 /// The response to `execute` and `retry`: ComfyUI took the job.

@@ -26,7 +26,7 @@ pub use events::{
     Event, EventData, EventKind, EventOutcome, FollowQuery, JobMessage, JobUpdate, OutputUpdate,
     PreviewUpdate, Severity, Update,
 };
-pub use execute::{ExecuteRequest, Submitted};
+pub use execute::{ExecuteQuery, ExecuteRequest, FinishedJob, Submitted};
 pub use files::{JobFile, JobFiles, ResultQuery, ViewQuery};
 pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
 pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};

@@ -108,6 +108,9 @@ pub struct PendingStatus {
     pub step: u64,
     /// Always 0.
     pub total_steps: u64,
+    /// Always 0. Absent in answers of servers before this field existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
 }
 
 /// The details of a running job.
@@ -166,6 +169,9 @@ pub struct ReportedFile {
 pub struct CompletedStatus {
     /// The best file of each kind of media.
     pub outputs: BTreeMap<Media, OutputFile>,
+    /// Always 100. Absent in answers of servers before this field existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
 }
 
 /// The details of a job that failed or was cancelled.
@@ -174,4 +180,7 @@ pub struct FailedStatus {
     /// The reason; a cancelled job has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Always 100: the job is over. Absent in answers of servers before this field existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, ErrorBody, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord, JobStatus,
-    Manifest, Queue, Readiness, Submitted, TokenRequest, Update, Uploaded, WorkflowList,
+    Cancellation, ErrorBody, FinishedJob, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord,
+    JobStatus, Manifest, Queue, Readiness, Submitted, TokenRequest, Update, Uploaded, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -104,6 +104,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
         ("`POST /api/workflows/inspect?id=workflow`", vec![round_trip::<Inspection>]),
         ("`POST /api/run/upload-image`", vec![round_trip::<Uploaded>]),
         ("`POST /api/run/{workflow_id}/execute`", vec![round_trip::<Submitted>; 2]),
+        ("Waiting for the result", vec![round_trip::<FinishedJob>]),
         ("`GET /api/run/status/{prompt_id}`", vec![round_trip::<JobStatus>; 5]),
         ("`POST /api/token`", vec![round_trip::<TokenRequest>, round_trip::<IssuedToken>]),
         ("Following a job", vec![round_trip::<Update>; 4]),
@@ -119,7 +120,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
 
 #[test]
 fn unknown_fields_of_a_response_are_ignored() {
-    let status = r#"{"status": "pending", "step": 0, "total_steps": 0, "percent": 0}"#;
+    let status = r#"{"status": "pending", "step": 0, "total_steps": 0, "later": 1}"#;
     let status: JobStatus = serde_json::from_str(status).unwrap();
     assert_eq!(serde_json::to_string(&status).unwrap(), r#"{"status":"pending","step":0,"total_steps":0}"#);
 }

@@ -336,14 +336,16 @@ impl Progress {
     /// Returns the job's status at the time `now`, which is counted as in [`Progress::apply`].
     pub fn snapshot(&self, now: Duration) -> JobStatus {
         match self.status {
-            Status::Pending => JobStatus::Pending(PendingStatus::default()),
+            Status::Pending => {
+                JobStatus::Pending(PendingStatus { percent: Some(0), ..PendingStatus::default() })
+            }
             Status::Running => JobStatus::Running(Box::new(self.running_status(now.max(self.now)))),
             Status::Completed => {
                 let outputs = self.results().into_iter().map(|(media, file)| (media, file.clone()));
-                JobStatus::Completed(CompletedStatus { outputs: outputs.collect() })
+                JobStatus::Completed(CompletedStatus { outputs: outputs.collect(), percent: Some(100) })
             }
-            Status::Error => JobStatus::Error(FailedStatus { error: self.error.clone() }),
-            Status::Cancelled => JobStatus::Cancelled(FailedStatus { error: self.error.clone() }),
+            Status::Error => JobStatus::Error(self.failed_status()),
+            Status::Cancelled => JobStatus::Cancelled(self.failed_status()),
         }
     }
 
@@ -365,6 +367,10 @@ impl Progress {
             step_rate: (rate * 100.0).round() / 100.0,
             node_outputs: self.node_outputs(),
         }
+    }
+
+    fn failed_status(&self) -> FailedStatus {
+        FailedStatus { error: self.error.clone(), percent: Some(100) }
     }
 
     fn end_if_open(&mut self, status: Status, error: Option<String>) -> bool {

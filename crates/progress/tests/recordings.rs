@@ -176,7 +176,7 @@ fn a_job_whose_every_node_is_cached_completes_with_its_files() {
             serde_json::to_value(progress.snapshot(Duration::ZERO)).unwrap(),
             json!({"status": "completed", "outputs": {
                 "image": {"filename": "final_00002_.png", "subfolder": "rec", "type": "output"},
-            }})
+            }, "percent": 100})
         );
     }
 }
@@ -232,7 +232,7 @@ fn a_failure_is_told_by_node_and_reason_without_the_traceback() {
         replay(&mut progress, &recording, |_, _| {});
         assert_eq!(
             serde_json::to_value(progress.snapshot(Duration::ZERO)).unwrap(),
-            json!({"status": "error", "error": "node \"Breaks\" (RunnerTestFail) failed: ValueError: it broke"})
+            json!({"status": "error", "error": "node \"Breaks\" (RunnerTestFail) failed: ValueError: it broke", "percent": 100})
         );
     }
 }
@@ -260,12 +260,12 @@ fn a_deleted_job_waits_until_it_is_told_so_and_hears_nothing_of_the_others() {
         assert_eq!(progress.revision(), 0);
         assert_eq!(
             serde_json::to_string(&progress.snapshot(Duration::ZERO)).unwrap(),
-            r#"{"status":"pending","step":0,"total_steps":0}"#
+            r#"{"status":"pending","step":0,"total_steps":0,"percent":0}"#
         );
         assert!(progress.cancelled());
         assert_eq!(
             serde_json::to_value(progress.snapshot(Duration::ZERO)).unwrap(),
-            json!({"status": "cancelled"})
+            json!({"status": "cancelled", "percent": 100})
         );
     }
 }

@@ -2,13 +2,14 @@
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    self, CONTENT_LENGTH, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderName,
+    self, CONTENT_LENGTH, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderMap,
+    HeaderName,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use comfy_runner_api::{ResultQuery, ViewQuery};
 use comfy_runner_client::{ClientError, FileReply};
-use comfy_runner_protocol::OutputFile;
+use comfy_runner_protocol::{Media, OutputFile};
 use futures::{StreamExt as _, stream};
 
 use super::State;
@@ -36,10 +37,12 @@ pub async fn view(
     let file = OutputFile { filename, subfolder, kind };
     check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
     check_scope(&state, &request, &file).await?;
-    let reply = fetch(&state, &file, &request).await.map_err(|error| match error.is_unreachable() {
-        // The contract's status.
-        true => ApiError::NotFound(cannot_get(&file, &error)),
-        false => ApiError::upstream(&error, cannot_get(&file, &error)),
+    let reply = fetch(&state, &file, request.method(), request.headers()).await.map_err(|error| {
+        match error.is_unreachable() {
+            // The contract's status.
+            true => ApiError::NotFound(cannot_get(&file, &error)),
+            false => ApiError::upstream(&error, cannot_get(&file, &error)),
+        }
     })?;
     answer(reply, &file, request.method() == Method::HEAD)
 }
@@ -51,14 +54,26 @@ pub async fn result(
     query: web::Query<ResultQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let file = state.jobs.result(&state.client, &prompt_id, query.output_type).await?;
+    let (method, headers) = (request.method(), request.headers());
+    stream_result(&state, &prompt_id, query.output_type, method, headers).await
+}
+
+/// Answers with the result of a job.
+pub(super) async fn stream_result(
+    state: &State,
+    prompt_id: &str,
+    preferred: Media,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<HttpResponse, ApiError> {
+    let file = state.jobs.result(&state.client, prompt_id, preferred).await?;
     check_place(&file).map_err(|wrong| {
         ApiError::BadGateway(format!("ComfyUI names a result in a place that is refused: {wrong}"))
     })?;
-    let reply = fetch(&state, &file, &request)
+    let reply = fetch(state, &file, method, headers)
         .await
         .map_err(|error| ApiError::upstream(&error, cannot_get(&file, &error)))?;
-    answer(reply, &file, request.method() == Method::HEAD)
+    answer(reply, &file, method == Method::HEAD)
 }
 
 /// Checks that a token for one job asks for a file that this job made.
@@ -97,8 +112,13 @@ pub(super) fn check_place(file: &OutputFile) -> Result<(), &'static str> {
     Ok(())
 }
 
-async fn fetch(state: &State, file: &OutputFile, request: &HttpRequest) -> Result<FileReply, ClientError> {
-    state.client.view(file.into(), request.method().clone(), request.headers()).await
+async fn fetch(
+    state: &State,
+    file: &OutputFile,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<FileReply, ClientError> {
+    state.client.view(file.into(), method.clone(), headers).await
 }
 
 fn cannot_get(file: &OutputFile, error: &ClientError) -> String {

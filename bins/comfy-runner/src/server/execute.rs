@@ -1,7 +1,7 @@
 //! Running a workflow, and uploading what it needs.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
-use comfy_runner_api::Uploaded;
+use comfy_runner_api::{ExecuteQuery, Submitted, Uploaded};
 use comfy_runner_jobs::Idempotency;
 use comfy_runner_workflow::Workflow;
 
@@ -9,29 +9,43 @@ use super::State;
 use super::error::ApiError;
 use super::form::{Files, Form, read_upload};
 use super::idempotency::{self, RequestDigest};
+use super::wait::{self, Wait};
 use crate::assembly::submission;
 
 /// `POST /api/run/{workflow_id}/execute`
 pub async fn execute(
     state: web::Data<State>,
     id: web::Path<String>,
+    query: web::Query<ExecuteQuery>,
     request: HttpRequest,
     body: web::Payload,
-) -> Result<impl Responder, ApiError> {
-    let workflow = state.workflow(&id).await?;
-    let Some(key) = idempotency::key(&request)? else {
-        let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
-        return run(&state, &workflow, form, None).await;
+) -> Result<HttpResponse, ApiError> {
+    let wait = Wait::from_request(&request, &query)?;
+    let submitted = submit(&state, &id, &request, body).await?;
+    wait::answer(&state, wait, submitted).await
+}
+
+/// Submits the job of a request, or finds the job of an earlier one with the same idempotency key.
+async fn submit(
+    state: &State,
+    id: &str,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<Submitted, ApiError> {
+    let workflow = state.workflow(id).await?;
+    let Some(key) = idempotency::key(request)? else {
+        let form = Form::read(request, body, workflow.manifest(), state, Files::Upload).await?;
+        return run(state, &workflow, form, None).await;
     };
     let digest = RequestDigest::default();
     let known = state.jobs.is_known_key(&key).await?;
     let files = if known { Files::Digest(&digest) } else { Files::UploadAndDigest(&digest) };
-    let form = Form::read(&request, body, workflow.manifest(), &state, files).await?;
-    let idempotency = digest.with_key(key, &id, &form.params);
+    let form = Form::read(request, body, workflow.manifest(), state, files).await?;
+    let idempotency = digest.with_key(key, id, &form.params);
     if known {
-        return Ok(HttpResponse::Ok().json(state.jobs.submitted_before(&idempotency).await?));
+        return Ok(state.jobs.submitted_before(&idempotency).await?);
     }
-    run(&state, &workflow, form, Some(idempotency)).await
+    run(state, &workflow, form, Some(idempotency)).await
 }
 
 async fn run(
@@ -39,11 +53,11 @@ async fn run(
     workflow: &Workflow,
     form: Form,
     idempotency: Option<Idempotency>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Submitted, ApiError> {
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     let mut submission = submission(assembled, workflow.manifest(), form.params);
     submission.idempotency = idempotency;
-    Ok(HttpResponse::Ok().json(state.jobs.submit(&state.client, submission).await?))
+    Ok(state.jobs.submit(&state.client, submission).await?)
 }
 
 /// `POST /api/run/upload-image`

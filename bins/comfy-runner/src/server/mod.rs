@@ -28,6 +28,7 @@ mod schemas;
 mod status;
 mod stop;
 mod token;
+mod wait;
 mod workflow_reader;
 mod workflows;
 

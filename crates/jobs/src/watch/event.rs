@@ -56,7 +56,7 @@ fn sentence(kind: EventKind, workflow_id: Option<&str>, error: Option<&str>) -> 
     match (kind, error) {
         (EventKind::Queued, _) => format!("{what} waits in the queue"),
         (EventKind::Started, _) => format!("{what} runs"),
-        (EventKind::Completed, _) => format!("{what} is completed"),
+        (EventKind::Completed, _) => format!("{what} completed"),
         (EventKind::Failed, Some(error)) => format!("{what} failed: {error}"),
         (EventKind::Failed, None) => format!("{what} failed"),
         (EventKind::Cancelled, _) => format!("{what} was cancelled"),
@@ -115,7 +115,7 @@ mod tests {
             concat!(
                 r#"{"id":7,"type":"job.failed","timestamp":"2026-11-24T03:04:05.678Z","severity":"error","#,
                 r#""message":"wan failed: it broke","data":{"prompt_id":"0a1b2c3d-0000-4000-8000-00000000000f","#,
-                r#""client_id":"c","workflow_id":"wan","status":"error","error":"it broke"}}"#
+                r#""client_id":"c","workflow_id":"wan","status":"error","error":"it broke","percent":100}}"#
             )
         );
     }

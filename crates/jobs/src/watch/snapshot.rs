@@ -76,7 +76,7 @@ mod tests {
         let snapshot = JobSnapshot::new(&saving(), "c", Duration::ZERO, None);
         assert_eq!(
             *snapshot.status.json(),
-            r#"{"type":"progress","prompt_id":"p","client_id":"c","data":{"status":"pending","step":0,"total_steps":0}}"#
+            r#"{"type":"progress","prompt_id":"p","client_id":"c","data":{"status":"pending","step":0,"total_steps":0,"percent":0}}"#
         );
         assert!(snapshot.outputs.is_empty());
     }

@@ -108,8 +108,8 @@ impl Subscription {
         None
     }
 
-    /// Waits until the job is over or forgotten.
-    pub(crate) async fn until_over(&mut self) {
+    /// Waits until the job is over or forgotten. Dropping the future loses nothing.
+    pub async fn until_over(&mut self) {
         // The sender is gone when the job is forgotten.
         let _ = self.receivers.end.wait_for(Option::is_some).await;
     }

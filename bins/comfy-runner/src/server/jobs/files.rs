@@ -19,7 +19,8 @@ pub async fn files(
     answer(&JobFiles { files: of_record(&record) })
 }
 
-fn of_record(record: &JobRecord) -> Vec<JobFile> {
+/// The files of a recorded job, with links.
+pub fn of_record(record: &JobRecord) -> Vec<JobFile> {
     let nodes = record.summary.outputs.iter();
     let files = nodes.flat_map(|(id, files)| files.iter().map(move |file| (id.as_str(), file)));
     files

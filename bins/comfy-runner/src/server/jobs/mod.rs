@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::State;
 use super::error::ApiError;
-pub use files::files;
+pub use files::{files, of_record};
 pub use package::package;
 
 /// `GET /api/jobs`
