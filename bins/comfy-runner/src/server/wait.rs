@@ -80,7 +80,7 @@ pub async fn answer(
     tokio::select! {
         () = subscription.until_over() => {}
         () = tokio::time::sleep(wait.time) => {}
-        () = stopped(state.stopping.clone()) => {}
+        () = stopped(state.shutdown.clone()) => {}
     }
     let status = state.jobs.status(&state.client, &prompt_id).await?;
     let mut response = match (wait.result, &status) {
