@@ -119,7 +119,7 @@ const KNOWN: [(&str, InputKind); 16] = [
 
 impl InputKind {
     /// The type of this name.
-    pub fn of(name: &str) -> Self {
+    pub fn from_name(name: &str) -> Self {
         let known = KNOWN.iter().find(|(known, _)| *known == name);
         known.map_or_else(|| Self::Other(name.to_owned()), |(_, kind)| kind.clone())
     }
@@ -279,7 +279,7 @@ fn read_kind(
 ) -> InputKind {
     let pointer = format!("{pointer}/type");
     let kind = match entry.get("type") {
-        Some(Value::String(name)) => InputKind::of(name),
+        Some(Value::String(name)) => InputKind::from_name(name),
         None => {
             let message = format!("{subject}`type` is missing; it is treated as a plain value of any kind");
             report.warning(DiagnosticKind::UnknownInputType, &pointer, message);

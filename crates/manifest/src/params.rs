@@ -75,7 +75,8 @@ impl Params {
         uploads: &Uploads,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Self, ParamsError> {
-        let mut check = Check { manifest, given, problems: Counted::default(), existing: IndexMap::new() };
+        let mut check =
+            ParamsCheck { manifest, given, problems: Counted::default(), existing: IndexMap::new() };
         check.take_uploads(uploads);
         let mut params = Self::default();
         for (key, value) in given {
@@ -190,7 +191,7 @@ impl Params {
 }
 
 /// The state of a check.
-struct Check<'a> {
+struct ParamsCheck<'a> {
     manifest: &'a Manifest,
     given: &'a Map<String, Value>,
     problems: Counted<InvalidParam>,
@@ -198,7 +199,7 @@ struct Check<'a> {
     existing: IndexMap<&'a str, Value>,
 }
 
-impl<'a> Check<'a> {
+impl<'a> ParamsCheck<'a> {
     fn refuse(&mut self, key: &str, message: String) {
         self.problems.push(InvalidParam { key: cut(key, 80), message: cut(message, LONGEST_MESSAGE) });
     }

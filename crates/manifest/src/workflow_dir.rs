@@ -115,7 +115,7 @@ impl WorkflowDir {
 
     /// Whether everything that was read is still as it was. Costs one `stat` for each file.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.seen.iter().all(|seen| !seen.racy && Stamp::of(&self.path.join(&seen.file)) == seen.stamp)
+        self.seen.iter().all(|seen| !seen.racy && Stamp::read(&self.path.join(&seen.file)) == seen.stamp)
     }
 
     /// The folder with new stamps, if a second look at files that changed a moment ago, or whose stamp is another one,
@@ -136,7 +136,7 @@ impl WorkflowDir {
 impl Stamp {
     /// The stamp, and whether the file may change again without a change of it.
     fn now(path: &Path) -> (Option<Self>, bool) {
-        let stamp = Self::of(path);
+        let stamp = Self::read(path);
         let age = |stamp: Self| {
             let (now, modified) = (SystemTime::now(), stamp.modified?);
             Some(now.duration_since(modified).unwrap_or_else(|error| error.duration()))
@@ -144,7 +144,7 @@ impl Stamp {
         (stamp, stamp.and_then(age).is_some_and(|age| age < RACY))
     }
 
-    fn of(path: &Path) -> Option<Self> {
+    fn read(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&metadata);

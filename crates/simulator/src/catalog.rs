@@ -76,7 +76,7 @@ impl Catalog {
         spec.is_some_and(|(spec, _)| spec.options.get("lazy") == Some(&Value::Bool(true)))
     }
 
-    /// `/object_info`, or the entry of one class. `pictures` are the names that `LoadImage` offers.
+    /// `/object_info`, or the entry of one class. `images` are the names that `LoadImage` offers.
     pub fn object_info(&self, class: Option<&str>, pictures: &[String]) -> Value {
         let wanted = self.raw.iter().filter(|(name, _)| class.is_none_or(|class| class == *name));
         let mut info: Map<String, Value> =

@@ -18,7 +18,7 @@ pub enum Folder {
 
 impl Folder {
     /// The folder of this name, `None` if there is none.
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         [Self::Input, Self::Output, Self::Temp].into_iter().find(|folder| folder.name() == name)
     }
 
@@ -102,7 +102,7 @@ impl Files {
         path.is_file().then_some(path)
     }
 
-    /// The pictures that `LoadImage` offers: those at the top of the input folder, by name.
+    /// The images that `LoadImage` offers: those at the top of the input folder, by name.
     pub fn input_pictures(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.root_of(Folder::Input)).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries

@@ -21,7 +21,7 @@ pub struct Prompt {
     pub id: String,
     /// The graph, its values converted.
     pub nodes: Nodes,
-    /// What came with it; `client_id` says whose socket hears of it.
+    /// What came with it; `client_id` names the client that receives its messages.
     pub extra_data: Map<String, Value>,
     /// The output nodes that run.
     pub outputs: Vec<String>,
@@ -32,7 +32,7 @@ impl Prompt {
         json!([self.number, self.id, self.nodes, self.extra_data, self.outputs])
     }
 
-    /// The client that hears of it.
+    /// The client that receives its messages.
     pub fn client_id(&self) -> Option<&str> {
         self.extra_data.get("client_id").and_then(Value::as_str)
     }

@@ -21,7 +21,7 @@ use crate::paint::{Latent, Layer, Painting};
 use crate::state::State;
 use crate::version::Version;
 
-/// ComfyUI comes with a picture of this name in its input folder.
+/// ComfyUI comes with an image of this name in its input folder.
 const EXAMPLE: &str = "example.png";
 
 /// How a simulator is to be.
@@ -188,7 +188,7 @@ fn serve(
     })
 }
 
-/// The picture that is there from the start, so that a graph with `LoadImage` runs at once.
+/// The image that is there from the start, so that a graph with `LoadImage` runs at once.
 fn write_example(files: &Files) -> io::Result<()> {
     let path = files.root_of(Folder::Input).join(EXAMPLE);
     if path.exists() {
@@ -241,7 +241,7 @@ impl Simulator {
         self.state.sockets.cut_all();
     }
 
-    /// Fault: forgets queue, history, node cache and the prompt that runs, without telling anybody, as a restart does.
+    /// Fault: forgets queue, history, node cache and the prompt that runs, without a message, like a restart.
     /// Files stay, and so do the sockets: for a whole restart, call [`Simulator::drop_sockets`] too.
     pub fn forget(&self) {
         self.state.forget();

@@ -61,7 +61,7 @@ pub struct Registered {
 }
 
 impl Sockets {
-    /// Registers a socket. One with the same client id stays open, and hears no more.
+    /// Registers a socket. One with the same client id stays open, but receives nothing more.
     pub fn register(&self, client_id: String) -> Registered {
         let (sender, frames) = mpsc::channel(LONGEST_QUEUE);
         let cut = Arc::new(Notify::new());
@@ -89,7 +89,7 @@ impl Sockets {
         }
     }
 
-    /// Whether previews for this client carry metadata; `None` when nobody would see one.
+    /// Whether previews for this client carry metadata; `None` if no client would receive one.
     pub fn previews_with_metadata(&self, client_id: Option<&str>) -> Option<bool> {
         let by_client = self.lock();
         match client_id {

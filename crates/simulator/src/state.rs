@@ -170,7 +170,7 @@ impl State {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How often everything was to be forgotten: whoever keeps something compares.
+    /// How often everything was to be forgotten: anything that caches compares it.
     pub fn forgotten_times(&self) -> usize {
         self.forgotten_times.load(Ordering::Relaxed)
     }

@@ -10,7 +10,7 @@ use crate::paint::Latent;
 /// One output of a node. Pixels are shared, never copied from link to link.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// `IMAGE`: pictures of one size.
+    /// `IMAGE`: images of one size.
     Images(Arc<Vec<RgbImage>>),
     /// `MASK`: white where a mask applies.
     Masks(Arc<Vec<GrayImage>>),
@@ -19,7 +19,7 @@ pub enum Value {
     /// `CONDITIONING`: the text that it came from.
     Conditioning(Arc<str>),
     /// `MODEL`, `CLIP`, `VAE`, `CLIP_VISION` and what comes of them: a description of what it would be, such as the
-    /// names of files. It goes into the picture, so that another model paints another.
+    /// names of files. It goes into the image, so that another model paints another.
     Model(Arc<str>),
     /// `SIGMAS`: how much noise there is before each step and after the last, from 1 to 0.
     Sigmas(Arc<[f32]>),
@@ -44,7 +44,7 @@ pub struct Guider {
     pub negative: Arc<str>,
 }
 
-/// Pictures in time.
+/// Images in time.
 #[derive(Debug)]
 pub struct Video {
     /// The frames, of one size.

@@ -14,7 +14,7 @@ const LONGEST_VALUE: usize = 64 * 1024;
 
 /// A form as it was sent.
 pub struct Form {
-    /// The part `image`: its file name, and where its bytes are until somebody keeps them.
+    /// The part `image`: its file name, and where its bytes are until it is stored.
     pub image: Option<(String, NamedTempFile)>,
     /// The other parts.
     pub values: HashMap<String, String>,

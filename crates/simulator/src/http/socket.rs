@@ -61,7 +61,7 @@ async fn talk(state: &State, socket: &mut Registered, session: &mut Session, str
             frame = socket.frames.recv() => match frame {
                 Some(Frame::Text(text)) => session.text(text).await,
                 Some(Frame::Binary(bytes)) => session.binary(bytes).await,
-                // Another socket took our place: this one stays open and hears nothing.
+                // Another socket took our place: this one stays open and receives nothing.
                 None => return silent(session, stream).await,
             },
             message = stream.recv() => match message {

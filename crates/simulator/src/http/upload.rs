@@ -13,13 +13,13 @@ use crate::decode;
 use crate::files::{Folder, annotation};
 use crate::state::State;
 
-/// Keeps the part `image` under its name, or another if that is taken by a different picture and `overwrite` is not
+/// Keeps the part `image` under its name, or another if that is taken by a different image and `overwrite` is not
 /// asked for.
 pub async fn image(state: web::Data<State>, parts: Multipart) -> HttpResponse {
     receive(state, parts, |_, _| Ok(())).await
 }
 
-/// As [`image`], for a mask: what is kept is the picture that `original_ref` names with the mask as its alpha channel.
+/// As [`image`], for a mask: what is kept is the image that `original_ref` names with the mask as its alpha channel.
 pub async fn mask(state: web::Data<State>, parts: Multipart) -> HttpResponse {
     receive(state, parts, apply_mask).await
 }
@@ -63,7 +63,7 @@ fn keep(state: &State, form: Form) -> Result<Value, Refused> {
     let (filename, file) = form.image.as_ref().ok_or(Refused(400))?;
     let folder = match value("type") {
         "" => Folder::Input,
-        name => Folder::of(name).ok_or(Refused(400))?,
+        name => Folder::from_name(name).ok_or(Refused(400))?,
     };
     let subfolder = value("subfolder");
     if filename.is_empty() || filename.ends_with('/') {
@@ -124,7 +124,8 @@ fn apply_mask(state: &State, form: &mut Form) -> Result<(), Refused> {
         .ok_or(Refused(400))?;
     let text = |key: &str| original.get(key).and_then(Value::as_str);
     let (filename, folder) = annotation(text("filename").ok_or(Refused(400))?);
-    let folder = folder.or_else(|| Folder::of(text("type").unwrap_or("output"))).ok_or(Refused(400))?;
+    let folder =
+        folder.or_else(|| Folder::from_name(text("type").unwrap_or("output"))).ok_or(Refused(400))?;
     let path = state.files.inside(folder, text("subfolder").unwrap_or(""), filename).ok_or(Refused(400))?;
     let (_, upload) = form.image.as_mut().ok_or(Refused(400))?;
     let rgba =

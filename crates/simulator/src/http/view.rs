@@ -18,7 +18,7 @@ use crate::state::State;
 const NEVER_SHOWN: [&str; 5] =
     ["text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css"];
 
-/// A file with `filename`, `subfolder` and `type`; with `preview`, a smaller encoding of a picture.
+/// A file with `filename`, `subfolder` and `type`; with `preview`, a smaller encoding of an image.
 pub async fn file(
     request: HttpRequest,
     state: web::Data<State>,
@@ -29,7 +29,7 @@ pub async fn file(
     if filename.is_empty() || filename.starts_with('/') || filename.contains("..") {
         return HttpResponse::BadRequest().finish();
     }
-    let folder = folder.or_else(|| Folder::of(query.get("type").map_or("output", String::as_str)));
+    let folder = folder.or_else(|| Folder::from_name(query.get("type").map_or("output", String::as_str)));
     let Some(folder) = folder else { return HttpResponse::BadRequest().finish() };
     // Of a name with folders in it, only the last part counts.
     let filename = filename.rsplit('/').next().unwrap_or(filename);

@@ -1,4 +1,4 @@
-//! Pictures and films as files.
+//! Images and videos as files.
 
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Write};
@@ -8,7 +8,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::webp::WebPEncoder;
 use image::{Delay, ExtendedColorType, Frame, RgbImage, RgbaImage};
 
-/// Texts that go into a picture, by their keyword. Both are ASCII.
+/// Texts that go into an image, by their keyword. Both are ASCII.
 pub type Texts = [(String, String)];
 
 /// Why a file could not be written.
@@ -24,7 +24,7 @@ pub enum EncodeError {
     TooLarge,
 }
 
-/// One picture as PNG.
+/// One image as PNG.
 pub fn png(path: &Path, image: &RgbImage, texts: &Texts) -> Result<(), EncodeError> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut writer = png_encoder(&mut file, image, texts)?.write_header()?;
@@ -75,7 +75,7 @@ pub fn gif(path: &Path, frames: &[RgbImage], fps: f64, loops: u16) -> Result<(),
     Ok(())
 }
 
-/// Frames as a lossless animated WebP: the container is written here, each frame by the encoder for single pictures.
+/// Frames as a lossless animated WebP: the container is written here, each frame by the encoder for single images.
 pub fn animated_webp(path: &Path, frames: &[RgbImage], fps: f64, loops: u16) -> Result<(), EncodeError> {
     const ANIMATION: u8 = 0x02;
     const DO_NOT_BLEND: u8 = 0x02;
@@ -102,7 +102,7 @@ pub fn animated_webp(path: &Path, frames: &[RgbImage], fps: f64, loops: u16) -> 
         data.extend(three_bytes(height - 1));
         data.extend(three_bytes(milliseconds(fps)));
         data.push(DO_NOT_BLEND);
-        // What follows `RIFF....WEBP` is the chunk of the picture itself.
+        // What follows `RIFF....WEBP` is the chunk of the image itself.
         data.extend(single.get_ref().get(12..).unwrap_or_default());
         chunk(&mut body, b"ANMF", &data)?;
     }

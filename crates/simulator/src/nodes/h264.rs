@@ -1,4 +1,4 @@
-//! H.264 without an encoder to speak of: parts of a picture that hardly change are skipped, all others are stored as they
+//! H.264 without an encoder to speak of: parts of an image that hardly change are skipped, all others are stored as they
 //! are (`I_PCM`). Every decoder plays it, and it needs no library; the price is its size, up to a byte and a half per
 //! pixel. Names and numbers of fields are those of ITU-T H.264.
 
@@ -6,26 +6,26 @@ use image::RgbImage;
 
 /// The sides of a macroblock in pixels.
 const BLOCK: usize = 16;
-/// A picture that can be jumped to comes after so many.
+/// The number of frames between two key frames.
 const KEY_INTERVAL: u32 = 24;
 /// A macroblock is skipped if no sample of it is further than this from the one before.
 const TOLERANCE: u8 = 2;
 /// Baseline, with the constraints of sets 0 and 1.
 const PROFILE: [u8; 2] = [66, 0xc0];
-/// 5.1: pictures of up to 36,864 macroblocks. Larger ones play as well, though their level does not say so.
+/// 5.1: images of up to 36,864 macroblocks. Larger ones play as well, though their level does not say so.
 const LEVEL: u8 = 51;
 
-/// Encodes the pictures of one video.
+/// Encodes the images of one video.
 pub struct Encoder {
     width: usize,
     height: usize,
-    /// Pictures so far.
+    /// Images so far.
     count: u32,
-    /// The picture before, as a decoder has it.
+    /// The image before, as a decoder has it.
     reference: Planes,
 }
 
-/// One encoded picture.
+/// One encoded image.
 pub struct Picture {
     /// One NAL unit, its length in four bytes before it, as MP4 has it.
     pub bytes: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct Picture {
     pub is_key: bool,
 }
 
-/// A picture in luma and two planes of chroma of half the size, its sides filled up to whole macroblocks.
+/// An image in luma and two planes of chroma of half the size, its sides filled up to whole macroblocks.
 #[derive(Default)]
 struct Planes {
     luma: Vec<u8>,
@@ -41,7 +41,7 @@ struct Planes {
 }
 
 impl Encoder {
-    /// An encoder for pictures of this size; a side that is odd loses its last pixel.
+    /// An encoder for images of this size; a side that is odd loses its last pixel.
     pub fn new(width: u32, height: u32) -> Self {
         let even = |side: u32| (side as usize / 2 * 2).max(2);
         Self { width: even(width), height: even(height), count: 0, reference: Planes::default() }
@@ -52,9 +52,9 @@ impl Encoder {
         (self.width as u32, self.height as u32)
     }
 
-    /// Encodes the next picture.
+    /// Encodes the next image.
     pub fn encode(&mut self, picture: &RgbImage) -> Picture {
-        let planes = Planes::of(picture, self.blocks_across() * BLOCK, self.blocks_down() * BLOCK);
+        let planes = Planes::from_image(picture, self.blocks_across() * BLOCK, self.blocks_down() * BLOCK);
         let place = self.count % KEY_INTERVAL;
         let is_key = place == 0;
         self.count += 1;
@@ -65,7 +65,7 @@ impl Encoder {
         bits.unsigned(0);
         bits.put(place % 16, 4);
         if is_key {
-            // idr_pic_id differs from that of the key picture before; no_output_of_prior_pics_flag and
+            // idr_pic_id differs from that of the key frame before; no_output_of_prior_pics_flag and
             // long_term_reference_flag.
             bits.unsigned(self.count / KEY_INTERVAL % 2);
             bits.put(0, 2);
@@ -116,7 +116,7 @@ impl Encoder {
         new.zip(old).all(|(new, old)| new.iter().zip(old).all(|(new, old)| new.abs_diff(*old) <= TOLERANCE))
     }
 
-    /// Keeps the picture as a decoder has it: with the macroblocks of the one before where they were skipped.
+    /// Keeps the image as a decoder has it: with the macroblocks of the one before where they were skipped.
     fn adopt(&mut self, mut planes: Planes, is_key: bool) {
         if !is_key {
             let stride = self.blocks_across() * BLOCK;
@@ -205,7 +205,7 @@ impl Encoder {
 }
 
 impl Planes {
-    fn of(picture: &RgbImage, width: usize, height: usize) -> Self {
+    fn from_image(picture: &RgbImage, width: usize, height: usize) -> Self {
         let pixel = |x: usize, y: usize| {
             let (x, y) = ((x as u32).min(picture.width() - 1), (y as u32).min(picture.height() - 1));
             picture.get_pixel(x, y).0.map(f32::from)
@@ -354,7 +354,7 @@ mod tests {
         let shade = |level: u8| RgbImage::from_pixel(16, 16, Rgb([level; 3]));
         for level in 0..20 {
             encoder.encode(&shade(100 + level));
-            let wanted = Planes::of(&shade(100 + level), 16, 16).luma[0];
+            let wanted = Planes::from_image(&shade(100 + level), 16, 16).luma[0];
             assert!(encoder.reference.luma[0].abs_diff(wanted) <= TOLERANCE);
         }
     }

@@ -106,7 +106,7 @@ pub fn size(call: &mut Call<'_>) -> Result<Made, Failure> {
     Ok(Made { outputs: numbers.map(|number| Value::Plain(number.into())).to_vec(), ..Made::default() })
 }
 
-/// One channel as a mask. Pictures have no alpha here, so that this channel is empty.
+/// One channel as a mask. Images have no alpha here, so that this channel is empty.
 pub fn to_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
     let images = call.images("image")?;
     let channel = match call.text("channel")? {
@@ -205,7 +205,7 @@ fn filter(method: &str) -> FilterType {
     }
 }
 
-/// The picture at this size; with `crop`, what sticks out at the sides is cut rather than squeezed in.
+/// The image at this size; with `crop`, what sticks out at the sides is cut rather than squeezed in.
 fn fit(image: &RgbImage, width: u32, height: u32, filter: FilterType, crop: bool) -> RgbImage {
     if image.dimensions() == (width, height) {
         return image.clone();

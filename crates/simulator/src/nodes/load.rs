@@ -1,4 +1,4 @@
-//! Nodes that read pictures from disk.
+//! Nodes that read images from disk.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Call, Failure, Made};
 use crate::decode;
 use crate::value::Value;
 
-/// The mask of a picture without an alpha channel: nothing, in the size that ComfyUI gives it.
+/// The mask of an image without an alpha channel: nothing, in the size that ComfyUI gives it.
 const NO_MASK: u32 = 64;
 
 pub fn image(call: &mut Call<'_>) -> Result<Made, Failure> {
@@ -54,7 +54,7 @@ fn read(call: &mut Call<'_>) -> Result<Vec<DynamicImage>, Failure> {
     })
 }
 
-/// White where the picture is transparent.
+/// White where the image is transparent.
 fn alpha_mask(picture: &DynamicImage) -> GrayImage {
     if !picture.color().has_alpha() {
         return GrayImage::new(NO_MASK, NO_MASK);

@@ -45,7 +45,7 @@ pub struct Call<'a> {
 
 /// Where a node tells how far it is.
 pub trait Steps {
-    /// A step is done. `preview` is painted only if somebody sees it. Fails when the work is to end.
+    /// A step is done. `preview` is painted only if a client receives it. Fails if the work is to end.
     fn done(&mut self, value: u64, max: u64, preview: Option<&dyn Fn() -> RgbImage>) -> Result<(), Failure>;
 
     /// Takes the time that this many steps of a model take, unless the work is to end.
@@ -54,7 +54,7 @@ pub trait Steps {
     /// Takes this many milliseconds, unless the work is to end.
     fn take_time(&mut self, milliseconds: u64);
 
-    /// Fails when the work is to end.
+    /// Fails if the work is to end.
     fn check(&mut self) -> Result<(), Failure>;
 }
 

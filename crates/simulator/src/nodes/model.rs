@@ -47,7 +47,7 @@ pub fn encode_text(call: &mut Call<'_>) -> Result<Made, Failure> {
     Ok(Made::one(Value::Conditioning(text)))
 }
 
-/// The text alone: the pictures beside it change nothing.
+/// The text alone: the images beside it change nothing.
 pub fn encode_text_and_pictures(call: &mut Call<'_>) -> Result<Made, Failure> {
     call.model("clip")?;
     let text = Arc::from(call.text("prompt")?);
@@ -61,7 +61,7 @@ pub fn encode_vision(call: &mut Call<'_>) -> Result<Made, Failure> {
     Ok(Made::one(Value::Model(model)))
 }
 
-/// A picture in the size that the model makes of it, by its name: `4x-UltraSharp` makes four times as much of each side.
+/// An image in the size that the model makes of it, by its name: `4x-UltraSharp` makes four times as much of each side.
 pub fn upscale_picture(call: &mut Call<'_>) -> Result<Made, Failure> {
     let model = call.model("upscale_model")?;
     let images = call.images("image")?;

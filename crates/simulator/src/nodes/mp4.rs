@@ -1,4 +1,4 @@
-//! MP4 with one track of H.264. The index comes after the pictures, so that nothing is held in memory.
+//! MP4 with one track of H.264. The index comes after the images, so that nothing is held in memory.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use super::h264::{Encoder, Picture};
 
 /// Units of time in a second, for the file as a whole.
 const TIMESCALE: u32 = 1000;
-/// Units of the track's time that a picture takes.
+/// Units of the track's time that an image takes.
 const PICTURE_TIME: u32 = 1000;
 /// No rotation and no scaling.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
@@ -16,10 +16,10 @@ const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// A file that is being written.
 pub struct Writer {
     file: BufWriter<File>,
-    /// Where the first picture begins.
+    /// Where the first image begins.
     begin: u32,
     sizes: Vec<u32>,
-    /// Pictures that decoding can begin with, counted from 1.
+    /// Images that decoding can begin with, counted from 1.
     keys: Vec<u32>,
 }
 
@@ -34,7 +34,7 @@ impl Writer {
         Ok(Self { file, begin: kind.len() as u32 + 8, sizes: Vec::new(), keys: Vec::new() })
     }
 
-    /// Adds a picture.
+    /// Adds an image.
     pub fn add(&mut self, picture: &Picture) -> io::Result<()> {
         self.file.write_all(&picture.bytes)?;
         self.sizes.push(u32::try_from(picture.bytes.len()).map_err(io::Error::other)?);
@@ -89,14 +89,14 @@ impl Writer {
         let media = full(b"mdhd", 0, &[&numbers(&[0, 0, rate, time]), &[0x55, 0xc4, 0, 0]]);
         let handler = full(b"hdlr", 0, &[&[0; 4], b"vide", &[0; 12], b"video\0"]);
         let shown = full(b"vmhd", 1, &[&[0; 8]]);
-        // The pictures are in this file.
+        // The images are in this file.
         let reference = full(b"dref", 0, &[&numbers(&[1]), &full(b"url ", 1, &[])]);
         let information = boxed(b"minf", &[&shown, &boxed(b"dinf", &[&reference]), &self.table(encoder)]);
         let media = boxed(b"mdia", &[&media, &handler, &information]);
         boxed(b"moov", &[&header, &boxed(b"trak", &[&track, &media])])
     }
 
-    /// What the pictures are, how long each is shown, and where it is.
+    /// What the images are, how long each is shown, and where it is.
     fn table(&self, encoder: &Encoder) -> Vec<u8> {
         let count = self.sizes.len() as u32;
         let description = full(b"stsd", 0, &[&numbers(&[1]), &description(encoder)]);
@@ -135,7 +135,7 @@ fn description(encoder: &Encoder) -> Vec<u8> {
             &[0; 16],
             &side(width),
             &side(height),
-            // 72 dots per inch, one picture per sample, no name, 24 bits per pixel.
+            // 72 dots per inch, one image per sample, no name, 24 bits per pixel.
             &numbers(&[0x48_0000, 0x48_0000, 0]),
             &[0, 1],
             &[0; 32],

@@ -67,12 +67,12 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Goes from noise to a picture, step by step.
+    /// Goes from noise to an image, step by step.
     pub fn run(&self, call: &mut Call<'_>, latent: &Latent, guider: &Guider) -> Result<Latent, Failure> {
         let mut latent = latent.clone();
         let Guider { model, positive, negative } = guider;
         let paintings = if latent.film { 1 } else { latent.frames };
-        // Each picture of a batch has noise of its own.
+        // Each image of a batch has noise of its own.
         let seed_of = |picture: u32| self.seed.wrapping_add(u64::from(picture) << 32);
         let paintings =
             (0..paintings).map(|picture| Painting::new(positive, negative, model, seed_of(picture)));
@@ -151,7 +151,7 @@ fn resized(latent: &Latent, width: u32, height: u32) -> Result<Made, Failure> {
     Ok(Made::latent(Latent { width: grid(width), height: grid(height), ..latent.clone() }))
 }
 
-/// One latent pixel is eight of the picture.
+/// One latent pixel is eight of the image.
 fn grid(side: u32) -> u32 {
     (side / 8 * 8).max(8)
 }

@@ -8,7 +8,7 @@ use super::{Call, Failure, Made};
 use crate::files::{Counting, FileError, Folder};
 use crate::value::Value;
 
-/// The author that every picture names.
+/// The author that every image names.
 const SOFTWARE: &str = concat!("comfy-runner simulator ", env!("CARGO_PKG_VERSION"));
 
 impl From<EncodeError> for Failure {
@@ -78,7 +78,7 @@ fn animation(
     ])))
 }
 
-/// As the Video Helper Suite: a film, and beside it its first frame as a picture that holds the prompt.
+/// As the Video Helper Suite: a video, and beside it its first frame as an image that holds the prompt.
 pub fn video_combine(call: &mut Call<'_>) -> Result<Made, Failure> {
     let images = call.images("images")?;
     let rate = call.float("frame_rate")?;

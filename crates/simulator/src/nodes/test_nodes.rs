@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use super::{Call, Failure, Made};
 use crate::value::Value;
 
-/// The longer side of a preview in pixels; smaller pictures are enlarged, as ComfyUI does.
+/// The longer side of a preview in pixels; smaller images are enlarged, as ComfyUI does.
 const PREVIEW: u32 = 512;
 
 pub fn progress(call: &mut Call<'_>) -> Result<Made, Failure> {

@@ -14,14 +14,14 @@ use crate::files::{Counting, Folder};
 use crate::paint::{Ground, Latent};
 use crate::value::{Value, Video};
 
-/// A side of a latent's pixel in pixels of the picture.
+/// A side of a latent's pixel in pixels of the image.
 const WAN_CELL: u32 = 8;
 
 pub fn image_to_video(call: &mut Call<'_>) -> Result<Made, Failure> {
     conditioned(call, &["start_image"])
 }
 
-/// The last picture is not painted towards: the video starts from the first, or else from the last.
+/// The last image is not painted towards: the video starts from the first, or else from the last.
 pub fn first_and_last_to_video(call: &mut Call<'_>) -> Result<Made, Failure> {
     conditioned(call, &["start_image", "end_image"])
 }

@@ -8,16 +8,16 @@ use image::{GrayImage, Rgb, RgbImage};
 use super::noise::{lerp, white};
 use super::painting::{Colour, Painting, mix};
 
-/// A batch of pictures, or the frames of a film, before they are painted.
+/// A batch of images, or the frames of a video, before they are painted.
 #[derive(Debug, Clone)]
 pub struct Latent {
     /// The width in pixels that it decodes to.
     pub width: u32,
     /// The height in pixels that it decodes to.
     pub height: u32,
-    /// How many pictures it decodes to.
+    /// How many images it decodes to.
     pub frames: u32,
-    /// Whether the pictures are the frames of a film.
+    /// Whether the images are the frames of a video.
     pub film: bool,
     /// What lies under the paint.
     pub ground: Ground,
@@ -34,11 +34,11 @@ pub struct Latent {
 pub enum Ground {
     /// Nothing: grey.
     Empty,
-    /// Pictures that were encoded. In a film, the one it starts from.
+    /// Images that were encoded. In a video, the one it starts from.
     Pictures(Arc<Vec<RgbImage>>),
 }
 
-/// What a sampler painted: one painting for each picture of a batch, one for a whole film.
+/// What a sampler painted: one painting for each image of a batch, one for a whole video.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// The paintings.
@@ -47,9 +47,9 @@ pub struct Layer {
     pub strength: f32,
 }
 
-/// In a film that starts from a picture, no paint covers more than this: the picture is to be seen.
+/// In a video that starts from an image, no paint covers more than this: the image is to be seen.
 const FILM_STRENGTH: f32 = 0.28;
-/// A picture wider or higher than this is painted at half its size and enlarged: paint is smooth.
+/// An image wider or higher than this is painted at half its size and enlarged: paint is smooth.
 const FULL_DETAIL: u32 = 640;
 
 impl Latent {
@@ -67,7 +67,7 @@ impl Latent {
         }
     }
 
-    /// Paints one picture at its full size, with the simulator's mark in the corner.
+    /// Paints one image at its full size, with the simulator's mark in the corner.
     pub fn decode(&self, frame: u32) -> RgbImage {
         let mut picture = if self.width.max(self.height) > FULL_DETAIL {
             let half = self.paint(frame, self.width.div_ceil(2), self.height.div_ceil(2));
@@ -81,7 +81,7 @@ impl Latent {
         picture
     }
 
-    /// Paints one picture no larger than `longest` on its longer side, for a preview.
+    /// Paints one image no larger than `longest` on its longer side, for a preview.
     pub fn preview(&self, frame: u32, longest: u32) -> RgbImage {
         let scale = (f64::from(longest) / f64::from(self.width.max(self.height))).min(1.0);
         let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
@@ -115,7 +115,7 @@ impl Latent {
         })
     }
 
-    /// The ground at this size. In a film it slowly comes nearer.
+    /// The ground at this size. In a video it slowly comes nearer.
     fn ground_at(&self, frame: u32, time: f32, width: u32, height: u32) -> Option<RgbImage> {
         let Ground::Pictures(pictures) = &self.ground else { return None };
         let picture = pictures.get(frame as usize % pictures.len().max(1))?;
@@ -141,7 +141,7 @@ fn noisy(colour: Colour, x: u32, y: u32, frame: u32, amount: f32) -> Colour {
     [0, 1, 2].map(|part| lerp(colour[part], noise[part], amount.clamp(0.0, 1.0)))
 }
 
-/// A small checkered mark: whoever looks closely sees that no model painted this.
+/// A small checkered mark: shows that no model generated the image.
 fn sign(picture: &mut RgbImage) {
     let (width, height) = picture.dimensions();
     let square = (width.min(height) / 128).clamp(1, 6);

@@ -1,4 +1,4 @@
-//! The stand-in for a diffusion model: pictures out of a text and a seed.
+//! The stand-in for a diffusion model: images from a prompt and a seed.
 
 mod latent;
 mod noise;

@@ -8,7 +8,7 @@ pub struct Random(u64);
 
 impl Random {
     /// A generator whose numbers depend on all of these parts and nothing else.
-    pub fn of(parts: &[&[u8]]) -> Self {
+    pub fn from_parts(parts: &[&[u8]]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
             digest.update((part.len() as u64).to_le_bytes());

@@ -1,4 +1,4 @@
-//! One picture, as a function of place and time: hills of light under a sky, in the colours that the text names.
+//! One image, as a function of place and time: hills of light under a sky, in the colours that the text names.
 
 use super::noise::{Random, fractal, lerp, smooth};
 
@@ -39,9 +39,13 @@ impl Painting {
     /// The painting for a text, what is not wanted in it, the model that paints and a seed.
     pub fn new(text: &str, unwanted: &str, model: &str, seed: u64) -> Self {
         // Colours follow the text, so that a seed varies a motif; composition follows both.
-        let mut of_text = Random::of(&[b"palette", text.as_bytes(), model.as_bytes()]);
-        let mut random =
-            Random::of(&[text.as_bytes(), unwanted.as_bytes(), model.as_bytes(), &seed.to_le_bytes()]);
+        let mut of_text = Random::from_parts(&[b"palette", text.as_bytes(), model.as_bytes()]);
+        let mut random = Random::from_parts(&[
+            text.as_bytes(),
+            unwanted.as_bytes(),
+            model.as_bytes(),
+            &seed.to_le_bytes(),
+        ]);
         let hue = of_text.between(0.0, 1.0);
         let named: Vec<Colour> = named_colours(text).take(3).collect();
         let near = |random: &mut Random, base: Colour, shift: f32, light: f32| {
@@ -69,7 +73,7 @@ impl Painting {
         }
     }
 
-    /// The colour at a place, at a time from 0 to 1: `v` goes from 0 to 1 down the picture, `u` across it in the same
+    /// The colour at a place, at a time from 0 to 1: `v` goes from 0 to 1 down the image, `u` across it in the same
     /// measure up to `aspect`, its width over its height.
     pub fn at(&self, u: f32, v: f32, aspect: f32, time: f32) -> Colour {
         let (x, y) = (u * self.scale + time * self.drift[0], v * self.scale + time * self.drift[1]);

@@ -50,14 +50,14 @@ pub(crate) struct Origin {
 }
 
 /// An output of a node of the graph.
-pub(super) type Output = (NodeId, u64);
+pub(super) type NodeOutput = (NodeId, u64);
 
 pub(super) struct Walk<'a> {
     pub workflow: &'a DynamicWorkflow,
     limits: &'a Limits,
     seeds: InstanceSeeds,
     pub built: Built,
-    pub exports: HashMap<String, Output>,
+    pub exports: HashMap<String, NodeOutput>,
     /// How many instances of each stage there are so far.
     instances: HashMap<usize, usize>,
     /// Bytes of text that the graph may still take.
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
         self.chain = Chain { before: self.exports.clone(), ..Chain::default() };
         for place in instances.places {
             let variables = self.workflow.scope().instance_variables(variables, place, self.seeds);
-            let mut exported: Vec<(String, Output)> = Vec::new();
+            let mut exported: Vec<(String, NodeOutput)> = Vec::new();
             let nodes = self.built.graph.len();
             for stage in stages {
                 let new = self.instance(*stage, &variables);
@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds one instance of a stage, if it is wanted. Returns what it exports.
-    fn instance(&mut self, stage: usize, variables: &Variables<'_>) -> Vec<(String, Output)> {
+    fn instance(&mut self, stage: usize, variables: &Variables<'_>) -> Vec<(String, NodeOutput)> {
         if self.full || self.holds(stage, variables) != Some(true) {
             return Vec::new();
         }
@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
                 return Vec::new();
             }
         }
-        let mut exports: Vec<(String, Output)> = block
+        let mut exports: Vec<(String, NodeOutput)> = block
             .exports
             .iter()
             .map(|(name, export)| {

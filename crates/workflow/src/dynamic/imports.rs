@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use comfy_runner_manifest::{DiagnosticKind, nearest};
 use serde_json::{Value, json};
 
-use super::assemble::{Instance, Output, Walk, expression_problem};
+use super::assemble::{Instance, NodeOutput, Walk, expression_problem};
 use crate::template::{Template, Variables};
 
 /// What instances of a repetition take from those before them.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     /// What was exported before the repetition began.
-    pub before: HashMap<String, Output>,
+    pub before: HashMap<String, NodeOutput>,
     /// What the last instance of each stage exported.
-    pub by_stage: HashMap<(usize, String), Output>,
+    pub by_stage: HashMap<(usize, String), NodeOutput>,
     /// What the rounds that are over exported, the latest of each name.
-    pub by_name: HashMap<String, Output>,
+    pub by_name: HashMap<String, NodeOutput>,
 }
 
 impl<'a> Walk<'a> {

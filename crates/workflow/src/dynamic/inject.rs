@@ -4,7 +4,7 @@ use comfy_runner_manifest::DiagnosticKind;
 use comfy_runner_protocol::{Link, Node};
 use serde_json::{Map, Value, json};
 
-use super::assemble::{Instance, Output, Walk};
+use super::assemble::{Instance, NodeOutput, Walk};
 use super::loras::{self, Lora};
 use crate::template::{Variables, is_true};
 
@@ -14,7 +14,7 @@ impl<'a> Walk<'a> {
         &mut self,
         instance: &Instance<'a>,
         variables: &Variables<'_>,
-        exports: &mut [(String, Output)],
+        exports: &mut [(String, NodeOutput)],
     ) {
         let loras = match loras::picked(&self.workflow.manifest, variables) {
             Ok(loras) => loras,
@@ -104,7 +104,7 @@ impl<'a> Walk<'a> {
         &mut self,
         instance: &Instance<'a>,
         variables: &Variables<'_>,
-        exports: &mut [(String, Output)],
+        exports: &mut [(String, NodeOutput)],
     ) {
         let Some(name) = variables.get("vae_override").filter(|vae| is_true(vae)).and_then(Value::as_str)
         else {
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Makes the nodes of this range that use one output use another.
-    fn relink(&mut self, nodes: std::ops::Range<usize>, from: &Output, to: &Output) {
+    fn relink(&mut self, nodes: std::ops::Range<usize>, from: &NodeOutput, to: &NodeOutput) {
         if from == to {
             return;
         }

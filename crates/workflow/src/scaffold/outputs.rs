@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A node whose files are results.
 #[derive(Debug, Clone)]
-pub struct Output<'g> {
+pub struct DetectedOutput<'g> {
     pub node: &'g str,
     pub title: &'g str,
     pub kind: &'static str,
@@ -49,12 +49,12 @@ const NO_RESULT: [&str; 9] =
 const RICHEST: [&str; 5] = ["3d", "video", "audio", "image", "text"];
 
 /// The nodes that the author named; or those that save; if there are none, those that preview.
-pub fn outputs<'g>(graph: &'g Graph, schemas: &ObjectInfo, named: &[String]) -> Vec<Output<'g>> {
-    let chosen: Vec<Output<'g>> = named
+pub fn outputs<'g>(graph: &'g Graph, schemas: &ObjectInfo, named: &[String]) -> Vec<DetectedOutput<'g>> {
+    let chosen: Vec<DetectedOutput<'g>> = named
         .iter()
         .filter_map(|id| graph.nodes.get_full(id))
         .map(|(_, id, node)| {
-            output(graph, schemas, id, node).unwrap_or(Output {
+            output(graph, schemas, id, node).unwrap_or(DetectedOutput {
                 node: id,
                 title: node.title(),
                 kind: "file",
@@ -83,11 +83,16 @@ pub fn outputs<'g>(graph: &'g Graph, schemas: &ObjectInfo, named: &[String]) -> 
 }
 
 /// What the workflow makes, for lists.
-pub fn category(outputs: &[Output<'_>]) -> &'static str {
+pub fn category(outputs: &[DetectedOutput<'_>]) -> &'static str {
     RICHEST.into_iter().find(|kind| outputs.iter().any(|output| output.kind == *kind)).unwrap_or("image")
 }
 
-fn output<'g>(graph: &'g Graph, schemas: &ObjectInfo, id: &'g str, node: &'g Node) -> Option<Output<'g>> {
+fn output<'g>(
+    graph: &'g Graph,
+    schemas: &ObjectInfo,
+    id: &'g str,
+    node: &'g Node,
+) -> Option<DetectedOutput<'g>> {
     let class = node.class_type.as_str();
     let linked = node.links().find_map(|(field, link)| {
         let schema = schemas.get(class)?;
@@ -109,7 +114,7 @@ fn output<'g>(graph: &'g Graph, schemas: &ObjectInfo, id: &'g str, node: &'g Nod
     };
     let format = FORMATS.iter().find(|(known, _)| *known == class).map(|(_, format)| (*format).to_owned());
     let format = format.or_else(|| written_format(node, kind));
-    Some(Output { node: id, title: node.title(), kind, format })
+    Some(DetectedOutput { node: id, title: node.title(), kind, format })
 }
 
 fn kind_of(link: &str) -> Option<&'static str> {

@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 
 use super::detected_input::{DetectedInput, TargetField};
 use super::names::humanised;
-use super::outputs::Output;
+use super::outputs::DetectedOutput;
 use super::roles;
 
 /// Everything that a manifest says.
@@ -21,7 +21,7 @@ pub struct Page<'p> {
     pub left_out: IndexMap<String, DetectedInput<'p>>,
     /// Whether inputs are listed in groups: not those of an app, whose order is the author's.
     pub grouped: bool,
-    pub outputs: &'p [Output<'p>],
+    pub outputs: &'p [DetectedOutput<'p>],
     pub models: IndexSet<&'p str>,
     pub packages: IndexSet<&'p str>,
 }

@@ -5,7 +5,7 @@ use comfy_runner_protocol::{Graph, InputSpec, Link, Node, ObjectInfo};
 use time::OffsetDateTime;
 
 use super::Validator;
-use super::library::{Taken, Wrong, is_upload, missing_field, unknown_input, unknown_node};
+use super::library::{Mismatch, Taken, is_upload, missing_field, unknown_input, unknown_node};
 use super::walk::{Walked, walk};
 use crate::dynamic::{Alternative, Block, BlockSource, DynamicWorkflow, Limits, Origin, alternatives};
 use crate::message::{called, pointer};
@@ -87,7 +87,7 @@ impl Validation<'_> {
                     None if self.is_made_up(origin, field, spec, alternative) => None,
                     None => taken.check_value(value),
                 };
-                if let Some(Wrong { severity, kind, reason }) = wrong {
+                if let Some(Mismatch { severity, kind, reason }) = wrong {
                     let severity = if is_upload(spec) { Severity::Warning } else { severity };
                     let message = format!("node {name} (`{field}`) {reason}");
                     self.error(&origin.file, &at(&["inputs", field]), kind, severity, message);

@@ -84,7 +84,7 @@ struct FileRule {
 }
 
 /// A node as its validation gets it.
-pub(super) struct Given<'g> {
+pub(super) struct GivenInputs<'g> {
     pub id: &'g str,
     pub inputs: &'g Map<String, Value>,
     pub declared: &'g [ExpandedInput<'g>],
@@ -133,7 +133,11 @@ impl CustomCheck {
 }
 
 /// Calls a node's validation.
-pub(super) fn run(check: &CustomCheck, given: &Given<'_>, files: &KnownFiles) -> Result<Outcome, Exception> {
+pub(super) fn run(
+    check: &CustomCheck,
+    given: &GivenInputs<'_>,
+    files: &KnownFiles,
+) -> Result<Outcome, Exception> {
     // A link has no value yet. Inputs that the node does not have are not passed on.
     let passed = |(name, value): &(&String, &Value)| {
         check.takes(name)
@@ -176,7 +180,7 @@ impl Rule {
     fn ask(
         &self,
         check: &CustomCheck,
-        given: &Given<'_>,
+        given: &GivenInputs<'_>,
         arguments: &[&str],
         files: &KnownFiles,
     ) -> Result<Answer, Exception> {
@@ -214,7 +218,7 @@ impl Rule {
 }
 
 impl FileRule {
-    fn ask(&self, given: &Given<'_>, files: &KnownFiles) -> Result<Answer, Exception> {
+    fn ask(&self, given: &GivenInputs<'_>, files: &KnownFiles) -> Result<Answer, Exception> {
         let value = given.argument(&self.input).unwrap_or_default();
         if self.may_be_none && (!python::bool(&value) || value == "none") {
             return Ok(Answer::Accepted);
@@ -248,7 +252,7 @@ impl FileRule {
     }
 }
 
-impl Given<'_> {
+impl GivenInputs<'_> {
     /// The value that the function gets for a parameter: null for a link, and converted to the input's type.
     fn argument(&self, name: &str) -> Option<Value> {
         let value = self.inputs.get(name)?;

@@ -66,7 +66,7 @@ struct Validation<'v, 'l> {
 }
 
 /// What is wrong with one value.
-pub(crate) struct Wrong {
+pub(crate) struct Mismatch {
     pub severity: Severity,
     pub kind: DiagnosticKind,
     pub reason: String,
@@ -210,7 +210,7 @@ impl<'v> Validation<'v, '_> {
     }
 }
 
-impl Wrong {
+impl Mismatch {
     fn into_warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }
     }
@@ -300,11 +300,12 @@ impl<'v> Taken<'v> {
     }
 
     /// What ComfyUI would say of a link for this input.
-    pub fn check_link(&self, link: Link<'_>) -> Option<Wrong> {
+    pub fn check_link(&self, link: Link<'_>) -> Option<Mismatch> {
         let source = self.graph.node(link.node)?;
         let schema = self.validator.info.get(&source.class_type)?;
         let from = called(self.graph, link.node);
-        let bad = |reason| Some(Wrong { severity: Severity::Error, kind: DiagnosticKind::BadLink, reason });
+        let bad =
+            |reason| Some(Mismatch { severity: Severity::Error, kind: DiagnosticKind::BadLink, reason });
         let Some(given) = schema.output.get(link.output) else {
             let count = schema.output.len();
             return bad(format!("links to output {} of node {from}, which has {count}", link.output));
@@ -322,15 +323,15 @@ impl<'v> Taken<'v> {
     }
 
     /// What ComfyUI would say of a plain value for this input.
-    pub fn check_value(&self, value: &Value) -> Option<Wrong> {
+    pub fn check_value(&self, value: &Value) -> Option<Mismatch> {
         let value = unwrapped(value);
         let rules = self.validator.release.rules();
         let reason = match value::check(self.name, self.spec, value, self.checked_by_node, &rules) {
             Ok(()) => return self.unlinked(value),
-            Err(value::Wrong::Raised(exception)) => {
+            Err(value::ValueError::Raised(exception)) => {
                 format!("takes {}, not {value} ({})", self.spec.type_name(), exception.text)
             }
-            Err(value::Wrong::Error(error)) => match error.kind.as_str() {
+            Err(value::ValueError::Error(error)) => match error.kind.as_str() {
                 "value_not_in_list" => return Some(self.not_a_choice(value)),
                 "value_smaller_than_min" => {
                     format!("takes at least {}, not {value}", self.limit("min"))
@@ -339,7 +340,7 @@ impl<'v> Taken<'v> {
                 _ => format!("takes {}, not {value}", self.spec.type_name()),
             },
         };
-        Some(Wrong { severity: Severity::Error, kind: DiagnosticKind::BadValue, reason })
+        Some(Mismatch { severity: Severity::Error, kind: DiagnosticKind::BadValue, reason })
     }
 
     fn limit(&self, key: &str) -> &Value {
@@ -347,7 +348,7 @@ impl<'v> Taken<'v> {
     }
 
     /// What ComfyUI accepts and the node cannot work with.
-    fn unlinked(&self, value: &Value) -> Option<Wrong> {
+    fn unlinked(&self, value: &Value) -> Option<Mismatch> {
         let reason = match &self.spec.kind {
             InputKind::Other(kind) if LINKED_TYPES.contains(&kind.as_str()) => {
                 format!("takes a link to a node that gives {kind}, not the value {value}")
@@ -357,10 +358,10 @@ impl<'v> Taken<'v> {
             }
             _ => return None,
         };
-        Some(Wrong { severity: Severity::Warning, kind: DiagnosticKind::BadValue, reason })
+        Some(Mismatch { severity: Severity::Warning, kind: DiagnosticKind::BadValue, reason })
     }
 
-    fn not_a_choice(&self, value: &Value) -> Wrong {
+    fn not_a_choice(&self, value: &Value) -> Mismatch {
         let choices = match &self.spec.kind {
             InputKind::Combo(choices) => choices.as_slice(),
             _ => &[],
@@ -381,7 +382,7 @@ impl<'v> Taken<'v> {
         } else {
             (DiagnosticKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
         };
-        Wrong { severity: Severity::Error, kind, reason }
+        Mismatch { severity: Severity::Error, kind, reason }
     }
 }
 

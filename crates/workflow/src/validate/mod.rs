@@ -30,7 +30,7 @@ pub use value::converted;
 pub use verdict::{FileName, Question, Unknown, Verdict};
 
 use custom::CustomCheck;
-use node::{Check, Checked};
+use node::{Checked, NodeCheck};
 use prompt::{Class, Nodes, Title};
 use python::Exception;
 use release::Rules;
@@ -111,7 +111,7 @@ impl<'i> Validator<'i> {
             Ok(outputs) => outputs,
             Err(verdict) => return *verdict,
         };
-        let mut check = Check::new(self, nodes);
+        let mut check = NodeCheck::new(self, nodes);
         let mut verdict = Verdict::default();
         let mut messages = Vec::new();
         for output in outputs {
@@ -140,7 +140,7 @@ impl<'i> Validator<'i> {
 
     /// Adds the errors of every node that was found invalid so far to the answer, and puts each down to this output,
     /// whether it depends on the node or not: ComfyUI does so.
-    fn blame(&self, output: &str, check: &Check<'_, '_>, nodes: &Nodes<'_>, verdict: &mut Verdict) {
+    fn blame(&self, output: &str, check: &NodeCheck<'_, '_>, nodes: &Nodes<'_>, verdict: &mut Verdict) {
         for (id, checked) in &check.validated {
             if checked.valid || checked.errors.is_empty() {
                 continue;

@@ -12,7 +12,7 @@ use super::prompt::{Inputs, Nodes, not_iterable, unhashable};
 use super::python::Exception;
 use super::release::Rules;
 use super::types::{Type, fits};
-use super::value::{self, Wrong, input_config, unwrapped};
+use super::value::{self, ValueError, input_config, unwrapped};
 use super::verdict::{Question, Unknown, input_error};
 
 /// Python gives up on deeper calls. The exact depth depends on what called the validation; graphs of such depth do not
@@ -30,7 +30,7 @@ pub(super) struct Checked {
 }
 
 /// The validation of one prompt.
-pub(super) struct Check<'p, 'i> {
+pub(super) struct NodeCheck<'p, 'i> {
     pub validator: &'i Validator<'i>,
     pub rules: Rules,
     pub nodes: &'p Nodes<'p>,
@@ -51,7 +51,7 @@ struct Findings<'i> {
     received: IndexMap<String, Type<'i>>,
 }
 
-impl<'p, 'i> Check<'p, 'i> {
+impl<'p, 'i> NodeCheck<'p, 'i> {
     pub fn new(validator: &'i Validator<'i>, nodes: &'p Nodes<'p>) -> Self {
         let rules = validator.release.rules();
         Self { validator, rules, nodes, validated: IndexMap::new(), unknown: Vec::new(), path: Vec::new() }
@@ -108,7 +108,7 @@ impl<'p, 'i> Check<'p, 'i> {
             }
         }
         if let Some(check) = check {
-            let given = custom::Given { id, inputs, declared: &declared, received: &findings.received };
+            let given = custom::GivenInputs { id, inputs, declared: &declared, received: &findings.received };
             let outcome = custom::run(check, &given, &self.validator.files)?;
             findings.errors.extend(outcome.errors);
             self.unknown.extend(outcome.unknown);
@@ -162,8 +162,8 @@ impl<'p, 'i> Check<'p, 'i> {
         let checked_by_node = check.is_some_and(|check| check.takes(&input.name));
         match value::check(&input.name, input.spec, given, checked_by_node, &self.rules) {
             Ok(()) => {}
-            Err(Wrong::Raised(exception)) => return Err(exception),
-            Err(Wrong::Error(error)) => {
+            Err(ValueError::Raised(exception)) => return Err(exception),
+            Err(ValueError::Error(error)) => {
                 if error.kind != "invalid_input_type" && self.is_extension(id) {
                     self.unknown.push(Unknown {
                         node: id.to_owned(),

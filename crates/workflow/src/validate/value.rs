@@ -14,7 +14,7 @@ use super::verdict::input_error;
 const LONGEST_LIST: usize = 20;
 
 /// Why a value is not taken.
-pub(super) enum Wrong {
+pub(super) enum ValueError {
     /// ComfyUI reports it as an error of the input.
     Error(Box<InputError>),
     /// Python raises this, which ends the validation of the node.
@@ -22,7 +22,7 @@ pub(super) enum Wrong {
 }
 
 /// A value after conversion to the input's type.
-enum Given<'v> {
+enum ConvertedValue<'v> {
     Json(&'v Value),
     Number(Converted),
     Text(String),
@@ -42,10 +42,10 @@ pub(super) fn check(
     value: &Value,
     checked_by_node: bool,
     rules: &Rules,
-) -> Result<(), Wrong> {
-    let given = Given::convert(spec, value).map_err(|exception| {
+) -> Result<(), ValueError> {
+    let given = ConvertedValue::convert(spec, value).map_err(|exception| {
         let kind = Type::read(spec.raw_type()).in_message();
-        Wrong::Error(boxed(
+        ValueError::Error(boxed(
             "invalid_input_type",
             format!("Failed to convert an input value to a {kind} value"),
             format!("{name}, {}, {}", python::str(value), exception.text),
@@ -89,10 +89,10 @@ fn boxed(
 /// Returns a value as ComfyUI passes it to the node: unwrapped, and converted to the type of the input. None when it cannot be
 /// converted.
 pub fn converted(spec: &InputSpec, value: &Value) -> Option<Value> {
-    Given::convert(spec, unwrapped(value)).ok().map(|given| given.to_json())
+    ConvertedValue::convert(spec, unwrapped(value)).ok().map(|given| given.to_json())
 }
 
-fn limits(name: &str, spec: &InputSpec, given: &Given<'_>) -> Result<(), Wrong> {
+fn limits(name: &str, spec: &InputSpec, given: &ConvertedValue<'_>) -> Result<(), ValueError> {
     let sides = [
         ("min", Ordering::Less, "<", "value_smaller_than_min", "smaller than min"),
         ("max", Ordering::Greater, ">", "value_bigger_than_max", "bigger than max"),
@@ -100,14 +100,14 @@ fn limits(name: &str, spec: &InputSpec, given: &Given<'_>) -> Result<(), Wrong> 
     for (key, beyond, operator, kind, words) in sides {
         // An infinite limit is null once it was JSON.
         let Some(limit) = spec.options.get(key).filter(|limit| !limit.is_null()) else { continue };
-        if given.compare(limit, operator).map_err(Wrong::Raised)? == Some(beyond) {
+        if given.compare(limit, operator).map_err(ValueError::Raised)? == Some(beyond) {
             let message = format!("Value {given} {words} of {}", python::str(limit));
             let info = json!({
                 "input_name": name,
                 "input_config": input_config(spec),
                 "received_value": given.to_json(),
             });
-            return Err(Wrong::Error(boxed(kind, message, name, info)));
+            return Err(ValueError::Error(boxed(kind, message, name, info)));
         }
     }
     Ok(())
@@ -119,7 +119,7 @@ fn choice(
     value: &Value,
     choices: &[Value],
     rules: &Rules,
-) -> Result<(), Wrong> {
+) -> Result<(), ValueError> {
     let is_choice = |value: &&Value| choices.iter().any(|choice| python::equal(choice, value));
     let several = rules.multiselect && spec.options.get("multiselect").is_some_and(python::bool);
     let values = match value {
@@ -139,7 +139,7 @@ fn choice(
     let list =
         if is_long { format!("(list of length {})", choices.len()) } else { python::list_repr(choices) };
     let config = if is_long { Value::Null } else { input_config(spec) };
-    Err(Wrong::Error(boxed(
+    Err(ValueError::Error(boxed(
         "value_not_in_list",
         "Value not in list",
         format!("{name}: {quoted} not in {list}"),
@@ -147,7 +147,7 @@ fn choice(
     )))
 }
 
-impl<'v> Given<'v> {
+impl<'v> ConvertedValue<'v> {
     fn convert(spec: &InputSpec, value: &'v Value) -> Result<Self, Exception> {
         Ok(match spec.kind {
             InputKind::Int => Self::Number(python::int(value)?),
@@ -203,7 +203,7 @@ impl<'v> Given<'v> {
     }
 }
 
-impl std::fmt::Display for Given<'_> {
+impl std::fmt::Display for ConvertedValue<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Json(value) => f.write_str(&python::str(value)),
