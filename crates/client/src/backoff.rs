@@ -1,5 +1,5 @@
-//! Pauses between attempts to connect: each about twice as long as the one before, so that a ComfyUI that is down is
-//! not hammered, and never all clients at the same instant.
+//! Backoff: pauses between attempts to connect. Each is about twice as long as the previous one, with a random part, so that
+//! a ComfyUI that is down is not flooded and clients do not all return at the same moment.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ impl Backoff {
         Self { min, max: max.max(min), next: min }
     }
 
-    /// Begins anew with the shortest pause.
+    /// Starts again with the shortest pause.
     pub(crate) fn reset(&mut self) {
         self.next = self.min;
     }
 
-    /// The next pause: between half and the whole of what it may be, as `random` in 0..1 says.
+    /// Returns the next pause. `random`, between 0 and 1, places it between half and the whole of its maximum.
     pub(crate) fn pause(&mut self, random: f64) -> Duration {
         let whole = self.next;
         self.next = whole.saturating_mul(2).min(self.max);

@@ -1,4 +1,4 @@
-//! Bodies that are streamed: cut when nothing comes for too long, never for taking long as a whole.
+//! Streamed bodies: they fail when no bytes arrive for too long, but may take any time as a whole.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,13 +12,13 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::error::ClientError;
 use crate::exchange::Exchange;
 
-/// A body as it arrives. It ends with an error when its stream does, or when nothing comes for too long.
+/// A body as it arrives. It ends with an error when its stream does, or when no bytes arrive for too long.
 pub(crate) struct TimedBody<S> {
     stream: S,
     exchange: Exchange,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
-    /// Whether the timer runs: it does only while we wait for ComfyUI, not while our own reader is slow.
+    /// Whether the timer runs. It runs only while ComfyUI is waited for, not while the reader of the body is slow.
     waiting: bool,
     over: bool,
 }

@@ -1,4 +1,4 @@
-//! The client and its small calls: what is sent and answered as a whole.
+//! The client, and its calls whose request and reply are small.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use serde_json::{Map, Value};
 
 use crate::config::{Config, ConfigError};
 use crate::endpoint::encode;
-use crate::error::{ClientError, SubmitError};
+use crate::error::{ClientError, PromptError};
 use crate::exchange::{Exchange, Reply, content_length, expect_success, is_html, with_headers};
 use crate::tls;
 use crate::transport::Transport;
 
-/// The most that a reply which is read as a whole may hold. Node schemas of an installation with hundreds of custom
-/// nodes and models reach several MB.
+/// The largest reply that is read as a whole, in bytes. Node schemas of an installation with hundreds of custom nodes and
+/// models reach several MB.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
-/// The most that is read of a queue. It holds the graphs of all prompts, of which nothing is kept: this only ends a flood.
+/// The largest queue that is read, in bytes. It contains the graphs of all prompts, which are not kept: this limit only ends
+/// a flood.
 const MAX_QUEUE: u64 = 1024 * 1024 * 1024;
-/// The most values that the history of a prompt may hold: each costs about 100 bytes of memory, and 2 bytes to send.
+/// The largest number of values in the history of a prompt: each costs about 100 bytes of memory, and 2 bytes to send.
 const MAX_HISTORY_VALUES: usize = 1_000_000;
 
-/// What the client calls itself.
+/// The `User-Agent` header.
 pub(crate) const USER_AGENT: &str = concat!("comfy-runner/", env!("CARGO_PKG_VERSION"));
 
-/// A ComfyUI, as seen from one thread: it shares its connections with its clones, and cannot leave its thread. It
-/// must be used inside an actix system (`actix_web::main` has one); for other runtimes there is
-/// [`Handle`](crate::Handle).
+/// A client of one ComfyUI. It shares its connections with its clones and cannot leave its thread. It must be used inside an
+/// actix system (`actix_web::main` starts one); [`ClientHandle`](crate::ClientHandle) works on other runtimes.
 #[derive(Clone)]
 pub struct Client {
     shared: Rc<Shared>,
@@ -43,13 +43,13 @@ pub struct Client {
 struct Shared {
     config: Config,
     calls: awc::Client,
-    /// Files and sockets stay for long; they must not take the connections that small calls need.
+    /// For files and WebSockets, which take long and must not use up the connections of small calls.
     streams: awc::Client,
-    /// Downloads, whose end must be certain.
+    /// For downloads, whose end must be certain.
     downloads: Transport,
 }
 
-/// What `/system_stats` says of a ComfyUI and its machine.
+/// The reply of `/system_stats`: a ComfyUI and its machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SystemStats {
     /// The machine and the versions: `comfyui_version`, `python_version`, `ram_total`, `argv`, ...
@@ -61,14 +61,17 @@ pub struct SystemStats {
 }
 
 impl SystemStats {
-    /// ComfyUI's version; very old ones do not tell.
+    /// Returns ComfyUI's version. Very old versions do not report it.
     pub fn comfyui_version(&self) -> Option<&str> {
         self.system.get("comfyui_version").and_then(Value::as_str)
     }
 }
 
 impl Client {
-    /// A client for the ComfyUI of this configuration. Nothing is sent yet.
+    /// Creates a client. It sends nothing yet.
+    ///
+    /// # Errors
+    /// A certificate of the configuration cannot be used.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let tls = tls::client_config(&config)?;
         let connector = |connections: usize| {
@@ -79,7 +82,7 @@ impl Client {
                 .limit(connections)
         };
         let build = |connections: usize| {
-            // Redirects are not followed: they would carry our headers to another host.
+            // Redirects are not followed: they would send our headers to another host.
             ClientBuilder::new()
                 .connector(connector(connections))
                 .disable_redirects()
@@ -92,51 +95,51 @@ impl Client {
         Ok(Self { shared: Rc::new(Shared { config, calls, streams, downloads }), reply_timeout })
     }
 
-    /// How this client was configured.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.shared.config
     }
 
-    /// The HTTP client beneath, which trusts what the configuration trusts, for what is not ComfyUI's API: it sends no
-    /// headers of the configuration by itself, and has no time limit.
+    /// Returns the HTTP client below, for requests other than those of ComfyUI's API. It trusts the same certificates, but does
+    /// not send the configured headers and has no time limit.
     pub fn http(&self) -> awc::Client {
         self.shared.streams.clone()
     }
 
-    /// The same client, with its connections, but another patience for replies: a health check wants its answer soon.
+    /// Returns a client with the same connections and another time limit for replies, for example for a health check.
     pub fn with_reply_timeout(&self, timeout: Duration) -> Self {
         Self { shared: Rc::clone(&self.shared), reply_timeout: timeout }
     }
 
-    /// Submits a prompt. A success may carry `node_errors`: some outputs were dropped.
-    pub async fn prompt(&self, request: &PromptRequest<'_>) -> Result<PromptAccepted, SubmitError> {
+    /// Submits a prompt. A success with `node_errors` means that ComfyUI dropped some outputs.
+    pub async fn prompt(&self, request: &PromptRequest<'_>) -> Result<PromptAccepted, PromptError> {
         let (exchange, reply) = self.send(Method::POST, "/prompt", Some(request)).await?;
         if reply.status == StatusCode::BAD_REQUEST {
-            // A proxy's 400 is not ComfyUI's.
+            // A 400 may come from a proxy instead of ComfyUI.
             return Err(match exchange.json(&reply) {
-                Ok(refused) => SubmitError::Refused(refused),
+                Ok(refused) => PromptError::Refused(refused),
                 Err(_) => exchange.refused(reply.status, &reply.headers).into(),
             });
         }
         Ok(exchange.json(&expect_success(&exchange, reply)?)?)
     }
 
-    /// What runs and what waits. The graphs that ComfyUI sends along are passed over as they come: the memory that this
-    /// takes does not depend on them.
+    /// Returns the running and the waiting prompts. The graphs in ComfyUI's reply are skipped while it is read, so that they
+    /// take no memory.
     pub async fn queue(&self) -> Result<Queue, ClientError> {
         twice_if_broken_off(|| self.read_queue()).await
     }
 
-    /// Whether ComfyUI answers, by the smallest question that every version knows.
+    /// Checks that ComfyUI answers, with the smallest request that every version has.
     pub async fn ping(&self) -> Result<(), ClientError> {
         let _: QueueStatus = self.get_json("/prompt").await?;
         Ok(())
     }
 
-    /// How a prompt ended; `None` while it has not, and when ComfyUI does not know it (any more).
+    /// Returns how a prompt ended, or `None` if it has not ended or ComfyUI does not know it (any more).
     pub async fn history(&self, prompt_id: &str) -> Result<Option<HistoryEntry>, ClientError> {
         if prompt_id.chars().all(|c| c == '.') {
-            // No such id exists, and dots would be taken for a way up the path.
+            // There is no such id, and in a path it would mean the folder above.
             return Ok(None);
         }
         let (exchange, reply) = self.get(&format!("/history/{}", encode(prompt_id))).await?;
@@ -147,51 +150,51 @@ impl Client {
         Ok(history.shift_remove(prompt_id))
     }
 
-    /// Interrupts a prompt if it is the one that runs. ComfyUI before 0.3.56 interrupts whatever runs: ask its
+    /// Interrupts a prompt if it is the running one. ComfyUI before 0.3.56 interrupts any running prompt: check its
     /// [`queue`](Self::queue) first.
     pub async fn interrupt(&self, prompt_id: &str) -> Result<(), ClientError> {
         self.post("/interrupt", &Interrupt { prompt_id }).await
     }
 
-    /// Takes a waiting prompt out of the queue. It is no error if it does not wait there.
+    /// Removes a waiting prompt from the queue. It is not an error if the prompt does not wait there.
     pub async fn delete_pending(&self, prompt_id: &str) -> Result<(), ClientError> {
         self.post("/queue", &DeleteFromQueue { delete: &[prompt_id] }).await
     }
 
-    /// The schemas of every node type. Several MB, and seconds of work for ComfyUI: keep them.
+    /// Returns the schemas of every node type. They are several MB and cost ComfyUI seconds, so keep them.
     pub async fn object_info(&self) -> Result<ObjectInfo, ClientError> {
         self.get_json("/object_info").await
     }
 
-    /// What ComfyUI says of itself and its machine.
+    /// Returns information about ComfyUI and its machine.
     pub async fn system_stats(&self) -> Result<SystemStats, ClientError> {
         self.get_json("/system_stats").await
     }
 
-    /// Any other path, read as JSON. The path begins with a slash and is encoded already.
+    /// Fetches any other path and parses the reply as JSON. The path begins with a slash and must be percent-encoded.
     pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let (exchange, reply) = self.get(path).await?;
         exchange.json(&reply)
     }
 
-    /// Any other path, as the bytes that come. The path begins with a slash and is encoded already.
+    /// Fetches any other path and returns the bytes. The path begins with a slash and must be percent-encoded.
     pub async fn get_raw(&self, path: &str) -> Result<Bytes, ClientError> {
         Ok(self.get(path).await?.1.body)
     }
 
-    /// A request whose reply, or whose own body, is streamed.
+    /// Creates a request whose reply or own body is streamed.
     pub(crate) fn streaming(&self, method: Method, path: &str) -> (Exchange, ClientRequest) {
         let exchange = Exchange::new(self.config(), &method, path);
         let request = self.shared.streams.request(method, self.config().endpoint.url(path));
         (exchange, with_headers(request, self.config()))
     }
 
-    /// What files are downloaded with.
+    /// Returns the transport of downloads.
     pub(crate) fn downloads(&self) -> &Transport {
         &self.shared.downloads
     }
 
-    /// The client that sockets are opened with.
+    /// Returns the HTTP client that opens WebSockets.
     pub(crate) fn for_sockets(&self) -> &awc::Client {
         &self.shared.streams
     }
@@ -206,7 +209,7 @@ impl Client {
         Ok((exchange, reply))
     }
 
-    /// Sends a question, which does no harm when it is asked again.
+    /// Sends a request that may safely be repeated.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<(Exchange, Reply), ClientError> {
         twice_if_broken_off(|| self.send(method.clone(), path, None::<&()>)).await
     }
@@ -250,7 +253,7 @@ impl Client {
         expect_success(&exchange, reply).map(drop)
     }
 
-    /// A request whose reply is awaited as a whole.
+    /// Creates a request whose reply is read as a whole.
     fn call(&self, method: Method, path: &str) -> (Exchange, ClientRequest) {
         let exchange = Exchange::new(self.config(), &method, path);
         let request = self.shared.calls.request(method, self.config().endpoint.url(path));
@@ -280,7 +283,7 @@ impl Client {
     }
 }
 
-/// Asks again when the connection broke: one that was kept may have been closed at that very instant.
+/// Repeats a request whose connection broke: a connection that was kept alive may have been closed at that moment.
 async fn twice_if_broken_off<T>(ask: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
     match ask().await {
         Err(ClientError::BrokenOff { .. }) => ask().await,

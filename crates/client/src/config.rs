@@ -1,4 +1,4 @@
-//! How to reach a ComfyUI, and how patient to be with it.
+//! How to reach a ComfyUI, and the time limits.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,33 +9,33 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::endpoint::Endpoint;
 
-/// What a [`Client`](crate::Client) needs to know.
+/// The configuration of a [`Client`](crate::Client).
 #[derive(Clone)]
 pub struct Config {
     /// Where ComfyUI is.
     pub endpoint: Endpoint,
-    /// How long to wait for what.
+    /// The time limits.
     pub timeouts: Timeouts,
-    /// How the WebSocket is kept up.
+    /// How the WebSocket is kept open.
     pub socket: SocketConfig,
     headers: Vec<(HeaderName, HeaderValue)>,
     root_certificates: Vec<CertificateDer<'static>>,
 }
 
-/// How long to wait for what.
+/// The time limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
-    /// For a connection, name resolution included, and as long again for the TLS handshake.
+    /// For a connection, including name resolution; the TLS handshake may take as long again.
     pub connect: Duration,
-    /// For a reply that is read as a whole, from sending the request to the last byte; and for the head of a reply
-    /// that is streamed.
+    /// For a reply that is read as a whole, from sending the request to the last byte, and for the head of a streamed reply.
     pub reply: Duration,
-    /// Between two pieces of a stream. A stream that moves on is never cut.
+    /// Between two pieces of a stream. A stream that makes progress has no other limit.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
-    /// 3 seconds for a connection; 30 for a reply, as ComfyUI answers nobody while it loads a model; 60 within a
+    /// Returns 3 seconds for a connection, 30 for a reply (ComfyUI does not answer while it loads a model), and 60 within a
     /// stream.
     fn default() -> Self {
         Self {
@@ -46,26 +46,27 @@ impl Default for Timeouts {
     }
 }
 
-/// How the WebSocket is kept up.
+/// How the WebSocket is kept open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SocketConfig {
-    /// The first pause before a new attempt to connect; each further one doubles it.
+    /// The pause before the first new attempt to connect; each further attempt doubles it.
     pub backoff_min: Duration,
     /// The longest pause between attempts.
     pub backoff_max: Duration,
-    /// How often to ask for a sign of life.
+    /// How often a ping is sent.
     pub ping_every: Duration,
-    /// A connection without any sign of life for so long is dead. It must be longer than `ping_every`.
+    /// A connection on which nothing arrives for this long is dead. It must be longer than `ping_every`.
     pub silence_max: Duration,
-    /// The largest message, in bytes, its fragments together. The connection is given up, and made again, as soon as
-    /// ComfyUI announces a larger one. Previews of large pictures are megabytes.
+    /// The largest message in bytes, all fragments together. The connection is closed and opened again as soon as ComfyUI
+    /// announces a larger one. Previews of large images are megabytes.
     pub max_message: usize,
-    /// How many events may wait for their receiver.
+    /// The number of events that may wait for their receiver.
     pub buffered_events: usize,
 }
 
 impl Default for SocketConfig {
-    /// Pauses from 0.25 to 10 seconds, a ping every 20, dead after 60; 64 MiB for a message; 256 events.
+    /// Returns pauses from 0.25 to 10 seconds, a ping every 20 seconds, dead after 60; 64 MiB for a message; 256 events.
     fn default() -> Self {
         Self {
             backoff_min: Duration::from_millis(250),
@@ -78,27 +79,28 @@ impl Default for SocketConfig {
     }
 }
 
-/// Why a header or certificate cannot be used. No message holds a header's value.
+/// Why a header or certificate cannot be used. No message contains the value of a header.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
-    /// Not the name of a header.
+    /// The name is not that of a header.
     #[error("\"{0}\" is not the name of an HTTP header")]
     HeaderName(String),
-    /// A value with line breaks or the like.
+    /// The value has characters that a header must not have, such as line breaks.
     #[error("the value for the header \"{0}\" holds characters that no header may hold")]
     HeaderValue(String),
-    /// A header that the client sets itself.
+    /// The client sets this header itself.
     #[error("the header \"{0}\" is set by the client itself")]
     HeaderReserved(String),
-    /// Not certificates in PEM.
+    /// The certificates are not in PEM format.
     #[error("the root certificates cannot be read as PEM: {0}")]
     Certificates(String),
-    /// A certificate that cannot be trusted as a root.
+    /// The certificate cannot be trusted as a root.
     #[error("a root certificate cannot be used: {0}")]
     Certificate(String),
 }
 
-/// Headers that say how a message is framed, or where it goes: another value than the client's own would break it.
+/// Headers that frame or route a request. Another value than the client's own would break it.
 const RESERVED: [&str; 8] = [
     "connection",
     "content-length",
@@ -111,7 +113,7 @@ const RESERVED: [&str; 8] = [
 ];
 
 impl Config {
-    /// The endpoint with everything else at its default.
+    /// Creates a configuration with everything but the endpoint at its default.
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
@@ -122,7 +124,10 @@ impl Config {
         }
     }
 
-    /// Adds a header to every request, the WebSocket's included: what a proxy before ComfyUI asks for.
+    /// Adds a header to every request, including that of the WebSocket, for a proxy in front of ComfyUI.
+    ///
+    /// # Errors
+    /// It is not a header, or one that the client sets itself.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
         let name: HeaderName = name.trim().parse().map_err(|_| ConfigError::HeaderName(name.to_owned()))?;
         if RESERVED.contains(&name.as_str()) || name.as_str().starts_with("sec-websocket-") {
@@ -136,12 +141,18 @@ impl Config {
     }
 
     /// Adds `Authorization: Bearer <token>` to every request.
+    ///
+    /// # Errors
+    /// The token has characters that a header must not have.
     pub fn with_bearer(self, token: &str) -> Result<Self, ConfigError> {
         self.with_header("authorization", &format!("Bearer {}", token.trim()))
     }
 
-    /// Trusts these root certificates (PEM, one or several) besides the public ones: for a ComfyUI behind a
-    /// certificate of one's own.
+    /// Trusts root certificates (one or several, in PEM format) besides the public ones, for a ComfyUI with a private
+    /// certificate.
+    ///
+    /// # Errors
+    /// They are not certificates in PEM format.
     pub fn with_root_certificates(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
         let unreadable =
             |error: rustls::pki_types::pem::Error| ConfigError::Certificates(format!("{error:?}"));
@@ -155,7 +166,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The headers that go with every request.
+    /// Returns the headers that are sent with every request.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
     }
@@ -166,7 +177,7 @@ impl Config {
 }
 
 impl fmt::Debug for Config {
-    /// Everything but the values of headers.
+    /// Writes everything but the values of headers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Config")

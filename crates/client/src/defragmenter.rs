@@ -1,18 +1,18 @@
-//! From WebSocket frames to whole messages.
+//! Joins WebSocket frames to messages.
 
 use actix_http::ws::Item;
 use awc::ws::Frame;
 use bytes::{Bytes, BytesMut};
 
-/// A whole message.
+/// A complete message.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Whole {
+pub(crate) enum WholeMessage {
     Text(Bytes),
     Binary(Bytes),
 }
 
-/// Joins the fragments of a message. Their total is limited before they get here: `LimitedCodec` refuses the fragment
-/// that announces too much.
+/// Joins the fragments of a message. Their total size is limited before: `LimitedCodec` rejects the fragment that announces
+/// too much.
 #[derive(Debug, Default)]
 pub(crate) struct Defragmenter {
     open: Option<Fragments>,
@@ -25,11 +25,11 @@ struct Fragments {
 }
 
 impl Defragmenter {
-    /// Takes a frame, and returns the message that it completes. Pings, pongs and closes complete none.
-    pub(crate) fn take(&mut self, frame: Frame) -> Option<Whole> {
+    /// Adds a frame and returns the message that it completes. Pings, pongs and closes complete none.
+    pub(crate) fn take(&mut self, frame: Frame) -> Option<WholeMessage> {
         match frame {
-            Frame::Text(bytes) => Some(Whole::Text(bytes)),
-            Frame::Binary(bytes) => Some(Whole::Binary(bytes)),
+            Frame::Text(bytes) => Some(WholeMessage::Text(bytes)),
+            Frame::Binary(bytes) => Some(WholeMessage::Binary(bytes)),
             Frame::Continuation(Item::FirstText(bytes)) => self.begin(true, &bytes),
             Frame::Continuation(Item::FirstBinary(bytes)) => self.begin(false, &bytes),
             Frame::Continuation(Item::Continue(bytes)) => {
@@ -40,13 +40,13 @@ impl Defragmenter {
                 self.add(&bytes);
                 let Fragments { is_text, bytes } = self.open.take()?;
                 let whole = bytes.freeze();
-                Some(if is_text { Whole::Text(whole) } else { Whole::Binary(whole) })
+                Some(if is_text { WholeMessage::Text(whole) } else { WholeMessage::Binary(whole) })
             }
             Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => None,
         }
     }
 
-    fn begin(&mut self, is_text: bool, bytes: &[u8]) -> Option<Whole> {
+    fn begin(&mut self, is_text: bool, bytes: &[u8]) -> Option<WholeMessage> {
         self.open = Some(Fragments { is_text, bytes: BytesMut::from(bytes) });
         None
     }
@@ -72,9 +72,9 @@ mod tests {
         assert_eq!(frames.take(part("ab", Item::FirstText)), None);
         assert_eq!(frames.take(Frame::Ping(Bytes::new())), None);
         assert_eq!(frames.take(part("cd", Item::Continue)), None);
-        assert_eq!(frames.take(part("ef", Item::Last)), Some(Whole::Text("abcdef".into())));
+        assert_eq!(frames.take(part("ef", Item::Last)), Some(WholeMessage::Text("abcdef".into())));
         assert_eq!(frames.take(part("x", Item::FirstBinary)), None);
-        assert_eq!(frames.take(part("y", Item::Last)), Some(Whole::Binary("xy".into())));
+        assert_eq!(frames.take(part("y", Item::Last)), Some(WholeMessage::Binary("xy".into())));
     }
 
     #[test]
@@ -82,6 +82,6 @@ mod tests {
         let mut frames = Defragmenter::default();
         assert_eq!(frames.take(part("stray", Item::Last)), None);
         assert_eq!(frames.take(part("ab", Item::FirstText)), None);
-        assert_eq!(frames.take(part("c", Item::Last)), Some(Whole::Text("abc".into())));
+        assert_eq!(frames.take(part("c", Item::Last)), Some(WholeMessage::Text("abc".into())));
     }
 }

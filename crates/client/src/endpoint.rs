@@ -1,4 +1,4 @@
-//! Where ComfyUI is: the URL that a person configures, checked once.
+//! ComfyUI's URL, checked once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use awc::http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What may stand in a path segment or a query value as it is.
+/// The characters that are percent-encoded in path segments and query values.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The URL of a ComfyUI: `http://` or `https://`, a host, perhaps a port and a path prefix.
+/// The URL of a ComfyUI: `http://` or `https://`, a host, and optionally a port and a path prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// `scheme://authority/prefix` without a slash at the end.
@@ -18,49 +18,50 @@ pub struct Endpoint {
     address: String,
 }
 
-/// Why a text is not the URL of a ComfyUI. No message holds a password or token that the text may contain.
+/// Why a string is not the URL of a ComfyUI. No message contains a password or token from the string.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EndpointError {
-    /// Nothing there.
+    /// The string is empty.
     #[error("the URL is empty; write for example http://127.0.0.1:PORT")]
     Empty,
-    /// No `http://` or `https://` before it.
+    /// There is no `http://` or `https://`.
     #[error("the URL has no scheme; write http:// or https:// before it, for example http://127.0.0.1:PORT")]
     NoScheme,
-    /// Another scheme than HTTP.
+    /// The scheme is not HTTP.
     #[error("the URL must begin with http:// or https://, not {0}://")]
     Scheme(String),
-    /// A user name or password in the URL.
+    /// The URL has a user name or password.
     #[error("the URL holds a user name or password; send them in an Authorization header instead")]
     Credentials,
-    /// A query or fragment.
+    /// The URL has a query or fragment.
     #[error(
         "the URL ends in a query or fragment; leave out everything from the `?` or `#` on (a token belongs in a header)"
     )]
     Query,
-    /// Not a URL for another reason.
+    /// The string is not a URL for another reason.
     #[error("the URL cannot be read: {0}")]
     Invalid(String),
 }
 
 impl Endpoint {
-    /// Whether it is reached by TLS.
+    /// Returns whether it is reached by TLS.
     pub fn is_secure(&self) -> bool {
         self.base.starts_with("https://")
     }
 
-    /// `host:port`, as error messages name it.
+    /// Returns `host:port`, as error messages show it.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The URL of a path below this endpoint; the path begins with a slash and is encoded already.
+    /// Returns the URL of a path below this endpoint. The path begins with a slash and must be percent-encoded.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }
 
-/// A value as it may stand in a path segment or in a query: all but ASCII letters, digits and `-_.~` is escaped.
+/// Percent-encodes a value for a path segment or a query: everything but ASCII letters, digits and `-_.~`.
 pub fn encode(value: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(value, ENCODED)
 }
@@ -95,7 +96,7 @@ impl FromStr for Endpoint {
         let host = host.ok_or_else(|| EndpointError::Invalid("the host is missing".to_owned()))?;
         let port = match uri.port_u16() {
             Some(port) => port,
-            // `http::Uri` passes over a port that is no number, and a colon without one.
+            // `http::Uri` ignores a port that is not a number, and a colon without a port.
             None if authority.len() > host.len() => {
                 return Err(EndpointError::Invalid("the port must be a number from 1 to 65535".to_owned()));
             }

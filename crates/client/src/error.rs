@@ -1,4 +1,4 @@
-//! What can go wrong between us and ComfyUI, each in one sentence that may be shown to a caller: no secret, no body.
+//! Errors of calls to ComfyUI. Each is one sentence that may be shown to a caller: it contains no secret and no body.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use comfy_runner_protocol::PromptRefused;
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// No connection could be made.
     #[error("ComfyUI at {address} cannot be reached: {reason}")]
@@ -16,17 +17,17 @@ pub enum ClientError {
         /// Why.
         reason: Unreachable,
     },
-    /// The connection stands, but the answer does not come.
+    /// The connection was made, but no answer came in time.
     #[error("ComfyUI at {address} did not answer {request} within {} s", after.as_secs_f64())]
     TimedOut {
         /// `host:port`
         address: String,
         /// Method and path.
         request: String,
-        /// How long we waited.
+        /// How long the client waited.
         after: Duration,
     },
-    /// The connection broke, or what came is no HTTP.
+    /// The connection broke, or the answer is not HTTP.
     #[error("ComfyUI at {address} broke off {request}: {reason}")]
     BrokenOff {
         /// `host:port`
@@ -36,7 +37,7 @@ pub enum ClientError {
         /// What broke.
         reason: String,
     },
-    /// An answer with a status that is no success.
+    /// ComfyUI answered with an error status.
     #[error("ComfyUI at {address} answered {request} with {status}{hint}")]
     Status {
         /// `host:port`
@@ -45,10 +46,10 @@ pub enum ClientError {
         request: String,
         /// The status.
         status: u16,
-        /// What may be the matter; begins with a colon or a bracket, or is empty.
+        /// The likely cause; begins with a colon or a bracket, or is empty.
         hint: String,
     },
-    /// An answer that is not what ComfyUI answers.
+    /// The answer is not one of ComfyUI's.
     #[error("ComfyUI at {address} answered {request} with something that cannot be read: {reason}")]
     Unreadable {
         /// `host:port`
@@ -58,74 +59,75 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An answer that is larger than we are ready to hold.
+    /// The answer is larger than the limit.
     #[error("ComfyUI at {address} answered {request} with more than {limit} bytes")]
     TooLarge {
         /// `host:port`
         address: String,
         /// Method and path.
         request: String,
-        /// The most that we take.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The file that was to be uploaded could not be read to its end. ComfyUI has not got it.
+    /// The file to upload could not be read to its end. ComfyUI does not have it.
     #[error("the upload was given up, as its file could not be read: {0}")]
     Source(String),
-    /// A name, folder or type that ComfyUI could not take as it is.
+    /// The file has a name, folder or type that cannot be sent.
     #[error("the file cannot be uploaded: {0}")]
     Upload(String),
-    /// A request that cannot be written, such as one with a name that is too long for a URL.
+    /// The request cannot be written, for example because a name is too long for a URL.
     #[error("ComfyUI cannot be asked: {0}")]
     Request(String),
-    /// The thread of a [`Handle`](crate::Handle) is gone.
+    /// The thread of a [`ClientHandle`](crate::ClientHandle) has ended.
     #[error("the ComfyUI client has been shut down")]
     Closed,
 }
 
 /// Why no connection could be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unreachable {
-    /// Nothing listens there.
+    /// Nothing listens on the port.
     #[error("connection refused (is ComfyUI running, and is this its port?)")]
     Refused,
-    /// No answer in time.
+    /// There was no answer in time.
     #[error("no connection within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// No such host.
+    /// There is no such host.
     #[error("the host name cannot be resolved")]
     UnknownHost,
-    /// TLS could not be agreed on.
+    /// The TLS handshake failed.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// Something else.
+    /// Another reason.
     #[error("{0}")]
     Other(String),
 }
 
 /// Why a prompt was not accepted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum SubmitError {
-    /// ComfyUI looked at it and refused it.
+pub enum PromptError {
+    /// ComfyUI refused the prompt.
     #[error("ComfyUI refused the prompt: {}", .0.error.message)]
     Refused(PromptRefused),
-    /// It did not get so far. Unless ComfyUI could not be reached, it may have accepted the prompt all the same: ask
-    /// its queue and history for the prompt's id.
+    /// There was no usable answer. Unless ComfyUI could not be reached, it may have accepted the prompt: look for the
+    /// prompt's id in its queue and history.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
 impl ClientError {
-    /// Whether no connection could be made, so that ComfyUI has not got the request.
+    /// Returns whether no connection could be made, so that ComfyUI does not have the request.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
 
-    /// Whether ComfyUI said nothing at all, so that it may be away, busy or shut down.
+    /// Returns whether there was no answer at all, so that ComfyUI may be down or busy.
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Closed)
     }
 
-    /// The sentence without ComfyUI's host and port, for those who are not to know them.
+    /// Returns the sentence without ComfyUI's host and port, for callers who must not see them.
     pub fn without_address(&self) -> String {
         let sentence = self.to_string();
         match self {
@@ -139,7 +141,7 @@ impl ClientError {
         }
     }
 
-    /// The status of the answer, where there was one.
+    /// Returns the status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -147,8 +149,8 @@ impl ClientError {
         }
     }
 
-    /// What awc says, in our words.
-    pub(crate) fn of_send(
+    /// Converts an error of awc.
+    pub(crate) fn from_send(
         error: SendRequestError,
         address: &str,
         request: &str,
@@ -164,7 +166,9 @@ impl ClientError {
             SendRequestError::Connect(ConnectError::Disconnected) => {
                 broken_off("the connection was closed before an answer came".to_owned())
             }
-            SendRequestError::Connect(error) => unreachable(Unreachable::of(error, connect_timeout)),
+            SendRequestError::Connect(error) => {
+                unreachable(Unreachable::from_connect(error, connect_timeout))
+            }
             SendRequestError::Send(error) => broken_off(error.to_string()),
             SendRequestError::Response(error) => broken_off(format!("what it answers is no HTTP ({error})")),
             SendRequestError::Body(error) => Self::Source(error.to_string()),
@@ -174,7 +178,7 @@ impl ClientError {
 }
 
 impl Unreachable {
-    fn of(error: ConnectError, connect_timeout: Duration) -> Self {
+    fn from_connect(error: ConnectError, connect_timeout: Duration) -> Self {
         use std::io::ErrorKind;
         match error {
             ConnectError::Timeout => Self::TimedOut(connect_timeout),

@@ -1,4 +1,4 @@
-//! One request and its reply: sent with the configured headers, read within limits, and named in every error.
+//! One request and its reply, which is read within limits. Errors name the request.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use crate::config::Config;
 use crate::error::ClientError;
 
-/// How error messages name one request.
+/// A request as error messages name it.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     address: String,
-    /// Method and path; the query may hold names that are nobody's business.
+    /// Method and path. The query is left out because it may contain names of files.
     request: String,
     connect_timeout: Duration,
 }
@@ -42,7 +42,7 @@ impl Exchange {
     }
 
     pub(crate) fn failed_to_send(&self, error: SendRequestError) -> ClientError {
-        ClientError::of_send(error, &self.address, &self.request, self.connect_timeout)
+        ClientError::from_send(error, &self.address, &self.request, self.connect_timeout)
     }
 
     pub(crate) fn timed_out(&self, after: Duration) -> ClientError {
@@ -72,7 +72,7 @@ impl Exchange {
         }
     }
 
-    /// The error for a response without a length, whose end could be a break as well.
+    /// Returns the error for a response without a length, whose end could also be a broken connection.
     pub(crate) fn without_length(&self) -> ClientError {
         self.unreadable(
             "it has neither a length nor chunks, so its end cannot be told from a broken connection",
@@ -83,7 +83,7 @@ impl Exchange {
         ClientError::TooLarge { address: self.address.clone(), request: self.request.clone(), limit }
     }
 
-    /// The error for a status that is no success, with a guess at the cause.
+    /// Returns the error for an error status, with the likely cause.
     pub(crate) fn refused(&self, status: StatusCode, headers: &HeaderMap) -> ClientError {
         ClientError::Status {
             address: self.address.clone(),
@@ -93,7 +93,7 @@ impl Exchange {
         }
     }
 
-    /// Reads a body, but not more than `limit` bytes of it.
+    /// Reads a body of at most `limit` bytes.
     pub(crate) async fn read<S>(
         &self,
         headers: &HeaderMap,
@@ -107,7 +107,7 @@ impl Exchange {
         if announced > limit as u64 {
             return Err(self.too_large(limit as u64));
         }
-        // No more than has come is held, whatever was announced.
+        // Memory is used for what has arrived, not for what was announced.
         let mut whole = BytesMut::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| self.broken_body(error))?;
@@ -122,7 +122,7 @@ impl Exchange {
         Ok(whole.freeze())
     }
 
-    /// Reads JSON that Python wrote; what is no JSON is described, not shown.
+    /// Parses JSON that Python wrote. An error describes what is not JSON and does not quote it.
     pub(crate) fn json<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, ClientError> {
         json::from_slice(&reply.body).map_err(|error| {
             if is_html(&reply.headers) { self.is_a_page() } else { self.unreadable(error.to_string()) }
@@ -134,12 +134,12 @@ impl Exchange {
     }
 }
 
-/// The reply, if its status is a success.
+/// Returns the reply if its status is a success.
 pub(crate) fn expect_success(exchange: &Exchange, reply: Reply) -> Result<Reply, ClientError> {
     if reply.status.is_success() { Ok(reply) } else { Err(exchange.refused(reply.status, &reply.headers)) }
 }
 
-/// Puts the configured headers on a request.
+/// Adds the configured headers to a request.
 pub(crate) fn with_headers(mut request: ClientRequest, config: &Config) -> ClientRequest {
     for (name, value) in config.headers() {
         request = request.insert_header((name.clone(), value.clone()));
@@ -147,7 +147,7 @@ pub(crate) fn with_headers(mut request: ClientRequest, config: &Config) -> Clien
     request
 }
 
-/// What the `Content-Length` header says, where there is one.
+/// Returns the value of the `Content-Length` header, if there is one.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(awc::http::header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

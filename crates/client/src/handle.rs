@@ -1,5 +1,5 @@
-//! The client for programs that run on another runtime, or on several threads: a thread of its own owns the
-//! [`Client`], and a [`Handle`] that can go anywhere sends it work.
+//! The client for programs on another runtime or several threads: a thread owns the [`Client`], and [`ClientHandle`]s send
+//! it work.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,36 +17,37 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::client::{Client, SystemStats};
 use crate::config::{Config, ConfigError};
-use crate::error::{ClientError, SubmitError};
+use crate::error::{ClientError, PromptError};
 use crate::socket::Events;
-use crate::upload::{Upload, Uploaded};
+use crate::upload::{StoredFile, Upload};
 use crate::view::FileQuery;
 
-/// How many calls may be under way at once; more wait.
+/// The number of calls that are in progress at once; further ones wait.
 const CALLS_AT_ONCE: usize = 256;
-/// How many pieces of a file may wait for their reader.
+/// The number of pieces of a file that may wait for their reader.
 const PIECES_AHEAD: usize = 8;
 
 type Work = Box<dyn FnOnce(Client) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// A ComfyUI, as seen from any thread and any runtime. When the last clone is dropped, its thread ends.
+/// A client of one ComfyUI for any thread and any runtime. Its thread ends when the last clone is dropped.
 #[derive(Clone)]
-pub struct Handle {
+pub struct ClientHandle {
     work: mpsc::Sender<Work>,
 }
 
-/// Why no handle could be made.
+/// Why a handle cannot be created.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandleError {
-    /// The configuration does not do.
+    /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The thread could not be started.
-    #[error("the client's thread cannot be started: {0}")]
+    /// The thread cannot be started.
+    #[error("the client's thread cannot be started")]
     Thread(#[from] std::io::Error),
 }
 
-/// A file's reply whose bytes come from the client's thread. See [`FileReply`](crate::FileReply).
+/// The reply to a request for a file; its bytes come from the client's thread. See [`FileReply`](crate::FileReply).
 pub struct RemoteFile {
     /// ComfyUI's status.
     pub status: StatusCode,
@@ -54,9 +55,11 @@ pub struct RemoteFile {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The bytes as they arrive.
     pub body: mpsc::Receiver<Result<Bytes, ClientError>>,
+    /// Keeps the thread alive while the body is read: if it ended, the file would seem to be complete.
+    _work: mpsc::Sender<Work>,
 }
 
-impl Handle {
+impl ClientHandle {
     /// Starts the thread.
     pub fn start(config: Config) -> Result<Self, HandleError> {
         let (work, queue) = mpsc::channel(CALLS_AT_ONCE);
@@ -65,7 +68,7 @@ impl Handle {
             actix_rt::System::new().block_on(async move {
                 match Client::new(config) {
                     Ok(client) => {
-                        // A starter that no longer waits has dropped its end of the queue as well.
+                        // A caller that no longer waits has dropped its end of the queue as well.
                         let _ = ready.send(Ok(()));
                         work_off(client, queue).await;
                     }
@@ -78,8 +81,7 @@ impl Handle {
         Ok(Self { work })
     }
 
-    /// Runs anything on the client's thread, for calls that have no method here. When the caller stops waiting, the
-    /// work is dropped.
+    /// Runs any call on the client's thread. When the caller drops the future, the call is dropped.
     pub async fn run<F, Fut, T>(&self, job: F) -> Result<T, ClientError>
     where
         F: FnOnce(Client) -> Fut + Send + 'static,
@@ -90,7 +92,7 @@ impl Handle {
         let work: Work = Box::new(move |client| {
             Box::pin(async move {
                 tokio::select! {
-                    // A caller that stops waiting between these two has no use for the result.
+                    // A caller that has stopped waiting needs no result.
                     result = job(client) => drop(answer.send(result)),
                     () = answer.closed() => {}
                 }
@@ -107,7 +109,7 @@ impl Handle {
         client_id: String,
         prompt_id: String,
         extra_data: Option<ExtraData>,
-    ) -> Result<PromptAccepted, SubmitError> {
+    ) -> Result<PromptAccepted, PromptError> {
         let submit = async move |client: Client| {
             let request = PromptRequest {
                 prompt: &graph,
@@ -155,14 +157,14 @@ impl Handle {
         self.run(async move |client: Client| client.events(&client_id)).await
     }
 
-    /// A whole file into ComfyUI's input directory. See [`Client::upload`]; use [`Handle::run`] with a stream for
-    /// files that should not be held in memory.
+    /// Uploads a file to ComfyUI's input directory. See [`Client::upload`]; use [`ClientHandle::run`] with a stream for files
+    /// that should not be kept in memory.
     pub async fn upload(
         &self,
         name: String,
         content_type: String,
         bytes: Bytes,
-    ) -> Result<Uploaded, ClientError> {
+    ) -> Result<StoredFile, ClientError> {
         let upload = async move |client: Client| {
             let upload = Upload { length: Some(bytes.len() as u64), ..Upload::new(&name, &content_type) };
             let source = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
@@ -171,8 +173,9 @@ impl Handle {
         self.run(upload).await?
     }
 
-    /// A file, streamed. See [`Client::view`].
+    /// Opens a file as a stream. See [`Client::view`].
     pub async fn view(&self, file: OutputFile) -> Result<RemoteFile, ClientError> {
+        let work = self.work.clone();
         let open = async move |client: Client| {
             let reply = client.view(FileQuery::from(&file), Method::GET, &HeaderMap::new()).await?;
             let headers = reply.headers.iter();
@@ -180,13 +183,13 @@ impl Handle {
                 headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
             let (pieces, body) = mpsc::channel(PIECES_AHEAD);
             actix_rt::spawn(pump(reply.body, pieces));
-            Ok(RemoteFile { status: reply.status, headers, body })
+            Ok(RemoteFile { status: reply.status, headers, body, _work: work })
         };
         self.run(open).await?
     }
 }
 
-/// Passes a body on until it ends or nobody reads it any more.
+/// Forwards a body until it ends or its reader is gone.
 async fn pump(
     mut body: impl Stream<Item = Result<Bytes, ClientError>> + Unpin,
     pieces: mpsc::Sender<Result<Bytes, ClientError>>,
@@ -203,10 +206,10 @@ async fn pump(
     }
 }
 
-/// Does the work as it comes, some of it at once, until every handle is gone.
+/// Works on calls as they come, some of them concurrently, until every handle is dropped.
 async fn work_off(client: Client, mut queue: mpsc::Receiver<Work>) {
     let places = Arc::new(Semaphore::new(CALLS_AT_ONCE));
-    // The semaphore is never closed, so that a place always comes.
+    // The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Some(work) = queue.recv().await else { return };
         let client = client.clone();

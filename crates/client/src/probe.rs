@@ -1,4 +1,4 @@
-//! Whether ComfyUI answers, asked seldom however many want to know.
+//! Checks whether ComfyUI answers, with few requests for many callers.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::error::ClientError;
 /// How long ComfyUI may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The latest answer to the question whether ComfyUI is there, shared by all threads.
+/// The latest result of checking whether ComfyUI answers, shared by all threads.
 #[derive(Debug)]
 pub struct Probe {
     good_for: Duration,
@@ -19,22 +19,22 @@ pub struct Probe {
 }
 
 impl Default for Probe {
-    /// An answer is good for a second.
+    /// Creates a probe whose results are valid for a second.
     fn default() -> Self {
         Self::new(Duration::from_secs(1))
     }
 }
 
 impl Probe {
-    /// A probe that has not asked yet and whose answers are good for so long.
+    /// Creates a probe whose results are valid for this long.
     pub fn new(good_for: Duration) -> Self {
         Self { good_for, latest: Mutex::default() }
     }
 
-    /// Asks ComfyUI, unless the latest answer is still good.
+    /// Asks ComfyUI, unless the latest result is still valid.
     ///
     /// # Errors
-    /// ComfyUI does not answer within five seconds, or the client's own timeout, or not as it should.
+    /// ComfyUI gives no usable answer within five seconds or the client's own time limit.
     pub async fn check(&self, client: &Client) -> Result<(), ClientError> {
         let mut latest = self.latest.lock().await;
         if let Some((at, answer)) = &*latest

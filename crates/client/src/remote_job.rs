@@ -1,4 +1,4 @@
-//! `/api/jobs/{id}`: one job of a newer ComfyUI, without its whole queue.
+//! `/api/jobs/{id}` of newer versions of ComfyUI: one job, without the whole queue.
 
 use awc::http::{Method, StatusCode};
 use serde::Deserialize;
@@ -8,16 +8,16 @@ use crate::endpoint::encode;
 use crate::error::ClientError;
 use crate::exchange::{Reply, expect_success};
 
-/// What ComfyUI answers, if it has the endpoint at all.
+/// ComfyUI's answer, if it has the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supported<T> {
     /// The answer.
     Yes(T),
-    /// This ComfyUI is too old for the endpoint.
+    /// This ComfyUI is too old to have the route.
     No,
 }
 
-/// Where a job is.
+/// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -39,8 +39,8 @@ struct Job {
 }
 
 impl Client {
-    /// Where a job is (`GET /api/jobs/{id}`, ComfyUI 0.8.0 and newer). The queue is looked at before the history, so that no job
-    /// is missed on its way from one to the other.
+    /// Returns how far a job is (`GET /api/jobs/{id}`, ComfyUI 0.8.0 and newer). ComfyUI looks at its queue before its history,
+    /// so that no job is missed on its way from one to the other.
     ///
     /// # Errors
     /// There is no answer, or one that cannot be read.
@@ -57,11 +57,11 @@ impl Client {
         Ok(Supported::Yes(job.status))
     }
 
-    /// Takes a job out of the queue or interrupts it, in one step and only this job (`POST /api/jobs/{id}/cancel`, ComfyUI
-    /// 0.33.0 and newer). It is no error if there is nothing to cancel.
+    /// Removes a job from the queue or interrupts it, in one step and only this job (`POST /api/jobs/{id}/cancel`, ComfyUI
+    /// 0.33.0 and newer). It is not an error if there is nothing to cancel.
     ///
     /// # Errors
-    /// There is no answer, or one with a status that is no success.
+    /// There is no answer, or one with an error status.
     pub async fn cancel_job(&self, prompt_id: &str) -> Result<Supported<()>, ClientError> {
         let path = format!("/api/jobs/{}/cancel", encode(prompt_id));
         let (exchange, reply) = self.send(Method::POST, &path, None::<&()>).await?;
@@ -72,13 +72,13 @@ impl Client {
     }
 }
 
-/// Whether an answer with this status means that there is no such endpoint: ComfyUI serves files below `/`, and answers a
-/// POST to a file that is not there with 405.
+/// Returns whether an answer with this status means that there is no such route. ComfyUI serves files below `/`, and answers
+/// a POST to a missing file with 405.
 fn is_missing(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Whether this is the endpoint's own error, and not the 404 of a server that does not have it.
+/// Returns whether this is the route's own error, and not the 404 of a server without the route.
 fn is_json_error(reply: &Reply) -> bool {
     #[derive(Deserialize)]
     struct Error {

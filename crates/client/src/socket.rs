@@ -1,4 +1,4 @@
-//! The one WebSocket to a ComfyUI: it stays connected for as long as somebody listens.
+//! The WebSocket to ComfyUI. It is opened again after every loss, for as long as it has a receiver.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,64 +17,64 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::client::Client;
-use crate::defragmenter::{Defragmenter, Whole};
+use crate::defragmenter::{Defragmenter, WholeMessage};
 use crate::endpoint::encode;
 use crate::error::ClientError;
 use crate::exchange::Exchange;
 
-/// What we say first: previews are to carry the prompt and the node that they belong to.
+/// The first message to ComfyUI: it asks for previews with the prompt and the node that they belong to.
 const FEATURE_FLAGS: &str = r#"{"type": "feature_flags", "data": {"supports_preview_metadata": true}}"#;
 
-/// What happens on the WebSocket.
+/// An event of the WebSocket.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The socket stands, for the first time or again. Whatever happened before, it has not told: ask the queue and
-    /// the history.
+#[non_exhaustive]
+pub enum SocketEvent {
+    /// The WebSocket is open, for the first time or again. Messages before that were missed: fetch the queue and the history.
     Connected,
-    /// The socket is lost, or could not be opened. It comes once; attempts go on until `Connected`.
+    /// The WebSocket was lost, or could not be opened. This comes once; attempts go on until `Connected`.
     Disconnected {
         /// Why, in a sentence.
         reason: String,
     },
     /// A message. Those of unknown type are left out.
     Message(Message),
-    /// A picture of the work so far.
+    /// A preview image.
     Preview {
-        /// What the bytes are.
+        /// The format of the image.
         format: ImageFormat,
-        /// The encoded picture.
+        /// The encoded image.
         image: Bytes,
-        /// Whose it is; older versions of ComfyUI do not tell.
+        /// The prompt and node that it belongs to; older versions of ComfyUI do not send them.
         metadata: Option<PreviewMetadata>,
     },
 }
 
-/// The events of a WebSocket, in order. It may be sent to another thread. When it is dropped, the socket closes.
+/// The events of a WebSocket, in order. It may be sent to another thread. Dropping it closes the WebSocket.
 ///
-/// No message is lost on the way to a slow receiver: the socket waits for it. Previews are, as the next one is better.
+/// A slow receiver misses no message, as the WebSocket waits for it. It does miss previews, which the next one replaces.
 #[derive(Debug)]
 pub struct Events {
-    receiver: mpsc::Receiver<Event>,
+    receiver: mpsc::Receiver<SocketEvent>,
 }
 
 impl Events {
-    /// The next event; `None` when the thread of the client ends.
-    pub async fn next(&mut self) -> Option<Event> {
+    /// Waits for the next event. Returns `None` when the client's thread ends.
+    pub async fn next(&mut self) -> Option<SocketEvent> {
         self.receiver.recv().await
     }
 }
 
 impl Stream for Events {
-    type Item = Event;
+    type Item = SocketEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SocketEvent>> {
         self.receiver.poll_recv(cx)
     }
 }
 
 impl Client {
-    /// Opens the WebSocket for this client id and keeps it open, in a task of this thread. A second socket of the same
-    /// id would silently starve the first: open one, and submit all prompts with its id.
+    /// Opens the WebSocket for this client id and keeps it open, in a task of this thread. A second WebSocket with the same id
+    /// would silently take the messages of the first: open one, and submit all prompts with its id.
     pub fn events(&self, client_id: &str) -> Events {
         let (sender, receiver) = mpsc::channel(self.config().socket.buffered_events.max(1));
         let socket = Socket { client: self.clone(), path: format!("/ws?clientId={}", encode(client_id)) };
@@ -95,11 +95,11 @@ struct Socket {
 
 type Connection = Framed<BoxedSocket, LimitedCodec>;
 
-/// The receiver is gone, so there is nobody to connect for.
-struct NobodyListens;
+/// The receiver was dropped, so that the WebSocket is not needed.
+struct ReceiverDropped;
 
 impl Socket {
-    async fn stay_connected(&self, events: &mpsc::Sender<Event>) {
+    async fn stay_connected(&self, events: &mpsc::Sender<SocketEvent>) {
         let config = self.client.config().socket;
         let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
         let mut loss_is_known = false;
@@ -107,19 +107,19 @@ impl Socket {
             let reason = match self.open().await {
                 Ok(connection) => {
                     loss_is_known = false;
-                    if events.send(Event::Connected).await.is_err() {
+                    if events.send(SocketEvent::Connected).await.is_err() {
                         return;
                     }
                     match self.listen(connection, events, &mut backoff).await {
                         Ok(reason) => reason,
-                        Err(NobodyListens) => return,
+                        Err(ReceiverDropped) => return,
                     }
                 }
                 Err(error) => error.to_string(),
             };
             tracing::debug!(reason, "no WebSocket to ComfyUI");
             if !std::mem::replace(&mut loss_is_known, true)
-                && events.send(Event::Disconnected { reason }).await.is_err()
+                && events.send(SocketEvent::Disconnected { reason }).await.is_err()
             {
                 return;
             }
@@ -146,13 +146,13 @@ impl Socket {
         timeout(patience, handshake).await.unwrap_or_else(|_| Err(exchange.timed_out(patience)))
     }
 
-    /// Passes on what comes until the connection is lost, and says why it was.
+    /// Delivers events until the connection is lost, and returns the reason.
     async fn listen(
         &self,
         mut connection: Connection,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<SocketEvent>,
         backoff: &mut Backoff,
-    ) -> Result<String, NobodyListens> {
+    ) -> Result<String, ReceiverDropped> {
         let config = self.client.config().socket;
         let mut frames = Defragmenter::default();
         let mut pings = interval(config.ping_every);
@@ -164,12 +164,12 @@ impl Socket {
                 _ = pings.tick() => {
                     if heard.elapsed() >= config.silence_max {
                         let silence = config.silence_max.as_secs_f64();
-                        return Ok(format!("ComfyUI's WebSocket gave no sign of life for {silence} s"));
+                        return Ok(format!("ComfyUI's WebSocket was silent for {silence} s"));
                     }
                     match timeout(config.silence_max, connection.send(Outgoing::Ping(Bytes::new()))).await {
                         Ok(Ok(())) => continue,
                         Ok(Err(error)) => return Ok(lost(&error)),
-                        Err(_) => return Ok("ComfyUI's WebSocket takes nothing any more".to_owned()),
+                        Err(_) => return Ok("ComfyUI's WebSocket accepts no data".to_owned()),
                     }
                 }
             };
@@ -188,52 +188,52 @@ impl Socket {
                     }
                 }
             }
-            // Taken after delivery: a receiver that is slow is not a ComfyUI that is silent.
+            // The time after delivery: a slow receiver does not make ComfyUI seem silent.
             heard = Instant::now();
             backoff.reset();
         }
     }
 }
 
-/// Hands an event over. A preview is dropped when events pile up, so that messages have room.
-async fn deliver(event: Event, events: &mpsc::Sender<Event>) -> Result<(), NobodyListens> {
+/// Delivers an event. A preview is dropped when many events wait, so that messages have room.
+async fn deliver(event: SocketEvent, events: &mpsc::Sender<SocketEvent>) -> Result<(), ReceiverDropped> {
     let piled_up = events.capacity() <= events.max_capacity() / 2;
-    if piled_up && matches!(event, Event::Preview { .. }) {
+    if piled_up && matches!(event, SocketEvent::Preview { .. }) {
         return Ok(());
     }
-    events.send(event).await.map_err(|_| NobodyListens)
+    events.send(event).await.map_err(|_| ReceiverDropped)
 }
 
-/// Reads a message; what cannot be read is passed over.
-fn read(whole: Whole) -> Option<Event> {
+/// Parses a message. One that cannot be parsed is skipped.
+fn read(whole: WholeMessage) -> Option<SocketEvent> {
     match whole {
-        Whole::Text(text) => match std::str::from_utf8(&text).map(Message::parse) {
+        WholeMessage::Text(text) => match std::str::from_utf8(&text).map(Message::parse) {
             Ok(Ok(Message::Unknown { kind })) => {
-                tracing::debug!(kind, "a message of unknown type is passed over");
+                tracing::debug!(kind, "a message of an unknown type is skipped");
                 None
             }
-            Ok(Ok(message)) => Some(Event::Message(message)),
+            Ok(Ok(message)) => Some(SocketEvent::Message(message)),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "a message that cannot be read is passed over");
+                tracing::debug!(%error, "a message that cannot be read is skipped");
                 None
             }
             Err(_) => {
-                tracing::debug!("a text that is no UTF-8 is passed over");
+                tracing::debug!("a message that is not UTF-8 is skipped");
                 None
             }
         },
-        Whole::Binary(frame) => match BinaryFrame::parse(&frame) {
-            Ok(BinaryFrame::Preview(preview)) => Some(Event::Preview {
+        WholeMessage::Binary(frame) => match BinaryFrame::parse(&frame) {
+            Ok(BinaryFrame::Preview(preview)) => Some(SocketEvent::Preview {
                 format: preview.format,
                 image: frame.slice_ref(preview.image),
                 metadata: preview.metadata,
             }),
             Ok(BinaryFrame::Unknown(kind)) => {
-                tracing::debug!(kind, "a binary frame of unknown kind is passed over");
+                tracing::debug!(kind, "a binary frame of an unknown kind is skipped");
                 None
             }
             Err(error) => {
-                tracing::debug!(%error, "a binary frame that cannot be read is passed over");
+                tracing::debug!(%error, "a binary frame that cannot be read is skipped");
                 None
             }
         },
@@ -259,23 +259,23 @@ mod tests {
     #[test]
     fn a_preview_shares_the_bytes_of_its_frame() {
         let frame = Bytes::from_static(b"\0\0\0\x01\0\0\0\x02\x89PNG");
-        let Some(Event::Preview { image, .. }) = read(Whole::Binary(frame.clone())) else {
+        let Some(SocketEvent::Preview { image, .. }) = read(WholeMessage::Binary(frame.clone())) else {
             panic!("a preview")
         };
         assert_eq!((image.as_ptr(), image.len()), (frame[8..].as_ptr(), 4));
     }
 
     #[test]
-    fn junk_is_passed_over() {
+    fn junk_is_skipped() {
         for junk in [
-            Whole::Text("".into()),
-            Whole::Text("[]".into()),
-            Whole::Text(Bytes::from_static(b"\xff\xfe")),
-            Whole::Text(r#"{"type": "crystools.monitor", "data": {}}"#.into()),
-            Whole::Text(r#"{"type": "progress", "data": {"value": "x"}}"#.into()),
-            Whole::Binary("".into()),
-            Whole::Binary(Bytes::from_static(b"\0\0\0\x01\0\0\0\x09x")),
-            Whole::Binary(Bytes::from_static(b"\0\0\0\x63x")),
+            WholeMessage::Text("".into()),
+            WholeMessage::Text("[]".into()),
+            WholeMessage::Text(Bytes::from_static(b"\xff\xfe")),
+            WholeMessage::Text(r#"{"type": "crystools.monitor", "data": {}}"#.into()),
+            WholeMessage::Text(r#"{"type": "progress", "data": {"value": "x"}}"#.into()),
+            WholeMessage::Binary("".into()),
+            WholeMessage::Binary(Bytes::from_static(b"\0\0\0\x01\0\0\0\x09x")),
+            WholeMessage::Binary(Bytes::from_static(b"\0\0\0\x63x")),
         ] {
             assert_eq!(read(junk), None);
         }

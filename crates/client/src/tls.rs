@@ -1,4 +1,4 @@
-//! TLS for the client: rustls on ring, the public roots, and those that were added.
+//! TLS for the client: rustls on ring, with the public roots and those of the configuration.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{Config, ConfigError};
 
-/// The TLS side of a configuration. HTTP/1.1 only: a WebSocket needs it, and ComfyUI speaks nothing else.
+/// Creates the TLS configuration. It is for HTTP/1.1 only: a WebSocket needs it, and ComfyUI has no other version.
 pub(crate) fn client_config(config: &Config) -> Result<Arc<ClientConfig>, ConfigError> {
     let unusable = |error: rustls::Error| ConfigError::Certificate(error.to_string());
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };

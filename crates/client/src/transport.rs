@@ -76,7 +76,7 @@ impl From<ParseError> for TransportError {
 }
 
 impl Transport {
-    /// Makes connections with this connector, whose own pool is not used.
+    /// Creates a transport with the connections of this connector, whose own pool is not used.
     pub(crate) fn new<S>(connector: S) -> Self
     where
         S: Service<Connect, Error = ConnectError> + 'static,
@@ -138,7 +138,7 @@ impl Transport {
                 let framed = framed.into_map_codec(ClientCodec::into_payload_codec);
                 return Ok((head, Body(Some(OpenBody { framed, idle: Rc::clone(&self.idle) }))));
             }
-            // Of a response that is not wanted anyway, only the head counts.
+            // Only the head of a response that ends as an error is needed.
             _ if !head.status.is_success() => return Ok((head, Body(None))),
             _ => return Err(TransportError::NoLength),
         }
@@ -184,7 +184,7 @@ impl IdleConnections {
         }
     }
 
-    /// The connection that was used last and still stands.
+    /// Returns the most recently used connection that is still open.
     fn take(&self) -> Option<BoxedSocket> {
         let mut idle = self.0.borrow_mut();
         idle.retain(|(since, _)| since.elapsed() < KEEP_IDLE);
@@ -192,7 +192,7 @@ impl IdleConnections {
             let mut byte = [0];
             let mut read = ReadBuf::new(&mut byte);
             let mut cx = Context::from_waker(std::task::Waker::noop());
-            // A connection that has something to read was closed, or holds what belongs to no request.
+            // A connection that has something to read was closed, or has bytes that belong to no request.
             if Pin::new(&mut socket).poll_read(&mut cx, &mut read).is_pending() {
                 return Some(socket);
             }
@@ -201,7 +201,7 @@ impl IdleConnections {
     }
 }
 
-/// Whether the connection ended before the response began.
+/// Returns whether the connection ended before the response began.
 fn is_closed(error: &SendRequestError) -> bool {
     matches!(
         error,
@@ -211,12 +211,12 @@ fn is_closed(error: &SendRequestError) -> bool {
     )
 }
 
-/// Whether the head says where the body ends.
+/// Returns whether the head says where the body ends.
 fn has_length(head: &ResponseHead) -> bool {
     is_chunked(&head.headers) || content_length(&head.headers).is_some()
 }
 
-/// Whether the body comes in chunks; a length that is announced as well does not count then (RFC 9112, section 6.3).
+/// Returns whether the body comes in chunks. A length is ignored then (RFC 9112, section 6.3).
 pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
     let encoding = headers.get(TRANSFER_ENCODING).and_then(|encoding| encoding.to_str().ok());
     encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("chunked"))

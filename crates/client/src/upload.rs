@@ -1,4 +1,4 @@
-//! `POST /upload/image`: a file of any kind into ComfyUI's input directory, streamed.
+//! `POST /upload/image`: streams a file of any kind to ComfyUI's input directory.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -16,13 +16,14 @@ use crate::client::Client;
 use crate::error::ClientError;
 use crate::exchange::Reply;
 
-/// The most that a reply to an upload may hold.
+/// The largest reply to an upload, in bytes.
 const MAX_REPLY: usize = 1024 * 1024;
 
-/// What is uploaded, and where to.
+/// A file to upload, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Upload<'a> {
-    /// The file's name. ComfyUI puts a number behind it when another file has the name.
+    /// The file's name. ComfyUI adds a number to it if another file has this name.
     pub name: &'a str,
     /// The folder below the directory; empty for the directory itself.
     pub subfolder: &'a str,
@@ -32,14 +33,14 @@ pub struct Upload<'a> {
     pub overwrite: bool,
     /// The media type, for example `image/png`.
     pub content_type: &'a str,
-    /// How many bytes will come, where that is known: less or more than these are an error.
+    /// The number of bytes, if it is known. Fewer or more bytes are an error.
     pub length: Option<u64>,
 }
 
-/// Under which name ComfyUI keeps an uploaded file.
+/// An uploaded file, as ComfyUI stored it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Uploaded {
+pub struct StoredFile {
     /// Name, subfolder and directory.
     file: UploadedFile,
 }
@@ -57,18 +58,36 @@ fn input_directory() -> String {
     "input".to_owned()
 }
 
-/// The error that ends a body whose source failed; awc hands it back to us.
+/// The error that ends a body whose source failed. awc returns it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct SourceFailed(String);
 
 impl<'a> Upload<'a> {
-    /// A file for the input directory, of a length that is not known.
+    /// Creates an upload to the input directory, of unknown length.
     pub fn new(name: &'a str, content_type: &'a str) -> Self {
         Self { name, subfolder: "", kind: "input", overwrite: false, content_type, length: None }
     }
 
-    /// The part of the body before the file's bytes.
+    /// Sets the folder below the directory.
+    pub fn with_subfolder(mut self, subfolder: &'a str) -> Self {
+        self.subfolder = subfolder;
+        self
+    }
+
+    /// Replaces a file of the same name.
+    pub fn overwriting(mut self) -> Self {
+        self.overwrite = true;
+        self
+    }
+
+    /// Sets the number of bytes that will come, if it is known.
+    pub fn with_length(mut self, length: Option<u64>) -> Self {
+        self.length = length;
+        self
+    }
+
+    /// Returns the part of the body before the file's bytes.
     fn head(&self, boundary: &str) -> Result<String, ClientError> {
         let unfit = |what: &str, why: &str| Err(ClientError::Upload(format!("its {what} {why}")));
         if self.name.is_empty() || matches!(self.name, "." | "..") {
@@ -77,8 +96,8 @@ impl<'a> Upload<'a> {
         for (what, value) in
             [("name", self.name), ("folder", self.subfolder), ("content type", self.content_type)]
         {
-            // A quote or line break would end the header early; a backslash means an escape to one reader and a
-            // folder to another.
+            // A quote or line break would end the header early. A backslash is an escape for one reader and a folder for
+            // another.
             if value.contains(['"', '\\']) || value.contains(char::is_control) {
                 return unfit(what, "must not hold quotes, backslashes or control characters");
             }
@@ -104,23 +123,26 @@ impl<'a> Upload<'a> {
     }
 }
 
-impl Uploaded {
-    /// What a `LoadImage` node takes: the name, with its subfolder before it.
+impl StoredFile {
+    /// Returns the name for a `LoadImage` node: the file's name with its subfolder.
     pub fn reference(&self) -> String {
         let UploadedFile { name, subfolder, .. } = &self.file;
         if subfolder.is_empty() { name.clone() } else { format!("{subfolder}/{name}") }
     }
 
-    /// What `/view` takes.
+    /// Returns the file as `/view` names it.
     pub fn into_file(self) -> OutputFile {
         OutputFile { filename: self.file.name, subfolder: self.file.subfolder, kind: self.file.kind }
     }
 }
 
 impl Client {
-    /// Uploads a file while it is read. When the source fails, the connection is cut before the request is whole, so
-    /// that ComfyUI does not keep half a file.
-    pub async fn upload<S, E>(&self, upload: &Upload<'_>, source: S) -> Result<Uploaded, ClientError>
+    /// Uploads a file while it is read. If the source fails, the connection is closed before the request is complete, so that
+    /// ComfyUI does not keep half a file.
+    ///
+    /// # Errors
+    /// The source fails, or ComfyUI does not take the file.
+    pub async fn upload<S, E>(&self, upload: &Upload<'_>, source: S) -> Result<StoredFile, ClientError>
     where
         S: Stream<Item = Result<Bytes, E>> + 'static,
         E: Display + 'static,
@@ -136,7 +158,7 @@ impl Client {
             move |_| moved.set(Instant::now())
         });
         let body = stream::once(async { Ok(head) }).chain(file).chain(stream::once(async { Ok(tail) }));
-        // The streams are boxed as pinned ones because awc wants to move them.
+        // The streams are pinned because awc moves them.
         let body = match length {
             Some(length) => BoxBody::new(SizedStream::new(length, Box::pin(body))),
             None => BoxBody::new(BodyStream::new(Box::pin(body))),
@@ -167,7 +189,7 @@ impl Client {
     }
 }
 
-/// The source's bytes, with an error in place of an end that comes too soon or too late.
+/// Returns the source's bytes, with an error if they are fewer or more than announced.
 fn exactly<S, E>(length: Option<u64>, source: S) -> impl Stream<Item = Result<Bytes, SourceFailed>>
 where
     S: Stream<Item = Result<Bytes, E>>,
@@ -213,7 +235,7 @@ mod tests {
     #[test]
     fn the_name_in_the_reply_is_what_counts() {
         let reply = r#"{"name": "a (1).png", "subfolder": "x", "type": "input"}"#;
-        let uploaded: Uploaded = serde_json::from_str(reply).unwrap();
+        let uploaded: StoredFile = serde_json::from_str(reply).unwrap();
         assert_eq!(uploaded.reference(), "x/a (1).png");
         assert_eq!(uploaded.into_file().kind, "input");
     }

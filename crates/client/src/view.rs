@@ -1,4 +1,4 @@
-//! `GET /view`: a file of ComfyUI's, as a stream.
+//! `GET /view`: a file of ComfyUI as a stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,10 +17,10 @@ use crate::error::ClientError;
 use crate::exchange::Exchange;
 use crate::transport::{Body, TransportError, is_chunked};
 
-/// Which file. ComfyUI refuses names that lead out of the directory, but do not count on it: check before.
+/// The name of a file. ComfyUI refuses names outside of the directory, but do not rely on it: check before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileQuery<'a> {
-    /// The name inside `subfolder`.
+    /// The name in `subfolder`.
     pub filename: &'a str,
     /// The folder below the directory; empty for the directory itself.
     pub subfolder: &'a str,
@@ -28,21 +28,21 @@ pub struct FileQuery<'a> {
     pub kind: &'a str,
 }
 
-/// A file's reply.
+/// The reply to a request for a file.
 pub struct FileReply {
-    /// 200 with the whole file, or 404 where there is none. For a request with a range or a condition also 206 with a
-    /// part of the file, 304, 412 or 416.
+    /// 200 with the whole file, or 404 if there is none. A request with a range or a condition may also get 206 with a part of
+    /// the file, 304, 412 or 416.
     pub status: StatusCode,
-    /// ComfyUI's headers, without those that are about the connection.
+    /// ComfyUI's headers, without those of the connection.
     pub headers: HeaderMap,
     /// The bytes.
     pub body: FileBody,
 }
 
-/// A file's bytes as they arrive. A file that is cut short ends with an error.
+/// A file's bytes as they arrive. An incomplete file ends with an error.
 pub struct FileBody(TimedBody<Body>);
 
-/// What a browser sends to get part of a file, or to hear that it has it already.
+/// The headers by which a browser asks for a part of a file, or whether its copy is up to date.
 const FORWARDED: [HeaderName; 6] = [
     header::RANGE,
     header::IF_RANGE,
@@ -52,11 +52,11 @@ const FORWARDED: [HeaderName; 6] = [
     header::IF_UNMODIFIED_SINCE,
 ];
 
-/// The headers that 304 may be an answer to, and those that 412 may.
+/// The headers that may lead to 304, and those that may lead to 412.
 const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 const PRECONDITIONS: [HeaderName; 2] = [header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
 
-/// What is about the connection to ComfyUI, not about the file.
+/// The headers of the connection to ComfyUI, which do not belong to the file.
 const HOP_BY_HOP: [HeaderName; 6] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
@@ -73,7 +73,7 @@ impl<'a> From<&'a OutputFile> for FileQuery<'a> {
 }
 
 impl FileQuery<'_> {
-    /// The file's path below ComfyUI's URL, `/view?...`.
+    /// Returns the file's path below ComfyUI's URL, `/view?...`.
     pub fn path(&self) -> String {
         format!(
             "/view?filename={}&subfolder={}&type={}",
@@ -85,10 +85,11 @@ impl FileQuery<'_> {
 }
 
 impl Client {
-    /// A file, streamed: `method` is GET or HEAD. Of the caller's `headers`, those that ask for a range or for news
-    /// only are passed on.
+    /// Opens a file as a stream. `method` is GET or HEAD. Of `headers`, those that ask for a range or set a condition are
+    /// forwarded.
     ///
-    /// Any other answer than those of [`FileReply::status`] is an error, and so is one whose end cannot be seen.
+    /// # Errors
+    /// Any other answer than those of [`FileReply::status`], and an answer whose end cannot be recognised.
     pub async fn view(
         &self,
         file: FileQuery<'_>,
@@ -135,6 +136,17 @@ impl Client {
         HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
         let idle = self.config().timeouts.idle;
         Ok(FileReply { status, headers, body: FileBody(TimedBody::new(body, exchange, idle)) })
+    }
+}
+
+impl Client {
+    /// Opens a whole file, streamed. Returns `None` if ComfyUI does not have it.
+    ///
+    /// # Errors
+    /// ComfyUI gives no usable answer.
+    pub async fn open_file(&self, file: FileQuery<'_>) -> Result<Option<FileReply>, ClientError> {
+        let reply = self.view(file, Method::GET, &HeaderMap::new()).await?;
+        Ok((reply.status == StatusCode::OK).then_some(reply))
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use comfy_runner_client::{Client, ClientError, JobState, Probe, SubmitError, Supported, Unreachable};
+use comfy_runner_client::{Client, ClientError, JobState, Probe, PromptError, Supported, Unreachable};
 use comfy_runner_protocol::{Graph, PromptRequest};
 use mockito::{Matcher, Server, ServerGuard};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn graph() -> Graph {
     Graph::from_value(json!({"1": {"class_type": "EmptyImage", "inputs": {}}})).unwrap()
 }
 
-async fn submit(client: &Client) -> Result<comfy_runner_protocol::PromptAccepted, SubmitError> {
+async fn submit(client: &Client) -> Result<comfy_runner_protocol::PromptAccepted, PromptError> {
     let graph = graph();
     let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: "p", extra_data: None };
     client.prompt(&request).await
@@ -56,7 +56,7 @@ async fn a_refused_prompt_comes_with_its_node_errors() {
         "node_errors": {"3": {"errors": [{"type": "value_not_in_list", "message": "no"}], "class_type": "K"}},
     });
     let (_server, client) = answering("POST", "/prompt", 400, &refusal.to_string()).await;
-    let Err(SubmitError::Refused(refused)) = submit(&client).await else { panic!("a refusal") };
+    let Err(PromptError::Refused(refused)) = submit(&client).await else { panic!("a refusal") };
     assert_eq!(refused.node_errors["3"].errors[0].kind, "value_not_in_list");
 }
 
@@ -71,7 +71,7 @@ async fn a_prompt_accepted_in_part_is_accepted_with_its_node_errors() {
 #[actix_rt::test]
 async fn a_400_that_is_not_comfyuis_is_no_refusal() {
     let (_server, client) = answering("POST", "/prompt", 400, "<html>bad gateway says no</html>").await;
-    let Err(SubmitError::Client(error)) = submit(&client).await else { panic!("an error") };
+    let Err(PromptError::Client(error)) = submit(&client).await else { panic!("an error") };
     assert_eq!(error.status(), Some(400));
 }
 
@@ -229,7 +229,7 @@ async fn a_prompt_is_never_sent_twice() {
         }
     })
     .await;
-    let Err(SubmitError::Client(error)) = submit(&client(&url)).await else { panic!("an error") };
+    let Err(PromptError::Client(error)) = submit(&client(&url)).await else { panic!("an error") };
     assert!(matches!(error, ClientError::BrokenOff { .. }) && !error.is_unreachable(), "{error}");
 }
 

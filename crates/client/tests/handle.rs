@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use comfy_runner_client::{ClientError, Handle};
+use comfy_runner_client::{ClientError, ClientHandle};
 use comfy_runner_protocol::{Graph, OutputFile};
 use mockito::{Matcher, Server};
 use serde_json::json;
@@ -16,7 +16,7 @@ async fn calls_from_many_threads_are_answered() {
     let mut server = Server::new_async().await;
     let queue = json!({"queue_running": [[1, "p", {}, {}, []]], "queue_pending": []});
     server.mock("GET", "/queue").with_body(queue.to_string()).create_async().await;
-    let handle = Handle::start(config(&server.url())).unwrap();
+    let handle = ClientHandle::start(config(&server.url())).unwrap();
     let calls = (0..50).map(|_| {
         let handle = handle.clone();
         tokio::spawn(async move { handle.queue().await })
@@ -38,7 +38,7 @@ async fn prompts_uploads_and_files_go_through_it() {
         .await;
     let file = vec![b'x'; 3_000_000];
     server.mock("GET", Matcher::Regex("^/view".into())).with_body(&file).create_async().await;
-    let handle = Handle::start(config(&server.url())).unwrap();
+    let handle = ClientHandle::start(config(&server.url())).unwrap();
 
     let graph = Arc::new(Graph::default());
     let accepted = handle.prompt(graph, "c".into(), "p".into(), None).await.unwrap();
@@ -47,6 +47,8 @@ async fn prompts_uploads_and_files_go_through_it() {
     assert_eq!(uploaded.reference(), "a.png");
     let asked = OutputFile { filename: "f.png".into(), subfolder: "".into(), kind: "output".into() };
     let mut reply = handle.view(asked).await.unwrap();
+    // The file is read to its end although no handle is left.
+    drop(handle);
     let mut length = 0;
     while let Some(piece) = reply.body.recv().await {
         length += piece.unwrap().len();
@@ -57,19 +59,19 @@ async fn prompts_uploads_and_files_go_through_it() {
 #[tokio::test]
 async fn anything_can_be_run_where_the_client_lives_and_events_come_out() {
     let server = Server::new_async().await;
-    let handle = Handle::start(config(&server.url())).unwrap();
+    let handle = ClientHandle::start(config(&server.url())).unwrap();
     let address = handle.run(async |client| client.config().endpoint.address().to_owned()).await.unwrap();
     assert_eq!(address, server.host_with_port());
     let mut events = handle.events("c".into()).await.unwrap();
     // Nobody mocked `/ws`.
-    assert!(matches!(events.next().await, Some(comfy_runner_client::Event::Disconnected { .. })));
+    assert!(matches!(events.next().await, Some(comfy_runner_client::SocketEvent::Disconnected { .. })));
     drop(handle);
     assert_eq!(events.next().await, None, "the thread ends with its last handle");
 }
 
 #[tokio::test]
 async fn a_job_whose_caller_no_longer_waits_is_dropped() {
-    let handle = Handle::start(config("http://127.0.0.1:9")).unwrap();
+    let handle = ClientHandle::start(config("http://127.0.0.1:9")).unwrap();
     let (held, dropped) = tokio::sync::oneshot::channel::<()>();
     let waiting = handle.run(async move |_| {
         let _held = held;
@@ -81,7 +83,7 @@ async fn a_job_whose_caller_no_longer_waits_is_dropped() {
 
 #[tokio::test]
 async fn a_job_that_panics_fails_alone() {
-    let handle = Handle::start(config("http://127.0.0.1:9")).unwrap();
+    let handle = ClientHandle::start(config("http://127.0.0.1:9")).unwrap();
     let panicked = handle.run(async |_| -> () { panic!("a job's own fault") }).await;
     assert_eq!(panicked, Err(ClientError::Closed));
     assert_eq!(handle.run(async |_| 7).await, Ok(7));

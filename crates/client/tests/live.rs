@@ -8,7 +8,7 @@ use std::time::Duration;
 use awc::http::header::{HeaderMap, HeaderValue, RANGE};
 use awc::http::{Method, StatusCode};
 use bytes::Bytes;
-use comfy_runner_client::{Client, Config, Event, Events, FileQuery, SubmitError, Upload};
+use comfy_runner_client::{Client, Config, Events, FileQuery, PromptError, SocketEvent, Upload};
 use comfy_runner_protocol::{Graph, Message, PromptRequest};
 use futures::{TryStreamExt, stream};
 use serde_json::json;
@@ -58,7 +58,7 @@ async fn until(events: &mut Events, wanted: impl Fn(&Message) -> bool) -> Vec<Me
     loop {
         let event =
             tokio::time::timeout(Duration::from_secs(60), events.next()).await.expect("an event in time");
-        if let Event::Message(message) = event.expect("an event") {
+        if let SocketEvent::Message(message) = event.expect("an event") {
             let found = wanted(&message);
             messages.push(message);
             if found {
@@ -73,7 +73,7 @@ async fn a_prompt_runs_its_events_come_and_its_file_is_there() {
     let Some(client) = real_comfyui("a_prompt_runs") else { return };
     let (client_id, prompt_id) = (unique("client"), prompt_id());
     let mut events = client.events(&client_id);
-    assert_eq!(events.next().await, Some(Event::Connected));
+    assert_eq!(events.next().await, Some(SocketEvent::Connected));
     submit(&client, &pictures(1, rand::random::<u32>() & 0xff_ffff), &client_id, &prompt_id).await;
     // `execution_success` comes a moment before the history has its entry, this one after.
     let messages = until(&mut events, |message| closes(message, &prompt_id)).await;
@@ -111,7 +111,7 @@ async fn a_prompt_that_makes_no_sense_is_refused_with_its_node_errors() {
     }))
     .unwrap();
     let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: &prompt_id(), extra_data: None };
-    let Err(SubmitError::Refused(refused)) = client.prompt(&request).await else { panic!("a refusal") };
+    let Err(PromptError::Refused(refused)) = client.prompt(&request).await else { panic!("a refusal") };
     assert_eq!(refused.node_errors["1"].errors[0].kind, "value_smaller_than_min");
 }
 
@@ -120,7 +120,7 @@ async fn waiting_prompts_are_deleted_and_running_ones_interrupted() {
     let Some(client) = real_comfyui("delete_and_interrupt") else { return };
     let client_id = unique("client");
     let mut events = client.events(&client_id);
-    assert_eq!(events.next().await, Some(Event::Connected));
+    assert_eq!(events.next().await, Some(SocketEvent::Connected));
     let (long, waiting) = (prompt_id(), prompt_id());
     submit(&client, &pictures(4096, rand::random::<u32>() & 0xff_ffff), &client_id, &long).await;
     submit(&client, &pictures(1, rand::random::<u32>() & 0xff_ffff), &client_id, &waiting).await;
@@ -144,7 +144,7 @@ async fn an_upload_is_there_afterwards_and_half_an_upload_is_not() {
     let name = format!("{}.png", unique("upload"));
     let half: Vec<Result<Bytes, &str>> = vec![Ok(Bytes::from(vec![1; 100_000])), Err("gone")];
     for length in [None, Some(200_000)] {
-        let upload = Upload { length, ..Upload::new(&name, "image/png") };
+        let upload = Upload::new(&name, "image/png").with_length(length);
         client.upload(&upload, stream::iter(half.clone())).await.unwrap_err();
     }
     let query = FileQuery { filename: &name, subfolder: "", kind: "input" };
@@ -152,7 +152,7 @@ async fn an_upload_is_there_afterwards_and_half_an_upload_is_not() {
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
 
     let whole = stream::iter(vec![Ok::<_, String>(Bytes::from(vec![1; 100_000])); 3]);
-    let upload = Upload { length: Some(300_000), ..Upload::new(&name, "image/png") };
+    let upload = Upload::new(&name, "image/png").with_length(Some(300_000));
     assert_eq!(client.upload(&upload, whole).await.unwrap().reference(), name);
     let back = client.view(query, Method::GET, &HeaderMap::new()).await.unwrap();
     let back: Vec<Bytes> = back.body.try_collect().await.unwrap();

@@ -11,7 +11,7 @@ use actix_http::ws::Item;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use actix_ws::{AggregatedMessage, Session};
 use bytes::Bytes;
-use comfy_runner_client::{Client, Event, Events};
+use comfy_runner_client::{Client, Events, SocketEvent};
 use comfy_runner_protocol::{ImageFormat, Message, Preview, PreviewMetadata};
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -51,7 +51,7 @@ async fn comfyui(script: Script) -> String {
     url
 }
 
-async fn next(events: &mut Events) -> Event {
+async fn next(events: &mut Events) -> SocketEvent {
     tokio::time::timeout(Duration::from_secs(20), events.next())
         .await
         .expect("an event in time")
@@ -60,7 +60,7 @@ async fn next(events: &mut Events) -> Event {
 
 async fn lost(events: &mut Events) -> String {
     match next(events).await {
-        Event::Disconnected { reason } => reason,
+        SocketEvent::Disconnected { reason } => reason,
         other => panic!("it should be lost, but: {other:?}"),
     }
 }
@@ -69,8 +69,8 @@ fn executing(prompt: &str, node: &str) -> String {
     format!(r#"{{"type": "executing", "data": {{"node": "{node}", "prompt_id": "{prompt}"}}}}"#)
 }
 
-fn is_executing(event: &Event, prompt: &str, node: &str) -> bool {
-    matches!(event, Event::Message(Message::Executing { prompt_id: Some(p), node: Some(n), .. }) if p == prompt && n == node)
+fn is_executing(event: &SocketEvent, prompt: &str, node: &str) -> bool {
+    matches!(event, SocketEvent::Message(Message::Executing { prompt_id: Some(p), node: Some(n), .. }) if p == prompt && n == node)
 }
 
 #[actix_rt::test]
@@ -97,11 +97,13 @@ async fn messages_of_all_prompts_and_both_kinds_of_preview_come_in_order() {
     })
     .await;
     let mut events = client(&url).events("our id");
-    assert_eq!(next(&mut events).await, Event::Connected);
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
     assert!(is_executing(&next(&mut events).await, "a", "1"));
     assert!(is_executing(&next(&mut events).await, "b", "2"));
     for prompt in [None, Some("b")] {
-        let Event::Preview { format, image, metadata } = next(&mut events).await else { panic!("a preview") };
+        let SocketEvent::Preview { format, image, metadata } = next(&mut events).await else {
+            panic!("a preview")
+        };
         assert_eq!((format, &image[..]), (ImageFormat::Png, &b"picture"[..]));
         assert_eq!(metadata.as_ref().map(|metadata| metadata.prompt_id.as_str()), prompt);
     }
@@ -137,9 +139,9 @@ async fn junk_fragments_and_frames_of_megabytes_do_no_harm() {
     })
     .await;
     let mut events = client(&url).events("our id");
-    assert_eq!(next(&mut events).await, Event::Connected);
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
     assert!(is_executing(&next(&mut events).await, "a", "1"));
-    let Event::Preview { image, .. } = next(&mut events).await else { panic!("a preview") };
+    let SocketEvent::Preview { image, .. } = next(&mut events).await else { panic!("a preview") };
     assert_eq!(image.len(), 20 * 1024 * 1024);
     assert!(is_executing(&next(&mut events).await, "a", "2"));
 }
@@ -160,7 +162,7 @@ async fn a_socket_that_is_cut_comes_back_and_says_so_each_time() {
     .await;
     let mut events = client(&url).events("our id");
     for number in 0..4 {
-        assert_eq!(next(&mut events).await, Event::Connected);
+        assert_eq!(next(&mut events).await, SocketEvent::Connected);
         assert!(is_executing(&next(&mut events).await, "a", &number.to_string()));
         if number < 3 {
             assert!(lost(&mut events).await.contains("closed"));
@@ -225,12 +227,12 @@ async fn a_message_that_is_too_large_ends_the_connection_at_its_header_and_it_is
         "of 67108865 bytes was announced",
         "control frame of 126 bytes",
     ] {
-        assert_eq!(next(&mut events).await, Event::Connected);
+        assert_eq!(next(&mut events).await, SocketEvent::Connected);
         let reason = lost(&mut events).await;
         assert!(reason.contains(words), "{reason}");
         is_closed.recv().await.unwrap();
     }
-    assert_eq!(next(&mut events).await, Event::Connected);
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
     assert!(is_executing(&next(&mut events).await, "a", "1"));
 }
 
@@ -246,9 +248,9 @@ async fn a_connection_without_a_sign_of_life_is_given_up() {
     config.socket.ping_every = Duration::from_millis(20);
     config.socket.silence_max = Duration::from_millis(100);
     let mut events = Client::new(config).unwrap().events("our id");
-    assert_eq!(next(&mut events).await, Event::Connected);
-    assert!(lost(&mut events).await.contains("no sign of life for 0.1 s"));
-    assert_eq!(next(&mut events).await, Event::Connected);
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
+    assert!(lost(&mut events).await.contains("silent for 0.1 s"));
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
 }
 
 #[actix_rt::test]
@@ -274,7 +276,7 @@ async fn a_connection_that_answers_pings_is_kept_however_quiet() {
     // Forty pings take twice as long, and a busy machine may stop for a second.
     config.socket.silence_max = Duration::from_secs(2);
     let mut events = Client::new(config).unwrap().events("our id");
-    assert_eq!(next(&mut events).await, Event::Connected);
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
     assert!(is_executing(&next(&mut events).await, "a", "still here"));
 }
 
@@ -296,12 +298,12 @@ async fn a_slow_receiver_misses_previews_but_never_a_message() {
     let mut config = config(&url);
     config.socket.buffered_events = 8;
     let mut events = Client::new(config).unwrap().events("our id");
-    assert_eq!(next(&mut events).await, Event::Connected);
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (mut node, mut previews) = (0, 0);
     while node < 500 {
         match next(&mut events).await {
-            Event::Preview { .. } => previews += 1,
+            SocketEvent::Preview { .. } => previews += 1,
             event => {
                 assert!(is_executing(&event, "a", &node.to_string()), "{node}: {event:?}");
                 node += 1;

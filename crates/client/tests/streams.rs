@@ -305,8 +305,8 @@ async fn an_upload_arrives_whole_with_and_without_a_known_length() {
     })
     .await;
     for length in [Some(3_000_000), None] {
-        let upload =
-            Upload { subfolder: "job", overwrite: true, length, ..Upload::new("käse 1.png", "image/png") };
+        let upload = Upload::new("käse 1.png", "image/png").with_subfolder("job").overwriting();
+        let upload = upload.with_length(length);
         let chunks = (0..30).map(|_| Ok::<_, String>(Bytes::from(vec![b'x'; 100_000])));
         let uploaded = client.upload(&upload, stream::iter(chunks)).await.unwrap();
         assert_eq!(uploaded.reference(), "job/3000000-käse 1.png");
@@ -339,7 +339,7 @@ async fn an_upload_whose_source_fails_is_cut_before_its_end() {
         (Some(3), vec![Ok(Bytes::from("too much"))]),
     ] {
         let (url, mut received) = listening().await;
-        let upload = Upload { length, ..Upload::new("a.png", "image/png") };
+        let upload = Upload::new("a.png", "image/png").with_length(length);
         let error = client(&url).upload(&upload, stream::iter(chunks)).await.unwrap_err();
         assert!(matches!(error, ClientError::Source(_)), "{error}");
         let heard = received.recv().await.unwrap();

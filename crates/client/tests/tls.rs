@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use comfy_runner_client::{Client, ClientError, Event, Unreachable};
+use comfy_runner_client::{Client, ClientError, SocketEvent, Unreachable};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::json;
@@ -54,7 +54,7 @@ async fn calls_and_the_socket_work_over_tls_with_a_root_of_ones_own() {
     assert!(client.config().endpoint.is_secure());
     client.queue().await.unwrap();
     let mut events = client.events("our id");
-    assert_eq!(events.next().await, Some(Event::Connected));
+    assert_eq!(events.next().await, Some(SocketEvent::Connected));
 }
 
 #[actix_rt::test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use comfy_runner_api::{EventKind, Status};
-use comfy_runner_client::Event;
+use comfy_runner_client::SocketEvent;
 use comfy_runner_protocol::{Graph, HistoryEntry, ImageFormat, Message};
 use comfy_runner_store::Sqlite;
 use proptest::prelude::*;
@@ -163,17 +163,17 @@ proptest! {
             match happening {
                 Happening::Message(_) if messages.is_empty() => {}
                 Happening::Message(pick) => {
-                    hear(&jobs, Event::Message(pick.get(&messages).clone()));
+                    hear(&jobs, SocketEvent::Message(pick.get(&messages).clone()));
                 }
                 Happening::Preview => {
-                    hear(&jobs, Event::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
+                    hear(&jobs, SocketEvent::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
                 }
                 Happening::Connected => {
-                    hear(&jobs, Event::Connected);
+                    hear(&jobs, SocketEvent::Connected);
                     reconcile(&jobs, truth, stage, true);
                 }
                 Happening::Disconnected => {
-                    hear(&jobs, Event::Disconnected { reason: "cut".into() });
+                    hear(&jobs, SocketEvent::Disconnected { reason: "cut".into() });
                     missed = missed || !was.unwrap().0.is_over();
                 }
                 Happening::Onward => stage = if stage == Stage::Waits { Stage::Runs } else { Stage::Ended },
@@ -195,7 +195,7 @@ proptest! {
         }
         let mut state = jobs.lock();
         prop_assert_eq!(state.table.open().count(), 0, "nothing is left to ask about");
-        // And that is what those who watch were told last, after it was queued, with ids that grow.
+        // The last event says the same, the first one that the job was queued, and ids grow.
         let events = &state.table.get("p").unwrap().events;
         prop_assert_eq!(events.first().unwrap().kind, EventKind::Queued);
         prop_assert_eq!(events.last().unwrap().kind, EventKind::from(status));

@@ -18,7 +18,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(crate) struct DurationCache {
     known: HashMap<String, Arc<Durations>>,
-    /// The workflows of which the store does not have the latest.
+    /// The workflows whose latest durations the store does not have.
     unwritten: HashSet<String>,
 }
 
@@ -38,7 +38,7 @@ impl DurationCache {
         }
     }
 
-    /// Returns a workflow of which the store does not have the latest, and what to write.
+    /// Returns a workflow whose latest durations the store does not have, and these durations.
     fn unwritten(&self) -> Option<(String, Arc<Durations>)> {
         let workflow_id = self.unwritten.iter().next()?;
         Some((workflow_id.clone(), self.get(workflow_id)?))
@@ -93,7 +93,7 @@ pub(crate) async fn write_durations(jobs: &Jobs) {
 #[cfg(test)]
 mod tests {
     use comfy_runner_api::{JobStatus, RunningStatus};
-    use comfy_runner_client::Event;
+    use comfy_runner_client::SocketEvent;
     use comfy_runner_protocol::Message;
     use comfy_runner_store::Sqlite;
     use serde_json::{Value, json};
@@ -107,7 +107,7 @@ mod tests {
     fn tell(jobs: &Jobs, kind: &str, mut data: Value, prompt_id: &str) {
         data["prompt_id"] = prompt_id.into();
         let text = json!({"type": kind, "data": data}).to_string();
-        hear(jobs, Event::Message(Message::parse(&text).unwrap()));
+        hear(jobs, SocketEvent::Message(Message::parse(&text).unwrap()));
     }
 
     /// Has the one node of a job run, and the job complete.
@@ -154,8 +154,8 @@ mod tests {
     async fn a_job_some_of_whose_messages_were_missed_teaches_nothing() {
         let jobs = jobs(&["cut", "looked up"], 10);
         load_durations(&jobs, "w").await;
-        hear(&jobs, Event::Disconnected { reason: "cut".into() });
-        hear(&jobs, Event::Connected);
+        hear(&jobs, SocketEvent::Disconnected { reason: "cut".into() });
+        hear(&jobs, SocketEvent::Connected);
         let history =
             json!({"outputs": {}, "status": {"status_str": "success", "completed": true, "messages": []}});
         let history: comfy_runner_protocol::HistoryEntry = serde_json::from_value(history).unwrap();

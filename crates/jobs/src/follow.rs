@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use comfy_runner_client::{Client, Event};
+use comfy_runner_client::{Client, SocketEvent};
 use comfy_runner_protocol::Message;
 use tokio::sync::Notify;
 
@@ -107,27 +107,27 @@ pub(crate) enum Heard {
 }
 
 /// Applies an event of the WebSocket.
-pub(crate) fn hear(jobs: &Jobs, event: Event) -> Heard {
+pub(crate) fn hear(jobs: &Jobs, event: SocketEvent) -> Heard {
     match event {
-        Event::Connected => {
+        SocketEvent::Connected => {
             jobs.set_connected(true);
             // It may be another version than before.
             jobs.unsupported().reset();
             return Heard::Connected;
         }
-        Event::Disconnected { reason } => {
+        SocketEvent::Disconnected { reason } => {
             jobs.set_connected(false);
             tracing::warn!(%reason, "no connection to ComfyUI; trying again");
             note_missed_messages(jobs);
         }
-        Event::Message(message) => {
+        SocketEvent::Message(message) => {
             let now = jobs.now();
             let Some(prompt_id) = message.prompt_id() else { return Heard::Applied };
             let heard = jobs.change(prompt_id, |job| apply(job, &message, now));
             log_traceback(&message);
             return heard.unwrap_or(Heard::Applied);
         }
-        Event::Preview { format, image, metadata } => {
+        SocketEvent::Preview { format, image, metadata } => {
             let now = jobs.now();
             // A preview without metadata belongs to the running job: ComfyUI runs one prompt at a time.
             let prompt_id = match &metadata {
@@ -139,6 +139,8 @@ pub(crate) fn hear(jobs: &Jobs, event: Event) -> Heard {
                 job.progress.preview(format, image, metadata.as_ref());
             });
         }
+        // An event of a kind that this version does not have.
+        _ => {}
     }
     Heard::Applied
 }
@@ -213,14 +215,14 @@ mod tests {
     use crate::jobs::tests::{jobs, status};
 
     fn tell(jobs: &Jobs, message: &str) {
-        hear(jobs, Event::Message(Message::parse(message).unwrap()));
+        hear(jobs, SocketEvent::Message(Message::parse(message).unwrap()));
     }
 
     #[test]
     fn a_message_moves_the_job_that_it_is_about_and_no_other() {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
-        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "of somebody else"}}"#);
+        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "unknown"}}"#);
         assert_eq!((status(&jobs, "a"), status(&jobs, "b")), (Some(Status::Pending), Some(Status::Running)));
     }
 
@@ -228,11 +230,11 @@ mod tests {
     fn messages_of_every_open_job_count_as_missed_after_a_lost_connection() {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "b"}}"#);
-        hear(&jobs, Event::Disconnected { reason: "cut".into() });
+        hear(&jobs, SocketEvent::Disconnected { reason: "cut".into() });
         let missed: Vec<_> =
             jobs.lock().table.open().map(|job| job.progress.prompt_id().to_owned()).collect();
         assert_eq!(missed, ["a"]);
-        assert_eq!(hear(&jobs, Event::Connected), Heard::Connected);
+        assert_eq!(hear(&jobs, SocketEvent::Connected), Heard::Connected);
     }
 
     #[test]
@@ -241,11 +243,11 @@ mod tests {
         jobs.change("a", |job| job.missed_messages = true);
         let success = |id: &str| {
             let text = format!(r#"{{"type": "execution_success", "data": {{"prompt_id": "{id}"}}}}"#);
-            hear(&jobs, Event::Message(Message::parse(&text).unwrap()))
+            hear(&jobs, SocketEvent::Message(Message::parse(&text).unwrap()))
         };
         let closed = |id: &str| {
             let text = format!(r#"{{"type": "executing", "data": {{"node": null, "prompt_id": "{id}"}}}}"#);
-            hear(&jobs, Event::Message(Message::parse(&text).unwrap()))
+            hear(&jobs, SocketEvent::Message(Message::parse(&text).unwrap()))
         };
         // Files, or the error itself, may have come before the socket was open.
         assert_eq!((success("a"), closed("a")), (Heard::NeedsHistory, Heard::NeedsHistory));
@@ -276,15 +278,15 @@ mod tests {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
         let show = |image: &'static [u8], metadata| {
-            hear(&jobs, Event::Preview { format: ImageFormat::Png, image: image.into(), metadata });
+            hear(&jobs, SocketEvent::Preview { format: ImageFormat::Png, image: image.into(), metadata });
         };
-        let picture = |id: &str| {
+        let preview = |id: &str| {
             jobs.with_progress(id, |progress, _| {
                 progress.preview_image().map(|preview| preview.image.clone())
             })
         };
         show(b"first", None);
-        assert_eq!(picture("b").flatten().as_deref(), Some(&b"first"[..]));
+        assert_eq!(preview("b").flatten().as_deref(), Some(&b"first"[..]));
         let metadata = PreviewMetadata {
             node_id: "1".into(),
             prompt_id: "b".into(),
@@ -294,7 +296,7 @@ mod tests {
             image_type: "image/png".into(),
         };
         show(b"second", Some(metadata));
-        assert_eq!(picture("b").flatten().as_deref(), Some(&b"second"[..]));
-        assert_eq!(picture("a").flatten(), None);
+        assert_eq!(preview("b").flatten().as_deref(), Some(&b"second"[..]));
+        assert_eq!(preview("a").flatten(), None);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Job {
     pub events: Vec<Serialized<Event>>,
     /// The position of its last change in the order of all changes; 0 before the first.
     pub change_position: u64,
-    /// The messages of the present state, once somebody asked for them.
+    /// The messages of the present state, once they were asked for.
     pub messages: MessageCache,
 }
 

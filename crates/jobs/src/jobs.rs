@@ -151,6 +151,19 @@ impl Jobs {
         lookup::result(self, client, prompt_id, preferred).await
     }
 
+    /// Returns every file of a job that is meant to stay, in the graph's order. If nodes made no such file, the intermediate
+    /// ones, or else the temporary ones.
+    ///
+    /// # Errors
+    /// See [`StatusError`].
+    pub async fn final_files(
+        &self,
+        client: &Client,
+        prompt_id: &str,
+    ) -> Result<Vec<OutputFile>, StatusError> {
+        lookup::final_files(self, client, prompt_id).await
+    }
+
     /// Returns the latest preview of a running job.
     ///
     /// # Errors

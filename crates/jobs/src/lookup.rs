@@ -68,6 +68,15 @@ pub(crate) async fn result(
     .await?
 }
 
+/// See [`Jobs::final_files`].
+pub(crate) async fn final_files(
+    jobs: &Jobs,
+    client: &Client,
+    prompt_id: &str,
+) -> Result<Vec<OutputFile>, StatusError> {
+    look(jobs, client, prompt_id, |progress, _| progress.final_files().into_iter().cloned().collect()).await
+}
+
 /// Returns what `look` makes of a job, which is fetched from the store or from ComfyUI if it is not in memory.
 async fn look<T>(
     jobs: &Jobs,

@@ -113,7 +113,7 @@ pub(crate) async fn prune(jobs: &Jobs) {
         ticks.tick().await;
         let age = keep_for.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let before = age.map(|age| unix_millis().saturating_sub(age));
-        match jobs.store().prune(Retention { before, keep }).await {
+        match jobs.store().prune(Retention::new(before, keep)).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "old records were deleted"),
             Err(error) => tracing::error!(%error, "old records cannot be deleted; will try again"),

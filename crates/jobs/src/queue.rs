@@ -27,7 +27,7 @@ pub(crate) async fn queue(jobs: &Jobs, client: &Client) -> Result<Queue, QueueEr
     let (running, pending) = (queue.queue_running.len(), queue.queue_pending.len());
     let positions = QueuePositions::new(queue);
     let statuses = vec![Status::Pending, Status::Running];
-    let mut listed = list(jobs, Filter { statuses, ..Filter::default() }).await?.jobs;
+    let mut listed = list(jobs, Filter::default().with_statuses(statuses)).await?.jobs;
     let position = |prompt_id: &str| positions.position(prompt_id);
     let last = |job: &JobSummary| position(&job.prompt_id).unwrap_or(usize::MAX);
     listed.sort_by(|a, b| last(a).cmp(&last(b)).then_with(|| a.queued_at.cmp(&b.queued_at)));

@@ -1,18 +1,18 @@
-//! ComfyUI's node errors in words for callers.
+//! ComfyUI's node errors as sentences for callers.
 
 use comfy_runner_protocol::{Graph, InputError, NodeErrors, PromptRefused};
 
 /// A prompt that ComfyUI refused, or a part of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
-    /// What is wrong, in one text that names nodes by title.
+    /// What is wrong, with nodes named by title.
     pub detail: String,
     /// ComfyUI's own words, less the tracebacks: those hold paths of its server.
     pub node_errors: NodeErrors,
 }
 
 impl Refusal {
-    /// Puts the refusal of `graph` into words.
+    /// Describes the refusal of `graph`.
     pub(crate) fn new(refused: PromptRefused, graph: &Graph) -> Self {
         let node_errors = without_tracebacks(refused.node_errors);
         let mut parts = node_sentences(&node_errors, graph);
@@ -23,7 +23,7 @@ impl Refusal {
     }
 }
 
-/// One sentence for each node that ComfyUI left out of a prompt that it took.
+/// Returns a sentence for each node that ComfyUI left out of an accepted prompt.
 pub(crate) fn warnings(node_errors: &NodeErrors, graph: &Graph) -> Vec<String> {
     let sentences = node_sentences(node_errors, graph);
     let dropped = |outputs: &[String]| {
@@ -40,12 +40,12 @@ pub(crate) fn warnings(node_errors: &NodeErrors, graph: &Graph) -> Vec<String> {
         .collect()
 }
 
-/// The output nodes that ComfyUI does not run because of these errors.
+/// Returns the output nodes that ComfyUI does not run because of these errors.
 pub(crate) fn left_out(node_errors: &NodeErrors) -> impl Iterator<Item = &str> {
     node_errors.values().flat_map(|problem| &problem.dependent_outputs).map(String::as_str)
 }
 
-/// Takes out tracebacks, which ComfyUI adds when its own validation fails.
+/// Removes tracebacks, which ComfyUI adds when its own validation fails.
 pub(crate) fn without_tracebacks(mut node_errors: NodeErrors) -> NodeErrors {
     for error in node_errors.values_mut().flat_map(|problem| &mut problem.errors) {
         error.extra_info.shift_remove("traceback");

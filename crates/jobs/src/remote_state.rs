@@ -1,4 +1,4 @@
-//! What ComfyUI says of a job: looked up alone where ComfyUI can do that, or else in its queue and then in its history.
+//! What ComfyUI says of a job: looked up by itself where ComfyUI can do that, else in the queue and then in the history.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub(crate) enum RemoteState {
     Ended(Box<HistoryEntry>),
     /// ComfyUI does not know it.
     Unknown,
-    /// ComfyUI answers, but its answer does not tell.
+    /// ComfyUI answers, but the answer does not say.
     Unreadable {
         /// What is wrong with the answer.
         error: ClientError,
@@ -34,10 +34,10 @@ pub(crate) struct UnsupportedRoutes {
     cancel_job: AtomicBool,
 }
 
-/// A queue in which prompts are found at once, however many there are.
+/// ComfyUI's queue, in which a prompt is found in constant time.
 pub(crate) struct QueuePositions {
     running: HashSet<String>,
-    /// How many wait before each.
+    /// The number of waiting prompts before each.
     pending: HashMap<String, usize>,
 }
 
@@ -50,16 +50,16 @@ impl QueuePositions {
         Self { running: running.collect(), pending: pending.collect() }
     }
 
-    /// How many prompts are before this one; 0 is the one that runs.
+    /// Returns the number of prompts before this one; 0 for the running one.
     pub fn position(&self, prompt_id: &str) -> Option<usize> {
         if self.running.contains(prompt_id) {
             return Some(0);
         }
-        // Also when nothing runs at this moment, the first that waits is not the one that runs.
+        // Even if nothing runs at this moment, the first waiting prompt is not the running one.
         Some(self.pending.get(prompt_id)? + self.running.len().max(1))
     }
 
-    /// Fetches the queue. What ComfyUI answers in its place is kept: the history may tell all the same.
+    /// Fetches the queue. An error that ComfyUI answers is returned as a value, because the history may still have the job.
     ///
     /// # Errors
     /// ComfyUI does not answer.
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_in_the_queue_are_counted_in_the_order_in_which_comfyui_will_run_them() {
+    fn positions_in_the_queue_follow_the_order_in_which_comfyui_will_run_prompts() {
         let queue = br#"{"queue_running": [[5, "runs"]],
             "queue_pending": [[NaN, "whenever"], [9, "last"], [7, "next"], [-8, "at the front"]]}"#;
         let positions = QueuePositions::new(Queue::from_json(queue).unwrap());

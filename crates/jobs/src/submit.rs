@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comfy_runner_api::Submitted;
-use comfy_runner_client::{Client, ClientError, SubmitError as PromptError};
+use comfy_runner_client::{Client, ClientError, PromptError};
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{NodeErrors, PromptAccepted, PromptRequest};
 use comfy_runner_store::{Created, Record, StoreError};

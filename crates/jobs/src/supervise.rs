@@ -1,4 +1,4 @@
-//! Tasks that never end, watched: one that panics or ends is started again, and the failure is known meanwhile.
+//! Supervision of tasks that run for ever: one that panics or ends is restarted, and reported meanwhile.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::time::{Instant, sleep};
 
-/// The pauses before a task is started again, at first and at most.
+/// The pause before a task is restarted: the first one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-/// A task that has run for so long works again.
-const SOUND_AFTER: Duration = Duration::from_secs(5);
-/// A task that fails so often without having run soundly in between is given up.
+/// A task that has run for this long is healthy again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(5);
+/// The number of failures without a healthy run in between after which a task is given up.
 const MAX_FAILURES: u32 = 6;
 
-/// Why jobs are not followed any more: the process is of no more use and should end.
+/// Why jobs are no longer followed. The process should end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task that {task} failed {MAX_FAILURES} times in a row, at last because {reason}")]
 pub struct FollowError {
@@ -26,7 +26,7 @@ pub struct FollowError {
     pub reason: String,
 }
 
-/// A task that follows jobs does not run at the moment.
+/// A task that follows jobs is not running at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the task that {task} has failed and is being started again")]
 pub struct Stalled {
@@ -34,15 +34,15 @@ pub struct Stalled {
     pub task: &'static str,
 }
 
-/// Which tasks have failed and have not run soundly since.
+/// The tasks that failed and have not been healthy since.
 #[derive(Debug, Default)]
 pub(crate) struct Supervision {
     failed: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Supervision {
-    /// Runs a task that never ends, named by what it does. When it ends or panics, it is started again after a pause.
-    /// Returns when that happens too often.
+    /// Runs a task that never ends, which is named by what it does. If it ends or panics, it is restarted after a pause. Returns
+    /// when that happens too often.
     pub async fn supervise<F: Future<Output = ()>>(
         &self,
         task: &'static str,
@@ -57,7 +57,7 @@ impl Supervision {
                 tokio::pin!(running);
                 let ended = tokio::select! {
                     ended = &mut running => ended,
-                    () = sleep(SOUND_AFTER) => {
+                    () = sleep(HEALTHY_AFTER) => {
                         self.failed().remove(task);
                         running.await
                     }
@@ -67,7 +67,7 @@ impl Supervision {
                     Err(panic) => format!("it panicked: {}", message(&*panic)),
                 }
             };
-            if started.elapsed() >= SOUND_AFTER {
+            if started.elapsed() >= HEALTHY_AFTER {
                 (failures, pause) = (0, PAUSES.0);
             }
             failures += 1;
@@ -94,7 +94,7 @@ impl Supervision {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("for no given reason")
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn a_task_that_panics_or_ends_is_started_again_and_given_up_in_the_end() {
+    async fn a_task_that_panics_or_ends_is_restarted_and_given_up_in_the_end() {
         tokio::time::pause();
         let supervision = Supervision::default();
         let starts = Cell::new(0);
@@ -126,23 +126,23 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_failure_is_known_until_the_task_has_run_soundly_and_counts_no_longer_then() {
+    async fn a_failure_is_reported_until_the_task_is_healthy_and_counts_no_longer_then() {
         tokio::time::pause();
         let supervision = Supervision::default();
         let starts = Cell::new(0);
         let run = supervision.supervise("counts", || {
             starts.set(starts.get() + 1);
-            async { sleep(SOUND_AFTER * 2).await }
+            async { sleep(HEALTHY_AFTER * 2).await }
         });
         let look = async {
-            sleep(SOUND_AFTER).await;
+            sleep(HEALTHY_AFTER).await;
             assert_eq!(supervision.failed().first(), None);
             for round in 2..20 {
                 while starts.get() < round {
                     sleep(Duration::from_millis(100)).await;
                 }
                 assert_eq!(supervision.failed().first(), Some(&"counts"));
-                sleep(SOUND_AFTER + Duration::from_secs(1)).await;
+                sleep(HEALTHY_AFTER + Duration::from_secs(1)).await;
                 assert_eq!(supervision.failed().first(), None);
             }
         };

@@ -1,6 +1,6 @@
-//! Files on their way to ComfyUI's input folder: what they may be, what they are called, how large they may get.
+//! Uploads to ComfyUI's input folder: which files are accepted, their names, and their size limit.
 //!
-//! A file is judged by its first bytes, not by what the caller calls it, and passes through without being held.
+//! The kind of a file is recognised by its first bytes, not by its name. The file is streamed and never kept in memory.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,39 +12,39 @@ use rand::RngExt;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// As many first bytes as it takes to know a kind of media: some containers name themselves late.
+/// The number of first bytes that are needed to recognise a kind of media: some containers are recognised late.
 const HEAD: usize = 4096;
 
-/// The longest stem that a name keeps, in bytes. With our prefix and an extension it stays far below the 255 bytes that
-/// file systems allow.
+/// The longest stem of a name in bytes. With our prefix and an extension it is far below the 255 bytes of file systems.
 const LONGEST_STEM: usize = 120;
 
-/// Why a file was not taken. Nothing of it remains on ComfyUI.
+/// Why a file was not uploaded. ComfyUI keeps no part of it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UploadError {
     /// The file has no bytes.
     #[error("the file \"{0}\" is empty")]
     Empty(String),
-    /// The file is not what may be uploaded.
+    /// The file is not an image, a video or audio.
     #[error("the file \"{name}\" is {found}; upload an image, a video or an audio file")]
     NotMedia {
-        /// What the caller calls it.
+        /// The caller's name for it.
         name: String,
-        /// What its bytes are.
+        /// What its bytes show.
         found: &'static str,
     },
     /// The file is larger than the limit.
     #[error("the file \"{name}\" is larger than the limit of {limit} bytes")]
     TooLarge {
-        /// What the caller calls it.
+        /// The caller's name for it.
         name: String,
         /// The limit in bytes.
         limit: u64,
     },
-    /// The caller stopped in the middle, or sent what cannot be read.
+    /// The source failed before the end of the file.
     #[error("the upload of \"{name}\" broke off: {reason}")]
     Source {
-        /// What the caller calls it.
+        /// The caller's name for it.
         name: String,
         /// What happened.
         reason: String,
@@ -71,25 +71,25 @@ where
     })?;
     let unique = unique_name(name, kind, OffsetDateTime::now_utc(), rand::rng().random());
     let whole = stream::once(async move { Ok(head) }).chain(body);
-    // The limit and the caller's failures travel to us beside the stream: through the client they would come back
-    // as a request that broke.
-    let outcome = Outcome::default();
-    let limited = limited(Box::pin(whole), shown, limit, outcome.clone());
+    // The limit and failures of the source are reported beside the stream: through the client they would look like a broken
+    // request.
+    let failure = Failure::default();
+    let limited = limited(Box::pin(whole), shown, limit, failure.clone());
     let stored = client.upload(&Upload::new(&unique, kind.media_type), limited).await;
-    match outcome.0.take() {
+    match failure.0.take() {
         Some(error) => Err(error),
         None => Ok(stored?.reference()),
     }
 }
 
-/// A kind of media, as the first bytes of a file show it.
+/// A kind of media, recognised by the first bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kind {
     media_type: &'static str,
     extension: &'static str,
 }
 
-/// Knows media by its first bytes; otherwise says what stands there, or nothing for an empty file.
+/// Recognises media by the first bytes of a file. The error says what else they are; it is `None` for an empty file.
 fn recognise(head: &[u8]) -> Result<Kind, Option<&'static str>> {
     if head.is_empty() {
         return Err(None);
@@ -105,10 +105,10 @@ fn recognise(head: &[u8]) -> Result<Kind, Option<&'static str>> {
     }
 }
 
-/// `20260324_143052_a1b2c3_myimage.png`: a name that nobody else has, made of the caller's own.
+/// Returns a unique name that contains the caller's: `20260324_143052_a1b2c3_myimage.png`.
 ///
-/// Only letters, digits, `.`, `_` and `-` remain of it, and an extension that belongs to another kind of file (a
-/// picture called `page.html`) is followed by the true one.
+/// Only letters, digits, `.`, `_` and `-` are kept. If the extension belongs to another kind of file (an image called
+/// `page.html`), the right one is added.
 fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> String {
     let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let (stem, extension) = base.rsplit_once('.').unwrap_or((base, ""));
@@ -120,7 +120,7 @@ fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> Stri
         if fits { (stem, extension.to_ascii_lowercase()) } else { (base, kind.extension.to_owned()) };
     let mut stem: String =
         stem.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-    // ComfyUI stores a name with two dots in a row, and then refuses to show it.
+    // ComfyUI stores a name with two dots in a row, and then refuses to return the file.
     while stem.contains("..") {
         stem = stem.replace("..", ".");
     }
@@ -135,7 +135,7 @@ fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> Stri
     format!("{time}_{:06x}_{stem}.{extension}", random & 0xff_ffff)
 }
 
-/// The caller's name as an error may repeat it: one line, not too long.
+/// Returns the caller's name for error messages: one line, not too long.
 fn shown_name(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
@@ -158,16 +158,16 @@ where
     Ok(head.into())
 }
 
-/// Why a stream ended early, for whoever drives it.
+/// Why a stream ended early, for the code that reads it.
 #[derive(Clone, Default)]
-struct Outcome(Rc<RefCell<Option<UploadError>>>);
+struct Failure(Rc<RefCell<Option<UploadError>>>);
 
-/// Ends a stream with an error when the caller's does, or when it has had more than `limit` bytes.
+/// Ends a stream with an error when its source fails, or when it has more than `limit` bytes.
 fn limited<S, E>(
     body: S,
     shown: String,
     limit: u64,
-    outcome: Outcome,
+    failure: Failure,
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + 'static
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
@@ -186,7 +186,7 @@ where
             Err(error) => UploadError::Source { name: shown.clone(), reason: error.to_string() },
         };
         let text = error.to_string();
-        *outcome.0.borrow_mut() = Some(error);
+        *failure.0.borrow_mut() = Some(error);
         Err(std::io::Error::other(text))
     })
 }
@@ -211,25 +211,25 @@ mod tests {
     }
 
     #[test]
-    fn no_name_climbs_out_of_the_folder_or_hides() {
-        for nasty in
+    fn no_name_leaves_the_folder_or_is_hidden() {
+        for hostile in
             ["../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "..", "", ".", ".hidden", "a\0b\r\n"]
         {
-            let name = name(nasty);
+            let name = name(hostile);
             assert!(
                 name.starts_with("20260324_143052_a1b2c3_") && name.ends_with(".png"),
-                "{nasty:?}: {name}"
+                "{hostile:?}: {name}"
             );
             assert!(
                 !name.contains(['/', '\\', '\0', '\r', '\n']) && !name.contains(".."),
-                "{nasty:?}: {name}"
+                "{hostile:?}: {name}"
             );
         }
         assert!(name(&"long".repeat(1000)).len() < 200);
     }
 
     #[test]
-    fn a_picture_that_calls_itself_a_page_gets_its_true_extension() {
+    fn an_image_with_another_extension_gets_the_right_one() {
         assert_eq!(name("page.html"), "20260324_143052_a1b2c3_page.html.png");
         assert_eq!(name("drawing.svg"), "20260324_143052_a1b2c3_drawing.svg.png");
         assert_eq!(name("film.mp4"), "20260324_143052_a1b2c3_film.mp4.png");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_by_its_first_bytes() {
+    fn a_file_is_recognised_by_its_first_bytes() {
         assert_eq!(recognise(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Ok(PNG));
         assert_eq!(recognise(b"\xff\xd8\xff\xe0..").map(|kind| kind.media_type), Ok("image/jpeg"));
         assert_eq!(
@@ -257,10 +257,10 @@ mod tests {
     #[actix_rt::test]
     async fn a_stream_over_the_limit_ends_with_an_error_and_says_so_beside_it() {
         let chunks = [Ok::<_, std::io::Error>(Bytes::from_static(b"12345")), Ok(Bytes::from_static(b"6"))];
-        let outcome = Outcome::default();
+        let failure = Failure::default();
         let passed: Vec<_> =
-            limited(stream::iter(chunks), "a.png".into(), 5, outcome.clone()).collect().await;
+            limited(stream::iter(chunks), "a.png".into(), 5, failure.clone()).collect().await;
         assert!(passed[0].is_ok() && passed[1].is_err());
-        assert!(matches!(*outcome.0.borrow(), Some(UploadError::TooLarge { limit: 5, .. })));
+        assert!(matches!(*failure.0.borrow(), Some(UploadError::TooLarge { limit: 5, .. })));
     }
 }

@@ -7,28 +7,27 @@ use comfy_runner_api::Status;
 
 use crate::progress::Progress;
 
-/// The newest run counts for at least one part in this many, so that a mean follows a machine that changed.
+/// The newest run has at least one part in this many of a mean, so that the mean follows a machine that changed.
 const MEMORY: u64 = 20;
 
-/// How long nodes of each class take in the jobs of one workflow.
+/// The durations of nodes in the jobs of one workflow, by class.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Durations {
     by_class: HashMap<String, MeanDuration>,
 }
 
-/// How long the nodes of a class take.
+/// The duration of the nodes of a class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanDuration {
-    /// The mean of what they took, of which the last twenty runs or so decide.
+    /// The mean, mostly of the last twenty runs.
     pub mean: Duration,
-    /// The mean of the steps that the graph asked them to make; `None` where it asks for none. See
-    /// [`NodeDuration::steps`].
+    /// The mean of the steps that the graph asked for; `None` if it asked for none. See [`NodeDuration::steps`].
     pub steps: Option<f64>,
-    /// Of so many runs.
+    /// The number of runs.
     pub count: u64,
 }
 
-/// How long a node took that ran and is done.
+/// The duration of a node that has finished.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NodeDuration<'a> {
     /// The node's id.
@@ -37,23 +36,23 @@ pub struct NodeDuration<'a> {
     pub class_type: &'a str,
     /// From its start to its end.
     pub took: Duration,
-    /// The steps that the graph asks of it, by an input `steps` of its own or of the node that its `sigmas` come from.
-    /// A node takes the longer, the more they are.
+    /// The steps that the graph asks for, by the input `steps` of the node or of the node that its `sigmas` come from. The
+    /// duration grows with them.
     pub steps: Option<f64>,
 }
 
 impl Durations {
-    /// Learns from a job that completed and none of whose messages were missed: what a job looked like across a gap says
-    /// nothing of its nodes. Says whether there was anything to learn; a job that did not complete has nothing to teach.
+    /// Adds the durations of a completed job, and returns whether there were any. The caller must know that no message
+    /// about the job was missed, since times across a lost connection mean nothing. A job that did not complete is ignored.
     pub fn learn_from(&mut self, progress: &Progress) -> bool {
-        let mut learnt = false;
+        let mut learned = false;
         if progress.status() == Status::Completed {
             for node in progress.durations() {
                 self.learn(node);
-                learnt = true;
+                learned = true;
             }
         }
-        learnt
+        learned
     }
 
     fn learn(&mut self, node: NodeDuration<'_>) {
@@ -109,7 +108,7 @@ mod tests {
         NodeDuration { node_id: "1", class_type: "K", took: Duration::from_secs(seconds), steps }
     }
 
-    fn learnt(runs: impl IntoIterator<Item = NodeDuration<'static>>) -> Durations {
+    fn learned(runs: impl IntoIterator<Item = NodeDuration<'static>>) -> Durations {
         let mut durations = Durations::default();
         runs.into_iter().for_each(|run| durations.learn(run));
         durations
@@ -117,31 +116,31 @@ mod tests {
 
     #[test]
     fn the_mean_is_that_of_all_runs_while_they_are_few() {
-        let durations = learnt([1, 2, 6].map(|seconds| ran(seconds, None)));
+        let durations = learned([1, 2, 6].map(|seconds| ran(seconds, None)));
         assert_eq!(durations.expected("K", None), Some(Duration::from_secs(3)));
         assert_eq!(durations.iter().next().unwrap().1.count, 3);
         assert_eq!(durations.expected("Other", None), None);
     }
 
     #[test]
-    fn the_mean_follows_a_machine_that_changed_however_much_was_learnt_before() {
-        let durations = learnt((0..1000).map(|_| ran(10, None)).chain((0..100).map(|_| ran(2, None))));
+    fn the_mean_follows_a_machine_that_changed_however_much_was_learned_before() {
+        let durations = learned((0..1000).map(|_| ran(10, None)).chain((0..100).map(|_| ran(2, None))));
         let expected = durations.expected("K", None).unwrap();
         assert!(expected < Duration::from_millis(2100), "{expected:?}");
     }
 
     #[test]
     fn more_steps_take_longer() {
-        let durations = learnt([ran(10, Some(20.0)), ran(20, Some(40.0))]);
+        let durations = learned([ran(10, Some(20.0)), ran(20, Some(40.0))]);
         assert_eq!(durations.expected("K", Some(60.0)), Some(Duration::from_secs(30)));
         assert_eq!(durations.expected("K", None), Some(Duration::from_secs(15)));
-        let unclear = learnt([ran(10, Some(20.0)), ran(20, None)]);
+        let unclear = learned([ran(10, Some(20.0)), ran(20, None)]);
         assert_eq!(unclear.expected("K", Some(60.0)), Some(Duration::from_secs(15)));
     }
 
     #[test]
     fn numbers_that_no_clock_has_are_none() {
-        let durations = learnt([ran(u64::MAX, Some(1.0)), ran(u64::MAX, Some(f64::MIN_POSITIVE))]);
+        let durations = learned([ran(u64::MAX, Some(1.0)), ran(u64::MAX, Some(f64::MIN_POSITIVE))]);
         assert_eq!(durations.expected("K", Some(f64::MAX)), None);
     }
 }

@@ -1,12 +1,12 @@
-//! What a caller is told about a node that failed: what broke and where, but nothing of the server it ran on.
+//! The error sentence for callers when a node fails. It says what failed and where, and nothing about the server.
 
 use comfy_runner_protocol::message::ExecutionError;
 
-/// Longer messages are cut; some nodes put whole tensors into theirs.
+/// The longest message. Longer ones are cut: some nodes print whole tensors.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// The sentence for a caller: `node "Title" (Type) failed: ValueError: it broke`. It holds no traceback, and of a path
-/// of the server only the file's name. `title` is what people call the node, when that is known.
+/// Returns the sentence for callers: `node "Title" (Type) failed: ValueError: it broke`. It contains no traceback, and only
+/// the file names of the server's paths. `title` is the node's title, if it is known.
 pub fn failure_text(error: &ExecutionError, title: Option<&str>) -> String {
     let mut text = match (title, error.node_type.as_str()) {
         (Some(title), class) if !class.is_empty() && class != title => format!("node \"{title}\" ({class})"),
@@ -26,7 +26,7 @@ pub fn failure_text(error: &ExecutionError, title: Option<&str>) -> String {
     text
 }
 
-/// An exception's message without tracebacks and folders of the server.
+/// Returns an exception's message without tracebacks and folders of the server.
 fn public_message(message: &str) -> String {
     let message = message.split("Traceback (most recent call last)").next().unwrap_or_default().trim();
     let mut public = without_folders(message);
@@ -61,7 +61,7 @@ fn without_folders(text: &str) -> String {
     public
 }
 
-/// Whether the text begins with `/folder/...`, `C:\...`, `C:/...`, `\\server\...` or `file:///...`.
+/// Returns whether the text begins with `/folder/...`, `C:\...`, `C:/...`, `\\server\...` or `file:///...`.
 fn is_absolute(text: &str) -> bool {
     let bytes = text.as_bytes();
     match bytes {
@@ -75,7 +75,7 @@ fn is_absolute(text: &str) -> bool {
     }
 }
 
-/// Where a path ends: at the quote that matches the one before it, or else at the first blank or bracket.
+/// Returns where a path ends: at the quote that matches the one before it, else at the first blank or bracket.
 fn path_end(text: &str, before: Option<char>) -> usize {
     let quote = before.filter(|quote| "'\"`".contains(*quote));
     let end = match quote {

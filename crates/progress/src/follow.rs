@@ -1,4 +1,4 @@
-//! How messages move a job's progress on.
+//! How messages change a job's progress.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Progress {
         news
     }
 
-    /// Moves on with a message; says whether files changed.
+    /// Applies a message, and returns whether files changed.
     fn follow(&mut self, message: &Message) -> bool {
         match message {
             Message::Status { .. } | Message::FeatureFlags(_) | Message::Unknown { .. } => return false,
@@ -32,8 +32,8 @@ impl Progress {
             Message::Executing { node: Some(node), display_node, .. } => {
                 self.node_starts(node, display_node.as_deref());
             }
-            // It closes a prompt. Versions that do not send `execution_success` close only good ones without having
-            // sent an error before.
+            // It closes a prompt. Versions that do not send `execution_success` close a prompt that succeeded without any other
+            // message before.
             Message::Executing { node: None, .. } | Message::ExecutionSuccess(_) => {
                 self.end(Status::Completed, None);
             }
@@ -60,7 +60,7 @@ impl Progress {
 
     pub(crate) fn set_cached(&mut self, nodes: &[NodeId]) {
         for at in nodes.iter().filter_map(|node| self.outline.position(node)) {
-            // A node that has run is not one that was spared.
+            // A node that has run was not cached.
             self.cached[at] = self.nodes[at] == NodeMark::Waiting;
         }
         self.will_run = self.outline.will_run(|at| self.cached[at]);
@@ -92,7 +92,7 @@ impl Progress {
             NodeState::Running => {
                 self.start(at);
                 self.note_child(&state.node_id, at);
-                // Nodes that do not count say 0 of 1.
+                // Nodes that report no steps send 0 of 1.
                 if state.max > 1.0 {
                     self.step(at, state.value, state.max);
                 }
@@ -121,7 +121,7 @@ impl Progress {
         output.is_some_and(|output| self.outputs.report(node, at, output))
     }
 
-    /// The node of the graph that this one is, or that stands for it.
+    /// Returns the node of the graph that this node is, or that it was expanded from.
     pub(crate) fn locate(&self, node: &str, display: Option<&str>) -> Option<Position> {
         let itself = self.outline.position(node);
         itself.or_else(|| self.outline.position(display?)).or_else(|| self.children.get(node).copied())
@@ -139,7 +139,7 @@ impl Progress {
         }
     }
 
-    /// Remembers a node that the one at `at` expanded into.
+    /// Stores a node that the one at `at` expanded into.
     fn note_child(&mut self, node: &str, at: Position) {
         if self.outline.id(at) == node || self.children.contains_key(node) {
             return;

@@ -3,13 +3,15 @@
 #![warn(missing_docs)]
 
 mod durations;
-mod estimate;
+mod expected;
 mod failure;
 mod follow;
 mod outline;
 mod outputs;
+mod percent;
 mod progress;
 mod running;
+mod time_left;
 
 pub use durations::{Durations, MeanDuration, NodeDuration};
 pub use failure::failure_text;

@@ -1,14 +1,14 @@
-//! What a job needs to remember of its graph: ids, titles, types and links, in a few allocations however many nodes.
+//! The parts of a graph that a job needs: ids, titles, types and links, in a few allocations.
 
 use comfy_runner_protocol::{Graph, Link, Node, NodeId};
 
-/// The place of a node in the graph's order.
+/// The position of a node in the graph's order.
 pub(crate) type Position = usize;
 
-/// Types that only the editor knows; where an export holds them, they run in no time or not at all.
+/// Virtual nodes: types of the editor. If an export contains them, they take no time or do not run.
 const DO_NOTHING: [&str; 4] = ["Reroute", "Note", "MarkdownNote", "PrimitiveNode"];
 
-/// Sigmas are followed back over so many nodes.
+/// The number of nodes over which sigmas are traced back.
 const SIGMAS_FROM: usize = 8;
 
 #[derive(Debug, Clone)]
@@ -18,13 +18,13 @@ pub(crate) struct Outline {
     nodes: Box<[Facts]>,
     /// Positions in the order of their ids, for finding a node.
     by_id: Box<[u32]>,
-    /// The nodes that nodes link to, one node's after the other's.
+    /// The targets of links, node by node.
     links: Box<[u32]>,
-    /// The nodes for whose sake the prompt runs.
+    /// The output nodes.
     outputs: Box<[u32]>,
 }
 
-/// Where a node's texts and links end; they begin where the ones before end.
+/// Where a node's strings and links end. They begin where those of the previous node end.
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     id_start: u32,
@@ -34,13 +34,13 @@ struct Facts {
     end: u32,
     links_start: u32,
     links_end: u32,
-    /// 0 where the graph asks for no steps.
+    /// 0 if the graph asks for no steps.
     steps: f32,
     does_nothing: bool,
 }
 
 impl Outline {
-    /// Remembers a graph. Without known `outputs`, nodes that nobody links to are taken for them.
+    /// Creates the outline of a graph. If `outputs` is `None`, the nodes without a link to them count as outputs.
     pub(crate) fn new(graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
         let mut text = String::new();
         let mut links = Vec::new();
@@ -119,7 +119,7 @@ impl Outline {
         self.slice(facts.class_start, facts.end)
     }
 
-    /// The steps that the graph asks of the node. See [`steps_of`].
+    /// Returns the steps that the graph asks for. See [`steps_of`].
     pub(crate) fn steps(&self, at: Position) -> Option<f64> {
         let steps = self.nodes[at].steps;
         (steps > 0.0).then_some(f64::from(steps))
@@ -129,13 +129,13 @@ impl Outline {
         self.nodes[at].does_nothing
     }
 
-    /// Does without some of the outputs.
+    /// Removes some of the outputs.
     pub(crate) fn leave_out(&mut self, without: impl Fn(&str) -> bool) {
         let kept = self.outputs.iter().filter(|&&at| !without(self.id(at as usize))).copied().collect();
         self.outputs = kept;
     }
 
-    /// Which nodes run when those for which `is_cached` holds need not: a cached node asks for nothing upstream.
+    /// Returns which nodes run, given which are cached. A cached node needs nothing upstream.
     pub(crate) fn will_run(&self, is_cached: impl Fn(Position) -> bool) -> Box<[bool]> {
         let mut wanted = vec![false; self.len()];
         let mut open: Vec<u32> = self.outputs.to_vec();
@@ -158,8 +158,8 @@ impl Outline {
     }
 }
 
-/// The steps that a graph asks of a node. ComfyUI's samplers call the input `steps`; those that take `sigmas` get them
-/// from a scheduler that has such an input, at times through nodes that cut them up.
+/// Returns the steps that a graph asks for. ComfyUI's samplers have an input `steps`. Those with `sigmas` get them from a
+/// scheduler with such an input, sometimes through nodes that split them.
 fn steps_of(graph: &Graph, node: &Node) -> Option<f64> {
     let mut node = node;
     for _ in 0..=SIGMAS_FROM {

@@ -8,31 +8,31 @@ use indexmap::IndexMap;
 
 use crate::outline::{Outline, Position};
 
-/// What was reported, by the place of the node that stands for it in the graph and by the node that reported it:
-/// several when a node expands. A node that the graph does not know comes last.
+/// Reported files, by the position of the graph's node and by the node that reported them, which differ when a node
+/// expands. Nodes that are not in the graph come last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outputs {
     files: BTreeMap<(Position, NodeId), Vec<ReportedFile>>,
 }
 
 impl Outputs {
-    /// Takes what a node reported, in place of what it had reported before. Says whether that is any news.
-    pub(crate) fn report(&mut self, node: &str, stands_for: Option<Position>, output: &NodeOutput) -> bool {
+    /// Replaces the files of a node by those that it reported, and returns whether they differ.
+    pub(crate) fn report(&mut self, node: &str, graph_node: Option<Position>, output: &NodeOutput) -> bool {
         let files: Vec<_> = output.files().map(|file| ReportedFile { media: file.media(), file }).collect();
-        let key = (stands_for.unwrap_or(Position::MAX), node.to_owned());
+        let key = (graph_node.unwrap_or(Position::MAX), node.to_owned());
         if files.is_empty() {
             return self.files.remove(&key).is_some();
         }
         self.files.insert(key, files.clone()).as_ref() != Some(&files)
     }
 
-    /// Takes the files of a node as they were once reported.
-    pub(crate) fn put(&mut self, node: &str, stands_for: Option<Position>, files: &[OutputFile]) {
+    /// Sets the files of a node as a record has them.
+    pub(crate) fn put(&mut self, node: &str, graph_node: Option<Position>, files: &[OutputFile]) {
         let files = files.iter().map(|file| ReportedFile { media: file.media(), file: file.clone() });
-        self.files.insert((stands_for.unwrap_or(Position::MAX), node.to_owned()), files.collect());
+        self.files.insert((graph_node.unwrap_or(Position::MAX), node.to_owned()), files.collect());
     }
 
-    /// The files by node.
+    /// Returns the files by node.
     pub(crate) fn by_node(&self, outline: &Outline) -> IndexMap<NodeId, NodeFiles> {
         let mut nodes: IndexMap<NodeId, NodeFiles> = IndexMap::new();
         for ((position, reporter), files) in &self.files {
@@ -48,8 +48,8 @@ impl Outputs {
         nodes
     }
 
-    /// For each kind of media the file that is the result: of a node in `results` before any other, a kept file before
-    /// an intermediate or a temporary one, and then the first in the graph's order.
+    /// Returns the result of each kind of media: a file of a node in `results` before those of other nodes, a final file before
+    /// an intermediate or temporary one, and then the first in the graph's order.
     pub(crate) fn chosen<'a>(
         &'a self,
         outline: &Outline,
@@ -65,8 +65,8 @@ impl Outputs {
         best.into_iter().map(|(media, (_, file))| (media, file)).collect()
     }
 
-    /// The one file that is the result: as in [`Outputs::chosen`], and among equals of the kind `preferred`, then a
-    /// video before an image before a sound.
+    /// Returns the one file that is the result: chosen as in [`Outputs::chosen`], and among equals one of the `preferred`
+    /// media, then a video before an image before audio.
     pub(crate) fn result<'a>(
         &'a self,
         outline: &Outline,
@@ -78,7 +78,7 @@ impl Outputs {
         best.map(|(_, _, file)| file)
     }
 
-    /// Every file that is meant to stay; where there is none, the intermediate ones, or else the temporary ones.
+    /// Returns every file that is meant to stay. If there is none, the intermediate ones, else the temporary ones.
     pub(crate) fn finals(&self) -> Vec<&OutputFile> {
         let files = || self.files.values().flatten().map(|reported| &reported.file);
         let best = files().map(kept).min();
@@ -100,7 +100,7 @@ impl Outputs {
     }
 }
 
-/// The smaller, the better.
+/// The rank of a file. A smaller one is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     no_result: bool,
@@ -114,7 +114,7 @@ enum Kept {
     Temporary,
 }
 
-/// How much a file is meant to stay: intermediate ones have a folder of that name (see the design's output folders).
+/// Returns whether a file is meant to stay. Intermediate files are in a folder of that name.
 fn kept(file: &OutputFile) -> Kept {
     if file.kind != "output" {
         Kept::Temporary
@@ -152,7 +152,7 @@ mod tests {
         assert!(outputs.report("1", Some(1), &images(&[("b.png", "", "output")])));
         assert!(outputs.report("9", Some(0), &images(&[("a.png", "", "output")])));
         assert!(outputs.report("9.0.1", Some(0), &images(&[("c.png", "", "temp")])));
-        assert!(!outputs.report("1", Some(1), &images(&[("b.png", "", "output")])), "no news");
+        assert!(!outputs.report("1", Some(1), &images(&[("b.png", "", "output")])), "unchanged");
         assert_eq!(
             serde_json::to_value(outputs.by_node(&outline)).unwrap(),
             json!({

@@ -1,4 +1,4 @@
-//! A job's progress: what it is told, what it is asked, and how it counts. How messages move it stands in `follow`.
+//! A job's progress: its state, and what callers can ask and tell it. `follow` applies messages.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use comfy_runner_protocol::{
 use indexmap::IndexMap;
 
 use crate::durations::{Durations, NodeDuration};
-use crate::estimate::Expected;
+use crate::expected::Expected;
 use crate::failure::failure_text;
 use crate::outline::{Outline, Position};
 use crate::outputs::Outputs;
@@ -24,19 +24,19 @@ use crate::running::RunningNode;
 /// The latest preview of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreviewImage {
-    /// What the bytes are.
+    /// The format of the image.
     pub format: ImageFormat,
-    /// The encoded picture.
+    /// The encoded image.
     pub image: Bytes,
-    /// The node of the graph that paints it, where that is known.
+    /// The node of the graph that it belongs to, if that is known.
     pub node_id: Option<NodeId>,
 }
 
 /// The progress of one job.
 ///
-/// It is fed ComfyUI's messages, in whatever order, number and completeness they come, together with the time at which
-/// each came, and asked for the job's state. Percent never falls, and what is over stays over: only the history, by
-/// [`Progress::finish`], may say otherwise.
+/// It takes ComfyUI's messages with the times at which they came, and returns the job's status. Messages may be missing,
+/// repeated or out of order. Percent never falls, and a job that is over stays over, unless the history
+/// ([`Progress::finish`]) says otherwise.
 #[derive(Debug, Clone)]
 pub struct Progress {
     pub(crate) prompt_id: Box<str>,
@@ -44,26 +44,26 @@ pub struct Progress {
     pub(crate) outline: Outline,
     pub(crate) status: Status,
     pub(crate) error: Option<String>,
-    /// By position: how far each node is.
+    /// How far each node is, by position.
     pub(crate) nodes: Box<[NodeMark]>,
-    /// By position: whether ComfyUI said that the node is cached.
+    /// Whether ComfyUI reported the node as cached, by position.
     pub(crate) cached: Box<[bool]>,
-    /// By position: whether the node is expected to run. See [`Outline::will_run`].
+    /// Whether the node is expected to run, by position. See [`Outline::will_run`].
     pub(crate) will_run: Box<[bool]>,
-    /// The nodes at work, the latest news last.
+    /// The running nodes, the one with the latest message last.
     pub(crate) running: Vec<RunningNode>,
-    /// The node that finished last, while none is at work: its steps are shown until the next one starts.
+    /// The node that finished last, while none runs: its steps are shown until the next one starts.
     pub(crate) resting: Option<RunningNode>,
     /// The node that `node_title` shows.
     pub(crate) current: Option<Position>,
-    /// Nodes that nodes expanded into, and which node of the graph stands for them.
+    /// Nodes that nodes expanded into, with the node of the graph that they belong to.
     pub(crate) children: HashMap<NodeId, Position>,
-    /// Whether this ComfyUI sends `progress_state`. Older ones run one node after the other and only say which starts.
+    /// Whether this ComfyUI sends `progress_state`. Older versions run one node at a time and only report which one starts.
     pub(crate) tells_states: bool,
     pub(crate) percent: u8,
-    /// What earlier jobs tell of how long nodes take.
+    /// The durations of earlier jobs.
     pub(crate) history: Option<Arc<Durations>>,
-    /// What that means for the nodes of this job; known once it runs.
+    /// The expected durations of this job's nodes; known once it runs.
     pub(crate) expected: Option<Expected>,
     pub(crate) durations: Vec<(Position, Duration)>,
     pub(crate) outputs: Outputs,
@@ -80,7 +80,7 @@ pub(crate) enum NodeMark {
     Finished,
 }
 
-/// What a watcher would see change. Equal before and after: no news.
+/// The visible part of the status, compared before and after a message.
 #[derive(PartialEq)]
 pub(crate) struct Visible {
     status: Status,
@@ -94,8 +94,8 @@ pub(crate) struct Visible {
 }
 
 impl Progress {
-    /// The progress of a prompt that waits in the queue. `outputs` are the output nodes that ComfyUI will run; where
-    /// they are not known, nodes that nobody links to are taken for them.
+    /// Creates the progress of a prompt that waits in the queue. `outputs` are the output nodes that ComfyUI will run; if they
+    /// are unknown, the nodes without a link to them count as outputs.
     pub fn new(prompt_id: &str, graph: &Graph, outputs: Option<&[NodeId]>) -> Self {
         let outline = Outline::new(graph, outputs);
         Self {
@@ -124,14 +124,13 @@ impl Progress {
         }
     }
 
-    /// Names the nodes whose files are the result (a manifest's `outputs[].node_id`), for [`Progress::results`].
+    /// Sets the nodes whose files are the result (a manifest's `outputs[].node_id`), for [`Progress::results`].
     pub fn with_result_nodes(mut self, nodes: Vec<NodeId>) -> Self {
         self.results = nodes;
         self
     }
 
-    /// Says that ComfyUI leaves out these output nodes, as something is wrong with them or before them: what only they need
-    /// does not run.
+    /// Notes that ComfyUI leaves out these output nodes because of errors. Nodes that only they need do not run.
     pub fn leave_out<'a>(&mut self, outputs: impl IntoIterator<Item = &'a str>) {
         let outputs: HashSet<&str> = outputs.into_iter().collect();
         if !outputs.is_empty() {
@@ -140,48 +139,48 @@ impl Progress {
         }
     }
 
-    /// The prompt's id.
+    /// Returns the prompt's id.
     pub fn prompt_id(&self) -> &str {
         &self.prompt_id
     }
 
-    /// Where the job stands.
+    /// Returns the status without details.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// Why the job failed, in a sentence for callers. See [`failure_text`].
+    /// Returns why the job failed, as a sentence for callers. See [`failure_text`].
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
-    /// How much is done: 0 to 99, and 100 once the job completed.
+    /// Returns the percent that is done: 0 to 99, and 100 once the job completed.
     pub fn percent(&self) -> u8 {
         if self.status == Status::Completed { 100 } else { self.percent }
     }
 
-    /// A number that grows with every change of what [`Progress::snapshot`] shows, so that a watcher can tell news
-    /// from none and skip what it was too slow for. Estimates alone, which drift with the clock, do not count.
+    /// Returns a number that grows with every change of [`Progress::snapshot`]. Estimates, which change with the clock, do not
+    /// count.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// A number that grows with every new picture.
+    /// Returns a number that grows with every preview.
     pub fn preview_revision(&self) -> u64 {
         self.preview_revision
     }
 
-    /// The latest preview.
+    /// Returns the latest preview.
     pub fn preview_image(&self) -> Option<&PreviewImage> {
         self.preview_image.as_ref()
     }
 
-    /// Takes the latest preview away, for whoever keeps many jobs that are over and none of their pictures.
+    /// Removes the latest preview and returns it, to save the memory of jobs that are over.
     pub fn take_preview_image(&mut self) -> Option<PreviewImage> {
         self.preview_image.take()
     }
 
-    /// The files reported so far, by node, in the graph's order.
+    /// Returns the files reported so far, by node, in the graph's order.
     pub fn node_outputs(&self) -> IndexMap<NodeId, NodeFiles> {
         self.outputs.by_node(&self.outline)
     }
@@ -192,14 +191,14 @@ impl Progress {
         self.outputs.chosen(&self.outline, &self.results)
     }
 
-    /// The one file that is the result: of the result nodes before all others, a final file before an intermediate or
-    /// temporary one, and among equals one of the kind `preferred`.
+    /// Returns the one file that is the result: a file of a result node before those of other nodes, a final file before an
+    /// intermediate or temporary one, and among equals one of the `preferred` media.
     pub fn result(&self, preferred: Media) -> Option<&OutputFile> {
         self.outputs.result(&self.outline, &self.results, preferred)
     }
 
-    /// Every file that is meant to stay, in the graph's order; where nodes made no such file, the intermediate ones,
-    /// or else the temporary ones.
+    /// Returns every file that is meant to stay, in the graph's order. If nodes made no such file, the intermediate ones, else
+    /// the temporary ones.
     pub fn final_files(&self) -> Vec<&OutputFile> {
         self.outputs.finals()
     }
@@ -209,7 +208,8 @@ impl Progress {
         &self.results
     }
 
-    /// How long each node took that ran and is done; nothing once the history has told how the job ended. What [`Durations`] learn from.
+    /// Returns the durations of the nodes that finished, for [`Durations`]. There are none after the history has decided how
+    /// the job ended.
     pub fn durations(&self) -> impl Iterator<Item = NodeDuration<'_>> {
         self.durations.iter().map(|&(at, took)| NodeDuration {
             node_id: self.outline.id(at),
@@ -219,8 +219,8 @@ impl Progress {
         })
     }
 
-    /// Weighs nodes by how long they took in earlier jobs of the same workflow, for percent and time left. Without
-    /// that, all nodes count the same. It is for jobs that have yet to start: what is done counts as it did.
+    /// Weights nodes by their durations in earlier jobs of the same workflow, for percent and the remaining time. Without that,
+    /// all nodes count the same. It is for jobs that have not started: percent never falls.
     pub fn expect(&mut self, history: Arc<Durations>) {
         self.history = Some(history);
         if self.status == Status::Running {
@@ -228,14 +228,14 @@ impl Progress {
         }
     }
 
-    /// Takes a message about this prompt; messages about others, and those that name no prompt, are passed over.
-    /// `now` is the time since any fixed moment. Says whether the snapshot changed.
+    /// Applies a message about this prompt, and returns whether the snapshot changed. Other messages are ignored. `now` is the
+    /// time since any fixed moment.
     pub fn apply(&mut self, message: &Message, now: Duration) -> bool {
         message.prompt_id() == Some(&self.prompt_id) && self.take(message, now)
     }
 
-    /// Lets time pass without a message: a node that does not count its steps moves on as far as earlier jobs let expect.
-    /// Says whether the snapshot changed.
+    /// Advances to the time `now` without a message, and returns whether the snapshot changed. A node that reports no steps
+    /// advances by its expected duration.
     pub fn tick(&mut self, now: Duration) -> bool {
         let before = self.percent;
         if self.status == Status::Running {
@@ -246,8 +246,8 @@ impl Progress {
         self.percent != before
     }
 
-    /// Takes a preview picture in place of the one before. With metadata, one of another prompt is passed over;
-    /// without, it is for the caller to know that this prompt runs. Says whether it was taken.
+    /// Replaces the preview, and returns whether it was accepted. A preview whose metadata names another prompt is ignored.
+    /// Without metadata, the caller must know that this prompt is the running one.
     pub fn preview(&mut self, format: ImageFormat, image: Bytes, metadata: Option<&PreviewMetadata>) -> bool {
         if self.status.is_over() || metadata.is_some_and(|metadata| *metadata.prompt_id != *self.prompt_id) {
             return false;
@@ -262,7 +262,7 @@ impl Progress {
         true
     }
 
-    /// Ends the job as ComfyUI's history says: status, error and files are the history's, whatever came before.
+    /// Ends the job as ComfyUI's history says. Status, error and files are replaced by those of the history.
     pub fn finish(&mut self, entry: &HistoryEntry) {
         let error = entry.error();
         let (status, error) = if entry.succeeded() {
@@ -288,25 +288,24 @@ impl Progress {
             self.outputs.report(node, at, output);
         }
         self.end(status, error);
-        // When its nodes ended, nobody has seen.
+        // The times at which its nodes ended may have been missed.
         self.durations.clear();
         self.revision += 1;
     }
 
-    /// Ends the job as cancelled: a pending prompt that is deleted ends without any message or history. Says whether
-    /// it did; a job that is over stays what it is.
+    /// Ends the job as cancelled, and returns whether it was open. A pending prompt that is deleted ends without a message or
+    /// history. A job that is over stays as it is.
     pub fn cancelled(&mut self) -> bool {
         self.end_if_open(Status::Cancelled, None)
     }
 
-    /// Ends the job as failed, for a reason that ComfyUI does not know: it lost the job, or never got it. Says whether
-    /// it did; a job that is over stays what it is.
+    /// Ends the job as failed for a reason that does not come from ComfyUI, for example that ComfyUI lost it, and returns
+    /// whether it was open. A job that is over stays as it is.
     pub fn failed(&mut self, reason: impl Into<String>) -> bool {
         self.end_if_open(Status::Error, Some(reason.into()))
     }
 
-    /// Puts a job that is over where a record says that it is: how it ended, why it failed, and the files it made, by
-    /// node.
+    /// Restores a job that is over from its record: its status, its error, and its files by node.
     pub fn restore<'a>(
         &mut self,
         status: Status,
@@ -322,15 +321,15 @@ impl Progress {
         self.revision += 1;
     }
 
-    /// Says that the job runs, as the queue does when no message has said so yet. Says whether that is news.
+    /// Notes that the job runs, as ComfyUI's queue may say before a message does, and returns whether it was pending.
     pub fn started(&mut self) -> bool {
-        let news = self.status == Status::Pending;
-        if news {
+        let was_pending = self.status == Status::Pending;
+        if was_pending {
             self.status = Status::Running;
             self.weigh();
             self.revision += 1;
         }
-        news
+        was_pending
     }
 
     /// Returns the job's status at the time `now`, which is counted as in [`Progress::apply`].
@@ -401,13 +400,13 @@ impl Progress {
         self.running.iter().chain(&self.resting).find(|run| Some(run.node) == self.current)
     }
 
-    /// Nodes that count and have started.
+    /// Returns the number of nodes that count and have started.
     fn nodes_done(&self) -> usize {
         let counts = |at: &Position| self.nodes[*at] != NodeMark::Waiting && !self.outline.does_nothing(*at);
         (0..self.nodes.len()).filter(counts).count()
     }
 
-    /// Nodes that run: those expected to, and those that did although nobody expected it.
+    /// Returns the number of nodes that run: those expected to, and those that did so unexpectedly.
     fn effective_total(&self) -> usize {
         (0..self.nodes.len()).filter(|&at| self.runs(at)).count().max(1)
     }

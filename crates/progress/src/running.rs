@@ -1,32 +1,32 @@
-//! A node at work: its steps, how fast they come, and what it expanded into.
+//! A running node: its steps, their rate, and what it expanded into.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::outline::Position;
 
-/// The rate is taken over this many steps.
+/// The number of steps over which the rate is measured.
 const RATE_STEPS: f64 = 10.0;
 
-/// A node at work.
+/// A running node.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningNode {
     pub(crate) node: Position,
     pub(crate) since: Duration,
     pub(crate) steps: Steps,
-    /// How many nodes it expanded into have started.
+    /// The number of nodes that it expanded into and that have started.
     pub(crate) children: u32,
 }
 
-/// The steps of a node, or of the one that it expanded into and that works now.
+/// The steps of a node, or of the running node that it expanded into.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Steps {
     pub(crate) value: f64,
-    /// 0 for a node that does not count.
+    /// 0 for a node that reports no steps.
     pub(crate) total: f64,
-    /// Whether a loop was over before this one.
+    /// Whether this is not the node's first loop.
     again: bool,
-    /// When which step was reached, for the last ten steps.
+    /// The times of the last ten steps.
     reached: VecDeque<(Duration, f64)>,
 }
 
@@ -35,14 +35,14 @@ impl RunningNode {
         Self { node, since, steps: Steps::default(), children: 0 }
     }
 
-    /// Whether its steps say how much of it is done: it has not expanded into nodes of which each counts for itself, and
-    /// this is its only loop so far.
+    /// Returns whether its steps say how much of it is done: it has not expanded into nodes that each report steps, and this
+    /// is its only loop so far.
     pub(crate) fn counts(&self) -> bool {
         self.children == 0 && self.steps.total > 0.0 && !self.steps.again
     }
 
-    /// How much of the node is done, from 0 to 1. How many nodes an expansion will start is not known, so `n` of them
-    /// count for n parts of n + 1: it grows with each, and never says that the last one is done.
+    /// Returns the done fraction of the node. The number of nodes that an expansion starts is unknown, so `n` of them count as
+    /// n parts of n + 1: the fraction grows with each and never reaches 1.
     pub(crate) fn fraction(&self) -> f64 {
         match self.children {
             0 => self.steps.fraction(),
@@ -56,8 +56,8 @@ impl Steps {
         if self.total > 0.0 { (self.value / self.total).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Takes a step that was reached; the same step told twice is one. A step backwards or another total begins
-    /// anew: nodes run several loops one after the other.
+    /// Adds a step. The same step reported twice counts once. A step backwards or another total starts a new loop: nodes run
+    /// several loops one after the other.
     pub(crate) fn reach(&mut self, value: f64, total: f64, now: Duration) {
         if !(value.is_finite() && total.is_finite() && total > 0.0 && value >= 0.0) {
             return;
@@ -75,7 +75,7 @@ impl Steps {
         }
     }
 
-    /// Steps per second over the last ten steps.
+    /// Returns the steps per second over the last ten steps.
     pub(crate) fn rate(&self) -> Option<f64> {
         let ((first_at, first), (last_at, last)) = (self.reached.front()?, self.reached.back()?);
         let seconds = last_at.checked_sub(*first_at)?.as_secs_f64();
@@ -83,7 +83,7 @@ impl Steps {
         (seconds > 0.0 && steps > 0.0).then(|| steps / seconds)
     }
 
-    /// How long the steps that are left take at that rate.
+    /// Returns the time of the remaining steps at that rate.
     pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
         let (last_at, _) = self.reached.back()?;
         let seconds = (self.total - self.value).max(0.0) / self.rate()?;

@@ -1,10 +1,14 @@
 //! Everything that a real ComfyUI sent is read: messages, previews, replies, queue, history and node schemas.
 
+#[path = "support/recorded.rs"]
+mod recorded;
+
 use base64::Engine as _;
 use comfy_runner_protocol::{
     BinaryFrame, History, HistoryEntry, ImageFormat, InputKind, Message, ObjectInfo, PromptAccepted,
-    PromptRefused, Queue, json,
+    PromptRefused, Queue,
 };
+use recorded::{VERSIONS, frame_text};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,23 +16,6 @@ fn fixture(path: &str) -> Value {
     let path = format!("{}/../../fixtures/{path}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
 }
-
-/// A reply as it was recorded: JSON, or the `raw` text of what is JSON to Python only.
-fn reply(recorded: &Value) -> Value {
-    match recorded.get("raw").and_then(Value::as_str) {
-        Some(raw) => json::from_slice(raw.as_bytes()).unwrap(),
-        None => recorded.clone(),
-    }
-}
-
-/// The text of a recorded frame, unless it is binary.
-fn frame_text(frame: &Value) -> Option<String> {
-    let raw = frame.get("raw").and_then(Value::as_str).map(str::to_owned);
-    raw.or_else(|| frame.get("text").map(Value::to_string))
-}
-
-/// The versions of ComfyUI that were recorded.
-const VERSIONS: [&str; 3] = ["0.3.64", "0.8.0", "0.33.0"];
 
 /// Every recording with its name, such as `0.33.0/interrupted`.
 fn recordings() -> Vec<(String, Value)> {
@@ -55,7 +42,7 @@ fn case(name: &str) -> &str {
 
 fn history_of(recording: &Value) -> Vec<HistoryEntry> {
     let replies = recording["history"].as_object().unwrap().values();
-    replies.flat_map(|reply| History::deserialize(self::reply(reply)).unwrap().into_values()).collect()
+    replies.flat_map(|reply| History::deserialize(recorded::reply(reply)).unwrap().into_values()).collect()
 }
 
 #[test]

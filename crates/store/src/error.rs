@@ -1,11 +1,12 @@
-//! What can go wrong with a store, in sentences that hold no path.
+//! Errors of a store. They contain no path.
 
 use rusqlite::ErrorCode;
 
-/// Why the store did not do it.
+/// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
-    /// A newer version of this program has written it.
+    /// A newer version of this program has written the store.
     #[error(
         "the store of jobs has schema {found}, and this version knows up to {known}: run the newer version again, or \
          choose another state directory"
@@ -16,24 +17,24 @@ pub enum StoreError {
         /// The newest schema that is known here.
         known: u32,
     },
-    /// The folder, or the file that guards it, cannot be made or opened.
+    /// The folder, or its lock file, cannot be created or opened.
     #[error("the folder of the store of jobs cannot be used: {0}")]
     Folder(std::io::Error),
-    /// Another process has the folder.
+    /// Another process uses the folder.
     #[error("another process uses this store of jobs: stop it, or choose another state directory")]
     InUse,
     /// The thread of the store cannot be started.
     #[error("the thread of the store of jobs cannot be started: {0}")]
     Thread(std::io::Error),
-    /// The database refuses.
+    /// The database fails.
     #[error("the store of jobs {fault}: {detail}")]
     Database {
-        /// What is the matter.
+        /// The kind of failure.
         fault: Fault,
-        /// The database's own words.
+        /// The database's own message.
         detail: String,
     },
-    /// A record holds what this version cannot read or write.
+    /// A record has data that this version cannot read or write.
     #[error("the record of a job cannot be read or written: {0}")]
     Record(String),
     /// The record of one job is damaged.
@@ -41,38 +42,39 @@ pub enum StoreError {
     Damaged {
         /// The job's id.
         prompt_id: String,
-        /// What cannot be read of it.
+        /// Which part cannot be read.
         why: String,
     },
-    /// The thread that owns the database is gone.
+    /// The thread that owns the database has ended.
     #[error("the store of jobs has stopped")]
     Stopped,
 }
 
-/// What is the matter with a database.
+/// A kind of failure of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
-    /// The disk takes no more.
+    /// The disk is full.
     #[error("cannot be written, as its disk is full")]
     Full,
-    /// It may not be written.
+    /// The process may not write to it.
     #[error("may not be written; look at the rights of its folder")]
     ReadOnly,
     /// The disk fails.
     #[error("cannot be read or written; look at its disk")]
     Disk,
-    /// The file is no database, or a damaged one.
+    /// The file is not a database, or is damaged.
     #[error("is damaged; put a backup in its place, or choose another state directory")]
     Damaged,
-    /// Somebody else holds it for too long.
+    /// Another program locks it for too long.
     #[error("is held by another program")]
     Busy,
-    /// Something else.
+    /// Another failure.
     #[error("does not work")]
     Other,
 }
 
-/// What goes wrong in here; a [`StoreError`] to the outside, which need not know which database this is.
+/// An internal error, which becomes a [`StoreError`]: callers need not know which database this is.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{0}")]
@@ -119,7 +121,7 @@ fn fault(error: &rusqlite::Error) -> Fault {
     }
 }
 
-/// What SQLite says. When it opens a file it names the path as well, which is nobody's business.
+/// Returns SQLite's message. When a file cannot be opened, it would contain the path, which callers must not see.
 fn detail(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(code, _) if code.code == ErrorCode::CannotOpen => code.to_string(),

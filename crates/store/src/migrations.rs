@@ -1,4 +1,4 @@
-//! The schema, and the way from older ones. `user_version` counts the steps that a file has behind it.
+//! Migrations of the schema. `user_version` is the number of steps that were applied to a file.
 
 use rusqlite::Connection;
 
@@ -6,7 +6,7 @@ use crate::error::Failure;
 
 /// Each step is applied once and never changed after a release; a change of the schema is a new step.
 ///
-/// What is large and never changes stands in a table of its own: SQLite writes the whole of a row that changes.
+/// Large values that never change are in a table of their own, because SQLite writes a changed row as a whole.
 const STEPS: &[&str] = &[
     "
     CREATE TABLE jobs (
@@ -55,7 +55,7 @@ const STEPS: &[&str] = &[
     "CREATE TABLE event_ids (only INTEGER PRIMARY KEY CHECK (only = 1), next INTEGER NOT NULL) STRICT",
 ];
 
-/// Brings a database to the newest schema, or refuses one that is newer.
+/// Applies the missing steps to a database. A database with a newer schema is an error.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
     let known = STEPS.len() as u32;
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

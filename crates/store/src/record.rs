@@ -1,4 +1,4 @@
-//! What is kept of a job.
+//! Records of jobs.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use serde_json::{Map, Value};
 /// Everything that is kept of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// What a list shows.
+    /// The part that lists show.
     pub summary: Summary,
-    /// The parameters as the caller gave them.
+    /// The parameters as the caller sent them.
     pub params: Map<String, Value>,
-    /// What each seed input was resolved to.
+    /// The value of each seed input.
     pub seeds: IndexMap<String, u64>,
-    /// The files that the job reads, as ComfyUI's input folder names them.
+    /// The files that the job reads, by their names in ComfyUI's input folder.
     pub input_files: Vec<String>,
-    /// The nodes whose files are the result; none leaves the choice to whoever looks.
+    /// The nodes whose files are the result; if it is empty, the result is chosen among all files.
     pub result_nodes: Vec<NodeId>,
-    /// The graph as it goes to ComfyUI.
+    /// The graph that is sent to ComfyUI.
     pub graph: Arc<Graph>,
     /// The caller's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
@@ -28,54 +28,54 @@ pub struct Record {
     pub request_digest: Option<String>,
 }
 
-/// The part of a [`Record`] that lists show. Times are in milliseconds since 1970.
+/// The part of a [`Record`] that lists show. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The job's id.
     pub prompt_id: String,
-    /// What a caller shows to our WebSocket to follow the job.
+    /// The id by which callers follow the job.
     pub client_id: String,
     /// The workflow's id.
     pub workflow_id: String,
-    /// The workflow's name at the time.
+    /// The workflow's name when the job was submitted.
     pub workflow_name: String,
     /// The job's folder below ComfyUI's output folder.
     pub output_folder: String,
     /// The job that this one repeats.
     pub retry_of: Option<String>,
-    /// Whether nobody asked for this repetition: ComfyUI had lost the job. A job has one such repetition at most.
+    /// Whether the server repeated a lost job without a request. A job has at most one such repetition.
     pub automatic: bool,
-    /// When it was taken.
+    /// When it was accepted from the caller.
     pub queued_at: i64,
-    /// What became of it.
+    /// Its present state.
     pub outcome: Outcome,
 }
 
-/// What becomes of a job: the part of a [`Record`] that changes. Times are as in [`Summary`].
+/// The state of a job: the part of a [`Record`] that changes. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Where the job stands.
+    /// The status.
     pub status: Status,
-    /// Whether ComfyUI is known to have taken the prompt.
+    /// Whether ComfyUI is known to have accepted the prompt.
     pub accepted: bool,
-    /// Whether somebody asked for it to be stopped.
+    /// Whether a caller asked to cancel it.
     pub cancel_asked: bool,
     /// When it began to run.
     pub started_at: Option<i64>,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Option<i64>,
     /// Why it failed.
     pub error: Option<String>,
-    /// One sentence for each part of the graph that ComfyUI does not run.
+    /// A sentence for each part of the graph that ComfyUI does not run.
     pub warnings: Vec<String>,
-    /// ComfyUI's own words about those parts.
+    /// ComfyUI's own errors about those parts.
     pub node_errors: NodeErrors,
-    /// The files that it made, by node.
+    /// The files that it made so far, by node.
     pub outputs: IndexMap<NodeId, Vec<OutputFile>>,
 }
 
 impl Default for Outcome {
-    /// A job of which ComfyUI has not heard.
+    /// Returns the state of a job that ComfyUI has not accepted yet.
     fn default() -> Self {
         Self {
             status: Status::Pending,

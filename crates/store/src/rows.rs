@@ -161,7 +161,7 @@ pub(crate) fn list(db: &Connection, logged: &mut LoggedDamage, filter: &Filter) 
     sql += " ORDER BY seq DESC";
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    // One more than asked for: it says whether there is a next page.
+    // One more than asked for shows whether there is a next page.
     let wanted = if filter.limit == 0 { usize::MAX } else { filter.limit as usize + 1 };
     let mut found = Vec::new();
     while found.len() < wanted
@@ -291,7 +291,7 @@ fn record(row: &Row<'_>) -> Result<Record> {
 fn summary(row: &Row<'_>) -> Result<Summary> {
     let text = |column: &str| row.get::<_, String>(column);
     let outcome = Outcome {
-        // The words are those of the status' own serialisation.
+        // The column has the word that the status serialises to.
         status: serde_json::from_value::<Status>(text("status")?.into())?,
         accepted: row.get("accepted")?,
         cancel_asked: row.get("cancel_asked")?,

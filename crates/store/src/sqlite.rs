@@ -20,10 +20,10 @@ use comfy_runner_progress::Durations;
 /// How long to wait while another connection holds the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// As many calls may wait for the thread; more wait to be let in.
+/// The number of calls that may wait for the thread; further ones wait in front of the queue.
 const WAITING: usize = 256;
 
-/// What the thread is asked for.
+/// A call to the thread.
 enum Call {
     Work(Box<dyn FnOnce(&mut Database) + Send>),
     Close(oneshot::Sender<Result<(), Failure>>),
@@ -35,7 +35,7 @@ struct Database {
     logged: LoggedDamage,
 }
 
-/// A store in an SQLite file, or in memory. A clone is another handle on the same store.
+/// A store in an SQLite file, or in memory. A clone is another handle to the same store.
 #[derive(Clone)]
 pub struct Sqlite {
     calls: mpsc::Sender<Call>,
@@ -43,8 +43,11 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the store in a folder; makes both if they are not there, readable for their owner only. One process may
-    /// have it open; this one blocks for two seconds at most while another lets it go.
+    /// Opens the store in a folder. Both are created if they are missing, readable for their owner only. Only one process may
+    /// have it open: the call waits up to two seconds for another process to close it.
+    ///
+    /// # Errors
+    /// Another process uses the folder, or the store cannot be read or written.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         state_dir::create(folder).map_err(StoreError::Folder)?;
         let lock = state_dir::lock(folder)?;
@@ -53,7 +56,10 @@ impl Sqlite {
         Self::start(connection, Some(lock))
     }
 
-    /// A store that ends with the process.
+    /// Creates a store in memory, which ends with the process.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
         let connection =
             Connection::open_in_memory().map_err(|error| Failure::from(error).into_store_error())?;
@@ -78,10 +84,10 @@ impl Sqlite {
                     }
                 }
                 let closed = close(database.connection);
-                // The next process may have the folder when the database is closed, not before.
+                // The next process may use the folder only after the database is closed.
                 drop(lock);
                 if let Some(answer) = asked_to_close {
-                    // Nobody may wait for the answer any more.
+                    // The caller may no longer wait for the answer.
                     let _ = answer.send(closed);
                 }
             })
@@ -89,14 +95,14 @@ impl Sqlite {
         Ok(Self { calls, identity })
     }
 
-    /// Has the thread do something, and waits for what comes of it.
+    /// Runs a call on the thread and returns its result.
     fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Database) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         async move {
             let (answer, answered) = oneshot::channel();
-            // Whoever asked may be gone by now; the work is done all the same.
+            // The work is done even if the caller no longer waits.
             let call = Call::Work(Box::new(move |database| drop(answer.send(work(database)))));
             self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
             answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
@@ -109,14 +115,14 @@ fn open_file(path: &Path) -> Result<Connection, Failure> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // With WAL, less than this could lose the last writes when the machine goes down.
+    // With WAL, a lower level could lose the last writes when the machine goes down.
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
 }
 
-/// Writes everything into the database file itself, so that the file is a backup by itself, and closes it.
+/// Writes everything to the database file, so that this file alone is a backup, and closes it.
 fn close(connection: Connection) -> Result<(), Failure> {
-    // The first column says whether another connection kept it from being done.
+    // The first column says whether another connection prevented it.
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy {
         tracing::warn!(
@@ -126,7 +132,7 @@ fn close(connection: Connection) -> Result<(), Failure> {
     connection.close().map_err(|(_, error)| error.into())
 }
 
-/// Brings the schema up to date, and returns the store's identity.
+/// Migrates the schema and returns the store's identity.
 fn prepare(connection: &mut Connection) -> Result<String, Failure> {
     connection.pragma_update(None, "foreign_keys", true)?;
     migrate(connection)?;

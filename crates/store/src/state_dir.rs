@@ -1,4 +1,4 @@
-//! The folder of the store: for its owner only, and for one process at a time.
+//! The folder of the store, which is for its owner only and for one process at a time.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 
-/// The database in the folder.
+/// The database file in the folder.
 const DATABASE: &str = "jobs.sqlite3";
 
-/// What SQLite puts beside it.
+/// The suffixes of the files that SQLite creates beside it.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// How long to wait for the process that has the folder: one that was asked to stop may still write.
+/// How long to wait for another process that uses the folder: one that is stopping may still write.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Creates the folder where there is none.
+/// Creates the folder if it is missing.
 pub(crate) fn create(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -31,12 +31,12 @@ pub(crate) fn create(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Takes the folder. The lock is on the folder itself: a file in it could be deleted, and a new one of the same name
-/// locked by a second process.
+/// Locks the folder. The lock is on the folder itself: a lock file could be deleted, and a second process could lock a new
+/// one of the same name.
 pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
     #[cfg(unix)]
     let lock = File::open(folder);
-    // Elsewhere a folder cannot be opened, and a file that is open cannot be replaced.
+    // On other systems a folder cannot be opened, and an open file cannot be replaced.
     #[cfg(not(unix))]
     let lock = File::create(folder.join("jobs.lock"));
     let lock = lock.map_err(StoreError::Folder)?;
@@ -51,8 +51,8 @@ pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Makes the store's files, and the folder where it holds nothing else, readable for their owner only. Returns the
-/// database's path. SQLite gives the files beside the database the rights of the database.
+/// Makes the store's files, and the folder if it contains nothing else, readable for their owner only, and returns the path of
+/// the database. SQLite gives the files beside the database the same permissions.
 pub(crate) fn make_private(folder: &Path) -> io::Result<PathBuf> {
     let database = folder.join(DATABASE);
     #[cfg(unix)]
@@ -75,7 +75,7 @@ pub(crate) fn make_private(folder: &Path) -> io::Result<PathBuf> {
     Ok(database)
 }
 
-/// Takes the rights of everybody but the owner away. What belongs to somebody else is reported.
+/// Removes the permissions of everyone but the owner. A file of another owner is logged.
 #[cfg(unix)]
 fn tighten(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -98,13 +98,13 @@ fn is_open_to_others(path: &Path) -> io::Result<bool> {
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
 }
 
-/// Whether the folder is the store's own, so that nobody else needs to look into it.
+/// Returns whether the folder contains only the store, so that no other user needs to read it.
 #[cfg(unix)]
 fn holds_only_the_store(folder: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        // `jobs.lock` is of earlier versions.
+        // Earlier versions created `jobs.lock`.
         if !name.starts_with(DATABASE) && name != "jobs.lock" {
             return Ok(false);
         }

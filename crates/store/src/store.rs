@@ -1,4 +1,4 @@
-//! What any store can do.
+//! The trait of stores.
 
 use comfy_runner_api::Status;
 use comfy_runner_progress::Durations;
@@ -7,102 +7,143 @@ use futures::future::BoxFuture;
 use crate::error::StoreError;
 use crate::record::{Outcome, Record, Summary};
 
-/// The answer of a store, when it is there.
+/// The future result of a call.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// What came of writing a new record.
+/// The result of creating a record.
 #[derive(Debug)]
 pub enum Created {
-    /// It is written, durably.
+    /// It was written durably.
     New,
     /// Its idempotency key belongs to this record; nothing was written.
     Known(Box<Record>),
-    /// It repeats a job of its own accord, and this record did so before; nothing was written.
+    /// It is an automatic repetition of a job, and this record was the first one; nothing was written.
     Repeated(Box<Record>),
 }
 
-/// What came of forgetting a job.
+/// The result of deleting a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is forgotten.
+    /// It was deleted.
     Done,
-    /// It is not over: it stays.
+    /// The job is not over, so it stays.
     Active,
-    /// Nobody knew it.
+    /// There is no such record.
     Unknown,
 }
 
 /// Which jobs to list.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Filter {
-    /// Only with one of these statuses; none is any.
+    /// Only jobs with one of these statuses; if it is empty, with any.
     pub statuses: Vec<Status>,
-    /// Only of this workflow.
+    /// Only jobs of this workflow.
     pub workflow_id: Option<String>,
-    /// Only queued at this time or later, in milliseconds since 1970.
+    /// Only jobs queued at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
-    /// Only queued before this time, in milliseconds since 1970.
+    /// Only jobs queued before this time, in milliseconds since the Unix epoch.
     pub until: Option<i64>,
-    /// Go on where a page ended: its `next`.
+    /// Only jobs after a page: its `next`.
     pub after: Option<i64>,
-    /// The most jobs; 0 is all.
+    /// The largest number of jobs; 0 for all.
     pub limit: u32,
+}
+
+impl Filter {
+    /// Sets [`Filter::statuses`].
+    pub fn with_statuses(mut self, statuses: Vec<Status>) -> Self {
+        self.statuses = statuses;
+        self
+    }
+
+    /// Sets [`Filter::workflow_id`].
+    pub fn with_workflow_id(mut self, workflow_id: Option<String>) -> Self {
+        self.workflow_id = workflow_id;
+        self
+    }
+
+    /// Sets [`Filter::since`] and [`Filter::until`].
+    pub fn with_times(mut self, since: Option<i64>, until: Option<i64>) -> Self {
+        (self.since, self.until) = (since, until);
+        self
+    }
+
+    /// Sets [`Filter::limit`] and [`Filter::after`].
+    pub fn with_page(mut self, limit: u32, after: Option<i64>) -> Self {
+        (self.limit, self.after) = (limit, after);
+        self
+    }
+}
+
+impl Page {
+    /// Creates a page.
+    pub fn new(jobs: Vec<Summary>, next: Option<i64>) -> Self {
+        Self { jobs, next }
+    }
+}
+
+impl Retention {
+    /// Creates a retention from its two limits.
+    pub fn new(before: Option<i64>, keep: Option<u32>) -> Self {
+        Self { before, keep }
+    }
 }
 
 /// Some jobs, newest first.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Page {
     /// The jobs.
     pub jobs: Vec<Summary>,
-    /// Where the next page goes on; `None` at the end.
+    /// The `after` of the next page; `None` on the last.
     pub next: Option<i64>,
 }
 
-/// What may be forgotten. Jobs that are not over never are.
+/// Which records are kept. Jobs that are not over always are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retention {
-    /// Forget jobs that were over before this time, in milliseconds since 1970.
+    /// Jobs that ended before this time are deleted, in milliseconds since the Unix epoch.
     pub before: Option<i64>,
-    /// Keep so many jobs that are over, the newest.
+    /// The number of ended jobs that are kept, the newest.
     pub keep: Option<u32>,
 }
 
-/// A durable record of jobs. What a call has answered for survives a crash.
-///
-/// Writes happen in the order of the calls.
+/// Durable records of jobs. A write that was answered survives a crash. Writes happen in the order of the calls.
 pub trait Store: Send + Sync {
-    /// An id that is this store's for as long as it lasts. ComfyUI's messages about a job go to whoever has the id under
-    /// which it was submitted: with the same one, a new process hears of the jobs of the one before.
+    /// Returns the store's own id, which never changes. ComfyUI sends the messages about a job to the client id under which it
+    /// was submitted: with the same id, a new process receives those about jobs of the previous one.
     fn identity(&self) -> &str;
-    /// Writes a new record, unless its idempotency key is known or it is the second automatic repetition of a job. The
-    /// key of a job that failed without ComfyUI having taken it is free again.
+    /// Creates a record, unless its idempotency key is in use or it is the second automatic repetition of a job. The key of a
+    /// job that failed before ComfyUI accepted it is free again.
     fn create(&self, record: Record) -> StoreFuture<'_, Created>;
-    /// Writes what became of jobs, all or none of them. A job that nobody knows is passed over: somebody deleted it.
+    /// Updates the states of jobs, all or none of them. A job without a record is skipped: it was deleted.
     fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()>;
-    /// Gives a job the id that ComfyUI chose.
+    /// Changes a job's id to the one that ComfyUI chose. Returns whether there is such a job.
     fn rename(&self, prompt_id: &str, to: &str) -> StoreFuture<'_, bool>;
-    /// Takes back a record of which ComfyUI has certainly not got the prompt. Says whether there was one.
+    /// Deletes a record whose prompt ComfyUI does not have. Returns whether there was one.
     fn withdraw(&self, prompt_id: &str) -> StoreFuture<'_, bool>;
-    /// One record.
+    /// Returns a record.
     fn get(&self, prompt_id: &str) -> StoreFuture<'_, Option<Record>>;
-    /// The record with an idempotency key.
+    /// Returns the record with an idempotency key.
     fn by_key(&self, key: &str) -> StoreFuture<'_, Option<Record>>;
-    /// Jobs, newest first. A record that is damaged is logged and left out.
+    /// Returns jobs, newest first. A damaged record is logged once and left out.
     fn list(&self, filter: Filter) -> StoreFuture<'_, Page>;
-    /// The records of jobs that are not over, oldest first, from after the one with the id `after`; `limit` at most.
-    /// Fewer come only at the end. A record that is damaged is logged and left out.
+    /// Returns at most `limit` records of jobs that are not over, oldest first, beginning after the one with the id `after`.
+    /// Fewer are returned only at the end. A damaged record is logged once and left out.
     fn open(&self, after: Option<&str>, limit: u32) -> StoreFuture<'_, Vec<Record>>;
-    /// Forgets a job that is over.
+    /// Deletes the record of a job that is over.
     fn delete(&self, prompt_id: &str) -> StoreFuture<'_, Deleted>;
-    /// Forgets old jobs. Says how many.
+    /// Deletes old records. Returns their number.
     fn prune(&self, retention: Retention) -> StoreFuture<'_, usize>;
-    /// Reserves `count` ids of events, and returns the first: `from`, or the one after all that were reserved before.
-    /// So ids never decrease, whatever the clock that `from` is read from does.
+    /// Reserves `count` event ids and returns the first: `from`, or the one after all reserved ids. Ids never decrease, even if
+    /// the clock from which `from` is read is set back.
     fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64>;
     /// Writes everything to the database's own file and closes it. Later calls fail.
     fn close(&self) -> StoreFuture<'_, ()>;
-    /// How long the nodes of a workflow take, as far as that was learnt.
+    /// Returns the known durations of a workflow's nodes.
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations>;
-    /// Puts what was learnt of a workflow in the place of what was known.
+    /// Replaces the durations of a workflow's nodes.
     fn remember_durations(&self, workflow_id: &str, durations: Durations) -> StoreFuture<'_, ()>;
 }

@@ -139,7 +139,7 @@ async fn pages_come_newest_first_and_miss_nothing_and_repeat_nothing() {
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let filter = Filter { limit: 3, after, since: Some(1), ..Filter::default() };
+        let filter = Filter::default().with_times(Some(1), None).with_page(3, after);
         let page = store.list(filter).await.unwrap();
         seen.extend(page.jobs.into_iter().map(|job| job.prompt_id));
         after = page.next;
@@ -160,7 +160,7 @@ async fn retention_forgets_the_oldest_that_are_over_and_never_an_active_job() {
         set(&store, &n.to_string(), over(Status::Completed, n)).await;
     }
     assert_eq!(store.prune(Retention::default()).await.unwrap(), 0);
-    assert_eq!(store.prune(Retention { before: Some(2), keep: Some(2) }).await.unwrap(), 2);
+    assert_eq!(store.prune(Retention::new(Some(2), Some(2))).await.unwrap(), 2);
     let left = store.list(Filter::default()).await.unwrap().jobs;
     assert_eq!(left.iter().map(|job| &*job.prompt_id).collect::<Vec<_>>(), ["4", "3", "0"]);
 }
@@ -286,10 +286,10 @@ async fn a_damaged_record_is_passed_over_and_named_when_asked_for() {
     let open = store.open(None, 1).await.unwrap();
     assert_eq!(open.len(), 1, "fewer than asked for would be the end");
     assert_eq!(open[0].summary.prompt_id, "well");
-    let page = store.list(Filter { limit: 2, ..Filter::default() }).await.unwrap();
+    let page = store.list(Filter::default().with_page(2, None)).await.unwrap();
     let shown = |page: &Page| page.jobs.iter().map(|job| job.prompt_id.clone()).collect::<Vec<_>>();
     assert_eq!(shown(&page), ["well", "request"]);
-    let page = store.list(Filter { limit: 2, after: page.next, ..Filter::default() }).await.unwrap();
+    let page = store.list(Filter::default().with_page(2, page.next)).await.unwrap();
     assert_eq!(shown(&page), ["params", "graph"]);
     assert_eq!(page.next, None);
     for id in &ids[..6] {

@@ -202,6 +202,7 @@ impl From<UploadError> for ApiError {
             }
             UploadError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             UploadError::Client(_) => Self::ComfyUi(error.to_string()),
+            other => Self::ComfyUi(other.to_string()),
         }
     }
 }

@@ -6,23 +6,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use comfy_runner_client::{Client, Config, SocketConfig, Timeouts};
+use comfy_runner_client::{Client, Config};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A configuration that loses patience soon enough for a test, and not so soon that a busy machine fails it.
 pub fn config(url: &str) -> Config {
     let mut config = Config::new(url.parse().unwrap());
-    config.timeouts = Timeouts {
-        connect: Duration::from_secs(5),
-        reply: Duration::from_secs(20),
-        idle: Duration::from_secs(20),
-    };
-    config.socket = SocketConfig {
-        backoff_min: Duration::from_millis(5),
-        backoff_max: Duration::from_millis(50),
-        ..SocketConfig::default()
-    };
+    config.timeouts.connect = Duration::from_secs(5);
+    config.timeouts.reply = Duration::from_secs(20);
+    config.timeouts.idle = Duration::from_secs(20);
+    config.socket.backoff_min = Duration::from_millis(5);
+    config.socket.backoff_max = Duration::from_millis(50);
     config
 }
 

@@ -241,7 +241,7 @@ impl AllJobsSubscription {
 #[cfg(test)]
 mod tests {
     use comfy_runner_api::{EventKind, JobStatus, Status};
-    use comfy_runner_client::{Config, Event as ClientEvent};
+    use comfy_runner_client::{Config, SocketEvent};
     use comfy_runner_progress::Progress;
     use comfy_runner_protocol::{Graph, Message};
 
@@ -259,7 +259,7 @@ mod tests {
         let text = format!(
             r#"{{"type": "progress", "data": {{"node": "1", "value": {step}, "max": 10000, "prompt_id": "{prompt_id}"}}}}"#
         );
-        hear(jobs, ClientEvent::Message(Message::parse(&text).unwrap()));
+        hear(jobs, SocketEvent::Message(Message::parse(&text).unwrap()));
     }
 
     fn cancelled(jobs: &Jobs, prompt_id: &str) {

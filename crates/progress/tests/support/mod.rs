@@ -8,9 +8,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use comfy_runner_api::Status;
-use comfy_runner_protocol::{Graph, History, HistoryEntry, Message, NodeId, PromptAccepted, json};
+use comfy_runner_protocol::{Graph, History, HistoryEntry, Message, NodeId, PromptAccepted};
 use serde::Deserialize;
 use serde_json::Value;
+
+#[path = "../../../protocol/tests/support/recorded.rs"]
+mod recorded;
+pub use recorded::VERSIONS;
+use recorded::{frame_text, reply};
 
 pub struct Recording {
     pub name: String,
@@ -44,9 +49,6 @@ pub enum Recorded {
     Binary(Bytes),
 }
 
-/// The versions of ComfyUI that were recorded.
-pub const VERSIONS: [&str; 3] = ["0.3.64", "0.8.0", "0.33.0"];
-
 /// Every recording of every version.
 pub fn recordings() -> Vec<Recording> {
     let names = |version: &'static str| {
@@ -64,20 +66,6 @@ pub fn recordings() -> Vec<Recording> {
 /// The recordings of this name, one of each version that has it.
 pub fn recordings_of(name: &str) -> Vec<Recording> {
     recordings().into_iter().filter(|recording| recording.name == name).collect()
-}
-
-/// A reply as it was recorded: JSON, or the `raw` text of what is JSON to Python only.
-fn reply(recorded: &Value) -> Value {
-    match recorded.get("raw").and_then(Value::as_str) {
-        Some(raw) => json::from_slice(raw.as_bytes()).unwrap(),
-        None => recorded.clone(),
-    }
-}
-
-/// The text of a recorded frame, unless it is binary.
-fn frame_text(frame: &Value) -> Option<String> {
-    let raw = frame.get("raw").and_then(Value::as_str).map(str::to_owned);
-    raw.or_else(|| frame.get("text").map(Value::to_string))
 }
 
 fn read(version: &str, name: &str) -> Recording {

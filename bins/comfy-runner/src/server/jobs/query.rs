@@ -14,14 +14,12 @@ const LIMITS: (u32, u32) = (50, 200);
 /// Parses the query string of `GET /api/jobs`.
 pub fn filter(query: &JobsQuery) -> Result<Filter, ApiError> {
     let time = |name, text: &Option<String>| text.as_deref().map(|text| read_time(name, text)).transpose();
-    Ok(Filter {
-        statuses: read_statuses(query.status.as_deref())?,
-        workflow_id: query.workflow_id.clone(),
-        since: time("since", &query.since)?,
-        until: time("until", &query.until)?,
-        after: query.cursor.as_deref().map(read_cursor).transpose()?,
-        limit: read_limit(query.limit.as_deref())?,
-    })
+    let after = query.cursor.as_deref().map(read_cursor).transpose()?;
+    Ok(Filter::default()
+        .with_statuses(read_statuses(query.status.as_deref())?)
+        .with_workflow_id(query.workflow_id.clone())
+        .with_times(time("since", &query.since)?, time("until", &query.until)?)
+        .with_page(read_limit(query.limit.as_deref())?, after))
 }
 
 fn read_statuses(words: Option<&str>) -> Result<Vec<Status>, ApiError> {
