@@ -1,10 +1,13 @@
 //! Downloads from a ComfyUI that breaks off, refuses, hangs or lies: nothing that is not whole looks whole.
 
+#[path = "../../../crates/client/tests/support/raw.rs"]
+mod raw;
 mod support;
 
-use std::io::{Cursor, Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::io::{Cursor, Read as _};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_api::Status;
@@ -15,50 +18,43 @@ use support::{Api, Reply, fixtures, settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A ComfyUI that answers each request with the bytes that `answer` makes of its target, closes the connection, and
-/// remembers what it was asked for. No bytes is no answer at all.
+/// A ComfyUI that answers each request with the bytes that `answer` returns for its target, closes the connection, and
+/// remembers the targets. Without any bytes it does not answer at all.
 struct Upstream {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Rc<RefCell<Vec<String>>>,
 }
 
 impl Upstream {
-    fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let remembered = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            let mut unanswered = Vec::new();
-            for mut socket in listener.incoming().flatten() {
-                let mut head = Vec::new();
-                let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") && matches!(socket.read(&mut byte), Ok(1)) {
-                    head.push(byte[0]);
-                }
-                let head = String::from_utf8_lossy(&head).into_owned();
+    async fn start(answer: impl Fn(&str) -> Vec<u8> + 'static) -> Self {
+        let asked = Rc::new(RefCell::new(Vec::new()));
+        let (remembered, answer) = (Rc::clone(&asked), Rc::new(answer));
+        let url = raw::raw(move |_, mut socket| {
+            let (remembered, answer) = (Rc::clone(&remembered), Rc::clone(&answer));
+            async move {
+                let head = raw::read_head(&mut socket).await;
                 let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 if !target.starts_with("/view") {
-                    continue;
+                    return;
                 }
                 let answer = answer(&target);
-                remembered.lock().unwrap().push(target);
+                remembered.borrow_mut().push(target);
                 if answer.is_empty() {
-                    unanswered.push(socket);
-                } else {
-                    let _ = socket.write_all(&answer);
+                    std::future::pending::<()>().await;
                 }
+                // The other side may be gone already.
+                let _ = socket.write_all(&answer).await;
             }
         });
-        Self { url, asked }
+        Self { url: url.await, asked }
     }
 
-    fn answering(answer: &'static [u8]) -> Self {
-        Self::start(move |_| answer.to_vec())
+    async fn answering(answer: &'static [u8]) -> Self {
+        Self::start(move |_| answer.to_vec()).await
     }
 
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.borrow().clone()
     }
 }
 
@@ -157,7 +153,7 @@ async fn a_body_that_breaks_off_is_broken_off_for_the_caller() {
         b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
     ] {
         let shown = String::from_utf8_lossy(answer).into_owned();
-        let upstream = Upstream::start(move |_| answer.to_vec());
+        let upstream = Upstream::start(move |_| answer.to_vec()).await;
         let api = server(&upstream.url, &[], one_file()).await;
         for path in [VIEW, RESULT, PACKAGE] {
             let answered = raw(&api, path).await;
@@ -174,7 +170,8 @@ async fn a_whole_chunked_body_arrives_whole() {
     let upstream = Upstream::answering(
         b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
           HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n4\r\nhalf\r\n0\r\n\r\n",
-    );
+    )
+    .await;
     let api = server(&upstream.url, &[], one_file()).await;
     for path in [VIEW, RESULT] {
         assert_eq!(api.get(path).await.body, b"halfhalf");
@@ -199,7 +196,7 @@ async fn what_is_no_file_is_502_and_says_what_it_is() {
         (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", "206"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "no HTTP"),
     ] {
-        let upstream = Upstream::answering(answer);
+        let upstream = Upstream::answering(answer).await;
         let api = server(&upstream.url, &[], one_file()).await;
         for path in [VIEW, RESULT, PACKAGE] {
             let reply = api.get(path).await;
@@ -212,7 +209,7 @@ async fn what_is_no_file_is_502_and_says_what_it_is() {
 
 #[actix_rt::test]
 async fn a_comfyui_that_does_not_answer_is_504_and_one_that_is_not_there_502_but_for_a_view() {
-    let upstream = Upstream::answering(b"");
+    let upstream = Upstream::answering(b"").await;
     let api = server(&upstream.url, &[], one_file()).await;
     for path in [VIEW, RESULT, PACKAGE] {
         let reply = api.get(path).await;
@@ -240,7 +237,8 @@ async fn a_package_names_what_comfyui_does_not_have_and_nothing_that_it_has() {
     let upstream = Upstream::start(|target| match target.contains("gone.png") {
         true => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
         false => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile".to_vec(),
-    });
+    })
+    .await;
     let api = server(&upstream.url, &["in.png"], outputs).await;
     let files = unpacked(&api.get(PACKAGE).await);
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
@@ -261,7 +259,7 @@ async fn a_place_outside_comfyuis_folders_is_never_asked_for() {
         ("secret.png", "C:/", "output"),
         ("secret.png", "", "models"),
     ] {
-        let upstream = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile");
+        let upstream = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile").await;
         let file = json!([{"filename": filename, "subfolder": subfolder, "type": kind}]);
         let api = server(&upstream.url, &["../secret.png"], file).await;
         let result = api.get(RESULT).await;
@@ -279,14 +277,15 @@ async fn a_place_outside_comfyuis_folders_is_never_asked_for() {
 async fn a_part_is_passed_on_and_one_that_breaks_off_is_broken_off() {
     let upstream = Upstream::answering(
         b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-3/9\r\nContent-Length: 4\r\n\r\npart",
-    );
+    )
+    .await;
     let api = server(&upstream.url, &[], one_file()).await;
     let part = api.get_with(VIEW, &[("range", "bytes=0-3")]).await;
     assert_eq!((part.status.as_u16(), &part.body[..]), (206, &b"part"[..]));
     assert_eq!(part.header("content-range"), "bytes 0-3/9");
     api.stop().await;
     // A server may answer a range with the whole file.
-    let upstream = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole");
+    let upstream = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole").await;
     let api = server(&upstream.url, &[], one_file()).await;
     let whole = api.get_with(VIEW, &[("range", "bytes=0-3")]).await;
     assert_eq!((whole.status.as_u16(), &whole.body[..]), (200, &b"whole"[..]));

@@ -8,7 +8,8 @@ use comfy_runner_client::{Client, ClientError, JobState, Probe, PromptError, Sup
 use comfy_runner_protocol::{Graph, PromptRequest};
 use mockito::{Matcher, Server, ServerGuard};
 use serde_json::{Value, json};
-use support::{client, config, raw, read_head};
+use support::raw::{raw, read_head};
+use support::{client, config};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 

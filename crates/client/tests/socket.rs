@@ -15,7 +15,8 @@ use comfy_runner_client::{Client, Events, SocketEvent};
 use comfy_runner_protocol::{ImageFormat, Message, Preview, PreviewMetadata};
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
-use support::{client, config, raw, read_head};
+use support::raw::{raw, read_head};
+use support::{client, config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use comfy_runner_client::{Client, ClientError, FileQuery, Upload};
 use futures::{TryStreamExt, stream};
 use serde_json::json;
-use support::{client, config, raw, read_head};
+use support::raw::{raw, read_head};
+use support::{client, config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 

@@ -1,16 +1,15 @@
-//! Small servers of our own, each on a port that the system chooses.
+//! Clients for tests, and raw servers.
 
 // Not every test file uses everything.
 #![allow(dead_code)]
 
-use std::future::Future;
 use std::time::Duration;
 
 use comfy_runner_client::{Client, Config};
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
 
-/// A configuration that loses patience soon enough for a test, and not so soon that a busy machine fails it.
+pub mod raw;
+
+/// A configuration with time limits that are short enough for a test, and long enough for a busy machine.
 pub fn config(url: &str) -> Config {
     let mut config = Config::new(url.parse().unwrap());
     config.timeouts.connect = Duration::from_secs(5);
@@ -23,33 +22,4 @@ pub fn config(url: &str) -> Config {
 
 pub fn client(url: &str) -> Client {
     Client::new(config(url)).unwrap()
-}
-
-/// A server that does with each connection what it is told, bytes for bytes. The number counts connections from 0.
-pub async fn raw<F, Fut>(serve: F) -> String
-where
-    F: Fn(usize, TcpStream) -> Fut + 'static,
-    Fut: Future<Output = ()> + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    actix_rt::spawn(async move {
-        for number in 0.. {
-            let (socket, _) = listener.accept().await.unwrap();
-            actix_rt::spawn(serve(number, socket));
-        }
-    });
-    url
-}
-
-/// Reads until the blank line that ends a request's head.
-pub async fn read_head(socket: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match socket.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => break,
-        }
-    }
-    String::from_utf8(head).unwrap()
 }

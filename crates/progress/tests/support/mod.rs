@@ -14,8 +14,7 @@ use serde_json::Value;
 
 #[path = "../../../protocol/tests/support/recorded.rs"]
 mod recorded;
-pub use recorded::VERSIONS;
-use recorded::{frame_text, reply};
+use recorded::{VERSIONS, frame_text, reply};
 
 pub struct Recording {
     pub name: String,
