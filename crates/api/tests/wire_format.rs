@@ -71,7 +71,7 @@ fn an_event_begins_with_its_id_and_a_message_with_its_type() {
             prompt_id: "p".to_owned(),
             client_id: "c".to_owned(),
             workflow_id: None,
-            outcome: EventOutcome::Error(FailedStatus { error: Some("it broke".to_owned()) }),
+            outcome: EventOutcome::Error(FailedStatus { error: Some("it broke".to_owned()), percent: None }),
         },
     };
     let event_text = concat!(
