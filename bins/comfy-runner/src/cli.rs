@@ -461,7 +461,7 @@ pub enum JobsCommand {
     List(JobsList),
     /// Print the record of a job
     Show {
-        /// The job's id
+        /// The job's id, or its first characters
         prompt_id: String,
         /// Print the record as JSON
         #[arg(long)]
@@ -469,16 +469,30 @@ pub enum JobsCommand {
     },
     /// Cancel pending or running jobs
     Cancel {
-        /// The jobs' ids
+        /// The jobs' ids, or their first characters
         #[arg(required = true)]
         prompt_ids: Vec<String>,
         /// Print the responses as JSON, one per line
         #[arg(long)]
         json: bool,
     },
+    /// Save the files that a job made
+    Download {
+        /// The job's id, or its first characters
+        prompt_id: String,
+        /// The folder for the files
+        #[arg(long, short, env = "COMFY_RUNNER_OUTPUT", value_name = "DIR", default_value = ".")]
+        output: PathBuf,
+    },
+    /// Delete the records of jobs that are over; their files stay
+    Delete {
+        /// The jobs' ids, or their first characters
+        #[arg(required = true)]
+        prompt_ids: Vec<String>,
+    },
     /// Run a job again with the same values and seeds, and print the new id
     Retry {
-        /// The job's id
+        /// The job's id, or its first characters
         prompt_id: String,
         /// Follow the new job to its end
         #[arg(long)]
@@ -489,7 +503,7 @@ pub enum JobsCommand {
     },
     /// Follow a job to its end, or print the events of all jobs until stopped
     Watch {
-        /// The job's id; without it, all jobs
+        /// The job's id, or its first characters; without it, all jobs
         prompt_id: Option<String>,
         /// Print messages as JSON, one per line
         #[arg(long)]

@@ -167,16 +167,21 @@ async fn nothing_that_a_server_says_steers_the_terminal() {
     });
     let server = hostile(&[
         ("/api/jobs", json!({"jobs": [job], "next_cursor": null})),
-        ("/api/jobs/x", job.clone()),
-        ("/api/jobs/x/files", json!({"files": [file]})),
+        ("/api/jobs/00000000-0000-4000-8000-000000000000", job.clone()),
+        ("/api/jobs/00000000-0000-4000-8000-000000000000/files", json!({"files": [file]})),
     ])
     .await;
     let mut refusing = mockito::Server::new_async().await;
     let refusal = json!({"detail": HOSTILE}).to_string();
-    refusing.mock("GET", "/api/jobs/x").with_status(400).with_body(refusal).create_async().await;
+    refusing
+        .mock("GET", "/api/jobs/00000000-0000-4000-8000-000000000000")
+        .with_status(400)
+        .with_body(refusal)
+        .create_async()
+        .await;
     let mut strange = job.clone();
     strange["status"] = HOSTILE.into();
-    let strange = hostile(&[("/api/jobs/x", strange)]).await;
+    let strange = hostile(&[("/api/jobs/00000000-0000-4000-8000-000000000000", strange)]).await;
     let mut watched = mockito::Server::new_async().await;
     let events = format!(
         "event: progress\ndata: {}\n\nevent: end\ndata: {}\n\n",
@@ -189,17 +194,21 @@ async fn nothing_that_a_server_says_steers_the_terminal() {
             "prompt_id": "x", "client_id": HOSTILE, "workflow_id": HOSTILE, "status": "error", "error": HOSTILE,
         }}),
     );
-    watched.mock("GET", "/api/run/events/x").with_body(events).create_async().await;
+    watched
+        .mock("GET", "/api/run/events/00000000-0000-4000-8000-000000000000")
+        .with_body(events)
+        .create_async()
+        .await;
 
     for (url, arguments) in [
         (server.url(), &["list"][..]),
         (server.url(), &["list", "--json"]),
-        (server.url(), &["show", "x"]),
-        (server.url(), &["show", "x", "--json"]),
-        (refusing.url(), &["show", "x"]),
-        (strange.url(), &["show", "x"]),
-        (watched.url(), &["watch", "x"]),
-        (watched.url(), &["watch", "x", "--json"]),
+        (server.url(), &["show", "00000000-0000-4000-8000-000000000000"]),
+        (server.url(), &["show", "00000000-0000-4000-8000-000000000000", "--json"]),
+        (refusing.url(), &["show", "00000000-0000-4000-8000-000000000000"]),
+        (strange.url(), &["show", "00000000-0000-4000-8000-000000000000"]),
+        (watched.url(), &["watch", "00000000-0000-4000-8000-000000000000"]),
+        (watched.url(), &["watch", "00000000-0000-4000-8000-000000000000", "--json"]),
     ] {
         let output = comfy_runner().args(["jobs", "--server", &url]).args(arguments).output().unwrap();
         let shown = format!("{}{}", stdout(&output), stderr(&output));
@@ -227,4 +236,46 @@ fn errors_about_the_server_do_not_speak_of_comfyui() {
         assert!(!output.status.success() && said.contains("server"), "{url}: {said}");
         assert!(!said.contains("ComfyUI") && !said.contains("8188"), "{url}: {said}");
     }
+}
+
+#[actix_rt::test]
+async fn files_are_downloaded_and_a_record_is_deleted_by_an_abbreviated_id() {
+    let room = Room::new(&[]);
+    let prompt_id = room.execute(json!({"steps": 1, "delay_ms": 0})).await;
+    Caller::new().over(&room.served.base, &prompt_id).await;
+    let short = &prompt_id[..8];
+    let out = room.folder.path().join("out");
+    let out = out.to_str().unwrap();
+
+    let saved = room.jobs(&["download", short, "-o", out]);
+    assert!(saved.status.success(), "{}", stderr(&saved));
+    assert_eq!(stdout(&saved), format!("{out}/test-progress_{short}.png\n"));
+    assert!(image::open(stdout(&saved).trim()).is_ok());
+    let again = room.jobs(&["download", short, "-o", out]);
+    assert_eq!(stdout(&again), format!("{out}/test-progress_{short}_2.png\n"), "nothing is overwritten");
+
+    let deleted = room.jobs(&["delete", short]);
+    assert_eq!(stdout(&deleted), format!("{prompt_id} deleted\n"), "{}", stderr(&deleted));
+    let gone = room.jobs(&["delete", short]);
+    assert!(!gone.status.success() && stderr(&gone).contains(short), "{}", stderr(&gone));
+}
+
+#[actix_rt::test]
+async fn an_ambiguous_id_is_answered_with_those_that_it_may_be() {
+    let room = Room::new(&[]);
+    // Of seventeen ids two begin with the same digit.
+    let mut ids = Vec::new();
+    for _ in 0..17 {
+        ids.push(room.execute(json!({"steps": 1, "delay_ms": 0})).await);
+    }
+    let digit =
+        "0123456789abcdef".chars().find(|&digit| ids.iter().filter(|id| id.starts_with(digit)).count() > 1);
+    let digit = digit.unwrap().to_string();
+    let refused = room.jobs(&["show", &digit]);
+    assert!(!refused.status.success());
+    assert!(
+        stderr(&refused).contains(&format!("jobs begin with \"{digit}\": {digit}")),
+        "{}",
+        stderr(&refused)
+    );
 }

@@ -12,6 +12,7 @@ mod not_in_this_build;
 mod partial_file;
 mod progress_bar;
 mod request;
+mod result_file;
 mod run;
 #[cfg(feature = "simulator")]
 mod samples;

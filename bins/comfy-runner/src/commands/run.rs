@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::partial_file::PartialFile;
 use super::progress_bar::{Display, Report};
-use super::{block_on, client_config, request, schemas};
+use super::{block_on, client_config, request, result_file, schemas};
 use crate::assembly::{check_before_files, submission};
 use crate::cli::Run;
 use crate::terminal::{errln, outln};
@@ -57,8 +57,12 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         }
         let files = wait(&jobs, &client, &submitted.prompt_id).await;
         following.abort();
-        for file in files? {
-            outln!("{}", save(&client, &file, &options.output).await?.display());
+        let files = files?;
+        for (node_id, file) in &files {
+            let node_id = node_id.as_deref().filter(|_| files.len() > 1);
+            let name =
+                result_file::name(&workflow.manifest().id, &submitted.prompt_id, node_id, &file.filename);
+            outln!("{}", save(&client, file, &options.output, &name).await?.display());
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -131,7 +135,7 @@ async fn upload_file(client: &Client, file: &Path) -> anyhow::Result<String> {
 }
 
 /// Waits for the end of the job, shows its progress, and returns its final files. Ctrl-C cancels the job.
-async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<Vec<OutputFile>> {
+async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<Vec<FinalFile>> {
     let mut display = Display::new();
     let mut cancelled = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
@@ -144,7 +148,7 @@ async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<V
             }
         }
         let seen = jobs.with_progress(prompt_id, |progress, now| match progress.status() {
-            Status::Completed => Seen::Ended(Ok(progress.final_files().into_iter().cloned().collect())),
+            Status::Completed => Seen::Ended(Ok(final_files(progress))),
             Status::Error => Seen::Ended(Err(progress.error().unwrap_or("the job failed").to_owned())),
             Status::Cancelled => Seen::Ended(Err("the job was cancelled on ComfyUI".to_owned())),
             Status::Pending | Status::Running => Seen::Open(report(progress, now)),
@@ -159,9 +163,21 @@ async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<V
     }
 }
 
+/// A final file, and the id of the node that made it.
+type FinalFile = (Option<String>, OutputFile);
+
+fn final_files(progress: &Progress) -> Vec<FinalFile> {
+    let outputs = progress.node_outputs();
+    let node_of = |file: &OutputFile| {
+        let made = outputs.iter().find(|(_, made)| made.items.iter().any(|item| item.file == *file));
+        made.map(|(id, _)| id.to_string())
+    };
+    progress.final_files().into_iter().map(|file| (node_of(file), file.clone())).collect()
+}
+
 enum Seen {
     Open(Report),
-    Ended(Result<Vec<OutputFile>, String>),
+    Ended(Result<Vec<FinalFile>, String>),
 }
 
 fn report(progress: &Progress, now: Duration) -> Report {
@@ -177,7 +193,7 @@ fn report(progress: &Progress, now: Duration) -> Report {
 }
 
 /// Downloads a file into a folder, under a name that no other file has.
-async fn save(client: &Client, file: &OutputFile, folder: &Path) -> anyhow::Result<PathBuf> {
+async fn save(client: &Client, file: &OutputFile, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     use tokio::io::AsyncWriteExt as _;
     let mut reply = client.view(file.into(), Method::GET, &HeaderMap::new()).await?;
     anyhow::ensure!(reply.status.is_success(), "ComfyUI has no file \"{}\" any more", file.filename);
@@ -189,5 +205,5 @@ async fn save(client: &Client, file: &OutputFile, folder: &Path) -> anyhow::Resu
         written.write_all(&bytes?).await.with_context(cannot_write)?;
     }
     written.sync_all().await.with_context(cannot_write)?;
-    partial.keep_under_free_name(folder, &file.filename).with_context(cannot_write)
+    partial.keep_under_free_name(folder, name).with_context(cannot_write)
 }

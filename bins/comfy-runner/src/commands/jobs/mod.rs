@@ -1,5 +1,7 @@
 //! `comfy-runner jobs`: manages the jobs of a running server.
 
+mod download;
+mod id;
 mod list;
 mod server;
 mod show;
@@ -24,11 +26,19 @@ pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
         let server = Server::new(&options.server)?;
         match &options.command {
             JobsCommand::List(list) => list::list(&server, list).await,
-            JobsCommand::Show { prompt_id, json } => show::show(&server, prompt_id, *json).await,
+            JobsCommand::Show { prompt_id, json } => {
+                show::show(&server, &id::complete(&server, prompt_id).await?, *json).await
+            }
+            JobsCommand::Download { prompt_id, output } => {
+                download::download(&server, &id::complete(&server, prompt_id).await?, output).await
+            }
+            JobsCommand::Delete { prompt_ids } => delete(&server, prompt_ids).await,
             JobsCommand::Cancel { prompt_ids, json } => cancel(&server, prompt_ids, *json).await,
-            JobsCommand::Retry { prompt_id, watch, json } => retry(&server, prompt_id, *watch, *json).await,
+            JobsCommand::Retry { prompt_id, watch, json } => {
+                retry(&server, &id::complete(&server, prompt_id).await?, *watch, *json).await
+            }
             JobsCommand::Watch { prompt_id: Some(prompt_id), json } => {
-                watch::one(&server, prompt_id, *json).await
+                watch::one(&server, &id::complete(&server, prompt_id).await?, *json).await
             }
             JobsCommand::Watch { prompt_id: None, json } => watch::all(&server, *json).await,
         }
@@ -39,10 +49,9 @@ pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
 async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for prompt_id in prompt_ids {
-        let path = format!("/api/run/cancel/{}", encode(prompt_id));
-        match server.call::<Cancellation>(Method::POST, &path).await {
+        match cancel_one(server, prompt_id).await {
             Ok(cancellation) if json => print_json(&cancellation)?,
-            Ok(cancellation) => outln!("{prompt_id} {}", cancellation.status),
+            Ok(cancellation) => outln!("{} {}", cancellation.prompt_id, cancellation.status),
             Err(error) => {
                 errln!("error: {prompt_id}: {}", error_chain(&error));
                 code = ExitCode::FAILURE;
@@ -50,6 +59,32 @@ async fn cancel(server: &Server, prompt_ids: &[String], json: bool) -> anyhow::R
         }
     }
     Ok(code)
+}
+
+async fn cancel_one(server: &Server, prompt_id: &str) -> anyhow::Result<Cancellation> {
+    let prompt_id = id::complete(server, prompt_id).await?;
+    server.call(Method::POST, &format!("/api/run/cancel/{}", encode(&prompt_id))).await
+}
+
+/// Deletes the records of jobs. An error with one does not stop the others.
+async fn delete(server: &Server, prompt_ids: &[String]) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for prompt_id in prompt_ids {
+        match delete_one(server, prompt_id).await {
+            Ok(prompt_id) => outln!("{prompt_id} deleted"),
+            Err(error) => {
+                errln!("error: {prompt_id}: {}", error_chain(&error));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+async fn delete_one(server: &Server, prompt_id: &str) -> anyhow::Result<String> {
+    let prompt_id = id::complete(server, prompt_id).await?;
+    server.open(Method::DELETE, &format!("/api/jobs/{}", encode(&prompt_id))).await?;
+    Ok(prompt_id)
 }
 
 async fn retry(server: &Server, prompt_id: &str, watch: bool, json: bool) -> anyhow::Result<ExitCode> {
