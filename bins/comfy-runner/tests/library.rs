@@ -230,7 +230,7 @@ async fn a_placeholder_that_nothing_fills_and_a_graph_that_is_none_are_named() {
     let ui_format = json!({"nodes": [{"id": 1}], "links": [], "version": 0.4});
     let cases = [
         (unfilled, vec!["workflow.json", "{{widht}}", "Did you mean \"width\"?"]),
-        (dangling, vec!["workflow.json", "\"7\"", "not there"]),
+        (dangling, vec!["workflow.json", "\"7\"", "does not exist"]),
         (ui_format, vec!["workflow.json", "UI format", "node 1", "`type`"]),
         (json!([]), vec!["workflow.json"]),
         (json!({}), vec!["workflow.json", "no nodes"]),

@@ -90,7 +90,7 @@ async fn a_refusal_names_the_input_and_what_is_allowed() {
         (r#"{"seed": 18446744073709551616}"#, &["\"seed\"", "whole number"]),
         (r#"{"size": "huge"}"#, &["\"size\"", "832x1216"]),
         (r#"{"size": {"w": 8, "h": 64}}"#, &["\"size\"", "width", "from 16 to 2048"]),
-        (r#"{"prompt": {"text": "a"}}"#, &["\"prompt\"", "a text"]),
+        (r#"{"prompt": {"text": "a"}}"#, &["\"prompt\"", "a string"]),
     ];
     for (params, parts) in cases {
         let detail = refused(&api, params).await;

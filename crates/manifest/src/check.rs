@@ -168,7 +168,7 @@ impl Input {
                 entry.entry("strength").or_insert_with(|| 1.0.into());
                 Ok(Value::Object(entry))
             }
-            other => Err(format!("{WHAT}; {} is no such entry", shown(other))),
+            other => Err(format!("{WHAT}; {} is not one", shown(other))),
         });
         entries.collect::<Result<_, _>>().map(Value::Array)
     }
@@ -262,7 +262,7 @@ impl Input {
                 checked.insert(key.clone(), value.clone());
             } else {
                 let hint = did_you_mean(key, self.per_scene.iter().map(|field| field.id.as_str()));
-                wrong.push(format!("{place} {} is no field of a scene.{hint}", shown_name(key)));
+                wrong.push(format!("{place} {} is not a field of a scene.{hint}", shown_name(key)));
             }
         }
         checked
@@ -291,9 +291,9 @@ pub fn refuse_file_name(name: &str) -> Option<&'static str> {
     } else if bare.len() > 1024 {
         Some("it is too long")
     } else if bare.chars().any(char::is_control) {
-        Some("it holds a control character")
+        Some("it contains a control character")
     } else if bare.contains('\\') {
-        Some("it holds a backslash; write `/` between folder and file")
+        Some("it contains a backslash; write `/` between folder and file")
     } else if bare.starts_with('/') || bare.get(1..2) == Some(":") {
         Some("it is an absolute path; name a file in ComfyUI's input folder")
     } else if bare.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -307,7 +307,7 @@ fn text(value: &Value) -> Result<Value, String> {
     match value {
         Value::String(_) => Ok(value.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string().into()),
-        _ => Err(format!("must be a text, not {}", shown(value))),
+        _ => Err(format!("must be a string, not {}", shown(value))),
     }
 }
 

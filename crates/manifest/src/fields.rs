@@ -65,14 +65,14 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
     }
 
     pub fn text(&mut self, key: &str) -> Option<String> {
-        self.take(key, "a text (in quotes if it looks like a number)", |value| {
+        self.take(key, "a string (in quotes if it looks like a number)", |value| {
             Some(value.as_str()?.to_owned())
         })
     }
 
     /// A text, or a number as text: versions are often written without quotes.
     pub fn text_or_number(&mut self, key: &str) -> Option<String> {
-        self.take(key, "a text", |value| match value {
+        self.take(key, "a string", |value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
@@ -81,7 +81,7 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
 
     /// Reads a node's id: a string, or a number as manifests write ids of ComfyUI's graphs.
     pub fn node_id(&mut self, key: &str) -> Option<String> {
-        self.take(key, "a node's id, that is a number or a text", |value| match value {
+        self.take(key, "a node's id (a number or a string)", |value| match value {
             Value::String(id) if !id.is_empty() => Some(id.clone()),
             Value::Number(id) if id.is_u64() => Some(id.to_string()),
             _ => None,
@@ -143,7 +143,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     }

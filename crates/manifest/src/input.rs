@@ -264,7 +264,7 @@ fn read_id(entry: &Map<String, Value>, pointer: &str, report: &mut FileDiagnosti
         Some(Value::String(_)) => "the `id` of an input is empty".to_owned(),
         Some(other) => {
             let kind = fields::kind_of(other);
-            format!("the `id` of an input must be a text, {other} is {kind}; put it in quotes")
+            format!("the `id` of an input must be a string, {other} is {kind}; put it in quotes")
         }
     };
     report.error(DiagnosticKind::InputId, &format!("{pointer}/id"), message);
@@ -286,7 +286,7 @@ fn read_kind(
             return InputKind::Other(String::new());
         }
         Some(other) => {
-            let message = format!("{subject}`type` must be a text, this is {}", fields::kind_of(other));
+            let message = format!("{subject}`type` must be a string, this is {}", fields::kind_of(other));
             report.error(DiagnosticKind::WrongType, &pointer, message);
             return InputKind::Other(String::new());
         }

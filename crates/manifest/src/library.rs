@@ -187,7 +187,7 @@ impl<T: Compile> Library<T> {
             match self.listed(&id) {
                 Some(listed) => listing.workflows.push(listed),
                 None => {
-                    let message = format!("this folder is no workflow: it has no {MANIFEST_FILE}");
+                    let message = format!("this folder is not a workflow: it has no {MANIFEST_FILE}");
                     listing.notes.push(Diagnostic::warning(DiagnosticKind::File, id, message));
                 }
             }

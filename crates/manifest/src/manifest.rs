@@ -267,7 +267,7 @@ fn read_id(entry: &Map<String, Value>, folder: &str, report: &mut FileDiagnostic
         },
         None | Some(Value::Null) => format!("`id` is missing; write `id: {folder}`, the folder's name"),
         Some(other) => {
-            format!("`id` must be a text, this is {}; write `id: \"{folder}\"`", fields::kind_of(other))
+            format!("`id` must be a string, this is {}; write `id: \"{folder}\"`", fields::kind_of(other))
         }
     };
     report.error(DiagnosticKind::WorkflowId, "/id", message);
@@ -292,7 +292,7 @@ fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
     for (index, output) in fields.list("outputs").unwrap_or_default().iter().enumerate() {
         let place = format!("outputs/{index}");
         let Value::Object(entry) = output else {
-            let message = "an output is a map with `type`, and perhaps `format` and `node_id`".to_owned();
+            let message = "an output is a map with `type`, and optionally `format` and `node_id`".to_owned();
             fields.error(DiagnosticKind::WrongType, &place, message);
             continue;
         };

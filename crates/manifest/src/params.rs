@@ -210,7 +210,7 @@ impl<'a> ParamsCheck<'a> {
                 Some(input) => self.take_file(part, input, file.clone().into()),
                 None => self.refuse(
                     part,
-                    format!("the file part {} belongs to no input.{}", shown_name(part), self.file_hint()),
+                    format!("no input takes the file part {}.{}", shown_name(part), self.file_hint()),
                 ),
             }
         }
@@ -224,7 +224,7 @@ impl<'a> ParamsCheck<'a> {
             Some(input) => self.take_file(key, input, value.clone()),
             None => self.refuse(
                 key,
-                format!("{} names no input that takes a file.{}", shown_name(key), self.file_hint()),
+                format!("{} does not name an input that takes a file.{}", shown_name(key), self.file_hint()),
             ),
         }
     }
@@ -271,7 +271,7 @@ impl<'a> ParamsCheck<'a> {
                 known => format!(" Its inputs are {}.", known[..known.len().min(30)].join(", ")),
             };
         }
-        format!("{} is no input of workflow \"{}\".{hint}", shown_name(key), self.manifest.id)
+        format!("{} is not an input of workflow \"{}\".{hint}", shown_name(key), self.manifest.id)
     }
 
     fn input(&mut self, input: &Input, params: &mut Params, random: &mut dyn FnMut() -> u64) {
@@ -349,7 +349,7 @@ impl<'a> ParamsCheck<'a> {
             (Some(w), Some(h)) => Some(serde_json::json!({"w": w, "h": h})),
             _ => {
                 let id = &input.id;
-                wrong.push(format!("input \"{id}\" needs both width and height, as it has no default"));
+                wrong.push(format!("input \"{id}\" needs both width and heightbecause it has no default"));
                 None
             }
         }

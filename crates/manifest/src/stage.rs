@@ -165,7 +165,7 @@ impl Stage {
             return None;
         };
         if block.contains("{{") {
-            let message = format!("`block` is a name; \"{block}\" holds a placeholder");
+            let message = format!("`block` must be a plain name; \"{block}\" contains a placeholder");
             fields.error(DiagnosticKind::Stage, "block", message);
         }
         let mut fields = Fields::new(entry, format!("stage \"{block}\": "), pointer, report);
@@ -275,7 +275,7 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
             Value::String(file) => Some(file.clone()).filter(|file| !file.is_empty()),
             other => {
                 let message = format!(
-                    "the case \"{value}\" is a block's file, or nothing to skip the stage; not {other}"
+                    "the case \"{value}\" must be a block's file, or empty to skip the stage, not {other}"
                 );
                 let place = format!("cases/{}", crate::lines::escape(value));
                 fields.error(DiagnosticKind::WrongType, &place, message);
@@ -289,7 +289,7 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
         Some(value) => Some(fields::plain(value)),
     };
     if let Some(value) = default.as_ref().filter(|value| !cases.contains_key(*value)) {
-        let message = format!("`default: {value}` is none of the cases");
+        let message = format!("`default: {value}` is not one of the cases");
         fields.error(DiagnosticKind::Stage, "default", message);
     }
     Some(Switch { param, cases, default })

@@ -86,7 +86,7 @@ fn every_mistake_is_its_own_error_with_its_line() {
             5,
             "both `node_id` and `field`",
         ),
-        ("- id: a\n  type: [int]\n", DiagnosticKind::WrongType, 4, "`type` must be a text"),
+        ("- id: a\n  type: [int]\n", DiagnosticKind::WrongType, 4, "`type` must be a string"),
         ("- steps\n", DiagnosticKind::WrongType, 3, "an input is a map"),
         ("- id: _a\n  type: int\n", DiagnosticKind::InputId, 3, "may not begin with `_`"),
     ];
@@ -116,7 +116,7 @@ fn what_is_no_manifest_at_all_is_told_for_what_it_is() {
     assert!(problems("- a").first().unwrap().message.contains("this is a list"));
     assert_eq!(problems("id: [").first().unwrap().kind, DiagnosticKind::Syntax);
     assert!(problems("name: x").first().unwrap().message.contains("write `id: w`"));
-    assert!(problems("id: 12").first().unwrap().message.contains("must be a text"));
+    assert!(problems("id: 12").first().unwrap().message.contains("must be a string"));
     let reserved = Manifest::parse("id: status", "status").unwrap_err();
     assert!(reserved[0].message.contains("a path of the API itself"), "{reserved:?}");
 }
@@ -188,8 +188,8 @@ pipeline:
         "manifest.yaml:6: stage \"a\": `file` is missing",
         "manifest.yaml:7: stage \"a\": `repeat` must be a whole number from 0",
         "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean `condition`?",
-        "manifest.yaml:8: stage \"c\": the case \"a\" is a block's file",
-        "manifest.yaml:8: stage \"c\": `default: b` is none of the cases",
+        "manifest.yaml:8: stage \"c\": the case \"a\" must be a block's file",
+        "manifest.yaml:8: stage \"c\": `default: b` is not one of the cases",
         "manifest.yaml:9: stage \"d\": `lora_injection: paired` needs `lora_nodes: [a, b]`",
         "manifest.yaml:9: stage \"d\": `chain_imports` must be a map",
         "manifest.yaml:9: stage \"d\": `scene_index` must be a whole number from 0",

@@ -104,7 +104,7 @@ fn a_refusal_names_the_input_and_says_what_is_allowed() {
         (json!({"mode": "Best"}), r#"must be one of "fast", 2, not "Best" ("Best" is the label of 2)"#),
         (json!({"seed": -2}), "-1 for a random one"),
         (json!({"other_seed": 101}), "a whole number of at most 100, or -1 for a random one, not 101"),
-        (json!({"prompt": ["a"]}), r#"input "prompt" must be a text"#),
+        (json!({"prompt": ["a"]}), r#"input "prompt" must be a string"#),
         (json!({"prompt": "  "}), r#"input "prompt" is required: it must not be empty"#),
         (json!({"size": "big"}), "must be a size such as"),
         (json!({"size": "0x64"}), "must be a size such as"),
@@ -124,7 +124,7 @@ fn a_refusal_names_the_input_and_says_what_is_allowed() {
             json!({"scenes": [{"text": "a"}, {"text": "a"}, {"text": "a"}]}),
             "must have a number of scenes of at most 2, not 3",
         ),
-        (json!({"promt": "x"}), r#""promt" is no input of workflow "w". Did you mean "prompt"?"#),
+        (json!({"promt": "x"}), r#""promt" is not an input of workflow "w". Did you mean "prompt"?"#),
         (json!({"width": 10, "height": 512}), "has a width that must be"),
         (json!({"width": 512, "size": "512x512"}), "is given twice"),
     ];
@@ -200,7 +200,7 @@ fn a_file_that_is_doubtful_is_refused() {
         refused(json!({"_existing_image": "a", "_existing_input_image": "b"})).contains("given two files")
     );
     let parts = Params::check_before_uploads(&manifest(), &Map::new(), ["imag"]).unwrap_err();
-    assert!(parts.to_string().contains("belongs to no input"), "{parts}");
+    assert!(parts.to_string().contains("no input takes the file part"), "{parts}");
 }
 
 #[test]

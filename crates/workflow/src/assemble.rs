@@ -43,7 +43,7 @@ pub struct BlockNodes {
 pub enum AssembleError {
     /// ComfyUI reads a list of a string and a number as a link to another node. A caller may not make links.
     #[error(
-        "`{field}` of node {node} cannot take a list of a text and a number: ComfyUI reads that as a link to a node"
+        "`{field}` of node {node} cannot take a list of a string and a number: ComfyUI reads that as a link to a node"
     )]
     LooksLikeLink {
         /// The node, with its title.

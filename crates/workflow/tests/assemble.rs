@@ -215,7 +215,7 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
             Some(3),
             "it has steps, l. Did you mean \"steps\"?",
         ),
-        (input("node_id: 1, field: l"), DiagnosticKind::Binding, Some(3), "takes the link's place"),
+        (input("node_id: 1, field: l"), DiagnosticKind::Binding, Some(3), "replaces the link"),
         (input("required: false"), DiagnosticKind::Unbound, Some(3), "input \"a\" changes nothing"),
         ("outputs:\n- {node_id: 7}".into(), DiagnosticKind::OutputNode, Some(3), "has no node \"7\""),
         (

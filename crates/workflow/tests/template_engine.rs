@@ -93,7 +93,7 @@ fn what_is_no_template_is_refused_in_both() {
         ("{{steps", "`{{` has no `}}`"),
         ("{{steps}", "`{{` has no `}}`"),
         ("{{ steps + }}", "cannot be read"),
-        ("{{}}", "nothing between the braces"),
+        ("{{}}", "it is empty"),
         ("{{stpes}}", "Did you mean \"steps\"?"),
         ("{{ stpes * 2 }}", "Did you mean \"steps\"?"),
     ] {

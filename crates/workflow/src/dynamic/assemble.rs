@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
                     None => {
                         let cases: Vec<&str> = switch.cases.keys().map(String::as_str).collect();
                         let reason = format!(
-                            "`switch`: \"{}\" is {value:?}, which is none of the cases {}, and there is no `default`",
+                            "`switch`: \"{}\" is {value:?}, which is not one of the cases {}, and there is no `default`",
                             switch.param,
                             cases.join(", ")
                         );
@@ -392,7 +392,7 @@ impl<'a> Walk<'a> {
                 0,
                 DiagnosticKind::Graph,
                 "condition",
-                "the request leaves no stage, so there is no graph".to_owned(),
+                "no stage applies to this request, so there is no graph".to_owned(),
             );
         }
         let of_stages = self.workflow.stages.iter().flat_map(|stage| stage.spec.models.all());

@@ -144,12 +144,12 @@ impl Block {
             fail(
                 &[],
                 DiagnosticKind::Block,
-                "a node's id may not hold a placeholder; an input's name may".to_owned(),
+                "a node's id cannot contain a placeholder; an input's name can".to_owned(),
             );
         }
         let class_type = match entry.get("class_type") {
             Some(Value::String(class)) if class.contains(OPENING) => {
-                let reason = "`class_type` may not hold a placeholder; use `switch` to pick a block";
+                let reason = "`class_type` cannot contain a placeholder; use `switch` to pick a block";
                 fail(&["class_type"], DiagnosticKind::Block, reason.to_owned());
                 class.clone()
             }
@@ -333,7 +333,7 @@ fn read_names(value: &Value, key: &str, report: &mut FileDiagnostics<'_>) -> Vec
                 match name {
                     Value::String(name) => names.push(name.clone()),
                     other => {
-                        let message = format!("`{key}` lists names, {other} is none");
+                        let message = format!("`{key}` must list names, not {other}");
                         report.error(DiagnosticKind::Block, &format!("/{key}/{index}"), message);
                     }
                 }
@@ -345,7 +345,7 @@ fn read_names(value: &Value, key: &str, report: &mut FileDiagnostics<'_>) -> Vec
             report.error(
                 DiagnosticKind::Block,
                 &format!("/{key}"),
-                format!("`{key}` lists names, this is {other}"),
+                format!("`{key}` must list names, not {other}"),
             );
         }
     }

@@ -239,8 +239,7 @@ impl StageCheck<'_, '_> {
             condition.names().filter(|name| !self.names.knows(name)).map(str::to_owned).collect();
         for name in names {
             let hint = self.names.hint(&name);
-            let message =
-                format!("`condition`: nothing provides `{name}`, so that it is always false.{hint}");
+            let message = format!("`condition`: nothing provides `{name}`, so it is always false.{hint}");
             self.warning(DiagnosticKind::Expression, "condition", &message);
         }
         Some(condition)

@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
             let id = format!("{}{local}", instance.prefix);
             let Some(node) = self.built.graph.nodes.get_mut(&id) else {
                 let reason =
-                    format!("`lora_nodes` names \"{local}\", which is no node of {}", instance.block.file);
+                    format!("`lora_nodes` names \"{local}\", which is not a node of {}", instance.block.file);
                 self.refuse(instance.stage, DiagnosticKind::Stage, "lora_nodes", reason);
                 continue;
             };

@@ -35,7 +35,7 @@ const LONG: usize = 80;
 impl Page<'_> {
     pub fn write(&self) -> String {
         let mut text = String::from(
-            "# Written by `comfy-runner init` from the graph beside it. Take out, rename and reorder inputs as you \
+            "# Written by `comfy-runner init` from the graph beside it. Remove, rename and reorder inputs as you \
              like;\n# `comfy-runner validate` checks the result.\n",
         );
         let mut line = |written: String| {

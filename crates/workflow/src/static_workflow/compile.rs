@@ -108,7 +108,7 @@ fn check_graph(graph: &Graph, report: &mut FileDiagnostics<'_>) {
     }
     for (node, input, missing) in graph.dangling_links() {
         let message = format!(
-            "node {} (`{input}`) links to node \"{missing}\", which is not there",
+            "node {} (`{input}`) links to node \"{missing}\", which does not exist",
             called(graph, node)
         );
         report.error(DiagnosticKind::Graph, &pointer(&[node, "inputs", input]), message);
@@ -117,7 +117,7 @@ fn check_graph(graph: &Graph, report: &mut FileDiagnostics<'_>) {
         let keys = node.inputs.keys().map(String::as_str);
         for text in keys.chain([node.class_type.as_str()]).filter(|text| text.contains(OPENING)) {
             let message = format!(
-                "node {}: a placeholder may stand in a value or a title, not in a name such as \"{text}\"",
+                "node {}: a placeholder is allowed in a value or a title, not in a name such as \"{text}\"",
                 called(graph, id)
             );
             report.error(DiagnosticKind::Placeholder, &pointer(&[id]), message);
@@ -185,7 +185,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
                 Some(value) if Link::of(value).is_some() => {
                     let node = called(graph, node_id);
                     let message = format!(
-                        "input \"{}\": `{}` of node {node} is linked to another node; the value takes the link's place",
+                        "input \"{}\": `{}` of node {node} is linked to another node; the value replaces the link",
                         input.id, target.field
                     );
                     report.warning(DiagnosticKind::Binding, &at, message);

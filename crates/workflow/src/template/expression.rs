@@ -117,7 +117,7 @@ impl Expression {
         let source = source.trim();
         let refuse = |reason: String| ExpressionError::Syntax { source_text: shown(source), reason };
         if source.is_empty() {
-            return Err(refuse("there is nothing between the braces".to_owned()));
+            return Err(refuse("it is empty".to_owned()));
         }
         if source.len() > LONGEST {
             return Err(refuse(format!("it has more than {LONGEST} bytes")));
@@ -131,7 +131,7 @@ impl Expression {
         }
         let compiled = metered(source)
             .and_then(|metered| ENVIRONMENT.compile_expression_owned(metered))
-            .map_err(|error| refuse(error.detail().unwrap_or("it is not understood").to_owned()))?;
+            .map_err(|error| refuse(error.detail().unwrap_or("it is not valid").to_owned()))?;
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
         Ok(Self { source: source.to_owned(), names, code: Code::Compiled(Arc::new(compiled)) })
@@ -208,7 +208,7 @@ impl Expression {
         let weights = self.names().filter_map(|name| variables.get(name));
         let weight = weights.map(|value| weight::weight_of(value, HEAVIEST_VARIABLES)).sum();
         if weight > HEAVIEST_VARIABLES {
-            return Err(fail(format!("its variables hold too much: at most {HEAVIEST_VARIABLES} bytes")));
+            return Err(fail(format!("its variables hold more than {HEAVIEST_VARIABLES} bytes")));
         }
         if !variables.work_on(weight) {
             let most = super::variables::HEAVIEST_REQUEST;
@@ -246,8 +246,8 @@ impl Expression {
     fn without_value(&self, variables: &Variables<'_>) -> String {
         let empty = self.names().filter(|name| variables.get(name).is_none_or(Value::is_null));
         match empty.map(|name| format!("`{name}`")).collect::<Vec<_>>().as_slice() {
-            [] => "it names a part that is not there".to_owned(),
-            names => format!("{} is not given; `default(...)` can stand in", names.join(", ")),
+            [] => "it names a part that does not exist".to_owned(),
+            names => format!("{} has no value; use `default(...)` to give one", names.join(", ")),
         }
     }
 }
@@ -262,7 +262,7 @@ impl fmt::Debug for Expression {
 /// what is read here is counted: `left` values, where a string counts one for every sixteen bytes.
 fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
     let size = 1 + value.as_str().map_or(0, |text| text.len() / 16);
-    *left = left.checked_sub(size).ok_or_else(|| "it makes too much".to_owned())?;
+    *left = left.checked_sub(size).ok_or_else(|| "its result is too large".to_owned())?;
     let items = |left: &mut usize| -> Result<Vec<Value>, String> {
         let items = value.try_iter().map_err(|error| error.to_string())?;
         items.map(|item| json(&item, left)).collect()
@@ -284,7 +284,7 @@ fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
             }
             Ok(Value::Object(map))
         }
-        kind => Err(format!("{kind} is no value that a graph can hold")),
+        kind => Err(format!("a graph cannot hold {kind}")),
     }
 }
 

@@ -228,7 +228,7 @@ impl Mismatch {
 pub(crate) fn unknown_node(node: &str, class_type: &str, info: &ObjectInfo) -> String {
     let hint = did_you_mean(class_type, info.keys().map(String::as_str));
     format!(
-        "node {node}: this ComfyUI has no node type \"{class_type}\"; install the custom nodes that bring it.{hint}"
+        "node {node}: this ComfyUI has no node type \"{class_type}\"; install the custom nodes that provide it.{hint}"
     )
 }
 
@@ -261,7 +261,7 @@ pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nod
         if unknown_nodes {
             report.error(DiagnosticKind::MissingNodes, &at, message);
         } else {
-            let message = format!("{message}; every node type of the graph is there, though");
+            let message = format!("{message}, but it has every node type of the graph");
             report.warning(DiagnosticKind::MissingNodes, &at, message);
         }
     }
