@@ -1,4 +1,4 @@
-//! One value against one input: what is coerced, and what is refused.
+//! Checks a value against an input: coerces it, or refuses it.
 
 use serde_json::{Map, Number, Value, json};
 
@@ -15,10 +15,10 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 pub(crate) type Wrong = Counted<String>;
 
 impl Input {
-    /// The value in the form that the graph gets, coerced where nothing is lost.
+    /// Returns the value in the form that the graph gets, coerced where nothing is lost.
     ///
-    /// `None` when the value counts as not given (null; an empty text where only other things make sense), or when it
-    /// is refused; then `wrong` has gained a sentence that begins with `subject`.
+    /// Returns `None` if the value counts as not given (null; an empty string for types other than strings), or if it
+    /// is refused; then a sentence that begins with `subject` is added to `wrong`.
     pub(crate) fn check(&self, subject: &str, value: &Value, wrong: &mut Wrong) -> Option<Value> {
         if value.is_null() {
             return None;
@@ -104,7 +104,7 @@ impl Input {
         format!("must be {what}{}, not {}", self.range(), shown(value))
     }
 
-    /// ` from 1 to 100`, or as much of it as there is.
+    /// Returns the range for a message: ` from 1 to 100`, ` of at least 1`, or an empty string.
     fn range(&self) -> String {
         match (&self.min, &self.max) {
             (Some(min), Some(max)) => format!(" from {min} to {max}"),
@@ -114,7 +114,7 @@ impl Input {
         }
     }
 
-    /// The option that the value means, with the type that the manifest gives it.
+    /// Returns the option that equals the value, with the type that the manifest gives it.
     fn one_of(&self, value: Value) -> Result<Value, String> {
         if self.options.is_empty() {
             return Ok(value);
@@ -269,7 +269,7 @@ impl Input {
     }
 }
 
-/// Whether a value counts as empty where one is required.
+/// Returns whether a value counts as empty where one is required.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -280,7 +280,7 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Why this is no name of a file in ComfyUI's folders, if so.
+/// Returns why this is not the name of a file in ComfyUI's folders, or `None` if it is one.
 ///
 /// A file may lie in a subfolder (`a/b.png`) and may name ComfyUI's directory at its end (`b.png [output]`).
 pub fn refuse_file_name(name: &str) -> Option<&'static str> {
@@ -391,7 +391,7 @@ fn parsed(value: &Value) -> std::borrow::Cow<'_, Value> {
     }
 }
 
-/// A text, number or boolean as text, so that `"30"` and 30 are the same choice.
+/// Returns a string, number or boolean as a string, so that `"30"` and 30 are the same choice.
 fn scalar(value: &Value) -> Option<String> {
     (!value.is_array() && !value.is_object() && !value.is_null()).then(|| plain(value))
 }

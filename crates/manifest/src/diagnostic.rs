@@ -51,13 +51,13 @@ pub enum DiagnosticKind {
     Limit,
     /// A key has a value of the wrong type.
     WrongType,
-    /// A key that has no meaning, and looks like a typo of one that has.
+    /// An unknown key that looks like a typo of a known one.
     UnknownKey,
     /// The workflow's id is missing, ill-formed, reserved, or not the folder's name.
     WorkflowId,
-    /// An input has no id, or one that another input has too.
+    /// An input has no id, or the same id as another input.
     InputId,
-    /// An input's type is not one that we know.
+    /// An input's type is unknown.
     UnknownInputType,
     /// `min` is greater than `max`.
     Range,
@@ -65,23 +65,23 @@ pub enum DiagnosticKind {
     Default,
     /// An input is bound to a node or field that the graph lacks, or in a way that cannot work.
     Binding,
-    /// A placeholder in the graph that nothing fills.
+    /// A placeholder in the graph that has no value.
     Placeholder,
     /// An input that changes nothing in the graph.
     Unbound,
-    /// The graph file holds something that is not a graph in API format, or one with broken links.
+    /// The graph file does not contain a graph in API format, or a link in it is broken.
     Graph,
-    /// The graph is in UI format, and there are no node schemas that say what is in it, or not for all its nodes.
+    /// The graph is in UI format, and node schemas are missing for all or some of its nodes.
     NeedsSchemas,
     /// `outputs[].node_id` names no node of the graph.
     OutputNode,
     /// A stage of a dynamic workflow's pipeline that cannot work as it is written.
     Stage,
-    /// A block file that holds something that is not a block, or one with broken references or exports.
+    /// A block file does not contain a block, or a reference or export in it is broken.
     Block,
     /// An import that no stage before it exports.
     Import,
-    /// An expression that cannot be read, or that names something that nothing provides.
+    /// An expression that cannot be parsed, or that uses an unknown name.
     Expression,
     /// A node type that this ComfyUI does not have.
     UnknownNodeType,
@@ -152,17 +152,17 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// Adds a diagnostic.
+    /// Appends a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 
-    /// Puts others before these.
+    /// Inserts other diagnostics before these.
     pub fn prepend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
         self.0.splice(0..0, others);
     }
 
-    /// Returns whether an error is among them.
+    /// Returns whether any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.iter().any(Diagnostic::is_error)
     }

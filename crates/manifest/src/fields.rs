@@ -70,7 +70,7 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
         })
     }
 
-    /// A text, or a number as text: versions are often written without quotes.
+    /// Reads a string, or a number as a string: versions are often written without quotes.
     pub fn text_or_number(&mut self, key: &str) -> Option<String> {
         self.take(key, "a string", |value| match value {
             Value::String(text) => Some(text.clone()),
@@ -123,7 +123,7 @@ pub fn typo(key: &str, known: &[&str], aliases: &[(&str, &str)]) -> Option<Strin
     Some(format!("`{}` has no meaning here. Did you mean `{meant}`?", cut(key, 80)))
 }
 
-/// Which of two numbers is the greater: exactly for integers of any size.
+/// Compares two numbers, exactly for integers of any size.
 pub(crate) fn compare(a: &Number, b: &Number) -> Ordering {
     let whole = |n: &Number| n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
     match (whole(a), whole(b)) {
@@ -132,12 +132,12 @@ pub(crate) fn compare(a: &Number, b: &Number) -> Ordering {
     }
 }
 
-/// A scalar as people write it: texts without quotes.
+/// Returns a scalar as people write it: strings without quotes.
 pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What a value is, in the words of YAML.
+/// Returns the type of a value, in YAML's terms.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

@@ -1,4 +1,4 @@
-//! One thread at a time for each key.
+//! Mutual exclusion by key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! An input of a workflow: what a caller may set, and where the value goes.
+//! An input of a workflow: a value that a caller may set, and the fields that take it.
 
 use std::fmt;
 
@@ -18,13 +18,13 @@ pub struct Input {
     pub kind: InputKind,
     /// The display name: `label`, or `name` in older files.
     pub label: Option<String>,
-    /// Whether there must be a value that is not empty.
+    /// Whether a value is required that is not empty.
     pub required: bool,
-    /// The value if the caller gives none, in the form that [`Params`](crate::Params) would give it.
+    /// The value if the caller gives none, in the form in which [`Params`](crate::Params) returns it.
     pub default: Option<Value>,
     /// The smallest number allowed (of a resolution: of either side; of a scene list: how many scenes).
     pub min: Option<Number>,
-    /// The greatest number allowed, of the same things.
+    /// The largest number allowed, of the same quantity as `min`.
     pub max: Option<Number>,
     /// The step of a form's control. A value between two steps is not refused.
     pub step: Option<Number>,
@@ -34,7 +34,7 @@ pub struct Input {
     pub targets: Vec<NodeField>,
     /// The fields of one scene of a [`InputKind::SceneList`].
     pub per_scene: Vec<Input>,
-    /// Keys that have no meaning here (`tooltip`, `placeholder`, ...), kept as they were.
+    /// Unknown keys (`tooltip`, `placeholder`, ...), kept unchanged.
     pub other: Map<String, Value>,
 }
 
@@ -73,16 +73,16 @@ pub enum InputKind {
     ResolutionPicker,
     /// A list of objects whose fields `per_scene` describes.
     SceneList,
-    /// A type that we do not know, by its name: any value goes.
+    /// An unknown type, by its name: any value is accepted.
     Other(String),
 }
 
 /// One entry of `options`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// What people see.
+    /// The display name.
     pub label: String,
-    /// What the graph gets.
+    /// The value for the graph.
     pub value: Value,
 }
 
@@ -97,7 +97,7 @@ pub struct NodeField {
     pub part: Option<String>,
 }
 
-/// The names of all types that we know, as manifests write them.
+/// The names of all known types, as manifests write them.
 const KNOWN: [(&str, InputKind); 16] = [
     ("text", InputKind::Text),
     ("int", InputKind::Int),
@@ -118,13 +118,13 @@ const KNOWN: [(&str, InputKind); 16] = [
 ];
 
 impl InputKind {
-    /// The type of this name.
+    /// Returns the type with this name.
     pub fn from_name(name: &str) -> Self {
         let known = KNOWN.iter().find(|(known, _)| *known == name);
         known.map_or_else(|| Self::Other(name.to_owned()), |(_, kind)| kind.clone())
     }
 
-    /// The name that manifests write.
+    /// Returns the name of the type, as manifests write it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(name) => name,
@@ -132,7 +132,7 @@ impl InputKind {
         }
     }
 
-    /// Whether the value is a file that the caller uploads.
+    /// Returns whether the value is a file that the caller uploads.
     pub fn is_file(&self) -> bool {
         matches!(self, Self::Image | Self::Video | Self::Audio | Self::Mask)
     }
@@ -145,12 +145,12 @@ impl fmt::Display for InputKind {
 }
 
 impl Input {
-    /// What people call it: its label, or else its id.
+    /// Returns the display name: the label, or else the id.
     pub fn title(&self) -> &str {
         self.label.as_deref().unwrap_or(&self.id)
     }
 
-    /// Reads one input. What is wrong is reported; without an id there is nothing to return.
+    /// Reads one input and reports its errors. Returns `None` if it has no id.
     pub(crate) fn read(value: &Value, pointer: &str, report: &mut FileDiagnostics<'_>) -> Option<Self> {
         let Value::Object(entry) = value else {
             let message =
@@ -214,7 +214,7 @@ impl Input {
         Some(input)
     }
 
-    /// Makes this the default, or reports why the input itself would not take it.
+    /// Sets the default, or reports why the input does not accept it.
     pub(crate) fn take_default(&mut self, default: &Value, pointer: &str, report: &mut FileDiagnostics<'_>) {
         let mut wrong = Wrong::default();
         self.default = self.check(&format!("input \"{}\": the default", self.id), default, &mut wrong);
@@ -224,7 +224,7 @@ impl Input {
     }
 }
 
-/// The keys of an input that mean something here.
+/// The known keys of an input.
 const OUR_KEYS: [&str; 14] = [
     "id",
     "type",
@@ -242,7 +242,7 @@ const OUR_KEYS: [&str; 14] = [
     "per_scene",
 ];
 
-/// Words that people write for a key of an input.
+/// Alternative spellings of an input's keys, used for hints.
 const ALIASES: [(&str, &str); 4] =
     [("title", "label"), ("minimum", "min"), ("maximum", "max"), ("choices", "options")];
 
@@ -368,7 +368,7 @@ fn read_targets(kind: &InputKind, fields: &mut Fields<'_, '_, '_>) -> Vec<NodeFi
     targets
 }
 
-/// The fields of a scene: a list of inputs, or a map from id to input.
+/// Reads the fields of a scene: a list of inputs, or a map from id to input.
 fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut FileDiagnostics<'_>) -> Vec<Input> {
     let pointer = format!("{pointer}/per_scene");
     match entry.get("per_scene") {
@@ -395,7 +395,7 @@ fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut FileDi
     }
 }
 
-/// Reads a list of inputs, and reports ids that come twice.
+/// Reads a list of inputs, and reports duplicate ids.
 pub(crate) fn read_all(list: &[Value], pointer: &str, report: &mut FileDiagnostics<'_>) -> Vec<Input> {
     let mut inputs: Vec<Input> = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A folder of workflows, each compiled once and again when its files change.
+//! A folder of workflows, each compiled on first use and again when its files change.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,8 +15,8 @@ use crate::workflow_dir::WorkflowDir;
 
 /// A type that a workflow's folder compiles to.
 pub trait Compile: Sized {
-    /// What compiling needs beside the files: node schemas, for example. A library begins with the default, and gets
-    /// another with [`Library::set_context`].
+    /// The data that compiling needs besides the files, such as node schemas. A library starts with the default;
+    /// [`Library::set_context`] replaces it.
     type Context: Default + fmt::Debug;
 
     /// Compiles a workflow whose manifest is parsed. Other files are read through [`WorkflowDir::read`].
@@ -58,9 +58,9 @@ pub struct Compiled<T> {
 
 /// A folder of workflows: each `<id>/manifest.yaml` with its graph or blocks.
 ///
-/// Files may change at any time; the next request sees it. What did not change is not read again: a [`get`] costs one
-/// `stat` for each file of the workflow. Any number of threads may ask at once: those that ask for a workflow while it is
-/// compiled wait for the result, those that ask for another do not.
+/// Files may change at any time; the next request sees it. Unchanged files are not read again: a [`get`] costs one
+/// `stat` for each file of the workflow. Any number of threads may call it at once: those that get a workflow while it is
+/// compiled wait for the result, those that get another do not.
 ///
 /// Reading and compiling block the thread. In an async program, call [`get`] and [`list`] on a thread that may block.
 ///
@@ -72,7 +72,7 @@ pub struct Library<T: Compile> {
     /// The only workflow, when the library was opened by the folder of one workflow.
     only: Option<String>,
     entries: RwLock<HashMap<String, Arc<Entry<T>>>>,
-    /// One for each workflow that is being read.
+    /// One gate for each workflow that is being read.
     gates: Gates,
     context: RwLock<Arc<T::Context>>,
 }
@@ -80,7 +80,7 @@ pub struct Library<T: Compile> {
 #[derive(Debug)]
 struct Entry<T: Compile> {
     folder: WorkflowDir,
-    /// With what it was compiled.
+    /// The context that it was compiled with.
     context: Arc<T::Context>,
     workflow: Result<Arc<T>, Arc<Diagnostics>>,
     warnings: Arc<Diagnostics>,
@@ -93,12 +93,12 @@ pub enum LibraryError {
     /// No folder of this name has a manifest.
     #[error("there is no workflow \"{id}\"{}", .nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean \"{near}\"?")))]
     NotFound {
-        /// The id that was asked for.
+        /// The requested id.
         id: String,
         /// The id that was probably meant.
         nearest: Option<String>,
     },
-    /// The folder is there but cannot be used.
+    /// The folder exists but its files have errors.
     #[error("workflow \"{id}\" is broken: {diagnostics}")]
     Broken {
         /// The workflow's id.
@@ -125,7 +125,7 @@ pub struct Listing<T> {
 pub struct Listed<T> {
     /// The folder's name.
     pub id: String,
-    /// The workflow, or what is wrong with it (warnings included).
+    /// The workflow, or the diagnostics that prevent its use (including warnings).
     pub workflow: Result<Arc<T>, Arc<Diagnostics>>,
     /// Diagnostics that do not prevent its use. Errors among them affect some requests only.
     pub warnings: Arc<Diagnostics>,
@@ -133,7 +133,7 @@ pub struct Listed<T> {
 
 impl<T: Compile> Library<T> {
     /// Opens a folder of workflows, or the folder of one workflow, which is then the only one in the library. Nothing is
-    /// compiled until it is asked for.
+    /// compiled until it is first used.
     ///
     /// # Errors
     /// The folder does not exist or cannot be read.
@@ -153,7 +153,7 @@ impl<T: Compile> Library<T> {
         })
     }
 
-    /// The folder of workflows; the parent folder, when the library was opened by the folder of one workflow.
+    /// Returns the folder of workflows; the parent folder if the library was opened by the folder of one workflow.
     pub fn path(&self) -> &Path {
         &self.root
     }
@@ -168,7 +168,7 @@ impl<T: Compile> Library<T> {
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(context);
     }
 
-    /// Returns the workflow of this id, as its files are now.
+    /// Returns the workflow with this id, as its files are now.
     ///
     /// # Errors
     /// [`LibraryError::NotFound`] and [`LibraryError::Broken`].
@@ -195,14 +195,14 @@ impl<T: Compile> Library<T> {
         Ok(listing)
     }
 
-    /// The workflow of this id as [`Library::list`] has it. None when no folder of this name has a manifest.
+    /// Returns the workflow with this id as [`Library::list`] lists it, or `None` if no folder of this name has a manifest.
     pub fn listed(&self, id: &str) -> Option<Listed<T>> {
         let entry = self.entry(id)?;
         let (workflow, warnings) = (entry.workflow.clone(), Arc::clone(&entry.warnings));
         Some(Listed { id: id.to_owned(), workflow, warnings })
     }
 
-    /// The names of the folders in the library, sorted; hidden ones and plain files are left out. Reads no workflow.
+    /// Returns the names of the library's folders, sorted, without hidden ones. Does not read any workflow.
     ///
     /// # Errors
     /// [`LibraryError::Io`] when the library's own folder cannot be read.
@@ -214,19 +214,19 @@ impl<T: Compile> Library<T> {
         Ok(names)
     }
 
-    /// The entry of this id as its files are now; none when it has no manifest.
+    /// Returns the entry with this id as its files are now, or `None` if it has no manifest.
     fn entry(&self, id: &str) -> Option<Arc<Entry<T>>> {
         if let Some(entry) = self.current(id) {
             return Some(entry);
         }
         self.gates.pass(id, || match self.current(id) {
-            // Another thread has read it meanwhile.
+            // Another thread has read it in the meantime.
             Some(entry) => Some(entry),
             None => self.read_entry(id),
         })
     }
 
-    /// The entry of this id, if its files and the context are as they were.
+    /// Returns the cached entry with this id if its files and the context are unchanged.
     fn current(&self, id: &str) -> Option<Arc<Entry<T>>> {
         let entry = self.known(id)?;
         (Arc::ptr_eq(&entry.context, &self.context()) && entry.folder.is_unchanged()).then_some(entry)
@@ -236,7 +236,7 @@ impl<T: Compile> Library<T> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    /// Reads the folder, and compiles it unless its files hold what they held before.
+    /// Reads the folder, and compiles it unless the contents of its files are unchanged.
     fn read_entry(&self, id: &str) -> Option<Arc<Entry<T>>> {
         let context = self.context();
         let same = self.known(id).filter(|known| Arc::ptr_eq(&known.context, &context));
@@ -253,13 +253,13 @@ impl<T: Compile> Library<T> {
         entry
     }
 
-    /// Whether the folder is there and has a manifest. The name comes from a request: it must be one plain part.
+    /// Returns whether the folder exists and has a manifest. The name comes from a request: it must be one plain part.
     fn is_workflow(&self, id: &str) -> bool {
         let plain = !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\\', '\0', ':']);
         plain && self.has(id) && self.root.join(id).join(MANIFEST_FILE).exists()
     }
 
-    /// Whether the library may have a folder of this name.
+    /// Returns whether the library may have a folder of this name.
     fn has(&self, id: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only == id)
     }
@@ -285,7 +285,7 @@ impl<T: Compile> Library<T> {
     }
 }
 
-/// The parent and the name of a folder that has a manifest.
+/// Returns the parent and the name of a folder that has a manifest.
 fn only_workflow(folder: &Path) -> io::Result<Option<(PathBuf, String)>> {
     if !folder.join(MANIFEST_FILE).is_file() {
         return Ok(None);
@@ -297,7 +297,7 @@ fn only_workflow(folder: &Path) -> io::Result<Option<(PathBuf, String)>> {
 }
 
 impl<T: Compile> Entry<T> {
-    /// The same workflow, read from files that hold the same.
+    /// Returns the same workflow, read from files with the same contents.
     fn with_folder(&self, folder: WorkflowDir) -> Self {
         let (context, workflow) = (Arc::clone(&self.context), self.workflow.clone());
         Self { folder, context, workflow, warnings: Arc::clone(&self.warnings) }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser};
 
-/// Values deeper than this take the line of what holds them.
+/// Values deeper than this take the line of their container.
 const DEEPEST: usize = 8;
 
-/// The line of every key and list element in a text, by JSON pointer.
+/// The line of every key and list element of a YAML or JSON document, by JSON pointer.
 ///
-/// Another parser reads the values. Where the two disagree, or the text cannot be parsed, lines are unknown.
+/// A different parser reads the values. Where the two disagree, or the document cannot be parsed, lines are unknown.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
     by_pointer: HashMap<String, usize>,

@@ -17,7 +17,7 @@ pub const MANIFEST_FILE: &str = "manifest.yaml";
 /// Names under `/api/run/` that are not workflows: no workflow can have one of them as its id.
 pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
 
-/// The keys of a manifest that mean something here.
+/// The known keys of a manifest.
 const OUR_KEYS: [&str; 16] = [
     "id",
     "name",
@@ -37,10 +37,10 @@ const OUR_KEYS: [&str; 16] = [
     "lora_pairs",
 ];
 
-/// Words that people write for a key of a manifest.
+/// Alternative spellings of a manifest's keys, used for hints.
 const ALIASES: [(&str, &str); 1] = [("title", "name")];
 
-/// The keys of an output that mean something here.
+/// The known keys of an output.
 const OUTPUT_KEYS: [&str; 3] = ["type", "format", "node_id"];
 
 /// A manifest, checked on its own. The workflow crate checks it against the graph.
@@ -50,7 +50,7 @@ pub struct Manifest {
     pub id: String,
     /// The display name; the id if the file has none.
     pub name: String,
-    /// Whether there is a graph, or blocks that are put together per request.
+    /// Whether the workflow has a graph, or blocks that are assembled per request.
     pub kind: WorkflowKind,
     /// The category in lists: `image`, `video`, ...
     pub category: Option<String>,
@@ -58,7 +58,7 @@ pub struct Manifest {
     pub description: Option<String>,
     /// The author's version of the workflow.
     pub version: Option<String>,
-    /// What callers may set, in order.
+    /// The values that callers may set, in order.
     pub inputs: Vec<Input>,
     /// The outputs.
     pub outputs: Vec<Output>,
@@ -82,30 +82,30 @@ pub struct Manifest {
     lines: Lines,
 }
 
-/// How a workflow's graph comes to be.
+/// The source of a workflow's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkflowKind {
-    /// From a graph file whose fields take the inputs' values.
+    /// A graph file whose fields take the inputs' values.
     Static,
-    /// From blocks that are put together per request.
+    /// Blocks that are assembled per request.
     Dynamic,
 }
 
 /// One entry of a manifest's `outputs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// What it is: `video`, `image`, `audio`, ...
+    /// The kind of media: `video`, `image`, `audio`, ...
     pub kind: Option<String>,
     /// The file format: `mp4`, `png`, ...
     pub format: Option<String>,
     /// The node whose file is the result.
     pub node: Option<String>,
-    /// Keys that have no meaning here, kept as they were.
+    /// Unknown keys, kept unchanged.
     pub other: Map<String, Value>,
 }
 
 impl WorkflowKind {
-    /// The word that manifests use.
+    /// Returns the kind as manifests write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Static => "static",
@@ -127,8 +127,8 @@ impl Manifest {
         }
     }
 
-    /// As [`Manifest::parse`], and with errors the manifest as far as it could be read: what is wrong is left out of it.
-    /// It is of use to look further for problems, not to run.
+    /// Parses like [`Manifest::parse`], but also returns a manifest with errors, without the parts that are wrong.
+    /// Such a manifest serves to find further errors; it must not be run.
     pub fn parse_partly(text: &str, folder: &str) -> (Option<Self>, Diagnostics) {
         let entry = match yaml::parse(text, MANIFEST_FILE) {
             Ok(Value::Object(entry)) => entry,
@@ -205,25 +205,25 @@ impl Manifest {
         }
     }
 
-    /// The manifest as JSON for a form page: every key of the file in its order, and `type` also where it was left out.
+    /// Returns the manifest as JSON for a form page: every key of the file in order, and `type` even if it is omitted.
     pub fn json(&self) -> &Map<String, Value> {
         &self.json
     }
 
-    /// The input of this id.
+    /// Returns the input with this id.
     pub fn input(&self, id: &str) -> Option<&Input> {
         self.inputs.iter().find(|input| input.id == id)
     }
 
-    /// The input that takes a file sent as a part of this name: the one of that id, or for `input_image` the first
-    /// image input (where there is none, the first that takes a file at all).
+    /// Returns the input that takes a file sent as a part of this name: the one with that id, or for `input_image` the first
+    /// image input (if there is none, the first input that takes a file).
     pub fn file_input(&self, part: &str) -> Option<&Input> {
         let files = || self.inputs.iter().filter(|input| input.kind.is_file());
         let first = || files().find(|input| input.kind == InputKind::Image).or_else(|| files().next());
         files().find(|input| input.id == part).or_else(|| if part == "input_image" { first() } else { None })
     }
 
-    /// The first resolution input, which also takes `width` and `height` as keys of their own.
+    /// Returns the first resolution input, which also takes the separate keys `width` and `height`.
     pub fn resolution_input(&self) -> Option<&Input> {
         self.inputs.iter().find(|input| input.kind == InputKind::ResolutionPicker)
     }
@@ -233,7 +233,7 @@ impl Manifest {
         self.inputs.iter().find(|input| input.kind == InputKind::SceneList)
     }
 
-    /// An empty report on this manifest's file, for checks that need more than the manifest.
+    /// Returns an empty collection for this manifest's file, for checks that need more than the manifest.
     pub fn diagnostics(&self) -> FileDiagnostics<'_> {
         FileDiagnostics::new(MANIFEST_FILE, &self.lines)
     }
@@ -246,7 +246,7 @@ impl serde::Serialize for Manifest {
     }
 }
 
-/// Why this cannot be a workflow's id, if so.
+/// Returns why this cannot be a workflow's id, or `None` if it can.
 pub fn refuse_id(id: &str) -> Option<String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if id.is_empty() || id == "." || id == ".." || !id.chars().all(legal) {
@@ -307,7 +307,7 @@ fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
     outputs
 }
 
-/// Reads a list of names. Each is a string, or a map that has the name under one of these keys.
+/// Reads a list of names. Each is a string, or a map with the name at one of these keys.
 fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (index, entry) in fields.list(key).unwrap_or_default().iter().enumerate() {
@@ -323,7 +323,7 @@ fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
     names
 }
 
-/// The manifest's keys, and `type` after `name` where it was left out.
+/// Returns the manifest's keys, with `type` after `name` if it is omitted.
 fn with_type(mut entry: Map<String, Value>, kind: WorkflowKind) -> Map<String, Value> {
     if entry.get("type").is_none_or(Value::is_null) {
         let position = |key: &str| entry.keys().position(|known| known == key).map(|position| position + 1);

@@ -12,7 +12,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
-/// Case and the choice of separator are no difference between names. Long names are cut: the measure is quadratic.
+/// Normalizes a name for comparison, without regard to case and separators. Cuts long names: the measure is quadratic.
 fn fold(name: &str) -> String {
     name.chars()
         .take(80)

@@ -15,7 +15,7 @@ use crate::nearest::did_you_mean;
 /// Random seeds are below this, 2^53: every JSON reader keeps them exactly.
 pub const SEED_LIMIT: u64 = 1 << 53;
 
-/// What the key of a file that was uploaded before begins with: `_existing_<id>`.
+/// The prefix of the key of a file that was uploaded before: `_existing_<id>`.
 const EXISTING: &str = "_existing_";
 
 /// Uploaded files: ComfyUI's name of each, by input id or by the name of the part that brought it.
@@ -44,7 +44,7 @@ pub struct ParamsError {
 /// One key with an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidParam {
-    /// The input's id, or the key that is none.
+    /// The input's id, or the unknown key.
     pub key: String,
     /// A sentence that names the input and says what is allowed.
     pub message: String,
@@ -64,7 +64,7 @@ impl fmt::Display for ParamsError {
 impl Params {
     /// Checks what a caller gave against a manifest.
     ///
-    /// `uploads` are the files that came with the request. `random` is asked for seeds; any uniform source will do.
+    /// `uploads` are the files sent with the request. `random` generates seeds; it must be uniform over all of `u64`.
     ///
     /// # Errors
     /// Keys that are unknown, and values that are of the wrong type, out of range, not among the options, or missing
@@ -113,7 +113,7 @@ impl Params {
     /// `parts` names the files that are still to come, by input id or part name.
     ///
     /// # Errors
-    /// As [`Params::check`], and for a part that no input takes.
+    /// The errors of [`Params::check`], and a part that no input takes.
     pub fn check_before_uploads<'a>(
         manifest: &Manifest,
         given: &Map<String, Value>,
@@ -123,23 +123,23 @@ impl Params {
         Self::check(manifest, given, &uploads, &mut || 0).map(|_| ())
     }
 
-    /// The value of an input, or of a key of the manifest's `defaults`. Nothing when neither caller nor manifest
+    /// Returns the value of an input, or of a key of the manifest's `defaults`. `None` if neither caller nor manifest
     /// gives one.
     pub fn get(&self, id: &str) -> Option<&Value> {
         self.values.get(id)
     }
 
-    /// Every value: inputs in the manifest's order, then keys of its `defaults`.
+    /// Returns every value: inputs in the manifest's order, then keys of its `defaults`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.values.iter().map(|(id, value)| (id.as_str(), value))
     }
 
-    /// Whether the caller gave this value, rather than the manifest.
+    /// Returns whether the caller, and not the manifest, gave this value.
     pub fn is_given(&self, id: &str) -> bool {
         self.given.contains(id)
     }
 
-    /// The seeds by input, as the graph takes them.
+    /// Returns the seeds by input, as the graph takes them.
     pub fn seeds(&self) -> &IndexMap<String, u64> {
         &self.seeds
     }
@@ -149,7 +149,7 @@ impl Params {
         self.generated.contains(id)
     }
 
-    /// The files in ComfyUI's input directory that the values of file inputs name, each once.
+    /// Returns the files in ComfyUI's input directory that the values of file inputs name, without duplicates.
     pub fn input_files(&self, manifest: &Manifest) -> Vec<String> {
         let inputs = manifest.inputs.iter().filter(|input| input.kind.is_file());
         let names = inputs.filter_map(|input| self.get(&input.id)?.as_str());
@@ -157,7 +157,7 @@ impl Params {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// A random number below [`SEED_LIMIT`], for seeds that no input has.
+    /// Returns a random number below [`SEED_LIMIT`], for seeds that are not inputs.
     pub fn generated_seed(&self) -> u64 {
         self.generated_seed
     }
@@ -184,7 +184,7 @@ impl Params {
         }
     }
 
-    /// Keys with a leading `_` that have no meaning here.
+    /// Returns the keys with a leading `_` that have no meaning to the manifest.
     pub fn extra(&self) -> &Map<String, Value> {
         &self.extra
     }
@@ -309,7 +309,7 @@ impl<'a> ParamsCheck<'a> {
         }
     }
 
-    /// What the caller gave for this input, in whichever of its spellings.
+    /// Returns the value that the caller gave for this input, in any of its spellings.
     fn given_value(&mut self, input: &Input, wrong: &mut Wrong) -> Option<Value> {
         let plain = self.given.get(&input.id).filter(|value| !value.is_null());
         let file = self.existing.swap_remove(input.id.as_str());
@@ -331,7 +331,7 @@ impl<'a> ParamsCheck<'a> {
         }
     }
 
-    /// A resolution that is given as `width` and `height`. One side alone takes the other from the default.
+    /// Returns a resolution that is given as `width` and `height`. The default provides a side that is not given.
     fn given_sides(&self, input: &Input, wrong: &mut Wrong) -> Option<Value> {
         if self.manifest.resolution_input().is_none_or(|first| first.id != input.id) {
             return None;
@@ -356,7 +356,7 @@ impl<'a> ParamsCheck<'a> {
     }
 }
 
-/// A random seed that the input's own range allows.
+/// Returns a random seed within the input's range.
 fn generate(input: &Input, random: &mut dyn FnMut() -> u64) -> u64 {
     let bound = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_u64);
     let low = bound(&input.min).unwrap_or(0);

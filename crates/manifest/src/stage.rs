@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 use crate::diagnostic::{DiagnosticKind, FileDiagnostics};
 use crate::fields::{self, Fields};
 
-/// One stage: a block, whether and how often it is used, and what is put into its place.
+/// One stage: a block, whether and how often it is used, and what the request injects into it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stage {
     /// The block's name; node ids in the graph begin with it.
     pub block: String,
     /// The block's file, relative to `blocks_dir`. A [`Switch`] may pick another.
     pub file: Option<String>,
-    /// The expression that must hold for the stage to be there.
+    /// The expression that must be true for the stage to be used.
     pub condition: Option<String>,
-    /// What picks the file by a value of the request.
+    /// Selects the file by a value of the request.
     pub switch: Option<Switch>,
-    /// How often the block is there, when not once.
+    /// How often the block is used; once if absent.
     pub repeat: Option<Repeat>,
     /// False ends the repetition of the stages before it.
     pub in_repeat: Option<bool>,
@@ -27,35 +27,35 @@ pub struct Stage {
     pub chain_imports: IndexMap<String, String>,
     /// Where the caller's LoRAs go.
     pub loras: Option<LoraInjection>,
-    /// Whether the caller's `vae_override` takes the place of the block's `vae` export.
+    /// Whether the caller's `vae_override` replaces the block's `vae` export.
     pub vae_override: bool,
     /// The models that the stage needs.
     pub models: StageModels,
 }
 
-/// What picks a stage's file.
+/// Selects a stage's file by a value of the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Switch {
     /// The name whose value is compared.
     pub param: String,
     /// The file by value; a value without a file skips the stage.
     pub cases: IndexMap<String, Option<String>>,
-    /// The value that applies when the name has none, or one that is no case.
+    /// The case to use when the name has no value, or a value without a case.
     pub default: Option<String>,
 }
 
 /// How often a stage's block is in the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Repeat {
-    /// So many times.
+    /// A fixed number of times.
     Count(u64),
-    /// As often as the parameter of this name says: a count, or one instance for each element of a list.
+    /// As given by the parameter of this name: a count, or a list with one instance for each element.
     Named(String),
     /// Once for each scene after the first.
     ExtraScenes,
 }
 
-/// What becomes of the LoRAs that a caller picked.
+/// How the LoRAs that a caller selects are loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoraInjection {
     /// Loader nodes, one after another, behind the block's `model` and `clip` exports.
@@ -72,20 +72,20 @@ pub enum LoraInjection {
 /// The models that a stage needs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageModels {
-    /// Whenever the stage is there.
+    /// Whenever the stage is used.
     Always(Vec<String>),
     /// By the value of the stage's [`Switch`].
     ByCase(IndexMap<String, Vec<String>>),
 }
 
-/// Two LoRAs that belong together, by what `lora_pairs` calls them.
+/// Two LoRAs that are used together, an entry of `lora_pairs`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoraPair {
     /// The file for the high-noise model.
     pub high: Option<String>,
     /// The file for the low-noise model.
     pub low: Option<String>,
-    /// One file for both models, where a side has none of its own.
+    /// The file for a model that has no file of its own.
     pub both: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl Default for StageModels {
 }
 
 impl StageModels {
-    /// Every model that the stage may need, whatever the request.
+    /// Returns every model that the stage may need, for any request.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         let (always, by_case) = match self {
             Self::Always(models) => (Some(models), None),
@@ -106,7 +106,7 @@ impl StageModels {
     }
 }
 
-/// The keys of a stage that mean something here.
+/// The known keys of a stage.
 const OUR_KEYS: [&str; 17] = [
     "block",
     "file",
@@ -219,7 +219,7 @@ pub(crate) fn read_computed(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String,
     expressions
 }
 
-/// LoRAs that belong together, by id.
+/// Reads `lora_pairs`: LoRAs that are used together, by id.
 pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, LoraPair> {
     let Some(pairs) = fields.map("lora_pairs") else { return IndexMap::new() };
     let mut read = IndexMap::with_capacity(pairs.len());
@@ -243,7 +243,7 @@ pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, Lo
     read
 }
 
-/// Reads an expression: a string, or a number or boolean, which YAML makes of an unquoted one.
+/// Reads an expression: a string, or an unquoted number or boolean.
 fn read_expression(fields: &mut Fields<'_, '_, '_>, key: &str) -> Option<String> {
     match fields.entry.get(key)? {
         Value::Bool(truth) => Some(truth.to_string()),
@@ -386,7 +386,7 @@ fn read_models(fields: &mut Fields<'_, '_, '_>) -> StageModels {
     StageModels::ByCase(by_case)
 }
 
-/// Reads names of models: one, or a list. Each is a string, or a map that has the name under one of these keys.
+/// Reads names of models: one, or a list. Each is a string, or a map with the name at one of these keys.
 fn read_names(fields: &mut Fields<'_, '_, '_>, place: &str, value: &Value) -> Vec<String> {
     let single = std::slice::from_ref(value);
     let entries = match value {

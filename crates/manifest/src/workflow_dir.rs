@@ -1,4 +1,4 @@
-//! One workflow's folder, and what was read of it.
+//! A workflow's folder, and the files read from it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -12,11 +12,11 @@ use crate::diagnostic::{Diagnostic, DiagnosticKind};
 /// The largest file that is read, in bytes. Graphs of thousands of nodes have one or two million.
 pub const LARGEST_FILE: u64 = 16 << 20;
 
-/// A file that was changed less than this before it was read may change again without a change of its time stamp: some
-/// file systems count whole seconds or two.
+/// A file that was changed less than this before it was read may change again without a new time stamp: some file
+/// systems store time stamps with a resolution of one or two seconds.
 const RACY: Duration = Duration::from_secs(2);
 
-/// A workflow's folder while it is being compiled. Every read is remembered, so that a later change is seen.
+/// A workflow's folder while it is being compiled. Every read is recorded, so that a later change is detected.
 #[derive(Debug)]
 pub struct WorkflowDir {
     id: String,
@@ -24,19 +24,19 @@ pub struct WorkflowDir {
     seen: Vec<Seen>,
 }
 
-/// A file as it was when it was read, or found missing.
+/// The state of a file when it was read, or found missing.
 #[derive(Debug)]
 struct Seen {
     /// The name, relative to the folder.
     file: String,
     stamp: Option<Stamp>,
-    /// Whether the file may have changed since without a change of its stamp.
+    /// Whether the file may have changed since without a new stamp.
     racy: bool,
-    /// A digest of what was read, or of the reason why nothing was.
+    /// A digest of the content, or of the reason why it could not be read.
     digest: u64,
 }
 
-/// What changes when a file does.
+/// Metadata that changes with the file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -45,17 +45,17 @@ struct Stamp {
 }
 
 impl WorkflowDir {
-    /// The folder of the workflow of this id.
+    /// Returns the folder of the workflow with this id.
     pub fn new(id: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         Self { id: id.into(), path: path.into(), seen: Vec::new() }
     }
 
-    /// The workflow's id: the folder's name.
+    /// Returns the workflow's id: the folder's name.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where the folder is.
+    /// Returns the folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -101,7 +101,7 @@ impl WorkflowDir {
         Ok(text)
     }
 
-    /// The path of a file in the folder, if the name stays in it.
+    /// Returns the path of a file in the folder, if the name does not lead out of it.
     fn locate(&self, file: &str) -> Result<PathBuf, Diagnostic> {
         let plain = !file.is_empty() && !file.contains(['\\', '\0']);
         let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
@@ -113,13 +113,13 @@ impl WorkflowDir {
         }
     }
 
-    /// Whether everything that was read is still as it was. Costs one `stat` for each file.
+    /// Returns whether all files that were read are unchanged. Costs one `stat` for each file.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.seen.iter().all(|seen| !seen.racy && Stamp::read(&self.path.join(&seen.file)) == seen.stamp)
     }
 
-    /// The folder with new stamps, if a second look at files that changed a moment ago, or whose stamp is another one,
-    /// finds what was read before. None when something changed.
+    /// Reads files again that changed just before they were read, or whose stamp has changed. Returns the folder with new
+    /// stamps if their contents are unchanged, `None` otherwise.
     pub(crate) fn reread(&self) -> Option<Self> {
         let mut again = Self::new(self.id.as_str(), self.path.as_path());
         for seen in &self.seen {
@@ -134,7 +134,7 @@ impl WorkflowDir {
 }
 
 impl Stamp {
-    /// The stamp, and whether the file may change again without a change of it.
+    /// Returns the stamp, and whether the file may change again without a new stamp.
     fn now(path: &Path) -> (Option<Self>, bool) {
         let stamp = Self::read(path);
         let age = |stamp: Self| {
@@ -154,8 +154,8 @@ impl Stamp {
     }
 }
 
-/// Opens a file for reading if it is a regular one. Nothing else is opened: to open a FIFO waits for a writer, and to open
-/// a device may do anything.
+/// Opens a file for reading if it is a regular one. Nothing else is opened: opening a FIFO waits for a writer, and opening
+/// a device may have side effects.
 fn open_regular_file(path: &Path) -> io::Result<Option<fs::File>> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Ok(None);
@@ -175,7 +175,7 @@ fn digest(text: &Result<String, Diagnostic>) -> u64 {
     hasher.finish()
 }
 
-/// Why a file could not be read, without the server's path.
+/// Returns why a file could not be read, without the server's path.
 fn io_reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),

@@ -1,4 +1,4 @@
-//! From a workflow and a request's values to a graph that ComfyUI can run.
+//! Assembles a graph that ComfyUI can run from a workflow and a request's values.
 
 use comfy_runner_manifest::{DiagnosticKind, FirstTen, Params};
 use comfy_runner_protocol::{Graph, NodeId};
@@ -9,7 +9,7 @@ use crate::dynamic::{Limits, StageError};
 use crate::output_folder::OutputFolder;
 use crate::workflow::{Plan, Workflow};
 
-/// A graph that is ready for `POST /prompt`, and what goes with it.
+/// A graph that is ready for `POST /prompt`, with data about the job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assembled {
     /// The graph.
@@ -28,7 +28,7 @@ pub struct Assembled {
     pub blocks: Vec<BlockNodes>,
 }
 
-/// The nodes that one instance of a block gave to a graph.
+/// The nodes of a graph that come from one instance of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockNodes {
     /// The block's name and number: `scene_0`.
@@ -59,13 +59,13 @@ pub enum AssembleError {
         /// How many there are.
         count: usize,
     },
-    /// A LoRA without a file of its own: a pair for a dynamic workflow.
+    /// A LoRA entry without a file, such as a pair for a dynamic workflow.
     #[error("input \"{input}\": this workflow takes a LoRA as a file name or as {{file, strength}}")]
     LoraFile {
         /// The input's id.
         input: String,
     },
-    /// No LoRA is wanted, but the loader's own `model` or `clip` is not linked, so that it cannot be left out.
+    /// The caller selects no LoRA, but the loader cannot be left out because its own `model` or `clip` is not linked.
     #[error(
         "node {node} cannot be left out although input \"{input}\" is \"none\": its output {output} has no input to replace it"
     )]
@@ -85,7 +85,7 @@ pub enum AssembleError {
         /// Which expression, and why.
         reason: String,
     },
-    /// No graph can be put together from the blocks for these values.
+    /// No graph can be assembled from the blocks for these values.
     #[error("{}", FirstTen(.problems.iter()))]
     Stages {
         /// Each reason; never empty.
@@ -104,7 +104,7 @@ impl AssembleError {
 }
 
 impl Workflow {
-    /// Puts the values into the graph, or the graph together, and gives the job its output folder. The same params and
+    /// Assembles the graph for these values and sets the job's output folder. The same params and
     /// the same folder make the same graph, byte for byte.
     ///
     /// # Errors
@@ -113,10 +113,10 @@ impl Workflow {
         self.assemble_within(params, folder, &Limits::default())
     }
 
-    /// As [`Workflow::assemble`], with limits of one's own for graphs that are put together from blocks.
+    /// Assembles like [`Workflow::assemble`], with other limits for graphs that are assembled from blocks.
     ///
     /// # Errors
-    /// As [`Workflow::assemble`].
+    /// Those of [`Workflow::assemble`].
     pub fn assemble_within(
         &self,
         params: &Params,

@@ -1,4 +1,4 @@
-//! Test cases of a workflow: params, and what the graph must be.
+//! Test cases of a workflow: params, and the expected graph or error.
 //!
 //! A case is a YAML file in the workflow's `tests` directory. Running it needs no ComfyUI: the graph is assembled and
 //! compared, not run.
@@ -18,12 +18,12 @@ use crate::workflow::Workflow;
 /// The name of the directory, inside a workflow's own, that holds its cases.
 pub const CASES_DIR: &str = "tests";
 
-/// One case, as its file says.
+/// One case, parsed from its file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Case {
-    /// What the case shows; the file's name when it says nothing.
+    /// The display name; the file's name if absent.
     #[serde(default)]
     pub name: Option<String>,
     /// The params of the request.
@@ -38,7 +38,7 @@ pub struct Case {
     /// Values that the graph must have, by JSON pointer (`/3/inputs/steps`). Null also holds for a value that is absent.
     #[serde(default)]
     pub expect: IndexMap<String, Value>,
-    /// A file in the same directory with the whole graph that must come out.
+    /// A file in the same directory with the whole expected graph.
     #[serde(default)]
     pub graph: Option<String>,
     /// The request must be refused, and the message must contain this.
@@ -46,7 +46,7 @@ pub struct Case {
     pub error: Option<String>,
 }
 
-/// One way in which a case does not hold.
+/// One reason why a case fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaseFailure {
@@ -82,15 +82,15 @@ pub enum CaseFailure {
     OtherGraph {
         /// The file's name.
         file: String,
-        /// The graph that the file holds.
+        /// The graph in the file.
         expected: Value,
-        /// The graph that the request makes.
+        /// The graph of the request.
         found: Value,
     },
 }
 
 impl Case {
-    /// Reads a case. `file` is the name that a problem gives.
+    /// Parses a case. `file` is the file name for the diagnostic.
     ///
     /// # Errors
     /// Text that is not YAML, or not a case: unknown keys, values of the wrong type, a case that expects nothing, or an
@@ -125,14 +125,14 @@ impl Case {
     /// Assembles the case's request. The output folder is [`OutputFolder::fixed`].
     ///
     /// # Errors
-    /// The request is refused; a case may expect that.
+    /// A refused request, which a case may expect.
     pub fn assemble(&self, workflow: &Workflow) -> Result<Assembled, RequestError> {
         let request = workflow.request(&self.params).uploads(self.uploads.clone());
         request.seed(self.seed).folder(OutputFolder::fixed()).assemble()
     }
 
     /// Compares what [`Case::assemble`] returned with what the case expects. `golden` is the content of the file that
-    /// [`Case::graph`] names. Returns nothing when the case holds.
+    /// [`Case::graph`] names. Returns an empty list if the case passes.
     pub fn check(&self, outcome: Result<&Value, &RequestError>, golden: Option<&Value>) -> Vec<CaseFailure> {
         match (outcome, &self.error) {
             (Err(error), Some(expected)) => {

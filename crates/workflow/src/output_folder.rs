@@ -11,11 +11,11 @@ use time::{OffsetDateTime, UtcOffset};
 #[serde(transparent)]
 pub struct OutputFolder(String);
 
-/// The part of an output folder that takes files which are no results.
+/// The subfolder for files that are not results.
 const INTERMEDIATE: &str = "intermediate";
 
 impl OutputFolder {
-    /// The folder of a job that starts at this time. The low 24 bits of `random` keep apart jobs of one second.
+    /// Creates the folder of a job that starts at this time. The low 24 bits of `random` distinguish jobs of the same second.
     pub fn new(at: OffsetDateTime, random: u32) -> Self {
         let at = at.checked_to_offset(UtcOffset::UTC).unwrap_or(at);
         let time = at.format(format_description!("[year][month][day]_[hour][minute][second]"));
@@ -24,22 +24,22 @@ impl OutputFolder {
         Self(format!("{time}_{:06x}", random & 0x00ff_ffff))
     }
 
-    /// The folder of graphs that are shown or compared and never run. It is always the same.
+    /// Creates the folder for graphs that are shown or compared but never run. It is always the same.
     pub fn fixed() -> Self {
         Self::new(OffsetDateTime::UNIX_EPOCH, 0)
     }
 
-    /// The folder's name.
+    /// Returns the folder's name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The `filename_prefix` of nodes that save results.
+    /// Returns the `filename_prefix` of nodes that save results.
     pub fn final_prefix(&self) -> String {
         format!("{}/final/final", self.0)
     }
 
-    /// The `filename_prefix` of nodes that would not save at all.
+    /// Returns the `filename_prefix` of nodes whose files are not results.
     pub fn intermediate_prefix(&self) -> String {
         format!("{0}/{INTERMEDIATE}/{INTERMEDIATE}", self.0)
     }

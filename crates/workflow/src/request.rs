@@ -31,7 +31,7 @@ pub struct Request<'w> {
 #[derive(Debug, Clone)]
 pub struct RequestParams<'a>(Result<Cow<'a, Map<String, Value>>, RequestError>);
 
-/// Why a request makes no graph.
+/// The error of a request that cannot be assembled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -79,7 +79,7 @@ impl Request<'_> {
         self
     }
 
-    /// Sets the limits for a graph that is put together from blocks.
+    /// Sets the limits for a graph that is assembled from blocks.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

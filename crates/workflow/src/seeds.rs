@@ -3,7 +3,7 @@
 use comfy_runner_manifest::{InputKind, Manifest, Params, SEED_LIMIT};
 use serde_json::{Number, Value};
 
-/// The seed of a request, from which those of the instances come.
+/// The seed of a request, from which the seeds of its instances are derived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BaseSeed {
     seed: u64,
@@ -13,7 +13,7 @@ pub(crate) struct BaseSeed {
 }
 
 impl BaseSeed {
-    /// The value of `seed`: the input or default of this name, or else the first seed input.
+    /// Reads the value of `seed`: the input or default of this name, or else the first seed input.
     pub fn from_params(manifest: &Manifest, params: &Params) -> Option<Self> {
         let first = || manifest.inputs.iter().find(|input| input.kind == InputKind::Seed);
         let input = manifest.input("seed").or_else(first);
@@ -25,13 +25,13 @@ impl BaseSeed {
         Some(Self { seed, generated: params.is_generated(id), min, max })
     }
 
-    /// The seed of the instance at this place, from 0: the given one plus the place, or one more random number. The
+    /// Returns the seed of the instance at this index, from 0: the given seed plus the index, or a random number. The
     /// first instance has the seed itself.
     pub fn at(self, index: u64) -> u64 {
         if self.generated { self.random(index) } else { self.seed.wrapping_add(index) }
     }
 
-    /// A random seed for the instance at this place. It follows from the request's own, so that one request makes one
+    /// Returns a random seed for the instance at this index. It is derived from the request's seed, so that one request makes one
     /// graph.
     pub fn random(self, index: u64) -> u64 {
         if index == 0 {
@@ -46,7 +46,7 @@ impl BaseSeed {
         }
     }
 
-    /// The seed itself.
+    /// Returns the seed itself.
     pub fn value(self) -> u64 {
         self.seed
     }
@@ -57,18 +57,18 @@ impl BaseSeed {
 pub(crate) struct InstanceSeeds {
     /// The request's seed, if it has one.
     pub base: Option<BaseSeed>,
-    /// A seed for scenes that need a random one, where the request has none.
+    /// The seed for scenes that need a random one, if the request has none.
     fallback: u64,
 }
 
 impl InstanceSeeds {
-    /// The seeds that follow from a request's params.
+    /// Reads the seeds from a request's params.
     pub fn from_params(manifest: &Manifest, params: &Params) -> Self {
         Self { base: BaseSeed::from_params(manifest, params), fallback: params.generated_seed() }
     }
 
-    /// The seed of the instance at this place, from 0. A scene's own seed, `own`, takes precedence; -1 is a random one.
-    /// None when neither the scene nor the request has a seed.
+    /// Returns the seed of the instance at this index, from 0. A scene's own seed, `own`, takes precedence; -1 is a random one.
+    /// `None` if neither the scene nor the request has a seed.
     pub fn at(self, own: Option<&Value>, index: u64) -> Option<u64> {
         let Some(own) = own.filter(|own| !own.is_null()) else { return self.base.map(|base| base.at(index)) };
         let random = || match self.base {

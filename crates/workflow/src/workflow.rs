@@ -19,7 +19,7 @@ pub struct Workflow {
     pub(crate) plan: Plan,
 }
 
-/// How a workflow's graph comes to be.
+/// The source of a workflow's graph.
 #[derive(Debug)]
 pub(crate) enum Plan {
     Static(StaticWorkflow),
@@ -27,7 +27,7 @@ pub(crate) enum Plan {
 }
 
 impl Workflow {
-    /// The manifest.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &Manifest {
         match &self.plan {
             Plan::Static(workflow) => &workflow.manifest,
@@ -35,7 +35,7 @@ impl Workflow {
         }
     }
 
-    /// The graph as it stands in its file; none for a dynamic workflow.
+    /// Returns the graph as its file contains it, or `None` for a dynamic workflow.
     pub fn graph(&self) -> Option<&Graph> {
         match &self.plan {
             Plan::Static(workflow) => Some(&workflow.graph),
@@ -43,12 +43,12 @@ impl Workflow {
         }
     }
 
-    /// The nodes whose files are the result, by the manifest's `outputs[].node_id`. Empty when it names none.
+    /// Returns the nodes whose files are the result, by the manifest's `outputs[].node_id`. Empty if it names none.
     pub fn result_nodes(&self) -> impl Iterator<Item = &NodeId> {
         self.manifest().outputs.iter().filter_map(|output| output.node.as_ref())
     }
 
-    /// The kind of media that the manifest's first output promises.
+    /// Returns the kind of media of the manifest's first output.
     pub fn expected_media(&self) -> Option<Media> {
         let kinds = self.manifest().outputs.iter().filter_map(|output| output.kind.as_deref());
         kinds.into_iter().find_map(|kind| match kind {
@@ -113,7 +113,7 @@ impl Workflow {
         Ok(Compiled { workflow: Self { plan: Plan::Static(workflow) }, warnings })
     }
 
-    /// Compiles a dynamic manifest and its blocks. `read` gives the text of a file in the workflow's folder.
+    /// Compiles a dynamic manifest and its blocks. `read` returns the content of a file in the workflow's folder.
     ///
     /// # Errors
     /// Every problem that could be found, also by trying the alternatives of its stages; warnings included.

@@ -1,6 +1,6 @@
-//! YAML as JSON: the part of YAML that a manifest may use.
+//! Reads YAML as JSON: the subset of YAML that a manifest may use.
 //!
-//! Maps with text keys, lists, strings, numbers, booleans and null. Anchors and merge keys are expanded, within limits.
+//! Maps with string keys, lists, strings, numbers, booleans and null. Anchors and merge keys are expanded, within limits.
 //! Tags, NaN, infinity and keys that are lists or maps have no JSON and are refused.
 
 mod limits;
@@ -19,7 +19,7 @@ pub use limits::{DEEPEST_YAML, LARGEST_YAML, MOST_YAML_TEXT, MOST_YAML_VALUES};
 /// Reads YAML as JSON. `file` is the name that a problem gives.
 ///
 /// # Errors
-/// Text that is not YAML, is over a limit, or holds what JSON cannot express.
+/// Input that is not YAML, exceeds a limit, or contains values that JSON cannot express.
 pub fn parse(text: &str, file: &str) -> Result<Value, Diagnostic> {
     limits::check(text, file)?;
     let refusal = RefCell::default();
@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for Json<'_> {
     }
 }
 
-/// YAML's merge key: what it holds is added where the map itself says nothing.
+/// Applies YAML's merge key: adds entries whose keys the map does not have.
 fn merge(map: &mut Map<String, Value>, value: Value) -> Result<(), &'static str> {
     match value {
         Value::Object(other) => {

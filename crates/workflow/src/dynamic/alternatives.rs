@@ -37,18 +37,18 @@ struct Axis {
     values: Vec<Option<Value>>,
 }
 
-/// What trying the alternatives brought to light.
+/// The errors found by trying the alternatives.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// What goes wrong whenever the stage is there: the workflow is broken.
+    /// Errors that occur whenever the stage is used: the workflow is broken.
     pub always: Diagnostics,
-    /// What goes wrong for some requests, and when. Others work.
+    /// Errors that occur for some requests only, with the condition.
     pub sometimes: Diagnostics,
 }
 
-/// What is known of one problem.
+/// The occurrences of one error.
 struct Finding {
-    /// What the first request that had it differs in.
+    /// The differences of the first request that had it.
     circumstances: String,
     /// How many requests had it.
     count: usize,
@@ -58,7 +58,7 @@ struct Finding {
 pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
     let mut found: IndexMap<StageError, Finding> = IndexMap::new();
-    // How many requests reached each stage.
+    // The number of requests that reached each stage.
     let mut reached: HashMap<String, usize> = HashMap::new();
     for alternative in alternatives(workflow) {
         let built = workflow.build(&alternative.params, &folder, &Limits::default());
@@ -85,7 +85,7 @@ pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
     findings
 }
 
-/// Requests that reach every alternative of the stages: the defaults first, then those that differ in one value, in two,
+/// Returns requests that reach every alternative of the stages: the defaults first, then those that differ in one value, in two,
 /// and so on.
 pub(crate) fn alternatives(workflow: &DynamicWorkflow) -> Vec<Alternative> {
     let axes = axes(workflow);
@@ -101,7 +101,7 @@ pub(crate) fn alternatives(workflow: &DynamicWorkflow) -> Vec<Alternative> {
                 synthesized.insert(axis.name.clone());
             }
         }
-        // Values that the manifest itself refuses need no graph.
+        // Values that the manifest itself refuses are not tried.
         let Ok(params) = Params::check(&workflow.manifest, &given, &Uploads::new(), &mut || 4711) else {
             continue;
         };
@@ -115,10 +115,10 @@ pub(crate) fn alternatives(workflow: &DynamicWorkflow) -> Vec<Alternative> {
     alternatives
 }
 
-/// Positions of values on axes of these lengths, those with the fewest differences from the first values first.
+/// Returns positions of values on axes of these lengths, those with the fewest differences from the first values first.
 fn choices(lengths: &[usize]) -> Vec<Vec<usize>> {
     let mut choices = vec![vec![0; lengths.len()]];
-    // Each round changes one more axis, to the right of those that are changed already.
+    // Each round changes one more axis, to the right of those already changed.
     let mut round: Vec<(Vec<usize>, usize)> = vec![(choices[0].clone(), 0)];
     while !round.is_empty() && choices.len() < MOST {
         let mut next = Vec::new();
@@ -140,7 +140,7 @@ fn choices(lengths: &[usize]) -> Vec<Vec<usize>> {
     choices
 }
 
-/// Values for inputs that must have one and have no default, and their names.
+/// Returns values for required inputs without a default, and their names.
 fn base(workflow: &DynamicWorkflow) -> (Map<String, Value>, HashSet<String>) {
     let mut given = Map::new();
     for input in &workflow.manifest.inputs {
@@ -155,7 +155,7 @@ fn base(workflow: &DynamicWorkflow) -> (Map<String, Value>, HashSet<String>) {
     (given, synthesized)
 }
 
-/// A value that the input takes.
+/// Returns a value that the input accepts.
 fn example(input: &Input) -> Option<Value> {
     Some(match &input.kind {
         InputKind::Text | InputKind::Other(_) => {
@@ -186,7 +186,7 @@ fn example(input: &Input) -> Option<Value> {
     })
 }
 
-/// A scene whose required fields have values, and these fields these values.
+/// Returns a scene whose required fields have values, with these values for these fields.
 fn example_scene(input: &Input, fields: &Map<String, Value>) -> Value {
     let mut scene = Map::new();
     for field in input.per_scene.iter().filter(|field| field.required && field.default.is_none()) {
@@ -198,7 +198,7 @@ fn example_scene(input: &Input, fields: &Map<String, Value>) -> Value {
     Value::Object(scene)
 }
 
-/// The names on which the shape of the graph depends, each with values that make a difference.
+/// Returns the names on which the shape of the graph depends, each with values that make a difference.
 fn axes(workflow: &DynamicWorkflow) -> Vec<Axis> {
     let manifest = &workflow.manifest;
     let mut names: IndexSet<String> = IndexSet::new();
@@ -235,7 +235,7 @@ fn axes(workflow: &DynamicWorkflow) -> Vec<Axis> {
             names.extend(manifest.inputs.iter().filter(|i| is_lora(&i.kind)).map(|input| input.id.clone()));
         }
     }
-    // What is computed depends on what its expression names.
+    // A computed name depends on the names in its expression.
     for (name, expression) in workflow.computed.iter().rev() {
         if names.contains(name) {
             names.extend(expression.names().map(str::to_owned));
@@ -281,7 +281,7 @@ fn names_field(input: &Input, names: &IndexSet<String>) -> bool {
     input.per_scene.iter().any(|field| names.contains(&field.id))
 }
 
-/// Values of an input that make a difference.
+/// Returns values of an input that make a difference.
 fn values(workflow: &DynamicWorkflow, input: &Input, literals: &[Value], counts: bool) -> Vec<Value> {
     let default = input.default.clone().unwrap_or(Value::Null);
     let mut values = match &input.kind {
@@ -317,7 +317,7 @@ fn values(workflow: &DynamicWorkflow, input: &Input, literals: &[Value], counts:
     values
 }
 
-/// Numbers on both sides of those that conditions compare with.
+/// Returns numbers on both sides of those that conditions compare with.
 fn around(literals: &[Value]) -> Vec<Value> {
     let numbers = literals.iter().filter_map(Value::as_f64);
     let sides = numbers.flat_map(|number| [number - 1.0, number, number + 1.0]);
@@ -327,7 +327,7 @@ fn around(literals: &[Value]) -> Vec<Value> {
         .collect()
 }
 
-/// Lists of one, two and three scenes, none, and scenes whose fields make a difference.
+/// Returns lists of zero to three scenes, and scenes whose fields make a difference.
 fn scene_lists(input: &Input, names: &IndexSet<String>, literals: &[Value]) -> Vec<Value> {
     let plain = example_scene(input, &Map::new());
     let mut lists: Vec<Value> = (1..=3).map(|count| Value::Array(vec![plain.clone(); count])).collect();
@@ -359,7 +359,7 @@ fn shown(value: &Value) -> String {
 }
 
 impl DynamicWorkflow {
-    /// A stage's problem with its line.
+    /// Returns a stage's error as a diagnostic with its line.
     fn located(&self, problem: &StageError, circumstances: &str) -> Diagnostic {
         let mut message = match &problem.node {
             Some(_) => problem.to_string(),

@@ -1,4 +1,4 @@
-//! A walk along the pipeline that puts a request's graph together.
+//! Assembles a request's graph by walking the pipeline.
 
 use std::collections::HashMap;
 
@@ -19,33 +19,33 @@ use crate::output_folder::OutputFolder;
 use crate::seeds::InstanceSeeds;
 use crate::template::{ExpressionError, InputError, Position, Variables, push_value, text_bytes};
 
-/// How many problems of one request are noted.
+/// The largest number of errors recorded for one request.
 const MOST_PROBLEMS: usize = 100;
 
-/// What came of a walk. The graph is whole only when there are no problems.
+/// The outcome of a walk. The graph is complete only if there are no errors.
 #[derive(Debug, Default)]
 pub(crate) struct Built {
     pub graph: Graph,
-    /// Where each node came from, in the graph's order.
+    /// The origin of each node, in the graph's order.
     pub origins: Vec<Origin>,
     /// The nodes of each instance of a block, in the graph's order.
     pub blocks: Vec<BlockNodes>,
     /// The seeds of instances, by `batch_1`, `scene_1`, ...
     pub seeds: IndexMap<String, u64>,
     pub required_models: Vec<String>,
-    /// The stages that are there, by their positions.
+    /// The positions of the stages that are used.
     pub active: IndexSet<usize>,
     pub problems: Vec<StageError>,
 }
 
-/// Where a node of the graph came from.
+/// The origin of a node of the graph.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// The position of its stage.
     pub stage: usize,
     /// The block's file.
     pub file: String,
-    /// The local id; nothing for a node that was injected.
+    /// The local id; `None` for an injected node.
     pub local: Option<String>,
 }
 
@@ -58,9 +58,9 @@ pub(super) struct Walk<'a> {
     seeds: InstanceSeeds,
     pub built: Built,
     pub exports: HashMap<String, NodeOutput>,
-    /// How many instances of each stage there are so far.
+    /// The number of instances of each stage so far.
     instances: HashMap<usize, usize>,
-    /// Bytes of text that the graph may still take.
+    /// The bytes of text that the graph may still take.
     text_left: usize,
     /// Whether a limit was reached, after which nothing more is added.
     full: bool,
@@ -71,14 +71,14 @@ pub(super) struct Walk<'a> {
 pub(super) struct Instance<'a> {
     pub stage: usize,
     pub block: &'a Block,
-    /// What node ids begin with: `<block>_<n>_`.
+    /// The prefix of node ids: `<block>_<n>_`.
     pub prefix: String,
-    /// Where the instance's nodes begin in the graph.
+    /// The position in the graph at which the instance's nodes begin.
     pub first: usize,
 }
 
 impl DynamicWorkflow {
-    /// Puts a request's graph together.
+    /// Assembles a request's graph.
     pub(crate) fn build(&self, params: &Params, folder: &OutputFolder, limits: &Limits) -> Built {
         let variables = self.scope().request_variables(params, folder);
         let mut walk = Walk {
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         };
         match repetition::scene(&self.workflow.manifest, variables, index) {
             Ok(place) => self.scene(stage, variables, place),
-            // Whether the stage is there at all does not depend on a scene that is not.
+            // A missing scene does not affect whether the stage is used.
             Err(_) if self.holds(stage, variables) == Some(false) => {}
             Err(reason) => self.refuse(stage, DiagnosticKind::Stage, "scene_index", reason),
         }
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
         {
             Ok(instances) => instances,
             Err(reason) => {
-                // A count that is not given matters only when the stage is wanted.
+                // A missing count matters only if the stage is used.
                 if self.holds(leader, variables) != Some(false) {
                     self.refuse(leader, DiagnosticKind::Limit, "repeat", reason);
                 }
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One instance that takes a scene's fields.
+    /// Returns the single instance that takes a scene's fields.
     fn scene(&mut self, stage: usize, outer: &Variables<'_>, place: Position<'_>) {
         let variables = self.workflow.scope().instance_variables(outer, place, self.seeds);
         let nodes = self.built.graph.len();
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the stage's condition holds; nothing, and a problem, when it has no value.
+    /// Returns whether the stage's condition holds. If it has no value, records an error and returns `None`.
     fn holds(&mut self, stage: usize, variables: &Variables<'_>) -> Option<bool> {
         let Some(condition) = &self.workflow.stages[stage].condition else { return Some(true) };
         match condition.holds(variables) {
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Adds one instance of a stage, if it is wanted. Returns what it exports.
+    /// Adds one instance of a stage if its condition holds. Returns its exports.
     fn instance(&mut self, stage: usize, variables: &Variables<'_>) -> Vec<(String, NodeOutput)> {
         if self.full || self.holds(stage, variables) != Some(true) {
             return Vec::new();
@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
         exports
     }
 
-    /// The block that the stage uses, and the value that picked it. Nothing when it is to be skipped.
+    /// Returns the block that the stage uses, and the value that selected it. `None` if the stage is skipped.
     fn pick(&mut self, stage: usize, variables: &Variables<'_>) -> Option<(&'a Block, Option<String>)> {
         let workflow = self.workflow;
         let spec = &workflow.stages[stage].spec;
@@ -274,7 +274,7 @@ impl<'a> Walk<'a> {
         Some((workflow.block(file?)?, case))
     }
 
-    /// Adds one node. False when there is no room left.
+    /// Adds one node. Returns false if a limit is reached.
     fn node(
         &mut self,
         instance: &Instance<'a>,
@@ -324,7 +324,7 @@ impl<'a> Walk<'a> {
         self.add(instance, format!("{}{id}", instance.prefix), node, Some(id))
     }
 
-    /// Puts a node into the graph. False when there is no room left.
+    /// Inserts a node into the graph. Returns false if a limit is reached.
     pub(super) fn add(
         &mut self,
         instance: &Instance<'a>,
@@ -403,7 +403,7 @@ impl<'a> Walk<'a> {
         self.built
     }
 
-    /// Notes a problem at an input of a block's node.
+    /// Records an error at an input of a block's node.
     fn fail(
         &mut self,
         instance: &Instance<'a>,
@@ -426,7 +426,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Notes a problem of a stage itself.
+    /// Records an error of a stage itself.
     pub(super) fn refuse(&mut self, stage: usize, kind: DiagnosticKind, key: &str, reason: String) {
         self.note(StageError {
             file: comfy_runner_manifest::MANIFEST_FILE.to_owned(),
@@ -439,7 +439,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Notes a problem once, however many instances have it.
+    /// Records an error once, even if several instances have it.
     fn note(&mut self, problem: StageError) {
         let problem = StageError { reason: cut(problem.reason, LONGEST_MESSAGE), ..problem };
         if self.built.problems.len() < MOST_PROBLEMS && !self.built.problems.contains(&problem) {

@@ -1,4 +1,4 @@
-//! A block: some nodes, what they need from other blocks, and what they give.
+//! A block: nodes, with imports from other blocks and exports to them.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::template::{Expression, ExpressionError, Names, OPENING, Template, Val
 /// The largest block file that is read, in bytes.
 pub(crate) const LARGEST_BLOCK: usize = 1 << 20;
 
-/// A block file, taken apart and checked in itself.
+/// A block file, parsed and checked on its own.
 #[derive(Debug)]
 pub(crate) struct Block {
     /// The file, relative to the workflow's folder.
@@ -34,32 +34,32 @@ pub(crate) struct BlockNode {
     pub class_type: String,
     pub inputs: Vec<BlockInput>,
     pub meta: Option<ValueTemplate>,
-    /// Keys that ComfyUI ignores, kept as they were.
+    /// Keys that ComfyUI ignores, kept unchanged.
     pub other: Map<String, Value>,
 }
 
-/// One input of a node: its name, and its value or where it comes from.
+/// One input of a node: its name and its value or reference.
 #[derive(Debug)]
 pub(crate) struct BlockInput {
-    /// The key as it is written, to find its line.
+    /// The key as written in the file, to find its line.
     pub written: String,
     pub name: Template,
     pub source: BlockSource,
 }
 
-/// Where an input's value comes from.
+/// The source of an input's value.
 #[derive(Debug)]
 pub(crate) enum BlockSource {
     Content(ValueTemplate),
     /// An output of a node of this block.
     Local(String, u64),
-    /// What an earlier block exports.
+    /// An export of an earlier block.
     Import(String),
-    /// An output of a node, or an import, that a value names.
+    /// An output of a node, or an import, whose name is an expression.
     Named(Template, u64),
 }
 
-/// What a block gives to later ones: an output of one of its nodes.
+/// An export of a block: an output of one of its nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Export {
     pub node: String,
@@ -67,10 +67,10 @@ pub(crate) struct Export {
 }
 
 impl Block {
-    /// Parses the text of a block file.
+    /// Parses a block file.
     ///
-    /// Returns the block with every problem that could be found. With an error among them it is the block as far as it
-    /// could be read: of use to look further for problems, not to run.
+    /// Returns the block with every diagnostic that could be found. If there are errors, the block lacks the parts that are wrong
+    /// and serves only to find further errors.
     pub fn parse(text: &str, file: &str, names: &Names) -> (Option<Self>, Diagnostics) {
         if text.len() > LARGEST_BLOCK {
             let message = format!("the file has {} bytes; a block has at most {LARGEST_BLOCK}", text.len());
@@ -192,7 +192,7 @@ impl Block {
         Some(BlockNode { class_type, inputs, meta, other })
     }
 
-    /// What an input's value is: a reference or content.
+    /// Parses an input's value: a reference or content.
     fn read_source(
         &self,
         value: &Value,
@@ -244,7 +244,7 @@ impl Block {
         }
     }
 
-    /// The expressions that need every name to be known, each with its place: node, input as written, JSON pointer.
+    /// Returns the expressions whose names must all be known, each with its location: node, input as written, JSON pointer.
     pub fn expressions(&self) -> Vec<(&Expression, &str, Option<&str>, String)> {
         let mut found = Vec::new();
         for (id, node) in &self.nodes {
@@ -257,7 +257,7 @@ impl Block {
                     input.name.expressions().for_each(&mut add);
                 }
                 match &input.source {
-                    // Where nothing fills the key, the value is never looked at.
+                    // If the key has no value, the input's value is not evaluated.
                     _ if matches!(input.name, Template::Whole(_)) => {}
                     BlockSource::Content(content) => content.expressions().into_iter().for_each(add),
                     BlockSource::Named(text, _) => text.expressions().for_each(add),
@@ -279,7 +279,7 @@ const BLOCK_KEYS: [&str; 4] = ["nodes", "imports", "exports", "variables"];
 /// The keys of a node.
 const NODE_KEYS: [&str; 3] = ["class_type", "inputs", "_meta"];
 
-/// Warns of each key of a map that looks like a typo of a known one.
+/// Warns about each key of a map that looks like a typo of a known one.
 fn warn_of_typos(
     value: &Value,
     known: &[&str],
@@ -296,7 +296,7 @@ fn warn_of_typos(
     }
 }
 
-/// What is wrong with an input.
+/// An error in an input.
 struct Reason {
     kind: DiagnosticKind,
     text: String,
@@ -339,7 +339,7 @@ fn read_names(value: &Value, key: &str, report: &mut FileDiagnostics<'_>) -> Vec
                 }
             }
         }
-        // Some libraries say more about each name: what counts are the keys.
+        // Some libraries add details to each name: only the keys are read.
         Some(Value::Object(map)) => names.extend(map.keys().cloned()),
         Some(other) => {
             report.error(
@@ -396,7 +396,7 @@ fn read_exports(
     exports
 }
 
-/// The nodes of a circle of links, if there is one, the first of them not repeated at the end.
+/// Returns the nodes of a cycle of links, if there is one, without repeating the first at the end.
 pub(crate) fn find_cycle<'g, L: Iterator<Item = &'g str>>(
     ids: impl Iterator<Item = &'g str>,
     links: impl Fn(&'g str) -> L,
@@ -406,7 +406,7 @@ pub(crate) fn find_cycle<'g, L: Iterator<Item = &'g str>>(
         if done.contains(start) {
             continue;
         }
-        // A walk without recursion: the open nodes on the way here, each with the links that are left.
+        // A walk without recursion: the nodes on the current path, each with its remaining links.
         let mut path: Vec<(&str, L)> = vec![(start, links(start))];
         let mut open: HashSet<&str> = [start].into();
         while let Some((id, left)) = path.last_mut() {
@@ -431,7 +431,7 @@ pub(crate) fn find_cycle<'g, L: Iterator<Item = &'g str>>(
     None
 }
 
-/// A circle in an error message: the first ten.
+/// Returns a cycle for an error message: its first ten nodes.
 pub(crate) fn shown_circle(circle: &[&str]) -> String {
     let shown: Vec<String> = circle.iter().take(10).map(|id| format!("\"{id}\"")).collect();
     let more = if circle.len() > 10 { format!(" and {} more", circle.len() - 10) } else { String::new() };

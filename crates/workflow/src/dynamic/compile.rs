@@ -1,4 +1,4 @@
-//! From a manifest and its block files to a pipeline that is checked as far as no request is needed.
+//! Compiles a manifest and its block files to a pipeline, and makes all checks that need no request.
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
@@ -13,7 +13,7 @@ use super::{CompiledStage, DynamicWorkflow, Limits, Step};
 use crate::template::{Condition, Names, compile_computed};
 
 impl DynamicWorkflow {
-    /// Compiles a manifest and the blocks that `read` gives by their path in the workflow's folder.
+    /// Compiles a manifest and its blocks. `read` returns a block file by its path in the workflow's folder.
     pub(crate) fn new(
         manifest: Manifest,
         read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
@@ -31,7 +31,7 @@ impl DynamicWorkflow {
         let mut report = manifest.diagnostics();
         let computed = compile_computed(&manifest, &Names::of_all_stages(&manifest), &mut report);
         let mut stages = Vec::with_capacity(manifest.pipeline.len());
-        // A block that two stages use is reported once.
+        // Errors in a block that two stages use are reported once.
         let mut of_blocks = IndexSet::new();
         for (index, spec) in manifest.pipeline.iter().enumerate() {
             let names = stage_names(&manifest, &names, &steps, index);
@@ -60,7 +60,7 @@ impl DynamicWorkflow {
         let Findings { always, sometimes } = try_alternatives(&workflow);
         let broken = !always.is_empty();
         found.extend(always);
-        // Errors for some requests only: these are refused with the same words, and others work.
+        // Errors for some requests only: such requests are refused with the same message, others work.
         found.extend(sometimes);
         if broken {
             return Err(found);
@@ -68,7 +68,7 @@ impl DynamicWorkflow {
         Ok(Compiled { workflow, warnings: found })
     }
 
-    /// What is wrong with the blocks themselves, whatever the manifest makes of them.
+    /// Returns the errors in the blocks themselves, independent of the manifest.
     pub(crate) fn inspect(
         manifest: &Manifest,
         read: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
@@ -78,13 +78,13 @@ impl DynamicWorkflow {
         problems
     }
 
-    /// The block of this file in `blocks_dir`.
+    /// Returns the block of this file in `blocks_dir`.
     pub(super) fn block(&self, file: &str) -> Option<&Block> {
         self.blocks.get(&path(&self.manifest, file))
     }
 }
 
-/// A block's file, relative to the workflow's folder.
+/// Returns the path of a block's file, relative to the workflow's folder.
 fn path(manifest: &Manifest, file: &str) -> String {
     match manifest.blocks_dir.trim_end_matches('/') {
         "" | "." => file.to_owned(),
@@ -92,7 +92,7 @@ fn path(manifest: &Manifest, file: &str) -> String {
     }
 }
 
-/// Every file that a stage may use.
+/// Returns every file that a stage may use.
 fn files(spec: &Stage) -> IndexSet<&str> {
     let cases = spec.switch.iter().flat_map(|switch| switch.cases.values().flatten());
     spec.file.iter().chain(cases).map(String::as_str).collect()
@@ -133,7 +133,7 @@ fn read_blocks(
     blocks
 }
 
-/// Groups the stages: one that repeats takes along those after it, until one leaves or repeats itself.
+/// Groups the stages: a stage that repeats includes those after it, up to one that leaves the group or repeats itself.
 fn steps(pipeline: &[Stage]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for (index, stage) in pipeline.iter().enumerate() {
@@ -149,7 +149,7 @@ fn steps(pipeline: &[Stage]) -> Vec<Step> {
     steps
 }
 
-/// The names that the stage at this position sees.
+/// Returns the names that are visible to the stage at this position.
 fn stage_names(manifest: &Manifest, names: &Names, steps: &[Step], index: usize) -> Names {
     let repeat = steps.iter().find_map(|step| match step {
         Step::Repetition { repeat, stages } if stages.contains(&index) => Some(repeat),
@@ -164,7 +164,7 @@ fn stage_names(manifest: &Manifest, names: &Names, steps: &[Step], index: usize)
     }
 }
 
-/// Names that nothing provides, in a block as this stage uses it.
+/// Reports unknown names in a block as this stage uses it.
 fn check_names(spec: &Stage, block: &Block, names: &Names) -> Diagnostics {
     let mut report = FileDiagnostics::new(&block.file, &block.lines);
     for (expression, node, input, at) in block.expressions() {
@@ -195,7 +195,7 @@ fn check_names(spec: &Stage, block: &Block, names: &Names) -> Diagnostics {
     report.finish()
 }
 
-/// One stage's part of the manifest.
+/// Checks one stage's part of the manifest.
 struct StageCheck<'c, 'l> {
     manifest: &'c Manifest,
     names: &'c Names,
@@ -278,7 +278,7 @@ impl StageCheck<'_, '_> {
         }
     }
 
-    /// A name that `repeat` gives must be a count or a list.
+    /// Checks that the name in `repeat` is a count or a list.
     fn counter(&mut self, name: &str) {
         let reason = match self.manifest.input(name) {
             Some(input) => match &input.kind {
@@ -301,7 +301,7 @@ impl StageCheck<'_, '_> {
         self.error(DiagnosticKind::Stage, "repeat", &format!("`repeat: {name}`: {reason}"));
     }
 
-    /// What the manifest says of a block that this stage may use.
+    /// Checks the stage's options against a block that it may use.
     fn block(&mut self, block: &Block) {
         let imports: Vec<&String> = self.spec.chain_imports.keys().collect();
         for import in imports.into_iter().filter(|import| !block.imports.contains(import)) {

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::assemble::{Instance, NodeOutput, Walk, expression_problem};
 use crate::template::{Template, Variables};
 
-/// What instances of a repetition take from those before them.
+/// The exports that instances of a repetition can import.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
-    /// What was exported before the repetition began.
+    /// Exports from before the repetition.
     pub before: HashMap<String, NodeOutput>,
-    /// What the last instance of each stage exported.
+    /// Exports of the last instance of each stage.
     pub by_stage: HashMap<(usize, String), NodeOutput>,
-    /// What the rounds that are over exported, the latest of each name.
+    /// Exports of the completed rounds, the latest of each name.
     pub by_name: HashMap<String, NodeOutput>,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A reference whose node a value names; nothing when there is no value.
+    /// Resolves a reference whose node name is an expression; `None` if that has no value.
     pub(super) fn named(
         &self,
         instance: &Instance<'a>,

@@ -1,4 +1,4 @@
-//! What a request puts into a block: loaders for its LoRAs, and another VAE.
+//! Injects a request's LoRA loaders and VAE into a block.
 
 use comfy_runner_manifest::DiagnosticKind;
 use comfy_runner_protocol::{Link, Node};
@@ -9,7 +9,7 @@ use super::loras::{self, Lora};
 use crate::template::{Variables, is_true};
 
 impl<'a> Walk<'a> {
-    /// Adds loaders, one after another, between the `model` and `clip` exports and what uses them.
+    /// Inserts a chain of loaders between the `model` and `clip` exports and the nodes that use them.
     pub(super) fn chain_loras(
         &mut self,
         instance: &Instance<'a>,
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
         for (from, to) in moves.into_iter().flatten() {
             self.relink(instance.first..last_own, &from, &to);
         }
-        // The exports of these names alone: another name for the same output keeps what it had.
+        // Only the exports of these names: another name for the same output is unchanged.
         let last = self.built.graph.len();
         if last > last_own {
             for (name, output) in exports.iter_mut() {
@@ -70,7 +70,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fills numbered slots of two loaders that the block has.
+    /// Fills numbered slots of the block's two loader nodes.
     pub(super) fn pair_loras(
         &mut self,
         instance: &Instance<'a>,
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Puts the caller's VAE into the place of the block's.
+    /// Replaces the block's VAE with the caller's.
     pub(super) fn override_vae(
         &mut self,
         instance: &Instance<'a>,
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Makes the nodes of this range that use one output use another.
+    /// Relinks the nodes in this range from one output to another.
     fn relink(&mut self, nodes: std::ops::Range<usize>, from: &NodeOutput, to: &NodeOutput) {
         if from == to {
             return;

@@ -1,4 +1,4 @@
-//! The LoRAs that a caller picked: one by one, or in pairs.
+//! The LoRAs that a caller selects: single ones and pairs.
 
 use comfy_runner_manifest::{InputKind, LoraPair, Manifest};
 use indexmap::IndexMap;
@@ -11,14 +11,14 @@ use crate::template::Variables;
 pub(crate) struct Lora {
     pub file: String,
     pub strength: Value,
-    /// The strength for the text encoder, when it is another.
+    /// The strength for the text encoder, if it differs.
     pub strength_clip: Option<Value>,
 }
 
-/// Lists that name the LoRAs of the two models of a pair.
+/// The names of lists with the LoRAs for the two models of a pair.
 const SIDES: [&str; 2] = ["loras_high", "loras_low"];
 
-/// The LoRAs that the caller picked, in the order of the manifest's inputs: every LoRA input but those for pairs, and
+/// Returns the LoRAs that the caller selects, in the order of the manifest's inputs: every LoRA input but those for pairs, and
 /// `loras` of the `defaults`.
 pub(crate) fn picked(manifest: &Manifest, variables: &Variables<'_>) -> Result<Vec<Lora>, String> {
     let is_lora = |kind: &InputKind| matches!(kind, InputKind::LoraPicker | InputKind::LoraPickerDynamic);
@@ -35,7 +35,7 @@ pub(crate) fn picked(manifest: &Manifest, variables: &Variables<'_>) -> Result<V
     Ok(loras)
 }
 
-/// The LoRAs for the high-noise and for the low-noise model.
+/// Returns the LoRAs for the high-noise and for the low-noise model.
 pub(crate) fn paired(manifest: &Manifest, variables: &Variables<'_>) -> Result<[Vec<Lora>; 2], String> {
     let mut sides = [Vec::new(), Vec::new()];
     for (side, id) in sides.iter_mut().zip(SIDES) {
@@ -54,7 +54,7 @@ pub(crate) fn paired(manifest: &Manifest, variables: &Variables<'_>) -> Result<[
     Ok(sides)
 }
 
-/// One value, or each of a list.
+/// Returns the entries of a list, or the value itself.
 fn entries(value: Option<&Value>) -> &[Value] {
     match value {
         None | Some(Value::Null) => &[],
@@ -73,7 +73,7 @@ fn lora(file: &str, strength: Option<&Value>, strength_clip: Option<&Value>) -> 
     (!is_none(file)).then_some(lora)
 }
 
-/// A LoRA of its own: a file name or `{file, strength}`.
+/// Parses a single LoRA: a file name or `{file, strength}`.
 fn single(id: &str, entry: &Value) -> Result<Option<Lora>, String> {
     match entry {
         Value::Null => Ok(None),
@@ -86,7 +86,7 @@ fn single(id: &str, entry: &Value) -> Result<Option<Lora>, String> {
     }
 }
 
-/// Two LoRAs that belong together: by their files, or by what `lora_pairs` calls them.
+/// Parses a pair of LoRAs: their files, or an id in `lora_pairs`.
 fn pair(id: &str, entry: &Value, pairs: &IndexMap<String, LoraPair>) -> Result<[Option<Lora>; 2], String> {
     let none = Map::new();
     let (fields, named) = match entry {

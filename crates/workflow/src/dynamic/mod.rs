@@ -44,14 +44,14 @@ struct CompiledStage {
     condition: Option<Condition>,
 }
 
-/// A part of the pipeline: one stage, or those that are repeated together. Stages by their positions.
+/// A part of the pipeline: one stage, or several that are repeated together, by their positions.
 #[derive(Debug)]
 enum Step {
     Single(usize),
     Repetition { repeat: Repeat, stages: Vec<usize> },
 }
 
-/// How large a request's graph may become.
+/// Limits on the size of a request's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Instances of one repetition.
@@ -69,7 +69,7 @@ impl Default for Limits {
 }
 
 impl DynamicWorkflow {
-    /// Puts a request's graph together.
+    /// Assembles a request's graph.
     pub fn assemble(
         &self,
         params: &Params,

@@ -1,4 +1,4 @@
-//! How often, and over what, a part of the pipeline is repeated.
+//! Determines the instances of a repeated part of the pipeline.
 
 use comfy_runner_manifest::diagnostic::cut;
 use comfy_runner_manifest::{InputKind, Manifest, Repeat};
@@ -11,12 +11,12 @@ use crate::template::{Position, Variables};
 #[derive(Debug)]
 pub(crate) struct Instances<'a> {
     pub places: Vec<Position<'a>>,
-    /// Whether they are scenes: their seeds are reported as `scene_1`, ... instead of `batch_1`, ...
+    /// Whether the instances are scenes, whose seeds are reported as `scene_1`, ... instead of `batch_1`, ...
     pub are_scenes: bool,
 }
 
 impl<'a> Instances<'a> {
-    /// The instances that a request asks for, or why its value is no count.
+    /// Returns the instances for a request, or why its value is neither a count nor a list.
     pub fn from_request(
         repeat: &Repeat,
         manifest: &Manifest,
@@ -66,7 +66,7 @@ impl<'a> Instances<'a> {
     }
 }
 
-/// The scene at this place, for a stage with `scene_index`.
+/// Returns the scene at this index, for a stage with `scene_index`.
 pub(crate) fn scene<'a>(
     manifest: &Manifest,
     variables: &'a Variables<'_>,
@@ -79,7 +79,7 @@ pub(crate) fn scene<'a>(
     }
 }
 
-/// The scenes of a request: the value of the first list of scenes, or of the name `scenes`.
+/// Returns the scenes of a request: the value of the first list of scenes, or of the name `scenes`.
 fn scenes<'a>(manifest: &Manifest, variables: &'a Variables<'_>) -> Result<&'a [Value], String> {
     let name = manifest.scene_input().map_or("scenes", |input| input.id.as_str());
     match variables.get(name) {

@@ -1,13 +1,13 @@
-//! What is wrong with a stage when a request's graph is put together.
+//! An error in a stage, found while a request's graph is assembled.
 
 use std::fmt;
 
 use comfy_runner_manifest::DiagnosticKind;
 
-/// One reason why no graph can be put together: the stage, the place in its block, and what is wrong there.
+/// A reason why no graph can be assembled: the stage, the location in its block, and the error there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StageError {
-    /// The file that it is about, relative to the workflow's folder: the manifest or a block.
+    /// The file with the error, relative to the workflow's folder: the manifest or a block.
     pub file: String,
     /// The stage's block name.
     pub stage: String,
@@ -15,10 +15,10 @@ pub struct StageError {
     pub node: Option<String>,
     /// The node's input, as the block writes it.
     pub input: Option<String>,
-    /// What is wrong.
+    /// The error.
     pub reason: String,
     pub(crate) kind: DiagnosticKind,
-    /// The place in the file, as a JSON pointer.
+    /// The location in the file, as a JSON pointer.
     pub(crate) pointer: String,
 }
 

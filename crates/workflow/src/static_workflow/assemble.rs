@@ -1,4 +1,4 @@
-//! Puts a request's values into a copy of the graph.
+//! Writes a request's values into a copy of the graph.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::template::lora::{self, LoraError};
 use crate::template::{InputError, Scope, Variables, input_value};
 
 impl StaticWorkflow {
-    /// Puts the values into a copy of the graph.
+    /// Writes the values into a copy of the graph.
     pub fn assemble(&self, params: &Params, folder: &OutputFolder) -> Result<Assembled, AssembleError> {
         let mut graph = self.graph.clone();
         if !self.slots.is_empty() {
@@ -90,7 +90,7 @@ fn fill(graph: &mut Graph, slot: &Slot, variables: &Variables<'_>) -> Result<(),
     Ok(())
 }
 
-/// Gives a field its value.
+/// Sets a field's value.
 fn set(graph: &mut Graph, node: usize, field: &str, value: Value) -> Result<(), AssembleError> {
     let value = input_value(value).map_err(|_| looks_like_link(graph, node, field))?;
     insert(graph, node, field, value);
@@ -119,7 +119,7 @@ fn called_at(graph: &Graph, node: usize) -> String {
     graph.nodes.get_index(node).map_or_else(String::new, |(id, _)| called(graph, id))
 }
 
-/// Links everything that uses a LoRA loader to what the loader itself uses. Returns the loader's id.
+/// Links the nodes that use a LoRA loader to the loader's own inputs. Returns the loader's id.
 fn bypass(graph: &mut Graph, lora: &LoraSwitch) -> Result<NodeId, AssembleError> {
     let Some((id, loader)) = graph.nodes.get_index(lora.node) else { return Ok(NodeId::new()) };
     let id = id.clone();

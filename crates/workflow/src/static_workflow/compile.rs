@@ -15,11 +15,11 @@ use super::{Binding, LoraSwitch, Slot, SlotPlace, StaticWorkflow};
 use crate::message::{called, pointer};
 use crate::template::{Expression, Names, OPENING, ValueTemplate, compile_computed};
 
-/// ComfyUI's own LoRA loaders: what they give is what they take, changed, so that they can be left out.
+/// ComfyUI's own LoRA loaders. Their outputs have the types of their inputs, so they can be left out.
 const LORA_LOADERS: [&str; 2] = ["LoraLoader", "LoraLoaderModelOnly"];
 
 impl StaticWorkflow {
-    /// Compiles a manifest and the text of its graph. A graph in UI format needs node schemas.
+    /// Compiles a manifest and its graph file's content. A graph in UI format needs node schemas.
     pub fn new(
         manifest: Manifest,
         graph: &str,
@@ -63,7 +63,7 @@ impl StaticWorkflow {
         Ok(Compiled { workflow, warnings: problems })
     }
 
-    /// Returns what is wrong with the graph itself, whatever the manifest says.
+    /// Returns the errors in the graph itself, independent of the manifest.
     pub fn inspect(file: &str, text: &str) -> Diagnostics {
         match Saved::from_json(text) {
             Ok(Saved::Api(graph)) => {
@@ -72,7 +72,7 @@ impl StaticWorkflow {
                 check_graph(&graph, &mut report);
                 report.finish()
             }
-            // What is in it can only be said with node schemas.
+            // Its content can only be read with node schemas.
             Ok(Saved::Ui(_)) => Diagnostics::new(),
             Err(error) => graph_problem(file, text, &error).into(),
         }
@@ -125,7 +125,7 @@ fn check_graph(graph: &Graph, report: &mut FileDiagnostics<'_>) {
     }
 }
 
-/// Finds every value of the graph that holds expressions.
+/// Finds every value of the graph that contains expressions.
 fn find_slots(graph: &Graph, names: &Names, report: &mut FileDiagnostics<'_>) -> Vec<Slot> {
     let mut slots = Vec::new();
     for (node, (id, content)) in graph.nodes.iter().enumerate() {
@@ -150,7 +150,7 @@ fn find_slots(graph: &Graph, names: &Names, report: &mut FileDiagnostics<'_>) ->
     slots
 }
 
-/// Reports names that nothing provides.
+/// Reports unknown names.
 fn check_names(names: &Names, graph: &Graph, slots: &[Slot], report: &mut FileDiagnostics<'_>) {
     for slot in slots {
         let Some((id, _)) = graph.nodes.get_index(slot.node) else { continue };
@@ -222,7 +222,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
     bindings
 }
 
-/// The part of an input's value that this target takes: written, or clear from the field's name.
+/// Returns the part of an input's value that this target takes: explicit, or derived from the field's name.
 fn part_of(input: &Input, target: &NodeField) -> Result<Option<String>, String> {
     if let Some(part) = &target.part {
         return Ok(Some(canonical(&input.kind, part).to_owned()));
@@ -243,7 +243,7 @@ fn part_of(input: &Input, target: &NodeField) -> Result<Option<String>, String> 
     }
 }
 
-/// The name under which a checked value holds this part.
+/// Returns the key of this part in a checked value.
 pub(crate) fn canonical<'p>(kind: &InputKind, part: &'p str) -> &'p str {
     match (kind, part) {
         (InputKind::ResolutionPicker, "width") => "w",
@@ -261,7 +261,7 @@ fn check_outputs(manifest: &Manifest, graph: &Graph, file: &str, report: &mut Fi
     }
 }
 
-/// Warns of inputs that change nothing.
+/// Warns about inputs that change nothing.
 fn check_unbound(
     manifest: &Manifest,
     slots: &[Slot],
@@ -287,7 +287,7 @@ fn check_unbound(
     }
 }
 
-/// The LoRA loaders whose file an input chooses.
+/// Returns the LoRA loaders whose file is set by an input.
 fn lora_switches(
     manifest: &Manifest,
     graph: &Graph,
@@ -322,7 +322,7 @@ fn no_field(input: &Input, target: &NodeField, node: &Node, graph: &Graph, file:
     )
 }
 
-/// The graph's nodes with their titles, for an error message: the first thirty.
+/// Lists the graph's nodes with their titles for an error message: the first thirty.
 fn nodes_of(graph: &Graph) -> String {
     let nodes: Vec<String> = graph.nodes.keys().take(30).map(|id| called(graph, id)).collect();
     let more = if graph.len() > 30 { format!(" and {} more", graph.len() - 30) } else { String::new() };

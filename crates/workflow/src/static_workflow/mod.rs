@@ -46,7 +46,7 @@ pub(crate) struct Slot {
     pub template: ValueTemplate,
 }
 
-/// Where in a node a [`Slot`] is.
+/// The location of a [`Slot`] in a node.
 #[derive(Debug, Clone)]
 pub(crate) enum SlotPlace {
     /// The value of this input.
@@ -55,7 +55,7 @@ pub(crate) enum SlotPlace {
     Meta,
 }
 
-/// A LoRA loader that is taken out of the graph when this input says there is no LoRA.
+/// A LoRA loader that is removed from the graph if this input selects no LoRA.
 #[derive(Debug, Clone)]
 pub(crate) struct LoraSwitch {
     /// The input's id.
@@ -64,20 +64,20 @@ pub(crate) struct LoraSwitch {
     pub node: usize,
 }
 
-/// What decides the value of a node's field.
+/// The source of the value of a node's field.
 pub(crate) enum FieldSource<'w> {
     /// The graph's own value.
     Graph,
     /// An input (its position and itself), or a part of its value.
     Input(usize, &'w Input, Option<&'w str>),
-    /// A text with placeholders, or a name that only a request can fill.
+    /// A string with placeholders, or a name that only a request provides.
     Request,
     /// A key of the manifest's `defaults`.
     Default(&'w Value),
 }
 
 impl StaticWorkflow {
-    /// What decides the value of this field of the node at this position.
+    /// Returns the source of the value of this field of the node at this position.
     pub fn source(&self, node: usize, field: &str) -> FieldSource<'_> {
         let bound = self.bindings.iter().rev().find(|binding| binding.node == node && binding.field == field);
         if let Some(binding) = bound {
@@ -102,7 +102,7 @@ impl StaticWorkflow {
 }
 
 impl SlotPlace {
-    /// Returns the JSON pointer of the place in the graph's file.
+    /// Returns the JSON pointer of the location in the graph's file.
     pub fn pointer(&self, node: &str) -> String {
         match self {
             Self::Input(field) => pointer(&[node, "inputs", field]),

@@ -37,7 +37,7 @@ pub(super) const ALWAYS: [&str; 10] = [
 /// The names of a workflow with a resolution input.
 pub(super) const SIDES: [&str; 2] = ["width", "height"];
 
-/// Names that follow from others: those that must be there, and those that are then.
+/// Derived names: the names that they require, and the names that they add.
 pub(super) const DERIVED: [(&[&str], &[&str]); 2] = [
     (&["duration"], &["duration_frames"]),
     (&["hires_enabled", "hires_scale"], &["hires_width", "hires_height"]),
@@ -46,7 +46,7 @@ pub(super) const DERIVED: [(&[&str], &[&str]); 2] = [
 /// Frames of a second of video, for `duration_frames`.
 const FRAMES_PER_SECOND: f64 = 16.0;
 
-/// Returns whether the manifest gives a name a value of its own, other than by computing it.
+/// Returns whether the manifest gives a name a value other than a computed one.
 pub(super) fn is_declared(manifest: &Manifest, name: &str) -> bool {
     manifest.input(name).is_some() || manifest.defaults.contains_key(name)
 }
@@ -88,7 +88,7 @@ pub(super) fn set_position(variables: &mut Variables<'_>, index: usize) {
     variables.set("scene_num", index + 1);
 }
 
-/// Sets the names that follow from others, where the scope has one of these others.
+/// Sets the derived names that depend on a name of this scope.
 pub(super) fn set_derived(variables: &mut Variables<'_>, manifest: &Manifest) {
     let is_free = |variables: &Variables<'_>, name: &str| {
         !variables.has_own(name) && !manifest.computed.contains_key(name) && !is_declared(manifest, name)
@@ -113,7 +113,7 @@ pub(super) fn set_derived(variables: &mut Variables<'_>, manifest: &Manifest) {
     }
 }
 
-/// Rounds a number to a whole one.
+/// Rounds a number to an integer.
 fn whole(number: f64) -> Value {
     (number.round() as i64).into()
 }

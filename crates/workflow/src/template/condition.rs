@@ -8,11 +8,11 @@ use super::string::without_braces;
 use super::truth::is_true;
 use super::variables::Variables;
 
-/// What must hold for a stage to be there.
+/// The condition of a stage.
 #[derive(Debug, Clone)]
 pub(crate) enum Condition {
     Expression(Expression),
-    /// `name == bareword` and `name != bareword`: the value as text against the word.
+    /// `name == bareword` and `name != bareword`: compares the value as a string with the word.
     Word {
         name: Expression,
         word: String,
@@ -32,14 +32,14 @@ impl Condition {
         Expression::parse_test(&modern(source, names), names).map(Self::Expression)
     }
 
-    /// The names that it takes from the variables.
+    /// Returns the names that it takes from the variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         match self {
             Self::Expression(expression) | Self::Word { name: expression, .. } => expression.names(),
         }
     }
 
-    /// Whether it holds. Missing, empty, false and `"false"` are false.
+    /// Returns whether it holds. Missing, empty, false and `"false"` are false.
     pub fn holds(&self, variables: &Variables<'_>) -> Result<bool, ExpressionError> {
         match self {
             Self::Expression(expression) => Ok(is_true(&expression.value(variables, Missing::IsNone)?)),
@@ -57,7 +57,7 @@ impl Condition {
         }
     }
 
-    /// Literals that the condition compares with: values worth a try when all alternatives are wanted.
+    /// Returns the literals that the condition compares with, as values for trying all alternatives.
     pub fn literals(&self) -> Vec<Value> {
         match self {
             Self::Word { word, .. } => vec![word.clone().into()],
@@ -66,7 +66,7 @@ impl Condition {
     }
 }
 
-/// Takes `name == word` and `name != word` apart.
+/// Parses `name == word` and `name != word`.
 fn bareword(source: &str) -> Option<(&str, &str, bool)> {
     let (name, word, equal) = match source.split_once("==") {
         Some((name, word)) => (name, word, true),
@@ -133,7 +133,7 @@ fn literal(token: &str) -> Option<Value> {
     serde_json::from_str(token).ok().filter(Value::is_number)
 }
 
-/// The source in pieces: names and numbers, texts in quotes, operators.
+/// Splits the source into tokens: names and numbers, strings in quotes, operators.
 fn tokens(source: &str) -> impl Iterator<Item = &str> {
     let mut rest = source;
     std::iter::from_fn(move || {

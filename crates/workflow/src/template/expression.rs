@@ -13,32 +13,32 @@ use super::names::Names;
 use super::variables::Variables;
 use super::{lora, truth, weight};
 
-/// What one expression may cost. An instruction costs one, and so do 64 bytes of each value that something works on or
+/// The fuel of one expression. An instruction costs one, and so do 64 bytes of each value that an operator or filter takes or
 /// makes. Weighing passes a value through a filter, whose input and result the engine charges once more, so that no value
 /// weighs more than four megabytes.
 const FUEL: u64 = 200_000;
 
-/// What the variables of one expression may weigh, in bytes.
+/// The largest total size of the variables of one expression, in bytes.
 const HEAVIEST_VARIABLES: u64 = 2 << 20;
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 4096;
 
-/// How many values the result of an expression may hold.
+/// The largest number of values in the result of an expression.
 const MOST_VALUES: usize = 65_536;
 
 /// An expression, parsed once.
 #[derive(Clone)]
 pub(crate) struct Expression {
     source: String,
-    /// The names that it takes from the variables.
+    /// The names that the expression takes from the variables.
     names: Vec<String>,
     code: Code,
 }
 
 #[derive(Clone)]
 enum Code {
-    /// A name, or parts of its value: `size.w`. Its value is taken as it is, with no detour.
+    /// A name, or parts of its value: `size.w`. The value is read directly, without the engine.
     Path(Vec<String>),
     /// The file or the strength of a `lora_picker` between braces.
     Lora(String, Option<String>),
@@ -64,7 +64,7 @@ impl PartialEq for Expression {
     }
 }
 
-/// How names without a value read.
+/// The treatment of names without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// An unknown name is an error, and one without a value is undefined: `default` and `is defined` see it.
@@ -76,7 +76,7 @@ pub(crate) enum Missing {
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     let globals: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
-    // Functions that make something from nothing (`range`), or show the engine's inside (`debug`).
+    // Functions that create values (`range`), or show the engine's internals (`debug`).
     globals.iter().for_each(|name| environment.remove_global(name));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
@@ -92,7 +92,7 @@ impl Expression {
         Self::compile(source, names, metered)
     }
 
-    /// Parses an expression whose value is only a truth; see [`truth::is_true`].
+    /// Parses an expression of which only the truth value is used; see [`truth::is_true`].
     pub fn parse_test(source: &str, names: &Names) -> Result<Self, ExpressionError> {
         Self::compile(source, names, metered_test)
     }
@@ -137,17 +137,17 @@ impl Expression {
         Ok(Self { source: source.to_owned(), names, code: Code::Compiled(Arc::new(compiled)) })
     }
 
-    /// The names that it takes from the variables.
+    /// The names that the expression takes from the variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// The expression as it was written.
+    /// Returns the expression as it was written.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The name, when the expression is nothing but one.
+    /// Returns the name if the expression is only a name.
     pub fn name(&self) -> Option<&str> {
         match &self.code {
             Code::Path(path) if path.len() == 1 => path.first().map(String::as_str),
@@ -165,7 +165,7 @@ impl Expression {
         }
     }
 
-    /// Returns the value; null when it is nothing but a name without one.
+    /// Returns the value; null if the expression is only a name without a value.
     pub fn value(&self, variables: &Variables<'_>, missing: Missing) -> Result<Value, ExpressionError> {
         let failed = self.names().find_map(|name| Some((name, variables.failure(name)?)));
         if let Some((name, reason)) = failed {
@@ -238,7 +238,7 @@ impl Expression {
         json(&result, &mut { MOST_VALUES }).map_err(fail)
     }
 
-    /// Whether a name has no value, which then is the likeliest reason of an error.
+    /// Returns whether a name has no value, which is then the most likely cause of an error.
     fn lacks(&self, variables: &Variables<'_>) -> bool {
         self.names().any(|name| variables.get(name).is_none_or(Value::is_null))
     }
@@ -258,8 +258,8 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// An expression's result as JSON. The engine makes some lists only when they are read, outside of its own limit, so that
-/// what is read here is counted: `left` values, where a string counts one for every sixteen bytes.
+/// Converts an expression's result to JSON. The engine builds some lists only when they are read, outside of its own limit, so
+/// the values read here are counted: `left` remain, where a string counts one for every sixteen bytes.
 fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
     let size = 1 + value.as_str().map_or(0, |text| text.len() / 16);
     *left = left.checked_sub(size).ok_or_else(|| "its result is too large".to_owned())?;
@@ -296,11 +296,11 @@ fn number(value: &minijinja::Value) -> Option<Value> {
     Number::from_f64(f64::try_from(value.clone()).ok()?).map(Value::Number)
 }
 
-/// Words that are no names to minijinja.
+/// Words that minijinja does not accept as names.
 const WORDS: [&str; 13] =
     ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"];
 
-/// The parts of `name` or `name.part.part`.
+/// Splits `name` or `name.part.part`.
 fn path(source: &str, names: &Names) -> Option<Vec<String>> {
     let mut parts = source.split('.').map(str::trim);
     let first = parts.next()?;
@@ -310,7 +310,7 @@ fn path(source: &str, names: &Names) -> Option<Vec<String>> {
     is_path.then(|| [first].into_iter().chain(rest).map(str::to_owned).collect())
 }
 
-/// Whether this is a name: letters, digits and `_`, no digit first.
+/// Returns whether this is a name: letters, digits and `_`, not starting with a digit.
 pub(crate) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
@@ -326,7 +326,7 @@ fn alias<'p>(value: &Value, part: &'p str) -> &'p str {
     }
 }
 
-/// An expression as an error message shows it, cut when it is long.
+/// Returns an expression for an error message, cut if it is long.
 fn shown(source: &str) -> String {
     cut(source, 120)
 }

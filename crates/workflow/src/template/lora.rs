@@ -1,4 +1,4 @@
-//! What a `lora_picker` gives to one field: a file name or a strength.
+//! The part of a `lora_picker`'s value that one field takes: a file name or a strength.
 
 use std::borrow::Cow;
 

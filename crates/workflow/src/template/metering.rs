@@ -1,7 +1,7 @@
 //! Expressions rewritten so that every value is weighed: `a * b` becomes `((a|w) * (b|w))|w`, where `w` is the filter of
 //! [`super::weight`].
 //!
-//! The engine has no hook for its operators. Its parser returns the tree, from which the expression is written again.
+//! The engine has no hook for its operators. Its parser returns the tree, from which the expression is rewritten.
 
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
 use minijinja::machinery::parse_expr;

@@ -1,4 +1,4 @@
-//! The names that expressions may use, as far as they follow from the manifest, for checks before there is a request.
+//! The names that expressions may use, derived from the manifest, for checks before there is a request.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::builtins;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     known: HashSet<String>,
-    /// Whether a list's elements may bring names that only a request knows.
+    /// Whether a list's elements may add names that only a request knows.
     open: bool,
     /// Inputs of type `lora_picker`, which give a field the file or the strength of their value.
     loras: HashSet<String>,
@@ -103,10 +103,10 @@ impl Names {
         self.loras.contains(name)
     }
 
-    /// Returns ` Did you mean "steps"?`, when a known name is near.
+    /// Returns ` Did you mean "steps"?` if a known name is similar.
     pub fn hint(&self, name: &str) -> String {
         let mut known: Vec<&str> = self.known.iter().map(String::as_str).collect();
-        // Of names that are equally near, always the same.
+        // Makes the choice between equally similar names deterministic.
         known.sort_unstable();
         did_you_mean(name, known)
     }

@@ -20,7 +20,7 @@ pub(crate) struct Position<'a> {
     pub element: Option<&'a Value>,
 }
 
-/// What gives names their values: a workflow's manifest, and its `computed`, parsed.
+/// The source of variables: a workflow's manifest, and its `computed`, parsed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope<'w> {
     pub manifest: &'w Manifest,

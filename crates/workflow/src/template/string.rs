@@ -6,7 +6,7 @@ use super::expression::{Expression, ExpressionError, Missing};
 use super::names::Names;
 use super::variables::Variables;
 
-/// What opens an expression.
+/// The opening delimiter of an expression.
 pub(crate) const OPENING: &str = "{{";
 
 /// A string, parsed once.
@@ -14,9 +14,9 @@ pub(crate) const OPENING: &str = "{{";
 pub(crate) enum Template {
     /// No expression.
     Plain(String),
-    /// Nothing but an expression, whose value keeps its type.
+    /// A single expression, whose value keeps its type.
     Whole(Expression),
-    /// Expressions within a longer string, into which their values are written.
+    /// Text with expressions, whose values are rendered as strings.
     Segments(Vec<Segment>),
 }
 
@@ -32,7 +32,7 @@ impl Template {
     /// it would read as an expression (`my-input`).
     ///
     /// # Errors
-    /// `{{` without `}}`, and what stands between them when it is no expression.
+    /// `{{` without `}}`, and braces without a valid expression between them.
     pub fn parse(text: &str, names: &Names) -> Result<Self, ExpressionError> {
         let mut segments = Vec::new();
         let mut rest = text;
@@ -74,7 +74,7 @@ impl Template {
         }))
     }
 
-    /// Returns the value, with its type when the string is nothing but an expression.
+    /// Returns the value, with its type if the string is a single expression.
     pub fn value(&self, variables: &Variables<'_>) -> Result<Value, ExpressionError> {
         match self {
             Self::Plain(text) => Ok(text.clone().into()),
@@ -104,7 +104,7 @@ impl Template {
         Ok(text)
     }
 
-    /// Returns the string as a key. None when it is nothing but an expression without a value.
+    /// Returns the string as a key. `None` if it is a single expression without a value.
     pub fn key(&self, variables: &Variables<'_>) -> Result<Option<String>, ExpressionError> {
         let key = match self {
             Self::Whole(expression) => match expression.value(variables, Missing::Strict) {
@@ -122,7 +122,7 @@ impl Template {
     }
 }
 
-/// Appends a value as people write it: a resolution as `832x1216`, null as nothing, lists and maps as JSON.
+/// Appends a value as people write it: a resolution as `832x1216`, null as an empty string, lists and maps as JSON.
 pub(crate) fn push_value(text: &mut String, value: &Value) {
     match value {
         Value::String(own) => text.push_str(own),

@@ -1,4 +1,4 @@
-//! What counts as true, in conditions and in the tests of expressions alike.
+//! The truth value of any value, in conditions and in the tests of expressions.
 
 use minijinja::{Environment, Error, ErrorKind};
 use serde_json::Value;

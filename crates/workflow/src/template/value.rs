@@ -88,7 +88,7 @@ impl ValueTemplate {
             Self::List(list) => list.iter().for_each(|item| item.collect(found)),
             Self::Map(entries) => {
                 for (key, value) in entries {
-                    // A key that is nothing but a name without a value is dropped: the name need not be known.
+                    // A key that is a single expression without a value is dropped, so its names need not be known.
                     if !matches!(key, Template::Whole(_)) {
                         found.extend(key.expressions());
                     }
@@ -119,7 +119,7 @@ impl ValueTemplate {
         })
     }
 
-    /// Returns the value for a node's input. None when it has none: the input is left out, and ComfyUI takes its own
+    /// Returns the value for a node's input, or `None` if it has none: the input is left out, and ComfyUI uses its own
     /// default.
     pub fn input(&self, variables: &Variables<'_>) -> Result<Option<Value>, InputError> {
         let value = self.value(variables)?;
@@ -144,7 +144,7 @@ impl ValueTemplate {
     }
 }
 
-/// Returns a value as ComfyUI takes it as an input: a list is wrapped, since ComfyUI takes a bare one for a link.
+/// Returns a value in the form of a node's input: a list is wrapped, because ComfyUI reads a bare one as a link.
 ///
 /// # Errors
 /// A value that ComfyUI would read as a link.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// What the variables of all expressions of one request may weigh together, in bytes, each counted as often as an
-/// expression works on it.
+/// The largest total size of the variables of all expressions of one request, in bytes, each counted as often as an
+/// expression uses it.
 pub(crate) const HEAVIEST_REQUEST: u64 = 256 << 20;
 
 static NULL: Value = Value::Null;
@@ -20,7 +20,7 @@ pub(crate) struct Variables<'o> {
     values: HashMap<Cow<'o, str>, Option<Cow<'o, Value>>>,
     /// Computed names that have no value, and why.
     failed: HashMap<Cow<'o, str>, String>,
-    /// What expressions have worked on, in bytes; counted in the outermost scope.
+    /// The bytes that expressions have used; counted in the outermost scope.
     worked_on: Cell<u64>,
 }
 
@@ -42,7 +42,7 @@ impl<'o> Variables<'o> {
         Self { outer: Some(outer), ..Self::default() }
     }
 
-    /// Returns the value of a name: null when it has none, nothing when it is not declared.
+    /// Returns the value of a name: null if it has none, `None` if it is not declared.
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self.values.get(name) {
             Some(value) => Some(value.as_deref().unwrap_or(&NULL)),
@@ -68,7 +68,7 @@ impl<'o> Variables<'o> {
         self.outer.is_none()
     }
 
-    /// Counts what an expression works on, in bytes. Returns false when the request has used up what it may.
+    /// Counts the bytes that an expression uses. Returns false if the request exceeds its limit.
     pub fn work_on(&self, bytes: u64) -> bool {
         if let Some(outer) = self.outer {
             return outer.work_on(bytes);
@@ -77,12 +77,12 @@ impl<'o> Variables<'o> {
         self.worked_on.get() <= HEAVIEST_REQUEST
     }
 
-    /// Gives a name a value that is made for this request.
+    /// Sets a name to an owned value.
     pub fn set(&mut self, name: impl Into<Cow<'o, str>>, value: impl Into<Value>) {
         self.values.insert(name.into(), Some(Cow::Owned(value.into())));
     }
 
-    /// Gives a name a value that lives elsewhere.
+    /// Sets a name to a borrowed value.
     pub fn set_borrowed(&mut self, name: impl Into<Cow<'o, str>>, value: &'o Value) {
         self.values.insert(name.into(), Some(Cow::Borrowed(value)));
     }

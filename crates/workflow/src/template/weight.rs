@@ -1,5 +1,5 @@
-//! What the values of an expression weigh. Everything that an operator, filter or test works on is weighed first, and so is
-//! what it makes, so that their time and memory are bounded by the fuel of the expression.
+//! The size of an expression's values. Everything that an operator, filter or test takes is weighed first, and so is
+//! its result, so that time and memory are bounded by the fuel of the expression.
 //!
 //! The engine charges fuel too, but counts a list's items only, not what they hold, and makes some lists when they are
 //! read. Here a value costs what it holds, and such lists are made at once.
@@ -10,13 +10,13 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 /// The filter that weighs its input and returns it.
 pub(super) const WEIGH: &str = "__weigh";
 
-/// What one value weighs, in bytes, without its text.
+/// The size of one value in bytes, without its text.
 pub(super) const VALUE_WEIGHT: u64 = 32;
 
 /// How many bytes one unit of fuel pays for, as in the engine's own accounts.
 pub(super) const BYTES_PER_FUEL: u64 = 64;
 
-/// How many lists and maps of a value may lie inside each other.
+/// The deepest nesting of lists and maps in a value.
 const DEEPEST: usize = 200;
 
 /// Adds the filter, and lets the engine's own functions that compare or add values pay for what these hold.
@@ -74,7 +74,7 @@ fn weigh(state: &State, value: &Value) -> Result<Value, Error> {
 
 struct Scales<'s, 'template, 'env> {
     state: &'s State<'template, 'env>,
-    /// Bytes that are not paid for yet.
+    /// Bytes that are not charged yet.
     owed: u64,
 }
 
@@ -122,7 +122,7 @@ impl Scales<'_, '_, '_> {
     }
 }
 
-/// What a variable weighs, counted up to a little more than `most`.
+/// Returns the size of a variable, counted up to a little more than `most`.
 pub(super) fn weight_of(value: &serde_json::Value, most: u64) -> u64 {
     let mut weight = VALUE_WEIGHT;
     match value {
@@ -148,7 +148,7 @@ pub(super) fn weight_of(value: &serde_json::Value, most: u64) -> u64 {
     weight
 }
 
-/// How many bytes of text a value holds.
+/// Returns the bytes of text in a value.
 pub(crate) fn text_bytes(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::String(text) => text.len(),
