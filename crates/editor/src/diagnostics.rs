@@ -31,7 +31,7 @@ pub fn invalid_values(prompt: &Graph, schemas: &ObjectInfo) -> Vec<InvalidValue>
     let mut invalid_values = Vec::new();
     for (id, node) in &prompt.nodes {
         let Some(schema) = schemas.get(&node.class_type) else { continue };
-        for (name, value) in node.inputs.iter().filter(|(_, value)| Link::of(value).is_none()) {
+        for (name, value) in node.inputs.iter().filter(|(_, value)| Link::from_value(value).is_none()) {
             let Some(wanted) = schema.input(name).and_then(|(spec, _)| refused(spec, value)) else {
                 continue;
             };

@@ -79,7 +79,7 @@ fn holder(nodes: &[usize], shapes: &[Shape<'_>], value: &Value) -> Option<(usize
     nodes.iter().find_map(|&node| {
         let given = &shapes[node].node.inputs;
         let has_value = |input: &&InputShape| {
-            let given = given.get(&input.name).filter(|given| Link::of(given).is_none());
+            let given = given.get(&input.name).filter(|given| Link::from_value(given).is_none());
             input.widget && given.is_some_and(|given| unwrapped(given) == *value)
         };
         shapes[node].inputs.iter().find(has_value).map(|input| (node, input.name.clone()))

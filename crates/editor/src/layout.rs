@@ -163,7 +163,7 @@ fn on_grid(length: i64) -> i64 {
 
 /// The upper left corners of rectangles in columns, the smallest coordinates being 0.
 fn columns(sizes: &[[i64; 2]], links: &[(usize, usize)]) -> Vec<[i64; 2]> {
-    let neighbours = Neighbours::of(sizes.len(), links);
+    let neighbours = Neighbours::new(sizes.len(), links);
     let depths = neighbours.depths();
     let mut layers: Vec<Vec<usize>> = vec![Vec::new(); depths.iter().max().map_or(0, |deepest| deepest + 1)];
     for (node, &depth) in depths.iter().enumerate() {
@@ -289,7 +289,7 @@ struct Neighbours {
 }
 
 impl Neighbours {
-    fn of(count: usize, links: &[(usize, usize)]) -> Self {
+    fn new(count: usize, links: &[(usize, usize)]) -> Self {
         let mut all = Self { before: vec![Vec::new(); count], after: vec![Vec::new(); count] };
         for &(from, to) in links.iter().filter(|(from, to)| from != to) {
             all.before[to].push(from);

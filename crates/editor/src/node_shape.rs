@@ -52,7 +52,7 @@ impl<'g> Shape<'g> {
         }
         let value = |name: &str| {
             let value = node.inputs.get(name)?;
-            if Link::of(value).is_some() { None } else { Some(unwrapped(value)) }
+            if Link::from_value(value).is_some() { None } else { Some(unwrapped(value)) }
         };
         let mut create = |linked: &[&str]| match schema {
             Some(schema) => types.create(&node.class_type, schema, WidgetValues::Named(&value), linked),
@@ -66,7 +66,7 @@ impl<'g> Shape<'g> {
             let all: Vec<&str> = node.inputs.keys().map(String::as_str).collect();
             let grown = create(&all);
             if node.inputs.iter().any(|(name, given)| {
-                Link::of(given).is_none() && has_no_slot(name) && grown.slot(name).is_some()
+                Link::from_value(given).is_none() && has_no_slot(name) && grown.slot(name).is_some()
             }) {
                 editor_node = grown;
             }
@@ -91,7 +91,7 @@ impl<'g> Shape<'g> {
         for widget in editor_node.widgets.iter().filter(|widget| widget.saved) {
             values.push(widget.value.clone().unwrap_or(Value::Null));
         }
-        for (name, given) in node.inputs.iter().filter(|(_, given)| Link::of(given).is_none()) {
+        for (name, given) in node.inputs.iter().filter(|(_, given)| Link::from_value(given).is_none()) {
             match editor_node.widget(name) {
                 None if editor_node.slot(name).is_some() => {
                     without_widget.push((name.clone(), unwrapped(given)));
@@ -135,7 +135,7 @@ impl<'g> Shape<'g> {
         self.inputs.retain(|input| {
             !input.widget
                 || promoted.contains(&input.name)
-                || node.inputs.get(&input.name).is_some_and(|value| Link::of(value).is_some())
+                || node.inputs.get(&input.name).is_some_and(|value| Link::from_value(value).is_some())
         });
     }
 

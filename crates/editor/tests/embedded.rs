@@ -79,7 +79,7 @@ impl Seek for Large {
 }
 
 #[test]
-fn of_a_video_of_gigabytes_little_more_than_the_graph_is_read() {
+fn a_video_of_gigabytes_is_read_in_little_more_memory_than_its_graph() {
     let mut file = Vec::new();
     open("video.mp4").read_to_end(&mut file).unwrap();
     let moov = file.windows(4).position(|bytes| bytes == b"moov").unwrap() - 4;

@@ -164,13 +164,13 @@ fn steps_of(graph: &Graph, node: &Node) -> Option<f64> {
     let mut node = node;
     for _ in 0..=SIGMAS_FROM {
         if let Some(steps) = node.inputs.get("steps") {
-            let literal = match Link::of(steps) {
+            let literal = match Link::from_value(steps) {
                 Some(link) => graph.node(link.node)?.inputs.get("value")?,
                 None => steps,
             };
             return literal.as_f64().filter(|steps| steps.is_finite() && *steps > 0.0);
         }
-        node = graph.node(Link::of(node.inputs.get("sigmas")?)?.node)?;
+        node = graph.node(Link::from_value(node.inputs.get("sigmas")?)?.node)?;
     }
     None
 }

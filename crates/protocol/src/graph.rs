@@ -168,13 +168,13 @@ impl Node {
 
     /// The inputs that are links, by name.
     pub fn links(&self) -> impl Iterator<Item = (&str, Link<'_>)> {
-        self.inputs.iter().filter_map(|(name, value)| Some((name.as_str(), Link::of(value)?)))
+        self.inputs.iter().filter_map(|(name, value)| Some((name.as_str(), Link::from_value(value)?)))
     }
 }
 
 impl<'a> Link<'a> {
     /// Reads a value as a link, by ComfyUI's own rule: a list of two whose first is a string and second a number.
-    pub fn of(value: &'a Value) -> Option<Self> {
+    pub fn from_value(value: &'a Value) -> Option<Self> {
         let [Value::String(node), Value::Number(output)] = value.as_array()?.as_slice() else {
             return None;
         };
@@ -233,12 +233,12 @@ mod tests {
 
     #[test]
     fn only_a_string_and_a_number_make_a_link() {
-        assert_eq!(Link::of(&json!(["4", 1])), Some(Link { node: "4", output: 1 }));
-        assert_eq!(Link::of(&json!(["4", 1.0])), Some(Link { node: "4", output: 1 }));
+        assert_eq!(Link::from_value(&json!(["4", 1])), Some(Link { node: "4", output: 1 }));
+        assert_eq!(Link::from_value(&json!(["4", 1.0])), Some(Link { node: "4", output: 1 }));
         for no in
             [json!([4, 1]), json!(["4"]), json!(["4", "1"]), json!("4"), json!(["4", -1]), json!(["4", 0.5])]
         {
-            assert_eq!(Link::of(&no), None, "{no}");
+            assert_eq!(Link::from_value(&no), None, "{no}");
         }
     }
 

@@ -42,7 +42,7 @@ pub enum Media {
 
 impl Media {
     /// The media kind of a file of this name.
-    pub fn of_filename(name: &str) -> Self {
+    pub fn from_filename(name: &str) -> Self {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
         match extension.as_str() {
             "mp4" | "webm" | "mkv" | "mov" | "avi" | "m4v" | "mpg" | "mpeg" | "gif" => Self::Video,
@@ -70,16 +70,16 @@ impl Media {
 }
 
 impl OutputFile {
-    /// What kind of media this is. See [`Media::of_filename`].
+    /// What kind of media this is. See [`Media::from_filename`].
     pub fn media(&self) -> Media {
-        Media::of_filename(&self.filename)
+        Media::from_filename(&self.filename)
     }
 
     /// The file that an item of a node's list represents.
-    fn of_item(key: &str, item: &Value) -> Option<Self> {
+    fn from_item(key: &str, item: &Value) -> Option<Self> {
         if let Some(path) = item.as_str() {
             let (subfolder, filename) = path.rsplit_once('/').unwrap_or(("", path));
-            let named = key == "result" && Media::of_filename(filename) == Media::ThreeD;
+            let named = key == "result" && Media::from_filename(filename) == Media::ThreeD;
             return named.then(|| Self {
                 filename: filename.to_owned(),
                 subfolder: subfolder.to_owned(),
@@ -105,7 +105,7 @@ impl NodeOutput {
     /// `Preview3D` and nodes like it report the name of a file in the output directory as a string under `result`.
     pub fn files(&self) -> impl Iterator<Item = OutputFile> {
         let lists = self.items.iter().filter_map(|(key, list)| Some((key, list.as_array()?)));
-        lists.flat_map(|(key, list)| list.iter().filter_map(move |item| OutputFile::of_item(key, item)))
+        lists.flat_map(|(key, list)| list.iter().filter_map(move |item| OutputFile::from_item(key, item)))
     }
 }
 
@@ -146,16 +146,16 @@ mod tests {
     #[test]
     fn kinds_of_media_are_written_as_they_are_called() {
         for name in ["a.mp4", "a.png", "a.flac", "a.glb", "a.txt", "a.latent"] {
-            let media = Media::of_filename(name);
+            let media = Media::from_filename(name);
             assert_eq!(serde_json::to_value(media).unwrap(), media.as_str());
         }
     }
 
     #[test]
     fn an_unknown_extension_is_a_plain_file() {
-        assert_eq!(Media::of_filename("a.latent"), Media::File);
-        assert_eq!(Media::of_filename("no_extension"), Media::File);
-        assert_eq!(Media::of_filename("a.flac"), Media::Audio);
-        assert_eq!(Media::of_filename("anim.gif"), Media::Video);
+        assert_eq!(Media::from_filename("a.latent"), Media::File);
+        assert_eq!(Media::from_filename("no_extension"), Media::File);
+        assert_eq!(Media::from_filename("a.flac"), Media::Audio);
+        assert_eq!(Media::from_filename("anim.gif"), Media::Video);
     }
 }

@@ -83,14 +83,14 @@ impl<'a> BinaryFrame<'a> {
         match kind {
             PREVIEW => {
                 let (format, image) = split_u32(rest).ok_or_else(short)?;
-                let format = ImageFormat::of_number(format)?;
+                let format = ImageFormat::from_number(format)?;
                 Ok(Self::Preview(Preview { format, image, metadata: None }))
             }
             PREVIEW_WITH_METADATA => {
                 let (length, rest) = split_u32(rest).ok_or_else(short)?;
                 let (metadata, image) = rest.split_at_checked(length as usize).ok_or_else(short)?;
                 let metadata: PreviewMetadata = json::from_slice(metadata)?;
-                let format = ImageFormat::of_media_type(&metadata.image_type)?;
+                let format = ImageFormat::from_media_type(&metadata.image_type)?;
                 Ok(Self::Preview(Preview { format, image, metadata: Some(metadata) }))
             }
             other => Ok(Self::Unknown(other)),
@@ -135,7 +135,7 @@ impl ImageFormat {
         }
     }
 
-    fn of_number(number: u32) -> Result<Self, FrameError> {
+    fn from_number(number: u32) -> Result<Self, FrameError> {
         match number {
             1 => Ok(Self::Jpeg),
             2 => Ok(Self::Png),
@@ -143,7 +143,7 @@ impl ImageFormat {
         }
     }
 
-    fn of_media_type(media_type: &str) -> Result<Self, FrameError> {
+    fn from_media_type(media_type: &str) -> Result<Self, FrameError> {
         match media_type {
             "image/jpeg" => Ok(Self::Jpeg),
             "image/png" => Ok(Self::Png),

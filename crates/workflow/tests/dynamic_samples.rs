@@ -15,7 +15,7 @@ fn sample(id: &str) -> std::sync::Arc<Workflow> {
 }
 
 fn link(value: &Value) -> &str {
-    Link::of(value).unwrap().node
+    Link::from_value(value).unwrap().node
 }
 
 #[test]

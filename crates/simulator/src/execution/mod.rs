@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
         let known: HashSet<&str> = known.iter().map(|input| input.name.as_ref()).collect();
         let inputs = prompt::inputs(node).filter(|(name, _)| known.contains(name.as_str()));
         let resolved = inputs.map(|(name, value)| {
-            let value = match Link::of(value) {
+            let value = match Link::from_value(value) {
                 Some(link) => cache.made(link.node).and_then(|made| made.outputs.get(link.output)).cloned(),
                 None => Some(Value::Plain(value.clone())),
             };

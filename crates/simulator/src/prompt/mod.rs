@@ -23,7 +23,7 @@ pub fn class_type(node: &Value) -> &str {
 
 /// The inputs of a node that are links to other nodes.
 pub fn links(node: &Value) -> impl Iterator<Item = (&str, Link<'_>)> {
-    inputs(node).filter_map(|(name, value)| Some((name.as_str(), Link::of(value)?)))
+    inputs(node).filter_map(|(name, value)| Some((name.as_str(), Link::from_value(value)?)))
 }
 
 /// A prompt's nodes by id.

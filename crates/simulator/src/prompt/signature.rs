@@ -31,7 +31,7 @@ pub fn signature(
         feed(&mut digest, &fingerprint.to_string());
         for (name, value) in sorted {
             feed(&mut digest, name);
-            match Link::of(value) {
+            match Link::from_value(value) {
                 Some(link) => {
                     let place = ancestry.places.get(link.node)?;
                     feed(&mut digest, &format!("ancestor {place} {}", link.output));

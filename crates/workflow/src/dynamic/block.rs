@@ -199,7 +199,7 @@ impl Block {
         nodes: &Map<String, Value>,
         names: &Names,
     ) -> Result<BlockSource, Reason> {
-        if let Some(Link { node, output }) = Link::of(value) {
+        if let Some(Link { node, output }) = Link::from_value(value) {
             let output = output as u64;
             let is_import = |name: &str| self.imports.iter().any(|import| import == name);
             return Ok(match Template::parse(node, names)? {
@@ -377,7 +377,7 @@ fn read_exports(
                 }
                 _ => None,
             },
-            link => Link::of(link).map(|link| (link.node.to_owned(), link.output as u64)),
+            link => Link::from_value(link).map(|link| (link.node.to_owned(), link.output as u64)),
         };
         let Some((node, output)) = written else {
             let message = format!(

@@ -132,7 +132,9 @@ impl<'a> Walk<'a> {
         for node in nodes {
             let Some((_, node)) = self.built.graph.nodes.get_index_mut(node) else { continue };
             for value in node.inputs.values_mut() {
-                if Link::of(value).is_some_and(|link| link.node == from.0 && link.output as u64 == from.1) {
+                if Link::from_value(value)
+                    .is_some_and(|link| link.node == from.0 && link.output as u64 == from.1)
+                {
                     *value = json!([to.0, to.1]);
                 }
             }

@@ -123,7 +123,7 @@ impl<'g> Detector<'g> {
             if let Some(at) = self.at(id, field) {
                 return Some(at);
             }
-            let link = Link::of(self.graph.node(id)?.inputs.get(field)?)?;
+            let link = Link::from_value(self.graph.node(id)?.inputs.get(field)?)?;
             let source = self.graph.node(link.node)?;
             if !source.class_type.starts_with("Primitive") && source.class_type != "CustomCombo" {
                 return None;

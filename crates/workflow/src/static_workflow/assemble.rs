@@ -123,11 +123,12 @@ fn called_at(graph: &Graph, node: usize) -> String {
 fn bypass(graph: &mut Graph, lora: &LoraSwitch) -> Result<NodeId, AssembleError> {
     let Some((id, loader)) = graph.nodes.get_index(lora.node) else { return Ok(NodeId::new()) };
     let id = id.clone();
-    let own =
-        ["model", "clip"].map(|name| loader.inputs.get(name).filter(|own| Link::of(own).is_some()).cloned());
+    let own = ["model", "clip"]
+        .map(|name| loader.inputs.get(name).filter(|own| Link::from_value(own).is_some()).cloned());
     let name = called(graph, &id);
     for value in graph.nodes.values_mut().flat_map(|node| node.inputs.values_mut()) {
-        let Some(output) = Link::of(value).filter(|link| link.node == id).map(|link| link.output) else {
+        let Some(output) = Link::from_value(value).filter(|link| link.node == id).map(|link| link.output)
+        else {
             continue;
         };
         *value = own.get(output).cloned().flatten().ok_or_else(|| AssembleError::LoraCannotGo {

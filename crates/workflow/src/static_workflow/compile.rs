@@ -182,7 +182,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
                     report.error(DiagnosticKind::Binding, &at, no_field(input, target, found, graph, file));
                     continue;
                 }
-                Some(value) if Link::of(value).is_some() => {
+                Some(value) if Link::from_value(value).is_some() => {
                     let node = called(graph, node_id);
                     let message = format!(
                         "input \"{}\": `{}` of node {node} is linked to another node; the value replaces the link",

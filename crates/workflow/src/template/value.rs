@@ -150,7 +150,9 @@ impl ValueTemplate {
 /// A value that ComfyUI would read as a link.
 pub(crate) fn input_value(value: Value) -> Result<Value, InputError> {
     match value {
-        value if Link::of(value.get("__value__").unwrap_or(&value)).is_some() => Err(InputError::Link),
+        value if Link::from_value(value.get("__value__").unwrap_or(&value)).is_some() => {
+            Err(InputError::Link)
+        }
         value @ Value::Array(_) => Ok(json!({"__value__": value})),
         value => Ok(value),
     }

@@ -82,7 +82,7 @@ impl Validation<'_> {
             }
             Walked::Input { name: field, value, spec } => {
                 let taken = Taken::new(validator, graph, id, field, spec);
-                let wrong = match Link::of(value) {
+                let wrong = match Link::from_value(value) {
                     Some(link) => taken.check_link(link),
                     None if self.is_made_up(origin, field, spec, alternative) => None,
                     None => taken.check_value(value),

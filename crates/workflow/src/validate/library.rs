@@ -111,7 +111,7 @@ impl<'v> Validation<'v, '_> {
         match workflow.source(index, field) {
             FieldSource::Request => {}
             FieldSource::Graph => {
-                let wrong = match Link::of(value) {
+                let wrong = match Link::from_value(value) {
                     Some(link) => taken.check_link(link),
                     None => taken.check_value(value),
                 };
@@ -131,7 +131,7 @@ impl<'v> Validation<'v, '_> {
                 }
                 self.input(position, input, part, &taken, &subject);
                 // The graph's own value stays where neither caller nor manifest gives one.
-                let stays = input.default.is_none() && !input.required && Link::of(value).is_none();
+                let stays = input.default.is_none() && !input.required && Link::from_value(value).is_none();
                 let own = !value.as_str().is_some_and(|text| text.contains("{{"));
                 if let Some(wrong) = taken.check_value(value).filter(|_| stays && own) {
                     wrong.report(self.graph, &at, &subject);
