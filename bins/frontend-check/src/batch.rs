@@ -1,4 +1,4 @@
-//! `frontend-check editor`: what the editor makes of each file of a folder.
+//! `frontend-check editor`: writes the editor's prompt for each file of a folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ fn write(options: &Batch, name: &str, opened: &Opened) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every `NAME.json` of a folder, by name.
+/// Returns every `NAME.json` of a folder, by name.
 pub fn graph_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;

@@ -1,4 +1,4 @@
-//! The browser as a process of ours.
+//! The browser process.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -30,7 +30,7 @@ impl Browser {
                 "--disable-background-networking",
                 "--mute-audio",
             ])
-            // A page nobody looks at is not to be slowed down.
+            // The browser must not throttle a page that is not visible.
             .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
             .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
             .args(["--remote-debugging-port=0", "--window-size=800,600"])
@@ -45,7 +45,7 @@ impl Browser {
         Ok(Self { process, profile })
     }
 
-    /// The address for remote control of the page that is open.
+    /// Returns the address for remote control of the open page.
     pub async fn page(&mut self) -> anyhow::Result<String> {
         let deadline = Instant::now() + START;
         let port_file = self.profile.path().join("DevToolsActivePort");
@@ -76,10 +76,10 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// Ends the browser and removes its profile, into which its helpers write until they have noticed.
+    /// Ends the browser and removes its profile. Child processes of the browser may write to it for a short time.
     fn drop(&mut self) {
         if let Err(error) = self.process.start_kill() {
-            tracing::debug!(%error, "the browser was gone already");
+            tracing::debug!(%error, "the browser had already ended");
         }
         for _ in 0..100 {
             let is_over = !matches!(self.process.try_wait(), Ok(None));
@@ -88,6 +88,6 @@ impl Drop for Browser {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        tracing::warn!(profile = %self.profile.path().display(), "the browser's profile is left behind");
+        tracing::warn!(profile = %self.profile.path().display(), "cannot remove the browser's profile");
     }
 }

@@ -1,10 +1,10 @@
-//! Values that the browser makes when it sends a prompt, and that depend on the machine.
+//! Values that the browser creates when it sends a prompt, and that depend on the machine.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-/// Parts of a rendered 3D view: uploads with names of their own, and a camera.
+/// Parts of a rendered 3D view: uploads with generated names, and a camera.
 const VIEW: [&str; 3] = ["camera_info", "normal", "recording"];
 
 /// Warnings of the frontend about its own code. They appear for every graph with certain nodes.
@@ -12,11 +12,11 @@ const FRONTENDS_OWN: [&str; 4] = [
     "THREE.Clock: This module has been deprecated",
     "LiteGraph addWidget(...) without a callback or property assigned",
     "THREE.WebGLRenderer",
-    // Nodes of partners need an account, which the editor misses since 1.58.
+    // Nodes of partners need an account. The editor warns about it since 1.58.
     "partner_run_gate_blocked",
 ];
 
-/// The prompt with the values of 3D views replaced by the names of their parts.
+/// Returns the prompt with the values of 3D views replaced by the names of their parts.
 pub fn without_views(mut prompt: Value) -> Value {
     let nodes = prompt.as_object_mut().into_iter().flat_map(|nodes| nodes.values_mut());
     for value in
@@ -30,7 +30,7 @@ pub fn without_views(mut prompt: Value) -> Value {
     prompt
 }
 
-/// Whether a warning says something about the graph. Files that nodes show are all missing here.
+/// Returns whether a warning is about the graph. The files that nodes show are always missing.
 pub fn is_about_the_graph(warning: &str) -> bool {
     !FRONTENDS_OWN.iter().any(|own| warning.contains(own)) && !warning.contains("/api/view?")
 }

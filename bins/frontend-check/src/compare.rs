@@ -1,4 +1,4 @@
-//! `frontend-check compare`: our conversions against the editor.
+//! `frontend-check compare`: compares our conversions with the editor's.
 
 use std::fs;
 use std::process::ExitCode;
@@ -15,10 +15,10 @@ use crate::editor::{Editor, Opened};
 use crate::expectation::{Expectation, surprises};
 use crate::templates::{Template, known_templates};
 
-/// How many differences of one template are told.
-const TOLD: usize = 5;
+/// The number of differences that are printed for a template.
+const SHOWN: usize = 5;
 
-/// What is wrong with each direction, in words; nothing where all is well.
+/// The differences in each direction; empty if there are none.
 struct Outcome {
     ui_to_api: Vec<String>,
     api_to_ui: Vec<String>,
@@ -38,41 +38,42 @@ pub async fn run(options: Compare) -> anyhow::Result<ExitCode> {
     let (mut there, mut back) = (Vec::new(), Vec::new());
     for template in &templates {
         let outcome = check(&mut editor, template, &schemas, frontend, &options).await?;
-        tell("UI to API", template, &outcome.ui_to_api, &mut there);
-        tell("API to UI", template, &outcome.api_to_ui, &mut back);
+        print_failure("UI to API", template, &outcome.ui_to_api, &mut there);
+        print_failure("API to UI", template, &outcome.api_to_ui, &mut back);
     }
     let count = templates.len();
     println!("UI to API: {} of {count} templates give the editor's prompt", count - there.len());
-    println!("API to UI: {} of {count} prompts come back from the editor", count - back.len());
+    println!("API to UI: {} of {count} templates give the same prompt again", count - back.len());
     let Some(expectation) = expectation.filter(|_| options.only.is_empty()) else {
         return Ok(ExitCode::from(u8::from(!there.is_empty() || !back.is_empty())));
     };
-    let mut news = surprises("UI to API", &there, &expectation.ui_to_api_fails);
-    news.extend(surprises("API to UI", &back, &expectation.api_to_ui_fails));
+    let mut unexpected = surprises("UI to API", &there, &expectation.ui_to_api_fails);
+    unexpected.extend(surprises("API to UI", &back, &expectation.api_to_ui_fails));
     if found != expectation.templates {
-        news.push(format!("{found} templates have schemas, {} were expected", expectation.templates));
+        unexpected.push(format!("{found} templates have schemas, {} were expected", expectation.templates));
     }
-    for surprise in &news {
+    for surprise in &unexpected {
         eprintln!("{surprise}");
     }
-    Ok(ExitCode::from(u8::from(!news.is_empty())))
+    Ok(ExitCode::from(u8::from(!unexpected.is_empty())))
 }
 
-fn tell(direction: &str, template: &Template, wrong: &[String], failed: &mut Vec<String>) {
+fn print_failure(direction: &str, template: &Template, wrong: &[String], failed: &mut Vec<String>) {
     if wrong.is_empty() {
         return;
     }
     failed.push(template.name.clone());
     println!("{direction}: {}", template.name);
-    for line in wrong.iter().take(TOLD) {
+    for line in wrong.iter().take(SHOWN) {
         println!("    {line}");
     }
-    if wrong.len() > TOLD {
-        println!("    and {} more", wrong.len() - TOLD);
+    if wrong.len() > SHOWN {
+        println!("    and {} more", wrong.len() - SHOWN);
     }
 }
 
-/// Both directions for one template. The way back begins with the editor's prompt, so that it is judged by itself.
+/// Checks both directions for a template. API to UI begins with the editor's prompt, so that it does not depend on the
+/// other direction.
 async fn check(
     editor: &mut Editor,
     template: &Template,
@@ -99,7 +100,7 @@ async fn check(
     };
     let workflow = to_workflow(&prompt, schemas, frontend);
     let api_to_ui = match &workflow {
-        Ok(workflow) => came_back(&prompt, editor.load(&template.name, workflow).await?),
+        Ok(workflow) => round_trip_differences(&prompt, editor.load(&template.name, workflow).await?),
         Err(error) => vec![format!("{error:#}")],
     };
     let is_failure = !ui_to_api.is_empty() || !api_to_ui.is_empty();
@@ -119,19 +120,19 @@ async fn check(
     Ok(Outcome { ui_to_api, api_to_ui })
 }
 
-/// Where two prompts differ, apart from what the browser renders.
+/// Returns the differences of two prompts, except in values that the browser renders.
 fn prompt_differences(ours: &Value, editors: &Value) -> Vec<String> {
     differences(&without_views(ours.clone()), &without_views(editors.clone()))
 }
 
-/// What is wrong with a drawing that the editor opened.
-fn came_back(prompt: &Value, opened: Result<Opened, String>) -> Vec<String> {
+/// Returns what is wrong with a converted graph that the editor opened.
+fn round_trip_differences(prompt: &Value, opened: Result<Opened, String>) -> Vec<String> {
     let opened = match opened {
         Ok(opened) => opened,
         Err(error) => return vec![error],
     };
     let mut wrong = prompt_differences(prompt, &opened.prompt);
     wrong.extend(opened.warnings.into_iter().filter(|warning| is_about_the_graph(warning)));
-    wrong.extend(opened.overlaps.iter().map(|pair| format!("one lies over the other: {pair}")));
+    wrong.extend(opened.overlaps.iter().map(|pair| format!("nodes overlap: {pair}")));
     wrong
 }

@@ -1,4 +1,4 @@
-//! The conversions that are checked here.
+//! The conversions that are checked.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub fn schemas(file: &Path) -> anyhow::Result<ObjectInfo> {
     serde_json::from_str(&text).with_context(|| format!("{} does not contain node schemas", file.display()))
 }
 
-/// The version of the editor in a folder, if it is that of an installed package.
+/// Returns the version of the editor in a folder, if the folder is from an installed package.
 pub fn frontend_version(folder: &Path) -> Option<FrontendVersion> {
     let entries = std::fs::read_dir(folder).ok()?;
     entries.filter_map(Result::ok).find_map(|entry| {

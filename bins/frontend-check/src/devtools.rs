@@ -7,10 +7,10 @@ use awc::ws::{Codec, Frame, Message};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 
-/// A saved graph with big pictures in it stays far below.
+/// The largest message. Saved graphs with large images are much smaller.
 const MAX_MESSAGE: usize = 256 << 20;
 
-/// The control of one page.
+/// A connection that controls a page.
 pub struct Devtools {
     socket: Framed<BoxedSocket, Codec>,
     last_id: u64,
@@ -32,12 +32,12 @@ impl Devtools {
         Ok(devtools)
     }
 
-    /// What a command returns.
+    /// Sends a command and returns its result.
     pub async fn call(&mut self, method: &str, params: Value) -> anyhow::Result<Value> {
         self.last_id += 1;
         let id = self.last_id;
         let command = json!({"id": id, "method": method, "params": params});
-        self.socket.send(Message::Text(command.to_string().into())).await.context("the browser is gone")?;
+        self.socket.send(Message::Text(command.to_string().into())).await.context("the browser has ended")?;
         loop {
             let mut message = self.receive().await?;
             if message["id"] == id {
@@ -50,7 +50,7 @@ impl Devtools {
         }
     }
 
-    /// What this JavaScript comes to, once its promise is kept.
+    /// Evaluates JavaScript, awaits its promise, and returns the value.
     pub async fn evaluate(&mut self, expression: &str) -> anyhow::Result<Value> {
         let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
         let mut result = self.call("Runtime.evaluate", params).await?;
@@ -60,8 +60,8 @@ impl Devtools {
         Ok(result["result"]["value"].take())
     }
 
-    /// The errors and warnings that the page has written to its console since the last call, and the exceptions that
-    /// nothing caught.
+    /// Returns the errors and warnings that the page has written to its console since the last call, and uncaught
+    /// exceptions.
     pub fn take_complaints(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complaints)
     }
@@ -70,7 +70,7 @@ impl Devtools {
         loop {
             match self.socket.next().await.context("the browser closed the connection")?? {
                 Frame::Text(text) => {
-                    return serde_json::from_slice(&text).context("the browser sent no JSON");
+                    return serde_json::from_slice(&text).context("the browser sent invalid JSON");
                 }
                 Frame::Ping(bytes) => self.socket.send(Message::Pong(bytes)).await?,
                 Frame::Close(_) => bail!("the browser closed the connection"),
@@ -115,5 +115,5 @@ fn console_text(params: &Value) -> String {
 
 fn exception(details: &Value) -> String {
     let what = details["exception"]["description"].as_str().or(details["exception"]["value"].as_str());
-    what.or(details["text"].as_str()).unwrap_or("an exception without a text").to_owned()
+    what.or(details["text"].as_str()).unwrap_or("an exception without a message").to_owned()
 }

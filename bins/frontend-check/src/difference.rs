@@ -1,9 +1,9 @@
-//! Where two prompts differ.
+//! Differences of two prompts.
 
 use serde_json::Value;
 
-/// Where `ours` differs from the editor's prompt, in words; nothing when they are the same. The order of nodes and
-/// inputs carries no meaning. Numbers are compared as the editor holds them, as 64-bit floats: it has no others.
+/// Returns the differences of `ours` from the editor's prompt as messages. The order of nodes and inputs has no meaning.
+/// Numbers are compared as 64-bit floats, because the editor has no others.
 pub fn differences(ours: &Value, editors: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare("", ours, editors, &mut found);

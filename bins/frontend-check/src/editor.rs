@@ -14,12 +14,12 @@ use crate::browser::Browser;
 use crate::devtools::Devtools;
 use crate::server::Server;
 
-/// How long the editor may take to start.
+/// The time limit for the start of the editor.
 const START: Duration = Duration::from_secs(120);
-/// How long it may take over one graph.
+/// The time limit for a graph.
 const LOAD: Duration = Duration::from_secs(90);
 
-/// How long a page that does nothing may take to say so.
+/// The time limit for a response of an idle page.
 const ALIVE: Duration = Duration::from_secs(10);
 
 /// The function in the page that opens a graph.
@@ -33,16 +33,16 @@ pub struct Editor {
     chromium: PathBuf,
 }
 
-/// What the editor made of a graph.
+/// The result of opening a graph.
 #[derive(Debug, Deserialize)]
 pub struct Opened {
     /// The prompt that it would send.
     pub prompt: Value,
     /// The graph as it would save it.
     pub saved: Value,
-    /// Pairs of nodes of which one covers part of the other.
+    /// Pairs of nodes that overlap.
     pub overlaps: Vec<String>,
-    /// What it complained about: dialogs, messages, errors and warnings on the console.
+    /// The editor's warnings: dialogs, messages, errors and warnings on the console.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -55,17 +55,18 @@ impl Editor {
         Ok(Self { devtools, browser, server, chromium: source.chromium.clone() })
     }
 
-    /// Opens a graph as if its file had been dropped on the page. When it takes too long, or the browser ends over it,
-    /// the browser is started anew for the next one.
+    /// Opens a graph as if its file had been dropped on the page. If this takes too long, or the browser ends, a new browser
+    /// is started for the next graph.
     ///
-    /// The inner error says why the editor did not open this graph, the outer one why there is no editor any more.
+    /// The inner error is why the editor did not open this graph. The outer error is why the editor could not be restarted.
     pub async fn load(&mut self, name: &str, graph: &str) -> anyhow::Result<Result<Opened, String>> {
         self.devtools.take_complaints();
         let call = format!("frontendCheck.open({}, {})", json!(name), json!(graph));
         let failure = match timeout(LOAD, self.devtools.evaluate(&call)).await {
             Ok(Ok(reply)) => {
-                let text = reply.as_str().context("the page returned no text")?;
-                let mut opened: Opened = serde_json::from_str(text).context("no reply of the page")?;
+                let text = reply.as_str().context("the page did not return a string")?;
+                let mut opened: Opened =
+                    serde_json::from_str(text).context("the page returned invalid JSON")?;
                 opened.warnings.extend(self.devtools.take_complaints());
                 return Ok(Ok(opened));
             }
@@ -79,19 +80,19 @@ impl Editor {
         Ok(Err(std::iter::once(failure).chain(complaints).collect::<Vec<_>>().join("\n")))
     }
 
-    /// Makes the window this large, in pixels.
+    /// Resizes the window, in pixels.
     pub async fn resize(&mut self, width: u32, height: u32) -> anyhow::Result<()> {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools.call("Emulation.setDeviceMetricsOverride", size).await?;
         Ok(())
     }
 
-    /// The window with the whole graph in view, as a PNG.
-    pub async fn picture(&mut self) -> anyhow::Result<Vec<u8>> {
+    /// Returns a PNG of the window, with the whole graph in view.
+    pub async fn screenshot(&mut self) -> anyhow::Result<Vec<u8>> {
         self.devtools.evaluate("frontendCheck.fitView()").await?;
         let reply = self.devtools.call("Page.captureScreenshot", json!({"format": "png"})).await?;
-        let picture = reply["data"].as_str().context("the browser sent no picture")?;
-        base64::engine::general_purpose::STANDARD.decode(picture).context("the browser sent no picture")
+        let image = reply["data"].as_str().context("the browser sent no image")?;
+        base64::engine::general_purpose::STANDARD.decode(image).context("the browser sent no image")
     }
 }
 
@@ -112,6 +113,6 @@ async fn start(server: &Server, chromium: &Path) -> anyhow::Result<(Browser, Dev
     Ok((browser, devtools))
 }
 
-/// `window.app` is set when nodes are registered; the spinner goes before that.
+/// `window.app` is set when nodes are registered; the spinner disappears before that.
 const READY: &str =
     "Boolean(window.app?.graph && window.app.extensionManager && !window.app.extensionManager.spinner)";

@@ -1,4 +1,4 @@
-//! `frontend-check init`: for every template, the workflow that `comfy-runner init` makes of it builds the same graph.
+//! `frontend-check init`: checks that the workflow that `comfy-runner init` creates from a template builds the same graph.
 
 use std::fs;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::conversion::schemas;
 use crate::difference::differences;
 use crate::templates::known_templates;
 
-/// How many differences of one template are shown.
+/// The number of differences that are printed for a template.
 const SHOWN: usize = 5;
 
 pub fn run(options: &InitCheck) -> anyhow::Result<ExitCode> {
@@ -27,7 +27,7 @@ pub fn run(options: &InitCheck) -> anyhow::Result<ExitCode> {
     let (mut failed, mut unconverted) = (0, 0);
     for template in &templates {
         let saved: UiGraph = serde_json::from_str(&template.graph)?;
-        // What cannot be converted is `compare`'s to find.
+        // `compare` reports graphs that cannot be converted.
         let Ok(graph) = to_api(&saved, &schemas) else {
             unconverted += 1;
             continue;
@@ -59,11 +59,11 @@ pub fn run(options: &InitCheck) -> anyhow::Result<ExitCode> {
 
 struct Built {
     graph: Graph,
-    /// The fields that take seeds which are new each time.
+    /// The fields that get a new seed in each build.
     seeds: Vec<NodeField>,
 }
 
-/// What the workflow builds without parameters.
+/// Builds the workflow without params.
 fn rebuilt(manifest: &str, graph: &Graph, schemas: &ObjectInfo) -> anyhow::Result<Built> {
     let (manifest, warnings) = Manifest::parse(manifest, "made").map_err(|problems| all(&problems))?;
     if !warnings.is_empty() {
@@ -89,8 +89,7 @@ fn all(problems: &[Diagnostic]) -> anyhow::Error {
     anyhow::anyhow!(lines.join("\n    "))
 }
 
-/// The graph without these seeds and without output folders, which every build has for itself, and with numbers that are
-/// alike whether they are written 8 or 8.0.
+/// Returns the graph without these seeds and without output folders, which differ in each build.
 fn comparable(graph: &Graph, seeds: &[NodeField]) -> anyhow::Result<Value> {
     let mut graph = serde_json::to_value(graph)?;
     for (id, node) in graph.as_object_mut().into_iter().flatten() {

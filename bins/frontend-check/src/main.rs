@@ -1,7 +1,7 @@
-//! Asks ComfyUI's real editor, in a headless browser, what it makes of a graph.
+//! Compares conversions with ComfyUI's real editor in a headless browser.
 //!
-//! The editor's files come from the package index, the node schemas from a file; no ComfyUI runs. `docs/ui-format.md`
-//! says what this proves.
+//! The editor's files come from the package index, the node schemas from a file. ComfyUI does not run. See
+//! `docs/ui-format.md`.
 
 mod batch;
 mod browser;
@@ -33,20 +33,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write the prompt that the editor makes of each graph in a folder
+    /// Write the prompt that the editor sends for each graph in a folder
     Editor(Batch),
-    /// Hold our conversions against the editor, for every template that the schemas know
+    /// Compare our conversions with the editor's, for every template whose node types have schemas
     Compare(Compare),
-    /// Hold what `comfy-runner init` makes of every template against the template's own graph; needs no editor
+    /// Compare the graph that `comfy-runner init` builds from each template with the template's graph; needs no editor
     Init(InitCheck),
-    /// Take a picture of a graph as the editor shows it
+    /// Take a screenshot of a graph in the editor
     Screenshot(Screenshot),
 }
 
-/// Which editor.
+/// The editor, its schemas, and the browser.
 #[derive(Debug, Clone, Args)]
 struct Source {
-    /// The folder of the editor's static files, with index.html in it; or of the package that holds them
+    /// The folder with the editor's index.html, or the folder of the package that contains it
     #[arg(long, value_name = "DIR")]
     frontend: PathBuf,
     /// The node schemas: what `GET /object_info` returns
@@ -64,7 +64,7 @@ struct Batch {
     /// The folder of graphs, in UI or API format: every `NAME.json`
     #[arg(long = "in", value_name = "DIR")]
     graphs: PathBuf,
-    /// Where `NAME.api.json` goes, and `NAME.warnings.txt` if the editor had any
+    /// The folder for `NAME.api.json`, and for `NAME.warnings.txt` if there are warnings
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Also write `NAME.saved.json`: the graph as the editor would save it
@@ -76,16 +76,16 @@ struct Batch {
 struct Compare {
     #[command(flatten)]
     source: Source,
-    /// The folder of templates; subfolders are looked through too
+    /// The folder of templates, searched recursively
     #[arg(long, value_name = "DIR")]
     templates: PathBuf,
-    /// What must pass: how many templates there are, and which fail for a reason we know
+    /// The file with the expected number of templates and the known failures
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
-    /// Where the graphs of failing templates go, for a closer look
+    /// The folder for the graphs of failing templates
     #[arg(long, value_name = "DIR")]
     failures: Option<PathBuf>,
-    /// The folder to which the editor's prompt for each template is written, as `NAME.api.json`
+    /// The folder for the editor's prompt for each template, as `NAME.api.json`
     #[arg(long, value_name = "DIR")]
     prompts: Option<PathBuf>,
     /// Only these templates, by name
@@ -98,10 +98,10 @@ struct InitCheck {
     /// The node schemas: what `GET /object_info` returns
     #[arg(long, value_name = "FILE")]
     object_info: PathBuf,
-    /// The folder of templates; subfolders are looked through too
+    /// The folder of templates, searched recursively
     #[arg(long, value_name = "DIR")]
     templates: PathBuf,
-    /// Where the manifests go, as `NAME.yaml`
+    /// The folder for the manifests, as `NAME.yaml`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Only these templates, by name
@@ -113,16 +113,16 @@ struct InitCheck {
 struct Screenshot {
     #[command(flatten)]
     source: Source,
-    /// The graph, in UI or API format; one in API format is drawn by us first
+    /// The graph, in UI or API format; API format is converted first
     #[arg(value_name = "FILE")]
     graph: PathBuf,
-    /// The picture, a PNG
-    #[arg(long, value_name = "PICTURE")]
+    /// The image to write, a PNG
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The size of the editor's window
+    /// The width of the editor's window
     #[arg(long, value_name = "PIXELS", default_value_t = 1920)]
     width: u32,
-    /// The size of the editor's window
+    /// The height of the editor's window
     #[arg(long, value_name = "PIXELS", default_value_t = 1080)]
     height: u32,
 }
@@ -142,7 +142,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 Command::Screenshot(options) => screenshot::run(options).await,
             }
         };
-        // Whoever stops us stops the browser too.
+        // A signal ends this process only after the browser has been stopped.
         tokio::select! {
             outcome = work => outcome,
             () = stopped() => bail!("stopped by a signal"),

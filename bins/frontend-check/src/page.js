@@ -7,7 +7,7 @@ globalThis.frontendCheck = (() => {
   let warnings = []
   window.alert = (text) => warnings.push(`alert: ${text}`)
 
-  // Messages at the side of the window. Callers take the store's function at the time of the call.
+  // Messages at the side of the window. Callers look up the store's function when they call it.
   const toast = stores.get('toast')
   const add = toast.add
   toast.add = (message) => {
@@ -29,7 +29,7 @@ globalThis.frontendCheck = (() => {
 
   const frameOf = (pos, size, titleHeight) => [pos[0], pos[1] - titleHeight, pos[0] + size[0], pos[1] + size[1]]
 
-  // Nodes that cover part of each other, titles included, as they stand on the canvas.
+  // Nodes that overlap on the canvas, including their titles.
   const overlaps = () => {
     const nodes = window.app.graph.nodes
     const frames = nodes.map(({ pos, size }) => frameOf(pos, size, window.LiteGraph.NODE_TITLE_HEIGHT))
@@ -45,12 +45,12 @@ globalThis.frontendCheck = (() => {
     return found
   }
 
-  // Opens a graph, and says what comes of it.
+  // Opens a graph, and returns its prompt, the saved graph and the warnings.
   const open = async (name, text) => {
     takeDialogs()
     warnings = []
     await window.app.loadGraphData(JSON.parse(text), true, true, name)
-    // Layout and callbacks of nodes that follow in the next frame.
+    // Layout and callbacks of nodes run in the next frame.
     await frame()
     await frame()
     const { output, workflow } = await window.app.graphToPrompt()
@@ -58,7 +58,7 @@ globalThis.frontendCheck = (() => {
     return JSON.stringify({ prompt: output, saved: workflow, overlaps: overlaps(), warnings })
   }
 
-  // Shows the whole graph, with its texts however small, and waits until messages have gone and all is painted.
+  // Shows the whole graph with all strings, and waits until messages have disappeared and the page is painted.
   const fitView = async () => {
     stores.get('toast').removeAll()
     const { canvas, graph } = window.app

@@ -1,4 +1,4 @@
-//! `frontend-check screenshot`: a picture of a graph as the editor shows it.
+//! `frontend-check screenshot`: takes a screenshot of a graph in the editor.
 
 use std::fs;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::editor::Editor;
 pub async fn run(options: Screenshot) -> anyhow::Result<ExitCode> {
     let file = options.graph.display();
     let mut graph = fs::read_to_string(&options.graph).with_context(|| format!("cannot read {file}"))?;
-    let parsed: Value = serde_json::from_str(&graph).with_context(|| format!("{file} is no JSON"))?;
+    let parsed: Value = serde_json::from_str(&graph).with_context(|| format!("{file} is not JSON"))?;
     if !parsed["nodes"].is_array() {
         let schemas = schemas(&options.source.object_info)?;
         let frontend = frontend_version(&options.source.frontend);
@@ -28,7 +28,7 @@ pub async fn run(options: Screenshot) -> anyhow::Result<ExitCode> {
     for warning in &opened.warnings {
         eprintln!("the editor: {warning}");
     }
-    fs::write(&options.out, editor.picture().await?)
+    fs::write(&options.out, editor.screenshot().await?)
         .with_context(|| format!("cannot write {}", options.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! The editor's files, and as much of ComfyUI's API as the editor needs to start.
+//! Serves the editor's files, and the part of ComfyUI's API that the editor needs to start.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,8 +30,8 @@ impl Server {
                 .route("/ws", web::get().to(socket))
                 .route("/templates/index.json", web::get().to(|| async { json_reply(json!([])) }))
                 .route("/internal/folder_paths", web::get().to(|| async { json_reply(json!({})) }))
-                // `/internal/files/output` has no answer: with a list, the editor would put the first file of it in the
-                // place of what the graph names.
+                // `/internal/files/output` gets no response: the editor would replace the graph's value with the first
+                // file of the list.
                 .route("/user.css", web::get().to(style_sheet))
                 .service(web::scope("/api").configure(api))
                 .service(actix_files::Files::new("/", &files).index_file("index.html"))
@@ -50,12 +50,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The future only waits for the end; asking for it is enough.
+        // The call starts the stop. The future only waits for its end.
         drop(self.handle.stop(false));
     }
 }
 
-/// The folder with index.html: the one given, or the one in an installed package.
+/// Returns the folder with index.html: the given one, or the one in an installed package.
 fn static_folder(frontend: &Path) -> anyhow::Result<PathBuf> {
     ["", "static", "comfyui_frontend_package/static"]
         .iter()
@@ -81,7 +81,7 @@ async fn object_info(schemas: web::Data<Schemas>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(schemas.0.clone())
 }
 
-/// Nothing runs here, and no check asks for it.
+/// Rejects prompts. No check sends one.
 async fn refuse_prompt() -> HttpResponse {
     let error =
         json!({"type": "no_execution", "message": "Nothing runs here", "details": "", "extra_info": {}});
@@ -92,7 +92,7 @@ async fn style_sheet() -> HttpResponse {
     HttpResponse::Ok().content_type("text/css").body("")
 }
 
-/// A ComfyUI without users, models, pictures and custom nodes.
+/// Responds as a ComfyUI without users, models, images and custom nodes.
 async fn stub(request: HttpRequest) -> HttpResponse {
     let path = request.path().trim_start_matches("/api/");
     let is_read = request.method().is_safe();
@@ -111,15 +111,15 @@ async fn stub(request: HttpRequest) -> HttpResponse {
         "extensions" | "embeddings" | "experiment/models" | "models" => json_reply(json!([])),
         "userdata" | "v2/userdata" => json_reply(json!([])),
         other => {
-            // Pictures that nodes preview, files of the user: all missing here.
+            // Images that nodes preview and files of the user do not exist.
             tracing::debug!(path = other, query = request.query_string(), "answered with 404");
             HttpResponse::NotFound().finish()
         }
     }
 }
 
-/// A person's settings: the tour is over. Everything that could change a prompt or a warning is as delivered, except
-/// that absent model files are no news (no model is here).
+/// The user's settings: the tour is finished. Settings that could change a prompt or a warning have their defaults, except
+/// that missing model files cause no warning, because there are no models.
 fn settings() -> Value {
     json!({
         "Comfy.TutorialCompleted": true,
@@ -129,7 +129,7 @@ fn settings() -> Value {
         "Comfy.Workflow.Persist": false,
         "Comfy.Release.Status": "skipped",
         "Comfy.Notification.ShowVersionUpdates": false,
-        // Pictures show every text, and the graph instead of its overview.
+        // Screenshots show all text, and the graph instead of its overview.
         "LiteGraph.Canvas.LowQualityRenderingZoomThreshold": 0.0,
         "LiteGraph.Canvas.MinFontSizeForLOD": 0,
         "Comfy.Minimap.Visible": false,

@@ -1,4 +1,4 @@
-//! The official templates, and which of them the schemas know.
+//! The official templates whose node types have schemas.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,18 @@ const NOT_RUN: [i64; 2] = [2, 4];
 pub struct Template {
     /// The file's name without `.json`.
     pub name: String,
-    /// The graph, as it stands in the file.
+    /// The graph, as in the file.
     pub graph: String,
 }
 
-/// The templates of a folder and its subfolders, by name, whose node types are in the schemas. Muted and bypassed nodes
-/// need no schema: they are in no prompt.
+/// Returns the templates of a folder and its subfolders, by name, whose node types are in the schemas. Muted and bypassed
+/// nodes need no schema, because they are not sent.
 pub fn known_templates(folder: &Path, schemas: &ObjectInfo) -> anyhow::Result<Vec<Template>> {
     let mut templates = Vec::new();
     for file in json_files(folder)? {
         let graph = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let parsed: Value =
-            serde_json::from_str(&graph).with_context(|| format!("{} is no JSON", file.display()))?;
+            serde_json::from_str(&graph).with_context(|| format!("{} is not JSON", file.display()))?;
         if parsed["nodes"].is_array() && unknown_types(&parsed, schemas).is_empty() {
             let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             templates.push(Template { name, graph });
@@ -37,7 +37,7 @@ pub fn known_templates(folder: &Path, schemas: &ObjectInfo) -> anyhow::Result<Ve
     Ok(templates)
 }
 
-/// Every JSON file below a folder.
+/// Returns the JSON files of a folder and its subfolders.
 fn json_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -52,7 +52,7 @@ fn json_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The types of nodes that run, in the graph or in its subgraphs, and that nobody knows.
+/// Returns the types without a schema of nodes that run, in the graph or in its subgraphs.
 fn unknown_types<'g>(graph: &'g Value, schemas: &ObjectInfo) -> Vec<&'g str> {
     let subgraphs = items(&graph["definitions"]["subgraphs"]);
     let is_known = |kind: &str| {

@@ -116,7 +116,7 @@ async fn json_of_another_shape_says_what_does_not_fit() {
         answering("GET", "/queue", 200, r#"{"queue_running": 3, "queue_pending": []}"#).await;
     let error = client.queue().await.unwrap_err();
     assert!(matches!(error, ClientError::Unreadable { .. }));
-    assert!(error.to_string().contains("`queue_running` is no list"), "{error}");
+    assert!(error.to_string().contains("`queue_running` is not a list"), "{error}");
 }
 
 #[actix_rt::test]

@@ -2,7 +2,7 @@
 
 use comfy_runner_protocol::graph::NodeId;
 
-/// What the converted graph shows in addition to the nodes.
+/// Frames and a note that the converted graph shows in addition to the nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Annotations {
     /// Nodes that are framed together.

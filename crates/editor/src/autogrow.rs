@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use comfy_runner_protocol::object_info::{InputSpec, NodeInputs, Requirement};
 use serde_json::Value;
 
-/// How many groups an input may begin with.
+/// The number of groups that an input may begin with.
 const MAX_INITIAL: u64 = 1_000;
-/// How many groups an input may have without a `max` in its template.
+/// The number of groups that an input may have if its template has no `max`.
 const DEFAULT_MAX: u64 = 100;
 
 /// An input that grows, with the template of its groups.
@@ -50,12 +50,12 @@ impl Group<'_> {
 }
 
 impl<'s> Group<'s> {
-    /// How many groups a new node has.
+    /// Returns the number of groups that a new node has.
     pub fn initial(&self, spare: u64) -> u64 {
         self.min.saturating_add(spare).clamp(1, MAX_INITIAL)
     }
 
-    /// The inputs of one group: name, schema, and whether it is optional. Empty beyond the last group.
+    /// Returns the inputs of a group: name, schema, and whether it is optional. Empty beyond the last group.
     pub fn inputs(&self, ordinal: u64) -> Vec<(String, Cow<'s, InputSpec>, bool)> {
         if ordinal >= self.max {
             return Vec::new();
@@ -71,7 +71,7 @@ impl<'s> Group<'s> {
         self.template.iter().filter_map(input).collect()
     }
 
-    /// The group that an input of this name belongs to.
+    /// Returns the group that an input with this name belongs to.
     pub fn ordinal(&self, input: &str) -> Option<u64> {
         let name = input.strip_prefix(self.name.as_str())?.strip_prefix('.')?;
         match &self.names {

@@ -96,7 +96,7 @@ pub(crate) fn compose(
     }
 }
 
-/// An id that is a whole number in its usual spelling becomes a number; every other stays a string.
+/// Converts an id to a number if it is a whole number without leading zeros or a sign. Other ids stay strings.
 pub(crate) fn ui_id(id: &str) -> UiNodeId {
     const EXACT: i64 = 9_007_199_254_740_991;
     match id.parse::<i64>() {
@@ -183,7 +183,7 @@ fn execution_order(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     order
 }
 
-/// Places the note to the left of everything.
+/// Places the note to the left of all nodes.
 fn note(
     id: i64,
     text: &str,

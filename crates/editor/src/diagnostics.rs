@@ -1,7 +1,7 @@
 //! Checks of a converted prompt: values that cannot belong to their inputs, and 3D views without images.
 //!
 //! UI format lists the values of widgets without their names. A file that was saved with another version of a node then
-//! assigns values to the wrong widgets, and the editor sends them as they are. These checks let a caller warn about it.
+//! assigns values to the wrong widgets, and the editor sends them. These checks let a caller warn about it.
 
 use comfy_runner_protocol::graph::{Graph, Link};
 use comfy_runner_protocol::object_info::{InputKind, InputSpec, ObjectInfo};
@@ -10,8 +10,8 @@ use serde_json::Value;
 /// A value that its input does not accept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "node {node} ({kind}): `{input}` takes {wanted} and would get {value}: the file was saved with another version of \
-     this node, whose `widgets_values` were others; open it in the editor, set the values and save it again"
+    "node {node} ({kind}): `{input}` takes {wanted} and would get {value}: the file was saved with a version of this \
+     node that has other `widgets_values`; open it in the editor, set the values and save it again"
 )]
 pub struct InvalidValue {
     /// The node's id in the prompt.
@@ -110,10 +110,10 @@ mod tests {
         .unwrap();
         let invalid_values = invalid_values(&prompt, &schemas);
         assert_eq!(invalid_values.len(), 1);
-        let told = invalid_values[0].to_string();
+        let message = invalid_values[0].to_string();
         assert!(
-            told.starts_with("node 3 (K): `steps` takes a whole number and would get \"randomize\""),
-            "{told}"
+            message.starts_with("node 3 (K): `steps` takes a whole number and would get \"randomize\""),
+            "{message}"
         );
     }
 }

@@ -1,8 +1,8 @@
 //! Subgraphs that hold values of inputs without widgets, in a graph that is converted from API format.
 //!
 //! In the editor, a promoted widget of a subgraph may also be linked to inputs inside that have no widget. A prompt then has
-//! a value that no node of a flat graph can hold. The ids of such nodes begin with that of the subgraph's instance: they are
-//! enclosed in a subgraph again, with all nodes of the same prefix, so that they keep their ids.
+//! a value that no node of a flat graph can have. The ids of such nodes begin with the id of the subgraph's instance. These
+//! nodes, and all others with the same prefix, are enclosed in a subgraph again, so that they keep their ids.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -36,7 +36,7 @@ struct PromotedInput {
     targets: Vec<(usize, String)>,
 }
 
-/// Finds the nodes to enclose. A value stays where it is if no widget of a node with the same prefix has it, or if a node
+/// Finds the nodes to enclose. A value keeps its place if no widget of a node with the same prefix has it, or if a node
 /// would not keep its id.
 pub(crate) fn plan<'g>(graph: &'g Graph, shapes: &[Shape<'_>]) -> Vec<Enclosure<'g>> {
     let mut by_prefix: IndexMap<&str, Vec<usize>> = IndexMap::new();
@@ -56,7 +56,7 @@ pub(crate) fn plan<'g>(graph: &'g Graph, shapes: &[Shape<'_>]) -> Vec<Enclosure<
     enclosures
 }
 
-/// The values of inputs without widgets for which another node has a widget with the same value.
+/// Returns the values of inputs without widgets for which another node has a widget with the same value.
 fn promoted(nodes: &[usize], shapes: &[Shape<'_>]) -> Vec<PromotedInput> {
     let mut promoted: Vec<PromotedInput> = Vec::new();
     for &node in nodes {
@@ -105,13 +105,13 @@ fn keep_unique(graph: &Graph, enclosures: &mut Vec<Enclosure<'_>>) {
     }
 }
 
-/// The id of a node within its subgraph.
+/// Returns the id of a node within its subgraph.
 fn local_id(graph: &Graph, node: usize) -> UiNodeId {
     let id = graph.nodes.get_index(node).map_or("", |(id, _)| id.as_str());
     ui_id(id.rsplit_once(':').map_or(id, |(_, local)| local))
 }
 
-/// The inputs of a node that promoted widgets are linked to.
+/// Returns the inputs of a node that promoted widgets are linked to.
 pub(crate) fn promoted_inputs(enclosures: &[Enclosure<'_>], node: usize) -> HashSet<String> {
     let targets =
         enclosures.iter().flat_map(|enclosure| &enclosure.promoted).flat_map(|input| &input.targets);
@@ -187,7 +187,7 @@ pub(crate) fn compose_all(
     composed
 }
 
-/// The highest number that is the id of a node.
+/// Returns the highest number that is the id of a node.
 fn last_id(graph: &Graph, enclosures: &[Enclosure<'_>]) -> i64 {
     let locals = enclosures.iter().flat_map(|enclosure| &enclosure.nodes).map(|&node| local_id(graph, node));
     let instances = enclosures.iter().map(|enclosure| ui_id(enclosure.prefix));
@@ -215,7 +215,7 @@ fn borders(wires: &[Wire], homes: &[(Option<usize>, usize)], count: usize) -> Ve
     borders
 }
 
-/// The links of the root graph, in which each enclosure is one node after the others.
+/// Returns the links of the root graph. The instances of the enclosures come after the other nodes.
 fn root_wires(
     wires: &[Wire],
     homes: &[(Option<usize>, usize)],
@@ -251,7 +251,7 @@ fn root_wires(
     ordered
 }
 
-/// The node of the root graph that is the instance of an enclosure's subgraph.
+/// Creates the instance of an enclosure's subgraph, a node of the root graph.
 fn instance<'g>(at: usize, enclosure: &Enclosure<'_>, shapes: &[Shape<'_>], border: &Border) -> Shape<'g> {
     let shape = |local: usize| &shapes[enclosure.nodes[local]];
     let kind = |node: &Shape<'_>, input: &str| {
@@ -292,7 +292,7 @@ fn instance<'g>(at: usize, enclosure: &Enclosure<'_>, shapes: &[Shape<'_>], bord
     }
 }
 
-/// The id of a definition (kind 0), or of one of its inputs (1) or outputs (2), in the form of a UUID.
+/// Returns the id of a definition (kind 0), or of one of its inputs (1) or outputs (2), in the form of a UUID.
 fn uuid(kind: u8, enclosure: usize, slot: usize) -> String {
     format!("00000000-0000-400{kind}-8000-{:06x}{slot:06x}", enclosure + 1)
 }
@@ -301,7 +301,7 @@ fn unique(name: &str, inputs: &[InputShape]) -> String {
     numbered(name, |name| inputs.iter().any(|input| input.name == name))
 }
 
-/// The name, with a number if it is taken.
+/// Returns the name, with a number if it is taken.
 fn numbered(name: &str, taken: impl Fn(&str) -> bool) -> String {
     if !taken(name) {
         return name.to_owned();
@@ -309,7 +309,7 @@ fn numbered(name: &str, taken: impl Fn(&str) -> bool) -> String {
     (1..).map(|number| format!("{name}_{number}")).find(|name| !taken(name)).unwrap_or_default()
 }
 
-/// The definition of an enclosure's subgraph.
+/// Creates the definition of an enclosure's subgraph.
 fn subgraph(
     graph: &Graph,
     shapes: &[Shape<'_>],
@@ -401,7 +401,7 @@ fn next_link(graph: &mut UiGraph, from: (UiNodeId, usize), to: (UiNodeId, usize)
     id
 }
 
-/// The left edge of the leftmost node and the right edge of the rightmost.
+/// Returns the left edge of the leftmost node and the right edge of the rightmost.
 fn columns(graph: &UiGraph) -> (i64, i64) {
     let number = |value: &Value, at: usize| value.get(at).and_then(Value::as_i64).unwrap_or(0);
     let nodes = graph.nodes.iter().map(|node| {

@@ -1,4 +1,4 @@
-//! A file that somebody saved: JSON of either format, or an image, video or sound with embedded graphs.
+//! A saved file: JSON of either format, or an image, video or sound with embedded graphs.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -11,46 +11,45 @@ use crate::saved::{Saved, SavedError};
 /// The largest JSON file that is read. The largest official template has 1 MB.
 const LARGEST_JSON: u64 = 32 << 20;
 
-/// The graphs of a file: at least one. Where there are both, they are of one run, and nodes have the same ids.
+/// The graphs of a file: at least one. If there are both, they are from the same run, and nodes have the same ids.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SavedFile {
     /// The graph in API format.
     pub prompt: Option<Graph>,
     /// The graph in UI format.
     pub workflow: Option<Box<UiGraph>>,
-    /// Why one of two embedded graphs could not be read.
+    /// A warning that one of two embedded graphs could not be read.
     pub warning: Option<String>,
 }
 
-/// Why a file holds no graph.
+/// Why no graph can be read from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedFileError {
-    /// Neither JSON nor a kind of file that ComfyUI embeds graphs in.
+    /// The file is neither JSON nor of a format that ComfyUI embeds graphs in.
     #[error(
         "this is neither JSON nor a PNG, WebP, JPEG, MP4, WebM, FLAC, MP3 or Opus file; give a graph that ComfyUI saved"
     )]
     UnsupportedFormat,
-    /// A JSON file that is larger than any graph.
-    #[error("this is no graph: it is larger than 32 MiB")]
+    /// The file is not media, and too large to be a graph.
+    #[error("the file is larger than 32 MiB, the limit for a graph as JSON")]
     TooLarge,
-    /// JSON, but no graph.
-    #[error("this is no graph: {0}")]
-    Json(#[source] SavedError),
-    /// The embedded graph is none.
-    #[error("the embedded `{key}` is no graph: {error}")]
+    /// The JSON is not a graph.
+    #[error(transparent)]
+    Json(SavedError),
+    /// The embedded JSON is not a graph.
+    #[error("the embedded `{key}` is not a graph: {error}")]
     EmbeddedGraph {
-        /// Which of the two.
+        /// `prompt` or `workflow`.
         key: &'static str,
-        /// Why.
-        #[source]
+        /// The error, which the message includes.
         error: SavedError,
     },
-    /// The file holds no embedded graph, or cannot be read.
+    /// The file has no embedded graph, or cannot be read.
     #[error(transparent)]
     Embedded(EmbeddedError),
 }
 
-/// Reads the graphs of a file. Of media only the parts that may hold a graph are read.
+/// Reads the graphs of a file. Of a media file, only the parts that may contain a graph are read.
 ///
 /// # Errors
 /// See [`SavedFileError`].
@@ -85,7 +84,7 @@ impl From<Saved> for SavedFile {
 }
 
 impl SavedFile {
-    /// ComfyUI writes NaN into the prompts of some files, which is no JSON: then the other graph counts.
+    /// Reads both graphs. ComfyUI writes NaN into the prompts of some files, which is not JSON: the other graph is then used.
     fn from_embedded(embedded: Embedded) -> Result<Self, SavedFileError> {
         let mut file = Self::default();
         let mut refused = None;

@@ -19,7 +19,7 @@ use crate::node_shape::Shape;
 pub struct UiConversion {
     /// The graph.
     pub graph: UiGraph,
-    /// What differs from the prompt, in the graph's order. The graph has the same list, as strings, under
+    /// The differences from the prompt, in the graph's order. The graph has the same list, as strings, under
     /// `extra.comfy_runner.remarks`.
     pub warnings: Vec<ConversionWarning>,
 }
@@ -46,7 +46,7 @@ pub enum ConversionWarning {
         input: String,
     },
     /// The editor changes the string when it sends it.
-    #[error("node {node}: the editor changes the text of \"{input}\" when it sends it")]
+    #[error("node {node}: the editor changes the string of \"{input}\" when it sends it")]
     TextChanges {
         /// The node's id.
         node: NodeId,
@@ -79,7 +79,7 @@ pub enum FromApiError {
         from: NodeId,
         /// The output that the link names.
         output: usize,
-        /// How many outputs that node has.
+        /// The number of outputs of that node.
         count: usize,
     },
 }
@@ -96,7 +96,7 @@ pub fn from_api(
     from_api_for(FrontendVersion::detect(schemas), graph, schemas, annotations)
 }
 
-/// Converts a prompt as [`from_api`] does, for a version of the editor that is known.
+/// Converts a prompt as [`from_api`] does, for a known version of the editor.
 ///
 /// # Errors
 /// See [`FromApiError`].
@@ -133,7 +133,7 @@ pub fn from_api_for(
     Ok(UiConversion { graph: converted, warnings })
 }
 
-/// The links between the nodes.
+/// Returns the links between the nodes.
 fn wires(graph: &Graph, shapes: &mut [Shape<'_>]) -> Result<Vec<Wire>, FromApiError> {
     let places: HashMap<&str, usize> =
         graph.nodes.keys().enumerate().map(|(at, id)| (id.as_str(), at)).collect();

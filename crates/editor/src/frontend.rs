@@ -1,10 +1,10 @@
-//! The version of the frontend, where versions convert differently.
+//! The versions of the frontend that convert differently.
 
 use comfy_runner_protocol::object_info::{NodeSchema, ObjectInfo};
 
 use crate::rules::{self, Rules};
 
-/// A version of `comfyui-frontend-package` from which conversion follows other rules.
+/// A version of `comfyui-frontend-package` that introduced other rules of conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FrontendVersion {
@@ -28,7 +28,7 @@ const TYPES_SINCE_1_58: [&str; 5] = [
 ];
 
 impl FrontendVersion {
-    /// Detects the version from node schemas: ComfyUI sends keys and input types once its frontend reads them.
+    /// Detects the version from node schemas: ComfyUI sends keys and input types that its frontend reads.
     pub fn detect(schemas: &ObjectInfo) -> Self {
         let sends = |key: &str| schemas.values().any(|schema| schema.other.contains_key(key));
         let has_new_type = |schema: &NodeSchema| {
@@ -53,7 +53,7 @@ impl FrontendVersion {
         })
     }
 
-    /// The rules of this version.
+    /// Returns the rules of this version.
     pub(crate) fn rules(self) -> &'static Rules {
         match self {
             Self::V1_27 => &rules::V1_27,

@@ -1,4 +1,4 @@
-//! The UI format as types. Keys that are not used here are kept.
+//! The UI format as types. Unknown keys are kept.
 
 use std::fmt;
 
@@ -193,7 +193,7 @@ pub struct UiOutput {
     pub other: Map<String, Value>,
 }
 
-/// A link. Graphs write it as a list of six, subgraphs as an object; it is written back as it was read.
+/// A link. Graphs write it as a list of six values, subgraphs as an object. It is serialized in the form that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UiLink {
     /// Its id, unique within its graph or subgraph.
@@ -239,15 +239,15 @@ type LinkList = (i64, UiNodeId, i64, UiNodeId, i64, Value);
 impl<'de> Deserialize<'de> for UiLink {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let told = |error: serde_json::Error| serde::de::Error::custom(format!("not a link: {error}"));
+        let not_a_link = |error: serde_json::Error| serde::de::Error::custom(format!("not a link: {error}"));
         if value.is_array() {
             let (id, origin_id, origin_slot, target_id, target_slot, kind) =
-                serde_json::from_value::<LinkList>(value).map_err(told)?;
+                serde_json::from_value::<LinkList>(value).map_err(not_a_link)?;
             let spelling = LinkSpelling::List;
             return Ok(Self { id, origin_id, origin_slot, target_id, target_slot, kind, spelling });
         }
         let LinkObject { id, origin_id, origin_slot, target_id, target_slot, kind, other } =
-            serde_json::from_value(value).map_err(told)?;
+            serde_json::from_value(value).map_err(not_a_link)?;
         let spelling = LinkSpelling::Object(other);
         Ok(Self { id, origin_id, origin_slot, target_id, target_slot, kind, spelling })
     }

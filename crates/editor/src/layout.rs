@@ -1,8 +1,8 @@
-//! Where nodes go: columns by depth from left to right, and no node over another.
+//! Positions of nodes: in columns by depth, from left to right, without overlaps.
 //!
-//! Pure geometry in the editor's pixels; it knows neither node types nor graphs. Nodes of one cluster stay together
-//! inside a frame, and the frames do not overlap: first each cluster is arranged by itself, then the clusters and the
-//! nodes without one are arranged as if each were a node. The rules of taste are ours.
+//! This module is geometry in the editor's pixels, without node types or graphs. Nodes of a cluster are together inside a
+//! frame, and the frames do not overlap: each cluster is arranged first, then the clusters and the other nodes are
+//! arranged as if each cluster were a node. These rules are ours, not the editor's.
 
 /// The height of a node's title bar, which the editor draws above the node's position.
 pub const TITLE_HEIGHT: u32 = 30;
@@ -17,9 +17,9 @@ const FRAME_PADDING: i64 = 20;
 const FRAME_TITLE: i64 = 40;
 /// Positions are multiples of this, as with the editor's grid.
 const GRID: i64 = 10;
-/// A column higher than this is broken into several, unless all columns together make about a square.
+/// A column higher than this is split into several, unless all columns together are about a square.
 const HIGH_COLUMN: i64 = 2_400;
-/// How often the order in the columns is improved, once rightwards and once leftwards.
+/// The number of passes that improve the order in the columns, each rightwards and then leftwards.
 const SWEEPS: usize = 4;
 
 /// One node to arrange.
@@ -27,7 +27,7 @@ const SWEEPS: usize = 4;
 pub struct Item {
     /// Width and height of the node's body, without its title bar.
     pub size: [u32; 2],
-    /// The cluster to which it belongs: an index below the count of clusters.
+    /// The cluster to which it belongs: an index below the number of clusters.
     pub cluster: Option<usize>,
 }
 
@@ -44,7 +44,7 @@ pub struct Frame {
     pub height: i64,
 }
 
-/// Where everything goes.
+/// The positions of nodes and frames.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
     /// The position of each node, below its title bar, in the order of the items.
@@ -54,7 +54,7 @@ pub struct Layout {
 }
 
 impl Frame {
-    /// Whether the two have a point in common that is not on an edge.
+    /// Returns whether the two have a point in common that is not on an edge.
     pub fn overlaps(&self, other: &Self) -> bool {
         let apart = self.x + self.width <= other.x
             || other.x + other.width <= self.x
@@ -65,7 +65,7 @@ impl Frame {
 }
 
 impl Item {
-    /// What the node covers when it stands at this position: body and title bar.
+    /// Returns the area that the node covers at this position: body and title bar.
     pub fn covers(&self, [x, y]: [i64; 2]) -> Frame {
         let title = i64::from(TITLE_HEIGHT);
         let [width, height] = self.size.map(i64::from);
@@ -73,8 +73,8 @@ impl Item {
     }
 }
 
-/// Arranges the items. A link goes from an item to an item, by index; links in a cycle are allowed (one of them then
-/// goes backwards), and links or clusters that are out of range count as none.
+/// Arranges the items. A link is a pair of indices of items. Links may form a cycle: one of them then goes backwards.
+/// Links and clusters that are out of range are ignored.
 pub fn arrange(items: &[Item], links: &[(usize, usize)], clusters: usize) -> Layout {
     let mut members = vec![Vec::new(); clusters];
     let mut parts: Vec<Part> = Vec::new();
@@ -124,7 +124,7 @@ pub fn arrange(items: &[Item], links: &[(usize, usize)], clusters: usize) -> Lay
     layout
 }
 
-/// What the outer arrangement moves as one: a node, or a cluster with its frame.
+/// A part that the outer arrangement moves as a unit: a node, or a cluster with its frame.
 struct Part {
     cluster: Option<usize>,
     /// Nodes, and the upper left corners of their title bars inside the part.
@@ -150,18 +150,18 @@ impl Part {
     }
 }
 
-/// A node with its title bar, on the grid.
+/// Returns the size of a node with its title bar, rounded up to the grid.
 fn outer_size(item: &Item) -> [i64; 2] {
     let [width, height] = item.size.map(i64::from);
     [on_grid(width), on_grid(height + i64::from(TITLE_HEIGHT))]
 }
 
-/// The next multiple of the grid.
+/// Rounds up to the next multiple of the grid.
 fn on_grid(length: i64) -> i64 {
     (length + GRID - 1).div_euclid(GRID) * GRID
 }
 
-/// The upper left corners of rectangles in columns, the smallest coordinates being 0.
+/// Returns the upper left corners of rectangles in columns. The smallest coordinates are 0.
 fn columns(sizes: &[[i64; 2]], links: &[(usize, usize)]) -> Vec<[i64; 2]> {
     let neighbours = Neighbours::new(sizes.len(), links);
     let depths = neighbours.depths();
@@ -189,7 +189,7 @@ fn columns(sizes: &[[i64; 2]], links: &[(usize, usize)]) -> Vec<[i64; 2]> {
     corners
 }
 
-/// Puts one column below each other, near what it is linked to on its left.
+/// Places the nodes of a column below each other, near the nodes to their left that they are linked to.
 fn place(
     layer: &[usize],
     x: i64,
@@ -220,19 +220,19 @@ fn place(
         next = y + sizes[node][1] + ROW_GAP;
         first = false;
     }
-    // Greedy placing pushes downwards only; the whole column goes back by what it was pushed on average.
+    // Greedy placement moves nodes only downwards. The whole column moves up by the average.
     let shift = if pulled == 0 { 0 } else { on_grid(pull / pulled) };
     for &node in layer {
         corners[node][1] += shift;
     }
 }
 
-/// Orders each column so that links cross little: by the mean place of a node's neighbours, from both sides in turn.
+/// Orders each column so that few links cross: by the mean position of a node's neighbours, alternately on each side.
 fn sort_layers(layers: &mut [Vec<usize>], neighbours: &Neighbours) {
     let mut places = vec![0.0; neighbours.before.len()];
     let note = |layer: &[usize], places: &mut [f64]| {
         for (place, &node) in layer.iter().enumerate() {
-            // Relative to the column's length, so that columns of unlike length compare.
+            // Relative to the column's length, so that columns of different lengths are comparable.
             places[node] = (place as f64 + 0.5) / layer.len() as f64;
         }
     };
@@ -251,7 +251,7 @@ fn sort_layers(layers: &mut [Vec<usize>], neighbours: &Neighbours) {
     }
 }
 
-/// The mean place of these nodes; a node without any stays where it is.
+/// Returns the mean position of these nodes. A node without neighbours keeps its position.
 fn mean(nodes: &[usize], own: usize, places: &[f64]) -> f64 {
     if nodes.is_empty() {
         return places[own];
@@ -259,7 +259,7 @@ fn mean(nodes: &[usize], own: usize, places: &[f64]) -> f64 {
     nodes.iter().map(|&node| places[node]).sum::<f64>() / nodes.len() as f64
 }
 
-/// Breaks columns that are much higher than the whole is wide. Nodes of one column are not linked to each other.
+/// Splits columns that are much higher than the layout is wide. Nodes of one column are not linked to each other.
 fn break_high(layers: Vec<Vec<usize>>, sizes: &[[i64; 2]]) -> Vec<Vec<usize>> {
     let area: f64 =
         sizes.iter().map(|[width, height]| (width + COLUMN_GAP) as f64 * (height + ROW_GAP) as f64).sum();
@@ -282,7 +282,7 @@ fn break_high(layers: Vec<Vec<usize>>, sizes: &[[i64; 2]]) -> Vec<Vec<usize>> {
     broken
 }
 
-/// Who is linked to whom.
+/// The links of each node.
 struct Neighbours {
     before: Vec<Vec<usize>>,
     after: Vec<Vec<usize>>,
@@ -298,7 +298,7 @@ impl Neighbours {
         all
     }
 
-    /// The column of each node: one more than the deepest node before it. In a cycle, the first node by index comes
+    /// Returns the column of each node: one more than the deepest node before it. In a cycle, the first node by index comes
     /// first. A node without links on its left moves right until it is next to those that use it.
     fn depths(&self) -> Vec<usize> {
         let count = self.before.len();
@@ -311,7 +311,7 @@ impl Neighbours {
             let node = match ready.pop() {
                 Some(node) => node,
                 None => {
-                    // All that are left wait for each other.
+                    // All remaining nodes are in a cycle or depend on one.
                     while unseen < count && done[unseen] {
                         unseen += 1;
                     }
@@ -352,7 +352,7 @@ mod tests {
 
     const SMALL: Item = Item { size: [200, 100], cluster: None };
 
-    /// Every two nodes that cover each other.
+    /// Returns all pairs of nodes that overlap.
     fn collisions(items: &[Item], layout: &Layout) -> Vec<(usize, usize)> {
         let frames: Vec<_> = items.iter().zip(&layout.positions).map(|(item, at)| item.covers(*at)).collect();
         let pairs = (0..frames.len()).flat_map(|a| (0..a).map(move |b| (a, b)));

@@ -6,7 +6,7 @@ use crate::graph::{Mode, SUBGRAPH_INPUT};
 use crate::subgraph::{Expanded, LoadedNode, NodeRole};
 use crate::to_api::ToApiError;
 
-/// Where the value of an input comes from.
+/// The origin of the value of an input.
 pub(crate) enum Origin {
     /// A node's output: the node's id in the prompt, and the output's index.
     Link(String, i64),
@@ -141,7 +141,7 @@ fn output_missing(expanded: &Expanded<'_>, instance: usize, node: usize, slot: i
     usize::try_from(slot).map_or(true, |slot| slot >= declared.max(loaded.node.outputs.len()))
 }
 
-/// The input that a bypassed node passes on to this output, for a target of the given type.
+/// Returns the input that a bypassed node passes on to this output, for a target of the given type.
 fn passed_through(loaded: &LoadedNode<'_>, slot: i64, asked: &str) -> Option<usize> {
     let slot = usize::try_from(slot).ok()?;
     let inputs = &loaded.inputs;

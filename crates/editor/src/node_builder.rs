@@ -1,7 +1,7 @@
 //! Creates the slots and widgets of a node from its schema and the rules of the frontend, and assigns their values.
 //!
 //! The editor creates a node with default values first and assigns the saved ones afterwards. A value may add widgets (a
-//! dynamic combo) and a link may (an autogrow input), so that creation and assignment are one pass here.
+//! dynamic combo), and so may a link (an autogrow input). Creation and assignment are therefore one pass here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::autogrow::Group;
 use crate::rules::{AddedWidgets, ExtraWidget, Nodes, Rules, Sent, WidgetType};
 use crate::widgets::{EditorNode, Slot, Widget, WidgetValues, flag, truthy};
 
-/// How deep dynamic inputs may be nested.
+/// The depth to which dynamic inputs may be nested.
 const MAX_DEPTH: usize = 16;
 
 /// The node types of a graph, each prepared once.
@@ -36,7 +36,7 @@ impl<'s> NodeTypes<'s> {
         Self { rules, entries: HashMap::new() }
     }
 
-    /// The rules by which nodes are created.
+    /// Returns the rules for creating nodes.
     pub fn rules(&self) -> &'static Rules {
         self.rules
     }
@@ -76,7 +76,7 @@ impl<'s> NodeTypes<'s> {
         }
     }
 
-    /// The values without those of `forceInput` inputs. None if there is nothing to skip.
+    /// Returns the values without those of `forceInput` inputs. None if there is nothing to skip.
     fn without_forced(
         &mut self,
         class_type: &'s str,
@@ -115,7 +115,7 @@ impl<'s> NodeTypes<'s> {
     }
 }
 
-/// The inputs in the order of the editor: that of `input_order` where it is given, then the others.
+/// Returns the inputs in the order of the editor: those in `input_order`, then the others.
 fn entries<'s>(rules: &Rules, class_type: &str, schema: &'s NodeSchema) -> Vec<Entry<'s>> {
     let declared = |wanted: Requirement| {
         schema.inputs().filter(move |(.., requirement)| *requirement == wanted).map(
@@ -170,7 +170,7 @@ struct Builder<'s, 'v> {
     /// The inputs that grow.
     groups: Vec<Group<'s>>,
     values: WidgetValues<'v>,
-    /// How many values of the list are assigned.
+    /// The number of values of the list that are assigned.
     assigned: usize,
     linked: &'v [&'v str],
 }
@@ -382,7 +382,7 @@ impl<'s> Builder<'s, '_> {
     }
 }
 
-/// The inputs of the selected option of a dynamic combo: name, schema, and whether it is optional.
+/// Returns the inputs of the selected option of a dynamic combo: name, schema, and whether it is optional.
 fn option_inputs<'a, 's>(
     name: &str,
     spec: &'a InputSpec,
@@ -409,12 +409,12 @@ impl Rules {
     }
 }
 
-/// The type that decides the widget of an input.
+/// Returns the type that determines the widget of an input.
 fn widget_type_name(spec: &InputSpec) -> &str {
     spec.options.get("widgetType").and_then(Value::as_str).unwrap_or_else(|| spec.type_name())
 }
 
-/// The type that slots show, borrowed where the schema is.
+/// Returns the type that slots show, borrowed if the schema is borrowed.
 fn kind_of<'s>(spec: &Cow<'s, InputSpec>) -> Cow<'s, str> {
     match spec {
         Cow::Borrowed(spec) => Cow::Borrowed(spec.type_name()),
@@ -422,7 +422,7 @@ fn kind_of<'s>(spec: &Cow<'s, InputSpec>) -> Cow<'s, str> {
     }
 }
 
-/// The value of a new widget for this input.
+/// Returns the value of a new widget for this input.
 fn default_of(spec: &InputSpec, widget_type: Option<&WidgetType>) -> Option<Value> {
     let declared = spec.options.get("default").filter(|declared| !declared.is_null());
     if let Some(widget_type) = widget_type {

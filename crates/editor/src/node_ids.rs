@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::graph::{Subgraph, UiGraph, UiNodeId};
 
-/// The new ids of the nodes of one subgraph whose ids another node of the graph has.
+/// The new ids of the nodes of a subgraph whose ids other nodes of the graph have.
 pub(crate) type NewIds<'g> = HashMap<&'g UiNodeId, UiNodeId>;
 
 /// Assigns new ids to nodes of subgraphs, in the order of the definitions: the next number that no node has.

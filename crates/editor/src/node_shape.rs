@@ -60,7 +60,7 @@ impl<'g> Shape<'g> {
         };
         let linked: Vec<&str> = node.links().map(|(name, _)| name).collect();
         let mut editor_node = create(&linked);
-        // An input that grows has a slot for a value as it has for a link.
+        // An autogrow input has a slot for a value, too, as for a link.
         let has_no_slot = |name: &str| editor_node.slot(name).is_none() && editor_node.widget(name).is_none();
         if node.inputs.keys().any(|name| has_no_slot(name)) {
             let all: Vec<&str> = node.inputs.keys().map(String::as_str).collect();
@@ -129,7 +129,7 @@ impl<'g> Shape<'g> {
         Self { node, schema, inputs, outputs, values, without_widget, camera, size, warnings }
     }
 
-    /// Removes the slots of widgets that nothing is linked to, but those in `promoted`.
+    /// Removes the slots of widgets that are not linked, except those in `promoted`.
     pub fn remove_unlinked(&mut self, promoted: &HashSet<String>) {
         let node = &self.node;
         self.inputs.retain(|input| {
@@ -149,13 +149,13 @@ impl<'g> Shape<'g> {
         output < self.outputs.len()
     }
 
-    /// The index of the input slot of this name.
+    /// Returns the index of the input slot with this name.
     pub fn slot(&self, input: &str) -> usize {
         self.inputs.iter().position(|slot| slot.name == input).unwrap_or(0)
     }
 }
 
-/// Returns whether the editor would send another string for a widget than the prompt has.
+/// Returns whether the string that the editor would send for a widget differs from that of the prompt.
 fn changes(given: &Value, widget: &Widget<'_>) -> bool {
     match (given.as_str(), widget.value.as_ref().and_then(Value::as_str)) {
         (Some(given), Some(held)) if has_choices(widget) => given != resolve_dynamic_prompt(held),
@@ -168,7 +168,7 @@ fn has_choices(widget: &Widget<'_>) -> bool {
     widget.spec.as_deref().is_some_and(|spec| spec.kind == InputKind::String && flag(spec, "dynamicPrompts"))
 }
 
-/// Takes a list out of the wrapper that distinguishes it from a link.
+/// Unwraps a list, which is wrapped to distinguish it from a link.
 pub(crate) fn unwrapped(value: &Value) -> Value {
     match value.as_object() {
         Some(map) if map.keys().all(|key| matches!(key.as_str(), "__type__" | "__value__")) => {
@@ -178,12 +178,12 @@ pub(crate) fn unwrapped(value: &Value) -> Value {
     }
 }
 
-/// The names and types of the outputs.
+/// Returns the names and types of the outputs.
 fn outputs(schema: &NodeSchema) -> Vec<(String, String)> {
     let names = schema.other.get("output_name").and_then(Value::as_array);
     let kinds = schema.output.iter().enumerate().map(|(at, kind)| {
         let name = names.and_then(|names| names.get(at)?.as_str()).unwrap_or(kind);
-        // The type of such an output follows from what is linked to the node.
+        // The links of the node determine the type of such an output.
         let kind = if kind == "COMFY_MATCHTYPE_V3" { "*" } else { kind };
         (name.to_owned(), kind.to_owned())
     });

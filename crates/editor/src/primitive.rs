@@ -18,9 +18,9 @@ const REPLACE: &str = "Run widget replace on values";
 /// The primitive nodes of each definition that the editor replaces by an input of the subgraph, because an instance
 /// promotes their widgets. The value of the new input is that of the first widget linked to it.
 ///
-/// The editor connects the new input to the slots that the links name by position, whatever the inputs there are called.
+/// The editor connects the new input to the slots that the links name by position, regardless of the names of the inputs.
 /// Only the inputs of a dynamic combo are found by name, because the editor moves their links when it creates them. It
-/// leaves the primitive as it is when a slot does not exist or has another type.
+/// keeps the primitive node if a slot does not exist or has another type.
 pub(crate) fn replace_promoted(definitions: &mut [Definition<'_>], rules: &Rules) -> Vec<HashSet<usize>> {
     let mut replaced = vec![HashSet::new(); definitions.len()];
     if !rules.promotes_primitives {
@@ -57,7 +57,7 @@ fn promoted_nodes(definitions: &[Definition<'_>]) -> Vec<(usize, String)> {
 /// A link, with the node and the position of the slot that it leads to.
 type LinkedSlot = (i64, usize, usize);
 
-/// The slots that the links of a primitive name by position. None if the editor cannot connect an input to all of them.
+/// Returns the slots that the links of a primitive node name by position. None if the editor cannot connect an input to all of them.
 fn linked_slots(definition: &Definition<'_>, primitive: usize) -> Option<Vec<LinkedSlot>> {
     let output = definition.nodes[primitive].node.outputs.first()?;
     let kind = output.kind.as_str().unwrap_or("*");
@@ -156,7 +156,7 @@ pub(crate) fn widget_text(definition: &Definition<'_>, node: &str, widget: &str)
     })
 }
 
-/// The widgets that a primitive node is linked to, in the order of the links.
+/// Returns the widgets that a primitive node is linked to, in the order of the links.
 fn targets(definition: &Definition<'_>, primitive: usize) -> Vec<(usize, usize)> {
     let node = definition.nodes[primitive].node;
     let listed = node.outputs.first().and_then(|output| output.links.clone()).unwrap_or_default();
@@ -175,7 +175,7 @@ fn replaces(definition: &Definition<'_>, primitive: usize) -> bool {
     properties.and_then(|properties| properties.get(REPLACE)?.as_bool()) == Some(true)
 }
 
-/// Clamps a number to the range that all targets allow; other values stay as they are.
+/// Clamps a number to the range that all targets allow; other values are unchanged.
 fn within_all<'s>(value: Value, specs: impl Iterator<Item = &'s InputSpec>) -> Value {
     let numeric = specs.filter(|spec| matches!(spec.kind, InputKind::Int | InputKind::Float));
     let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -225,7 +225,7 @@ fn stepped(widget: &mut Widget<'_>) {
     }
 }
 
-/// The unit to which a float widget rounds, and the number of digits. None if it does not round.
+/// Returns the unit to which a float widget rounds, and the number of digits. None if it does not round.
 fn rounding(spec: &InputSpec) -> Option<(f64, usize)> {
     let step = spec.number("step").unwrap_or(0.5);
     let digits = (-step.log10().floor()).max(0.0);

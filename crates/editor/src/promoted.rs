@@ -71,8 +71,8 @@ impl Promoted {
     }
 }
 
-/// The value of the promoted widget of an instance: its own value, or else that of the node inside. None if the input is
-/// linked to no widget.
+/// Returns the value of the promoted widget of an instance: its own value, or else that of the node inside. None if the
+/// input is not linked to a widget.
 pub(crate) fn value(expanded: &Expanded<'_>, instance: usize, user: usize, slot: usize) -> Option<Value> {
     let (mut definition, mut user, mut slot) = (expanded.instances[instance].definition, user, slot);
     loop {
@@ -94,7 +94,7 @@ pub(crate) fn value(expanded: &Expanded<'_>, instance: usize, user: usize, slot:
     }
 }
 
-/// The value that the instance itself has for a promoted widget.
+/// Returns the value that the instance itself has for a promoted widget.
 ///
 /// Frontend 1.49 lists values in the order of the subgraph's inputs, and keeps values that it could not assign when it read an
 /// older file in `proxyWidgetErrorQuarantine`. Older ones list them in the order of `proxyWidgets`, if a file has that.
@@ -145,7 +145,7 @@ impl ProxyEntry {
     }
 }
 
-/// The entries of `proxyWidgets`, which is a list or JSON of one. None if the node has none.
+/// Returns the entries of `proxyWidgets`, which is a list, or a string with the JSON of a list. None if the node has none.
 pub(crate) fn proxy_entries(node: &UiNode) -> Option<Vec<Option<ProxyEntry>>> {
     let pairs = node.other.get("properties")?.get("proxyWidgets")?;
     let parsed;
@@ -159,7 +159,7 @@ pub(crate) fn proxy_entries(node: &UiNode) -> Option<Vec<Option<ProxyEntry>>> {
     (!pairs.is_empty()).then(|| pairs.iter().map(ProxyEntry::parse).collect())
 }
 
-/// The value for an input that the frontend could not assign when it read an older file.
+/// Returns the value for an input that the frontend could not assign when it read an older file.
 fn quarantined(node: &UiNode, name: &str) -> Option<Value> {
     let entries = node.other.get("properties")?.get("proxyWidgetErrorQuarantine")?.as_array()?;
     let is_input = |entry: &&Value| {

@@ -17,16 +17,16 @@ pub enum Saved {
     Ui(Box<UiGraph>),
 }
 
-/// Why a JSON document is a graph of neither format.
+/// Why a JSON document is not a graph.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    /// It is no graph in API format, and has no `nodes` list.
+    /// It is not a graph in API format and has no `nodes` list.
     #[error(transparent)]
     Api(GraphError),
     /// It has a `nodes` list, but an entry is invalid.
     #[error("this looks like ComfyUI's UI format, but {place}: {reason}")]
     Ui {
-        /// Where: `node 3`, `link 7 of subgraph "Encode"`, ...
+        /// The entry: `node 3`, `link 7 of subgraph "Encode"`, ...
         place: String,
         /// What is wrong.
         reason: String,
@@ -79,7 +79,7 @@ impl Saved {
         Ok(Self::Ui(Box::new(graph)))
     }
 
-    /// Converts to API format. `schemas` are needed for UI format only.
+    /// Converts to API format. Only UI format needs `schemas`.
     ///
     /// # Errors
     /// See [`NoPrompt`].
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_is_told_by_its_content() {
+    fn content_distinguishes_the_formats() {
         let api = Saved::from_value(json!({"nodes": {"class_type": "A", "inputs": {}}})).unwrap();
         assert!(matches!(api, Saved::Api(graph) if graph.len() == 1));
         let ui = Saved::from_value(json!({"nodes": [{"id": 1, "type": "A"}], "links": []})).unwrap();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_told_with_its_place() {
+    fn errors_name_the_invalid_entry() {
         assert!(error(json!([1])).contains("this is a list"));
         assert!(error(json!({"3": {"inputs": {}}})).contains("`class_type` is missing"));
         let node = error(json!({"nodes": [{"id": 1, "type": "A"}, {"id": 2}]}));

@@ -15,7 +15,7 @@ use crate::rules::Rules;
 use crate::to_api::ToApiError;
 use crate::widgets::{EditorNode, Widget, WidgetValues, named};
 
-/// How deep subgraphs may be nested.
+/// The depth to which subgraphs may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// The number of nodes that an expanded graph may have.
 pub(crate) const MAX_NODES: usize = 1_000_000;
@@ -35,7 +35,7 @@ pub(crate) struct LoadedNode<'g> {
     pub node: &'g UiNode,
     pub class_type: &'g str,
     pub role: NodeRole<'g>,
-    /// Its id in the prompt, where that is not the one of the file.
+    /// Its id in the prompt, if that differs from the id in the file.
     new_id: Option<UiNodeId>,
     pub rules: &'static Rules,
     pub inputs: Vec<InputSlot<'g>>,
@@ -49,7 +49,7 @@ pub(crate) enum NodeRole<'g> {
     Executed(&'g NodeSchema),
     /// It is an instance of the subgraph with this definition.
     Subgraph(usize),
-    /// It assigns its value to the widgets linked to it.
+    /// It assigns its value to the widgets that are linked to it.
     Primitive,
     /// Links go through it.
     Reroute,
@@ -132,8 +132,8 @@ impl<'g> Expanded<'g> {
         Ok(expanded)
     }
 
-    /// Creates an instance for each subgraph node. As in the editor, only the root graph can leave out muted and bypassed
-    /// ones, and only since some version: the nodes inside have modes of their own.
+    /// Creates an instance for each subgraph node. As in the editor, muted and bypassed ones are left out only in the root
+    /// graph, and only in newer versions: the nodes inside have their own modes.
     fn expand(&mut self) -> Result<(), ToApiError> {
         let root = SubgraphInstance {
             definition: 0,
@@ -243,21 +243,21 @@ impl<'g> LoadedNode<'g> {
         Ok(loaded)
     }
 
-    /// The type of an output, by which a bypassed node finds the input to pass on.
+    /// Returns the type of an output. A bypassed node finds the input to pass on by this type.
     pub fn output_kind(&self, slot: usize) -> Option<&str> {
-        let of_file = || self.node.outputs.get(slot).map(|output| output.kind.as_str().unwrap_or("*"));
+        let saved_kind = || self.node.outputs.get(slot).map(|output| output.kind.as_str().unwrap_or("*"));
         match self.role {
-            NodeRole::Executed(schema) => schema.output.get(slot).map(String::as_str).or_else(of_file),
-            _ => of_file(),
+            NodeRole::Executed(schema) => schema.output.get(slot).map(String::as_str).or_else(saved_kind),
+            _ => saved_kind(),
         }
     }
 
-    /// Its id in the editor.
+    /// Returns its id in the editor.
     fn id(&self) -> &UiNodeId {
         self.new_id.as_ref().unwrap_or(&self.node.id)
     }
 
-    /// The title that the editor shows.
+    /// Returns the title that the editor shows.
     pub fn title(&self) -> &str {
         let given = self.node.title.as_deref().filter(|title| !title.is_empty());
         given.unwrap_or_else(|| match self.role {
@@ -266,7 +266,7 @@ impl<'g> LoadedNode<'g> {
         })
     }
 
-    /// Old files call samplers `sample_...`.
+    /// Renames samplers, which old files call `sample_...`.
     fn rename_old_values(&mut self) {
         if !matches!(self.class_type, "KSampler" | "KSamplerAdvanced") {
             return;
@@ -324,7 +324,7 @@ fn load_editor_node<'g>(
     })
 }
 
-/// The slots of the type, then those that were added by links, each with its link from the file.
+/// Returns the slots of the type, then those that links added, each with its link from the file.
 fn inputs_of<'g>(node: &'g UiNode, editor_node: &EditorNode<'g>) -> Vec<InputSlot<'g>> {
     let of_file: HashMap<&str, &crate::graph::UiInput> =
         node.inputs.iter().map(|input| (input.name.as_str(), input)).collect();
@@ -355,7 +355,7 @@ fn inputs_of<'g>(node: &'g UiNode, editor_node: &EditorNode<'g>) -> Vec<InputSlo
     inputs
 }
 
-/// The slots of a subgraph node, in the order of its definition.
+/// Returns the slots of a subgraph node, in the order of its definition.
 fn subgraph_inputs<'g>(node: &'g UiNode, definition: &'g Subgraph) -> Vec<InputSlot<'g>> {
     let slots = definition.inputs.iter().map(|slot| {
         let given = node.inputs.iter().rev().find(|input| input.name == slot.name);

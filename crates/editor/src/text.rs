@@ -38,8 +38,8 @@ pub fn upload_path(value: Value, initial: Option<&Value>, spec: &InputSpec) -> V
 
 fn annotated(name: &str, folder: &str) -> String {
     let lower = name.to_lowercase();
-    let told = ["[input]", "[output]", "[temp]"].iter().any(|mark| lower.contains(mark));
-    if told || folder == "input" { name.to_owned() } else { format!("{name} [{folder}]") }
+    let has_folder = ["[input]", "[output]", "[temp]"].iter().any(|mark| lower.contains(mark));
+    if has_folder || folder == "input" { name.to_owned() } else { format!("{name} [{folder}]") }
 }
 
 /// Resolves a dynamic prompt: removes comments (`//` to the end of the line, and `/* */`), and replaces each `{this|that}`
@@ -133,7 +133,7 @@ fn without_comments(text: &str) -> String {
 
 /// Escapes a string so that [`resolve_dynamic_prompt`] returns it unchanged.
 ///
-/// A string that ends in a single backslash cannot be escaped and is returned as it is.
+/// A string that ends in a single backslash cannot be escaped and is returned unchanged.
 pub fn escape_dynamic_prompt(text: &str) -> String {
     if resolve_dynamic_prompt(text) == text {
         return text.to_owned();
@@ -142,7 +142,7 @@ pub fn escape_dynamic_prompt(text: &str) -> String {
     let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
         match (char, chars.peek().copied()) {
-            // The backslash would be removed with the brace; braces of its own keep it.
+            // The editor would remove the backslash with the brace. Separate braces preserve it.
             ('\\', Some(next @ ('{' | '}' | '|'))) => {
                 chars.next();
                 result.push_str("\\\\{\\");
@@ -167,7 +167,7 @@ pub fn escape_dynamic_prompt(text: &str) -> String {
     if resolve_dynamic_prompt(&result) == text { result } else { text.to_owned() }
 }
 
-/// Replaces `%node.widget%` patterns by what `find` returns. `%date:...%` stays: it depends on the time of execution.
+/// Replaces `%node.widget%` patterns with the result of `find`. `%date:...%` stays: it depends on the time of execution.
 pub fn replace_widget_patterns(text: &str, find: impl Fn(&str, &str) -> Option<String>) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;

@@ -21,7 +21,7 @@ use crate::widgets::{Widget, flag};
 pub enum ToApiError {
     /// The type of a node has no schema.
     #[error(
-        "node {node}: type \"{kind}\" has no schema; install the custom node that brings it, or fetch /object_info again"
+        "node {node}: type \"{kind}\" has no schema; install the custom node that provides it, or fetch /object_info again"
     )]
     UnknownType {
         /// The node's id in the prompt.
@@ -48,9 +48,9 @@ pub enum ToApiError {
         /// The name of the subgraph that contains them, if any.
         within: Option<String>,
     },
-    /// A node whose value only a browser can make: a camera image, a recording, a rendered 3D view.
+    /// The value of a node needs a browser: a camera image, a recording, a rendered 3D view.
     #[error(
-        "node {node}: the editor makes the input of a {kind} when it sends the prompt; use \"Export (API)\" \
+        "node {node}: the browser creates the input of a {kind} when the editor sends the prompt; use \"Export (API)\" \
          in the editor for this graph"
     )]
     NeedsBrowser {
@@ -129,7 +129,7 @@ enum SentInput {
     Value(Value),
 }
 
-/// Converts a graph to the prompt that the editor's "Export (API)" gives. The schemas tell the version of the editor.
+/// Converts a graph to the prompt that the editor's "Export (API)" gives. The schemas determine the version of the editor.
 ///
 /// # Errors
 /// See [`ToApiError`].
@@ -137,7 +137,7 @@ pub fn to_api(graph: &UiGraph, schemas: &ObjectInfo) -> Result<Graph, ToApiError
     to_api_for(FrontendVersion::detect(schemas), graph, schemas)
 }
 
-/// Converts a graph as [`to_api`] does, for a version of the editor that is known.
+/// Converts a graph as [`to_api`] does, for a known version of the editor.
 ///
 /// # Errors
 /// See [`ToApiError`].
@@ -177,7 +177,7 @@ pub fn to_api_for(
     Ok(Graph { nodes })
 }
 
-/// The title of a node, and the node pack that it is from, where the editor sends that.
+/// Returns the title of a node, and its node pack if the editor sends that.
 fn meta(loaded: &LoadedNode<'_>) -> Map<String, Value> {
     let mut meta = Map::from_iter([("title".to_owned(), json!(loaded.title()))]);
     if loaded.rules.sends_node_pack {
@@ -192,7 +192,7 @@ fn meta(loaded: &LoadedNode<'_>) -> Map<String, Value> {
     meta
 }
 
-/// The inputs of one node: the values of its widgets, replaced where something is linked.
+/// Returns the inputs of a node: the values of its widgets, or links where it has them.
 fn inputs(
     expanded: &Expanded<'_>,
     instance: usize,
@@ -229,7 +229,7 @@ fn inputs(
     Ok(inputs)
 }
 
-/// The value that the editor sends for a widget.
+/// Returns the value that the editor sends for a widget.
 fn widget_value(expanded: &Expanded<'_>, loaded: &LoadedNode<'_>, widget: &Widget<'_>) -> Option<Value> {
     let value = widget.value.clone()?;
     let Some(text) = value.as_str() else { return Some(value) };
@@ -249,7 +249,7 @@ fn widget_value(expanded: &Expanded<'_>, loaded: &LoadedNode<'_>, widget: &Widge
     Some(value)
 }
 
-/// The value of a 3D view: the saved camera, and empty names for the images that the browser renders on some nodes.
+/// Returns the value of a 3D view: the saved camera, and empty names for the images that the browser renders on some nodes.
 fn view_state(node: &UiNode) -> Value {
     let camera = node.other.get("properties").and_then(|properties| properties.get(CAMERA)?.get("state"));
     json!({
@@ -262,7 +262,7 @@ fn view_state(node: &UiNode) -> Value {
     })
 }
 
-/// Wraps a list, which would be read as a link.
+/// Wraps a list, because ComfyUI would read it as a link.
 fn wrapped(value: Value, sent: Sent) -> Value {
     match (value, sent) {
         (Value::Number(number), _) => Value::Number(as_javascript(number)),

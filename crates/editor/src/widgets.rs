@@ -111,7 +111,7 @@ pub fn flag(spec: &InputSpec, key: &str) -> bool {
     spec.options.get(key).is_some_and(truthy)
 }
 
-/// Returns whether JavaScript takes the value for true.
+/// Returns whether the value is truthy in JavaScript.
 pub fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -122,7 +122,7 @@ pub fn truthy(value: &Value) -> bool {
     }
 }
 
-/// Looks up the values of `widgets_values` when it is a map.
+/// Returns a function that finds values in a `widgets_values` map.
 pub fn named(map: &Map<String, Value>) -> impl Fn(&str) -> Option<Value> {
     |name| map.get(name).cloned()
 }

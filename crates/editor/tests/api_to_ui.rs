@@ -148,7 +148,7 @@ fn what_the_editor_cannot_represent_is_a_warning() {
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert!(warnings[0].contains("node 1: type \"FromElsewhere\" has no schema"), "{warnings:?}");
     assert!(warnings[2].contains("node 3: input \"widht\" has no widget"), "{warnings:?}");
-    assert!(warnings[3].contains("node 4: the editor changes the text of \"text\""), "{warnings:?}");
+    assert!(warnings[3].contains("node 4: the editor changes the string of \"text\""), "{warnings:?}");
     let unknown = &converted.graph.nodes[0];
     assert_eq!(unknown.widgets_values, Some(json!([2])));
     assert_eq!(unknown.inputs[0].name, "image");

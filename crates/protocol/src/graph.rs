@@ -1,4 +1,4 @@
-//! The API-format graph: what `POST /prompt` takes, a map from node id to node.
+//! The graph in API format, which `POST /prompt` takes: a map from node id to node.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,18 +18,18 @@ pub struct Graph {
     pub nodes: IndexMap<NodeId, Node>,
 }
 
-/// One node of a [`Graph`].
+/// A node of a [`Graph`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// The node's type, a key of `/object_info`.
     pub class_type: String,
-    /// Values and links by input name. An input that is absent takes its default or stays unconnected.
+    /// Values and links by input name. A missing input has its default or is not connected.
     #[serde(default)]
     pub inputs: Map<String, Value>,
-    /// What the editor adds for people, most often `{"title": "..."}`. ComfyUI ignores it.
+    /// Metadata of the editor, usually `{"title": "..."}`. ComfyUI ignores it.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,
-    /// Keys that are neither (`is_changed` in old exports): kept as they were.
+    /// Other keys, unchanged (`is_changed` in old exports).
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -37,31 +37,31 @@ pub struct Node {
 /// A reference to another node's output, written `["12", 0]` in an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link<'a> {
-    /// The node it comes from.
+    /// The node that it comes from.
     pub node: &'a str,
     /// The index of that node's output, from 0.
     pub output: usize,
 }
 
-/// Why a text is not a graph in API format.
+/// Why a string is not a graph in API format.
 #[derive(Debug, thiserror::Error)]
 pub enum GraphError {
-    /// The text is not JSON at all.
+    /// The string is not JSON.
     #[error("not valid JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// JSON, but no object.
-    #[error("an API-format graph is a JSON object from node id to node, this is {0}")]
+    Json(serde_json::Error),
+    /// The JSON value is not an object.
+    #[error("a graph in API format is a JSON object from node id to node; this is {0}")]
     NotAnObject(&'static str),
-    /// The file that ComfyUI's editor saves, not the one it exports for the API.
+    /// The graph is in UI format.
     #[error(
         "this is ComfyUI's UI format (it has `nodes` and `links`); export it with \"Workflow > Export (API)\" in \
          ComfyUI's menu"
     )]
     UiFormat,
-    /// The body of a `POST /prompt` rather than the graph in it.
-    #[error("this is a request body; the graph is what stands under its key `prompt`")]
+    /// The JSON is the body of a `POST /prompt`.
+    #[error("this is a request body; the graph is under its key `prompt`")]
     RequestBody,
-    /// An entry that is not a node.
+    /// An entry is not a node.
     #[error("node \"{node}\": {reason}")]
     Node {
         /// The entry's key.
@@ -72,12 +72,12 @@ pub enum GraphError {
 }
 
 impl Graph {
-    /// Parses a graph from JSON text, saying what the text is instead when it is not one.
+    /// Parses a graph from JSON. The error distinguishes the formats that are mistaken for a graph.
     pub fn from_json(text: &str) -> Result<Self, GraphError> {
-        Self::from_value(serde_json::from_str(text)?)
+        Self::from_value(serde_json::from_str(text).map_err(GraphError::Json)?)
     }
 
-    /// Takes a graph from a JSON value. See [`Graph::from_json`].
+    /// Reads a graph from a JSON value. See [`Graph::from_json`].
     pub fn from_value(value: Value) -> Result<Self, GraphError> {
         let Value::Object(entries) = value else {
             return Err(GraphError::NotAnObject(json_kind(&value)));
@@ -101,23 +101,23 @@ impl Graph {
         Ok(Self { nodes })
     }
 
-    /// The node of this id.
+    /// Returns the node with this id.
     pub fn node(&self, id: &str) -> Option<&Node> {
         self.nodes.get(id)
     }
 
-    /// How many nodes there are.
+    /// Returns the number of nodes.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether there are no nodes.
+    /// Returns whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// The given nodes and everything they depend on, each once, in the graph's order. Ids that do not exist are
-    /// left out, and cycles end where they began.
+    /// Returns the given nodes and all nodes that they depend on, each once, in the order of the graph. Ids that do not
+    /// exist are left out. The graph may have cycles.
     pub fn ancestors<'g>(&'g self, of: impl IntoIterator<Item = &'g str>) -> impl Iterator<Item = &'g str> {
         let mut wanted: HashSet<&str> = HashSet::new();
         let mut open: Vec<&str> = of.into_iter().collect();
@@ -130,7 +130,7 @@ impl Graph {
         self.nodes.keys().map(String::as_str).filter(move |id| wanted.contains(id))
     }
 
-    /// Links that name a node which is not there: the node, its input, and the missing id.
+    /// Returns links to nodes that do not exist: the node, its input, and the missing id.
     pub fn dangling_links(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.nodes.iter().flat_map(|(id, node)| {
             node.links()
@@ -155,25 +155,25 @@ impl Node {
         }
         match entry.get("inputs") {
             None | Some(Value::Object(_)) => {}
-            Some(other) => return Err(format!("`inputs` must be an object, this is {}", json_kind(other))),
+            Some(other) => return Err(format!("`inputs` must be an object; this is {}", json_kind(other))),
         }
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
-    /// What a person calls this node: the title given in the editor, or else its type.
+    /// Returns the title that the node has in the editor, or else its type.
     pub fn title(&self) -> &str {
         let title = self.meta.as_ref().and_then(|meta| meta.get("title")).and_then(Value::as_str);
         title.filter(|title| !title.is_empty()).unwrap_or(&self.class_type)
     }
 
-    /// The inputs that are links, by name.
+    /// Returns the inputs that are links, by name.
     pub fn links(&self) -> impl Iterator<Item = (&str, Link<'_>)> {
         self.inputs.iter().filter_map(|(name, value)| Some((name.as_str(), Link::from_value(value)?)))
     }
 }
 
 impl<'a> Link<'a> {
-    /// Reads a value as a link, by ComfyUI's own rule: a list of two whose first is a string and second a number.
+    /// Reads a value as a link, by ComfyUI's rule: a list of a string and a number.
     pub fn from_value(value: &'a Value) -> Option<Self> {
         let [Value::String(node), Value::Number(output)] = value.as_array()?.as_slice() else {
             return None;
@@ -185,13 +185,13 @@ impl<'a> Link<'a> {
 }
 
 impl fmt::Display for Graph {
-    /// The graph as indented JSON, ready for `/prompt`.
+    /// Writes the graph as indented JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?)
     }
 }
 
-/// What a JSON value is, in the words of an error message.
+/// Returns the name of a JSON value's kind, for error messages.
 pub(crate) fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_graph_is_told_for_what_it_is() {
+    fn errors_name_the_format_that_was_given() {
         assert!(message("{").contains("not valid JSON"));
         assert!(message("[1]").contains("this is a list"));
         assert!(message(r#"{"nodes": [], "links": []}"#).contains("Export (API)"));

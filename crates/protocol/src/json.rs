@@ -1,15 +1,15 @@
 //! JSON as Python writes it.
 //!
-//! ComfyUI's `json.dumps` writes what no JSON reader has to accept: `NaN`, `Infinity` and `-Infinity` for floats,
+//! ComfyUI's `json.dumps` writes values that are not valid JSON: `NaN`, `Infinity` and `-Infinity` for floats,
 //! integers of any length, and lone surrogates (`"\udc80"`) for file names that are not UTF-8. [`from_slice`] reads them:
-//! such a number is null, such a character U+FFFD. Valid JSON is read by serde_json alone, and means what it says.
+//! such a number is null, such a character U+FFFD. Valid JSON is read by serde_json alone.
 
 use serde::de::DeserializeOwned;
 
 /// Deserializes a value from JSON that Python wrote.
 ///
 /// # Errors
-/// The text is not JSON apart from what [`repair`] replaces, or does not have the shape of `T`.
+/// Fails if the input is not JSON apart from what [`repair`] replaces, or does not have the shape of `T`.
 pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(text).or_else(|error| match repair(text) {
         Some(repaired) => serde_json::from_slice(&repaired),
@@ -17,11 +17,11 @@ pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Err
     })
 }
 
-/// Replaces numbers that JSON has no notation for by `null`, and lone surrogates by `\ufffd`. Returns `None` when there
-/// are none. Strings that contain the word `NaN` stay as they are.
+/// Replaces numbers that JSON cannot represent with `null`, and lone surrogates with `\ufffd`. Returns `None` if there
+/// are none. Strings that contain the word `NaN` are not changed.
 ///
-/// The text is read once and copied only if something is to be replaced. It is for text that serde_json has refused: valid
-/// JSON holds nothing that is replaced, except floats beyond the range of an `f64`.
+/// The input is read once, and copied only if something is replaced. Call this on input that serde_json rejects: in valid
+/// JSON only floats beyond the range of an `f64` are replaced.
 pub fn repair(text: &[u8]) -> Option<Vec<u8>> {
     let mut repaired = Vec::new();
     let mut copied = 0;
@@ -50,7 +50,8 @@ pub fn repair(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The number of values and keys in a text, at least if it is JSON: what it costs to hold it as [`serde_json::Value`]s.
+/// Counts the values and keys in JSON, which determine the memory that it takes as a [`serde_json::Value`]. For other
+/// input, the number has no meaning.
 pub fn count_values(text: &[u8]) -> usize {
     let mut count = 0;
     let mut at = 0;
@@ -66,13 +67,13 @@ pub fn count_values(text: &[u8]) -> usize {
     count + 1
 }
 
-/// Deserializes a number; null, which is what a NaN is read as, is 0.
+/// Deserializes a number. Null is 0, because NaN is read as null.
 pub(crate) fn null_as_zero<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let number: Option<f64> = serde::Deserialize::deserialize(deserializer)?;
     Ok(number.unwrap_or_default())
 }
 
-/// Replaces the lone surrogates of a string that begins at `at`. Returns where the text goes on behind it.
+/// Replaces the lone surrogates of a string that begins at `at`. Returns the position after the string.
 fn repair_string(text: &[u8], mut at: usize, replace: &mut impl FnMut(usize, usize, &[u8])) -> usize {
     while let Some(&byte) = text.get(at) {
         match byte {
@@ -91,7 +92,7 @@ fn repair_string(text: &[u8], mut at: usize, replace: &mut impl FnMut(usize, usi
     text.len()
 }
 
-/// The surrogate that is escaped at this place.
+/// Returns the surrogate that is escaped at this position.
 fn surrogate(text: &[u8], at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(br"\u")?;
     let code = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
@@ -102,11 +103,11 @@ fn is_in_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
-/// Whether a token is a number that no JSON reader can hold.
+/// Returns whether a token is a number that JSON or an `f64` cannot represent.
 fn is_unrepresentable(token: &[u8]) -> bool {
     match token {
         b"NaN" | b"Infinity" | b"-Infinity" => true,
-        // No shorter number without an exponent leaves the range of an f64.
+        // Shorter numbers without an exponent are within the range of an f64.
         _ if token.len() > 300 || token.iter().any(|byte| matches!(byte, b'e' | b'E')) => {
             let number = std::str::from_utf8(token).ok().and_then(|token| token.parse::<f64>().ok());
             number.is_some_and(f64::is_infinite)

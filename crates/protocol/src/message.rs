@@ -12,34 +12,34 @@ use crate::queue::QueueStatus;
 /// One text frame. ComfyUI sends `{"type": ..., "data": ...}`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
-    /// The queue grew or shrank. Every socket hears it; the first one after connecting carries our `sid`.
+    /// The length of the queue changed. Every socket gets it; the first message after connecting has our `sid`.
     Status {
-        /// How busy ComfyUI is.
+        /// The length of the queue.
         status: QueueStatus,
         /// The client id of the socket, in the first message only.
         sid: Option<String>,
     },
-    /// What the server can do, in answer to ours.
+    /// The features of the server, sent in response to ours.
     FeatureFlags(Map<String, Value>),
-    /// A prompt left the queue and starts.
+    /// A prompt starts.
     ExecutionStart(PromptEvent),
-    /// Nodes that will not run, because an earlier prompt made what they make.
+    /// Nodes that will not run because their results are cached.
     ExecutionCached {
         /// The prompt.
         prompt_id: String,
         /// The nodes.
         nodes: Vec<NodeId>,
     },
-    /// A node starts; without a node, the prompt is closed.
+    /// A node starts; without a node, the prompt has ended.
     Executing {
         /// The prompt; very old versions leave it out.
         prompt_id: Option<String>,
-        /// The node, `None` when the prompt is closed.
+        /// The node; `None` if the prompt has ended.
         node: Option<NodeId>,
-        /// The node of the submitted graph that stands for it: another one when `node` came out of an expansion.
+        /// The node of the submitted graph that represents it: another one if `node` is from an expansion.
         display_node: Option<NodeId>,
     },
-    /// A step of a node.
+    /// A node made progress.
     Progress {
         /// The prompt; very old versions leave it out.
         prompt_id: Option<String>,
@@ -47,7 +47,7 @@ pub enum Message {
         node: Option<NodeId>,
         /// Steps done.
         value: f64,
-        /// Steps in all.
+        /// The number of steps.
         max: f64,
     },
     /// The state of every node that has started so far.
@@ -57,7 +57,7 @@ pub enum Message {
         /// The nodes by id.
         nodes: IndexMap<NodeId, NodeProgress>,
     },
-    /// A node is done and reported something for people to see.
+    /// A node has finished and reported output for the user interface.
     Executed {
         /// The prompt.
         prompt_id: String,
@@ -65,23 +65,23 @@ pub enum Message {
         node: NodeId,
         /// See [`Message::Executing`].
         display_node: Option<NodeId>,
-        /// What it reported; `null` for nodes that report nothing.
+        /// The output; `null` for nodes that report none.
         output: Option<NodeOutput>,
     },
-    /// The prompt ended with every output made.
+    /// The prompt succeeded.
     ExecutionSuccess(PromptEvent),
-    /// A node failed, and the prompt with it.
+    /// A node failed, so the prompt failed.
     ExecutionError(ExecutionError),
-    /// Somebody interrupted the prompt.
+    /// The prompt was interrupted.
     ExecutionInterrupted(ExecutionInterrupted),
-    /// A type that we do not know: newer versions and custom nodes add their own.
+    /// An unknown type: newer versions and custom nodes add their own.
     Unknown {
         /// The value of `type`.
         kind: String,
     },
 }
 
-/// A message that only says which prompt and when.
+/// A message with only a prompt and a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptEvent {
     /// The prompt.
@@ -91,13 +91,13 @@ pub struct PromptEvent {
     pub timestamp: u64,
 }
 
-/// Where a node stands, in [`Message::ProgressState`].
+/// The progress of a node, in [`Message::ProgressState`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeProgress {
     /// Steps done.
     #[serde(deserialize_with = "json::null_as_zero")]
     pub value: f64,
-    /// Steps in all; 1 for a node that does not count.
+    /// The number of steps; 1 for a node without steps.
     #[serde(deserialize_with = "json::null_as_zero")]
     pub max: f64,
     /// Pending, running, finished or failed.
@@ -107,13 +107,13 @@ pub struct NodeProgress {
     /// The prompt.
     #[serde(default)]
     pub prompt_id: String,
-    /// The node of the submitted graph that stands for it.
+    /// The node of the submitted graph that represents it.
     #[serde(default)]
     pub display_node_id: Option<NodeId>,
     /// The node that expanded into it.
     #[serde(default)]
     pub parent_node_id: Option<NodeId>,
-    /// The node that holds its code.
+    /// The node that executes it.
     #[serde(default)]
     pub real_node_id: Option<NodeId>,
 }
@@ -124,19 +124,19 @@ pub struct NodeProgress {
 pub enum NodeState {
     /// Not started.
     Pending,
-    /// At work.
+    /// Running.
     Running,
-    /// Done.
+    /// Finished.
     Finished,
     /// Failed.
     Error,
-    /// A state that we do not know.
+    /// An unknown state.
     #[serde(other)]
     Unknown,
 }
 
-/// Why a prompt failed. ComfyUI also sends `current_inputs` and `current_outputs`; they can be megabytes of tensors
-/// and are not kept.
+/// The error of a failed prompt. ComfyUI also sends `current_inputs` and `current_outputs`, which can be megabytes of
+/// tensors. They are not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionError {
     /// The prompt.
@@ -148,16 +148,16 @@ pub struct ExecutionError {
     /// Its type.
     #[serde(default)]
     pub node_type: String,
-    /// What it said.
+    /// The message of the exception.
     #[serde(default)]
     pub exception_message: String,
     /// The Python class of the exception.
     #[serde(default)]
     pub exception_type: String,
-    /// Python's traceback. It holds paths of the server: for a log, never for a caller.
+    /// Python's traceback. It contains paths of the server, so it must not be sent to callers.
     #[serde(default)]
     pub traceback: Vec<String>,
-    /// Nodes that had run.
+    /// The nodes that had been executed.
     #[serde(default)]
     pub executed: Vec<NodeId>,
     /// Milliseconds since 1970 by ComfyUI's clock.
@@ -165,18 +165,18 @@ pub struct ExecutionError {
     pub timestamp: u64,
 }
 
-/// Where a prompt was when somebody interrupted it.
+/// The state of a prompt when it was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionInterrupted {
     /// The prompt.
     pub prompt_id: String,
-    /// The node that ran.
+    /// The node that was running.
     #[serde(default)]
     pub node_id: NodeId,
     /// Its type.
     #[serde(default)]
     pub node_type: String,
-    /// Nodes that had run.
+    /// The nodes that had been executed.
     #[serde(default)]
     pub executed: Vec<NodeId>,
     /// Milliseconds since 1970 by ComfyUI's clock.
@@ -184,18 +184,18 @@ pub struct ExecutionInterrupted {
     pub timestamp: u64,
 }
 
-/// Why a text frame is not a message. Such a frame is to be skipped, not to end the connection.
+/// An error in a text frame. Callers should skip the frame and keep the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// No JSON object with a `type`.
-    #[error("not a message: {0}")]
+    /// The frame is not a JSON object with a `type`.
+    #[error("the frame is not a message: {0}")]
     Envelope(serde_json::Error),
-    /// A type we know, with data that does not fit it.
-    #[error("message \"{kind}\" does not have the shape it should: {reason}")]
+    /// The data does not fit the type.
+    #[error("message \"{kind}\" has invalid data: {reason}")]
     Data {
         /// The value of `type`.
         kind: String,
-        /// What does not fit.
+        /// What is wrong with the data.
         reason: serde_json::Error,
     },
 }
@@ -259,7 +259,7 @@ struct ExecutedData {
 }
 
 impl Message {
-    /// Reads one text frame, written by Python: see [`json`].
+    /// Parses a text frame, which Python wrote: see [`json`].
     pub fn parse(text: &str) -> Result<Self, MessageError> {
         Self::parse_json(text).or_else(|error| {
             let repaired = json::repair(text.as_bytes()).and_then(|text| String::from_utf8(text).ok());
@@ -310,7 +310,7 @@ impl Message {
         })
     }
 
-    /// The prompt that this message is about, when it is about one.
+    /// Returns the id of the prompt that this message is about, if any.
     pub fn prompt_id(&self) -> Option<&str> {
         match self {
             Self::Status { .. } | Self::FeatureFlags(_) | Self::Unknown { .. } => None,
@@ -324,7 +324,7 @@ impl Message {
         }
     }
 
-    /// Whether a message of this `type` says that a prompt ended, well or not.
+    /// Returns whether a message of this `type` ends a prompt.
     pub fn ends_a_prompt(kind: &str) -> bool {
         matches!(kind, "execution_success" | "execution_error" | "execution_interrupted")
     }
@@ -336,7 +336,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_type_that_nobody_knows_is_no_error() {
+    fn an_unknown_type_is_not_an_error() {
         let message = Message::parse(r#"{"type": "crystools.monitor", "data": {"cpu": 3}}"#).unwrap();
         assert_eq!(message, Message::Unknown { kind: "crystools.monitor".into() });
         assert_eq!(Message::parse(r#"{"type": "x"}"#).unwrap().prompt_id(), None);

@@ -1,10 +1,10 @@
-//! Files that nodes report, and what kind of media they are.
+//! Files that nodes report, and their kind of media.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A file as ComfyUI names it: what `/view` takes to give its bytes.
+/// A file as ComfyUI names it, and as `/view` takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OutputFile {
     /// The name inside `subfolder`.
@@ -21,15 +21,15 @@ fn output_directory() -> String {
     "output".to_owned()
 }
 
-/// What a file is, judged by its name's extension: ComfyUI's own nodes report videos under `images`.
+/// The kind of a file, by the extension of its name: ComfyUI's own nodes report videos under `images`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Media {
-    /// A film, an animated GIF included.
+    /// A video, or an animated GIF.
     Video,
-    /// A picture.
+    /// An image.
     Image,
-    /// Sound without pictures.
+    /// Sound without video.
     Audio,
     /// A 3D model: a mesh, a point cloud or splats.
     #[serde(rename = "3d")]
@@ -41,7 +41,7 @@ pub enum Media {
 }
 
 impl Media {
-    /// The media kind of a file of this name.
+    /// Returns the kind of a file with this name.
     pub fn from_filename(name: &str) -> Self {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
         match extension.as_str() {
@@ -56,7 +56,7 @@ impl Media {
         }
     }
 
-    /// The kind as a key of `outputs`: `video`, `image`, `audio`, `3d`, `text` or `file`.
+    /// Returns the kind as a key of `outputs`: `video`, `image`, `audio`, `3d`, `text` or `file`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Video => "video",
@@ -70,12 +70,12 @@ impl Media {
 }
 
 impl OutputFile {
-    /// What kind of media this is. See [`Media::from_filename`].
+    /// Returns the kind of media. See [`Media::from_filename`].
     pub fn media(&self) -> Media {
         Media::from_filename(&self.filename)
     }
 
-    /// The file that an item of a node's list represents.
+    /// Reads a file from an item of a node's list.
     fn from_item(key: &str, item: &Value) -> Option<Self> {
         if let Some(path) = item.as_str() {
             let (subfolder, filename) = path.rsplit_once('/').unwrap_or(("", path));
@@ -91,7 +91,7 @@ impl OutputFile {
     }
 }
 
-/// What one node reported to the user interface: lists under keys such as `images`, `gifs`, `text`.
+/// The output that one node reported to the user interface: lists under keys such as `images`, `gifs`, `text`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeOutput {
@@ -100,7 +100,7 @@ pub struct NodeOutput {
 }
 
 impl NodeOutput {
-    /// The files among the items, whatever key they came under. What is no file (`text`, `animated`) is passed over.
+    /// Returns the files among the items of all lists. Other items (`text`, `animated`) are skipped.
     ///
     /// `Preview3D` and nodes like it report the name of a file in the output directory as a string under `result`.
     pub fn files(&self) -> impl Iterator<Item = OutputFile> {

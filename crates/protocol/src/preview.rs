@@ -1,35 +1,35 @@
 //! The binary frames of ComfyUI's WebSocket.
 //!
-//! A frame opens with a big-endian u32 that says what follows: 1 a preview picture, 3 a text about a node, 4 a preview
-//! picture with metadata.
+//! A frame begins with a big-endian u32, the kind of its content: 1 is a preview image, 3 a string about a node, 4 a
+//! preview image with metadata.
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::NodeId;
 use crate::json;
 
-/// One binary frame.
+/// A binary frame.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BinaryFrame<'a> {
-    /// A picture of the work so far.
+    /// A preview image of a running node.
     Preview(Preview<'a>),
-    /// A kind that we do not know or do not show.
+    /// A kind that is unknown or not shown.
     Unknown(u32),
 }
 
-/// A picture of the work so far.
+/// A preview image of a running node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preview<'a> {
-    /// What the bytes of `image` are.
+    /// The format of `image`.
     pub format: ImageFormat,
-    /// The encoded picture.
+    /// The encoded image.
     pub image: &'a [u8],
-    /// Which node paints it; only for clients that announced `supports_preview_metadata`. Without it, the picture
-    /// belongs to whatever runs.
+    /// The node that sent it; only for clients that announced `supports_preview_metadata`. Without it, the preview belongs
+    /// to the running node.
     pub metadata: Option<PreviewMetadata>,
 }
 
-/// How a preview is encoded.
+/// The encoding of a preview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageFormat {
     /// `image/jpeg`
@@ -38,45 +38,45 @@ pub enum ImageFormat {
     Png,
 }
 
-/// What a frame of kind 4 says about its picture.
+/// The metadata in a frame of kind 4.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewMetadata {
-    /// The node that paints.
+    /// The node that sent the preview.
     pub node_id: NodeId,
-    /// The prompt it belongs to.
+    /// The prompt of the node.
     pub prompt_id: String,
-    /// The node of the submitted graph that stands for it.
+    /// The node of the submitted graph that represents it.
     #[serde(default)]
     pub display_node_id: Option<NodeId>,
     /// The node that expanded into it.
     #[serde(default)]
     pub parent_node_id: Option<NodeId>,
-    /// The node that holds its code.
+    /// The node that executes it.
     #[serde(default)]
     pub real_node_id: Option<NodeId>,
     /// `image/jpeg` or `image/png`.
     pub image_type: String,
 }
 
-/// Why a binary frame cannot be read. Such a frame is to be skipped, not to end the connection.
+/// An error in a binary frame. Callers should skip the frame and keep the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// It ends before what it announces.
-    #[error("a binary frame of {0} bytes ends before what it announces")]
+    /// The frame is truncated.
+    #[error("the binary frame is truncated after {0} bytes")]
     Short(usize),
-    /// A picture of a kind that is neither JPEG nor PNG.
-    #[error("a preview is neither JPEG nor PNG, but \"{0}\"")]
+    /// The preview is neither JPEG nor PNG.
+    #[error("the format of the preview is \"{0}\", but only JPEG and PNG are supported")]
     Format(String),
-    /// Metadata that is not what it should be.
-    #[error("a preview's metadata cannot be read: {0}")]
-    Metadata(#[from] serde_json::Error),
+    /// The metadata is invalid.
+    #[error("the metadata of the preview is invalid: {0}")]
+    Metadata(serde_json::Error),
 }
 
 const PREVIEW: u32 = 1;
 const PREVIEW_WITH_METADATA: u32 = 4;
 
 impl<'a> BinaryFrame<'a> {
-    /// Reads one binary frame without copying the picture.
+    /// Parses a binary frame without copying the image.
     pub fn parse(frame: &'a [u8]) -> Result<Self, FrameError> {
         let short = || FrameError::Short(frame.len());
         let (kind, rest) = split_u32(frame).ok_or_else(short)?;
@@ -89,7 +89,7 @@ impl<'a> BinaryFrame<'a> {
             PREVIEW_WITH_METADATA => {
                 let (length, rest) = split_u32(rest).ok_or_else(short)?;
                 let (metadata, image) = rest.split_at_checked(length as usize).ok_or_else(short)?;
-                let metadata: PreviewMetadata = json::from_slice(metadata)?;
+                let metadata: PreviewMetadata = json::from_slice(metadata).map_err(FrameError::Metadata)?;
                 let format = ImageFormat::from_media_type(&metadata.image_type)?;
                 Ok(Self::Preview(Preview { format, image, metadata: Some(metadata) }))
             }
@@ -120,7 +120,7 @@ impl Preview<'_> {
 }
 
 impl ImageFormat {
-    /// The media type for a `Content-Type` header.
+    /// Returns the media type for a `Content-Type` header.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",

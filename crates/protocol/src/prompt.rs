@@ -1,4 +1,4 @@
-//! What `POST /prompt` is sent and what it answers.
+//! The request and the responses of `POST /prompt`.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -13,22 +13,22 @@ use crate::queue::ExtraData;
 pub struct PromptRequest<'a> {
     /// The graph to run.
     pub prompt: &'a Graph,
-    /// The socket that is to hear this prompt's events.
+    /// The client id of the socket that gets this prompt's events.
     pub client_id: &'a str,
-    /// An id of our own making, so that the job is known before any event can come. An older ComfyUI ignores it and
-    /// answers with another; then that one counts.
+    /// An id that the client generates, so that it knows the job before the first event. Older versions of ComfyUI ignore
+    /// it and respond with another id, which is then the prompt's id.
     pub prompt_id: &'a str,
-    /// What ComfyUI is to keep with the prompt and give back in its history, beside the client id.
+    /// Data that ComfyUI stores with the prompt and returns in its history, in addition to the client id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_data: Option<&'a ExtraData>,
 }
 
-/// The answer when at least one output can run.
+/// The response if at least one output can run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptAccepted {
     /// The id under which ComfyUI runs the prompt.
     pub prompt_id: String,
-    /// The place in the order of submission.
+    /// The number in the order of submission.
     #[serde(default, deserialize_with = "json::null_as_zero")]
     pub number: f64,
     /// Outputs that were dropped because of these errors; empty when all run.
@@ -36,7 +36,7 @@ pub struct PromptAccepted {
     pub node_errors: NodeErrors,
 }
 
-/// The answer (400) when nothing can run.
+/// The response (400) if no output can run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptRefused {
     /// What is wrong with the prompt as a whole.
@@ -49,27 +49,27 @@ pub struct PromptRefused {
 /// What is wrong with a prompt as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptError {
-    /// A word for programs: `prompt_no_outputs`, `invalid_prompt`, `prompt_outputs_failed_validation`, ...
+    /// A machine-readable code: `prompt_no_outputs`, `invalid_prompt`, `prompt_outputs_failed_validation`, ...
     #[serde(rename = "type")]
     pub kind: String,
-    /// A sentence for people.
+    /// A message for users.
     #[serde(default)]
     pub message: String,
-    /// What the sentence is about, often a node's id.
+    /// The subject of the message, often a node's id.
     #[serde(default)]
     pub details: String,
-    /// More for programs.
+    /// Machine-readable details.
     #[serde(default)]
     pub extra_info: Map<String, Value>,
 }
 
-/// Errors by the node that they are about.
+/// Errors by node id.
 pub type NodeErrors = IndexMap<NodeId, NodeProblem>;
 
 /// What is wrong with one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeProblem {
-    /// Each wrong input.
+    /// The errors of its inputs.
     pub errors: Vec<InputError>,
     /// The output nodes that cannot run because of it.
     #[serde(default)]
@@ -82,21 +82,21 @@ pub struct NodeProblem {
 /// What is wrong with one input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InputError {
-    /// A word for programs: `value_not_in_list`, `required_input_missing`, ...
+    /// A machine-readable code: `value_not_in_list`, `required_input_missing`, ...
     #[serde(rename = "type")]
     pub kind: String,
-    /// A sentence for people.
+    /// A message for users.
     #[serde(default)]
     pub message: String,
-    /// What the sentence is about, most often the input's name and value.
+    /// The subject of the message, usually the input's name and value.
     #[serde(default)]
     pub details: String,
-    /// More for programs: `input_name`, `input_config`, `received_value`, ...
+    /// Machine-readable details: `input_name`, `input_config`, `received_value`, ...
     #[serde(default)]
     pub extra_info: Map<String, Value>,
 }
 
-/// Older versions of ComfyUI answer `"node_errors": []` when there are none.
+/// Reads node errors. Older versions of ComfyUI send `"node_errors": []` if there are none.
 fn list_as_empty_map<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NodeErrors, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

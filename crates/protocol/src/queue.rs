@@ -1,11 +1,11 @@
-//! `GET /queue`: what runs and what waits.
+//! `GET /queue`: the prompts that run and those that wait.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use crate::queue_reader::{QueueError, QueueReader};
 
-/// The queue as ComfyUI reports it. Only what tells jobs apart is kept: graphs of other callers can be large.
+/// The queue as ComfyUI reports it. Only ids and numbers are kept, because graphs can be large.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Queue {
     /// Prompts that run now; ComfyUI runs one at a time.
@@ -17,14 +17,14 @@ pub struct Queue {
 /// One prompt in the queue, sent as the list `[number, prompt_id, graph, extra_data, outputs, ...]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueItem {
-    /// The order of submission; a smaller number runs first, and `front: true` makes it negative. NaN when it is none.
+    /// The order of submission; a smaller number runs first, and `front: true` makes it negative. NaN if it is not a number.
     pub number: f64,
-    /// The prompt's id; empty when it is not a string of at most 254 bytes, as only ids of others can be.
+    /// The prompt's id. It is empty if it is not a string of at most 254 bytes: ids of other clients can be anything.
     pub prompt_id: String,
 }
 
 impl Queue {
-    /// Reads a queue that is in memory as a whole. See [`QueueReader`].
+    /// Parses a queue that is completely in memory. See [`QueueReader`].
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -34,46 +34,47 @@ impl Queue {
         reader.finish()
     }
 
-    /// Whether this prompt runs now.
+    /// Returns whether this prompt is running.
     pub fn is_running(&self, prompt_id: &str) -> bool {
         self.queue_running.iter().any(|item| item.prompt_id == prompt_id)
     }
 
-    /// Whether this prompt waits.
+    /// Returns whether this prompt is waiting.
     pub fn is_pending(&self, prompt_id: &str) -> bool {
         self.queue_pending.iter().any(|item| item.prompt_id == prompt_id)
     }
 }
 
-/// The body of `POST /queue` that takes waiting prompts out of the queue.
+/// The body of `POST /queue` that removes waiting prompts from the queue.
 #[derive(Debug, Serialize)]
 pub struct DeleteFromQueue<'a> {
     /// The prompts' ids.
     pub delete: &'a [&'a str],
 }
 
-/// The body of `POST /interrupt`. ComfyUI 0.3.56 and newer stops only this prompt; older ones stop whatever runs.
+/// The body of `POST /interrupt`. ComfyUI 0.3.56 and newer interrupts only this prompt; older versions interrupt the one
+/// that is running.
 #[derive(Debug, Serialize)]
 pub struct Interrupt<'a> {
-    /// The prompt that is to stop.
+    /// The prompt to interrupt.
     pub prompt_id: &'a str,
 }
 
-/// `{"exec_info": {"queue_remaining": n}}`, which `GET /prompt` and `status` messages carry.
+/// `{"exec_info": {"queue_remaining": n}}`, which `GET /prompt` returns and `status` messages contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus {
     /// See [`ExecInfo`].
     pub exec_info: ExecInfo,
 }
 
-/// How busy ComfyUI is.
+/// The length of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecInfo {
-    /// Prompts that run or wait.
+    /// The number of prompts that run or wait.
     pub queue_remaining: u64,
 }
 
-/// What ComfyUI keeps with a prompt and gives back in its history.
+/// The data that ComfyUI stores with a prompt and returns in its history.
 pub type ExtraData = serde_json::Map<String, Value>;
 
 #[cfg(test)]

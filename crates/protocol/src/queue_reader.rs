@@ -1,32 +1,32 @@
-//! Reading `GET /queue` piece by piece. A queue holds the graph of every prompt, so it can be gigabytes; what a job needs
-//! to know of it is the ids and their order.
+//! Reads `GET /queue` piece by piece. A queue holds the graph of every prompt, so it can be gigabytes; a job needs only
+//! the ids and their order.
 
 use crate::json;
 use crate::queue::{Queue, QueueItem};
 
-/// The longest key, number or id that is read, in bytes. Ours are UUIDs.
+/// The longest key, number or id that is read, in bytes. Our ids are UUIDs.
 const MAX_TOKEN: usize = 256;
-/// The most prompts that a queue may hold: the memory of a reader is bounded by it.
+/// The number of prompts that a queue may hold. It bounds the memory of a reader.
 const MAX_PROMPTS: usize = 100_000;
 
-/// Why a text is not a queue.
+/// An error in a queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
-    /// It is something else.
-    #[error("it is not a queue: {0}")]
+    /// The input is not a queue.
+    #[error("this is not a queue: {0}")]
     Shape(&'static str),
-    /// It ends too soon.
-    #[error("the queue ends in the middle")]
+    /// The input ends within the queue.
+    #[error("the queue is truncated")]
     Cut,
-    /// There are more prompts than anybody has.
+    /// The queue has too many prompts.
     #[error("the queue holds more than {MAX_PROMPTS} prompts")]
     TooMany,
 }
 
-/// A reader that is fed a queue in pieces of any size and keeps ids and numbers only.
+/// A reader that takes a queue in pieces of any size and keeps ids and numbers only.
 ///
-/// Graphs are passed over byte by byte: they cost no memory, may be as deep as they like, and need not be valid JSON
-/// (Python writes `NaN` into them).
+/// Graphs are skipped byte by byte: they use no memory, may have any depth, and need not be valid JSON (Python writes
+/// `NaN` into them).
 ///
 /// ```
 /// use comfy_runner_protocol::queue::QueueReader;
@@ -45,10 +45,10 @@ pub struct QueueReader {
     list: Option<List>,
     /// Brackets that are open: 1 in the object, 2 in a list, 3 in a prompt, more in its graph.
     depth: u64,
-    /// Which part of the object or of a prompt comes next: 0 a key or a number, 1 a list or an id.
+    /// The part of the object or of a prompt that comes next: 0 a key or a number, 1 a list or an id.
     part: usize,
     lexer: Lexer,
-    /// The string or word that is being read, where it matters; without it, it is passed over.
+    /// The string or word that is being read. `None` if it is skipped.
     token: Option<Vec<u8>>,
     item: Option<QueueItem>,
     over: bool,
@@ -65,16 +65,16 @@ enum Lexer {
     #[default]
     Between,
     String,
-    /// Behind a backslash.
+    /// After a backslash.
     Escape,
     Word,
 }
 
 impl QueueReader {
-    /// Takes the next piece.
+    /// Reads the next piece.
     ///
     /// # Errors
-    /// It cannot be part of a queue, whatever may follow.
+    /// Fails if the pieces so far cannot begin a queue.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), QueueError> {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
@@ -116,10 +116,10 @@ impl QueueReader {
         Ok(())
     }
 
-    /// The queue, now that it has been read to its end.
+    /// Returns the queue after the last piece.
     ///
     /// # Errors
-    /// It ended too soon, or one of its lists is missing.
+    /// Fails if the queue is truncated, or if one of its lists is missing.
     pub fn finish(self) -> Result<Queue, QueueError> {
         if !self.over {
             return Err(QueueError::Cut);
@@ -134,7 +134,7 @@ impl QueueReader {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => return Ok(()),
             _ if self.over => return Err(QueueError::Shape("something follows it")),
-            _ if self.depth == 0 && byte != b'{' => return Err(QueueError::Shape("it is no object")),
+            _ if self.depth == 0 && byte != b'{' => return Err(QueueError::Shape("it is not an object")),
             b'{' | b'[' => return self.open(byte),
             b'}' | b']' => return self.close(byte),
             b',' if self.depth == 1 => self.part = 0,
@@ -197,7 +197,7 @@ impl QueueReader {
         Ok(())
     }
 
-    /// Takes the string or word that has just been read.
+    /// Handles the string or word that has just been read.
     fn end_token(&mut self) -> Result<(), QueueError> {
         self.lexer = Lexer::Between;
         let Some(token) = self.token.take() else { return Ok(()) };
@@ -226,12 +226,12 @@ impl QueueReader {
         }
     }
 
-    /// Fails where a list has to come, or a prompt within it, and something else does.
+    /// Returns an error if a list or a prompt is expected and the value is something else.
     fn must_not_be_a_list(&self) -> Result<(), QueueError> {
         match (self.depth, self.list) {
-            (1, Some(List::Running)) => Err(QueueError::Shape("`queue_running` is no list")),
-            (1, Some(List::Pending)) => Err(QueueError::Shape("`queue_pending` is no list")),
-            (2, Some(_)) => Err(QueueError::Shape("one of its prompts is no list")),
+            (1, Some(List::Running)) => Err(QueueError::Shape("`queue_running` is not a list")),
+            (1, Some(List::Pending)) => Err(QueueError::Shape("`queue_pending` is not a list")),
+            (2, Some(_)) => Err(QueueError::Shape("one of its prompts is not a list")),
             _ => Ok(()),
         }
     }
@@ -272,7 +272,7 @@ mod tests {
         .unwrap();
         assert!(queue.is_running("a") && queue.queue_running[0].number.is_nan());
         let ids: Vec<_> = queue.queue_pending.iter().map(|item| item.prompt_id.as_str()).collect();
-        // A prompt without an id that could be ours waits all the same.
+        // A prompt whose id cannot be ours is still in the queue.
         assert_eq!(ids, ["", "b", "", "", "é\u{fffd}"]);
         assert_eq!(queue.queue_pending[1].number, -8.5);
     }

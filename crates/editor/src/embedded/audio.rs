@@ -1,12 +1,12 @@
-//! FLAC and Ogg (Vorbis comments), MP3 (ID3 version 2). No crate: the one that reads all of them also decodes properties
-//! and pictures, and takes an unmaintained crate along.
+//! FLAC and Ogg (Vorbis comments), MP3 (ID3 version 2). This is our own code, because the crate that
+//! reads all of them also decodes properties and images, and depends on an unmaintained crate.
 
 use std::io::{Read, Seek};
 
 use super::parts::{Parts, latin1, number, split, utf8};
 use super::{Embedded, EmbeddedError};
 
-/// The comments of a stream are in its second packet; a graph takes some of the pages of 64 kB.
+/// The limit of pages to read. The comments of a stream are in its second packet; a graph takes a few pages of 64 kB.
 const LARGEST_PACKET: usize = 32 << 20;
 
 pub fn read_flac<R: Read + Seek>(file: &mut Parts<'_, R>, found: &mut Embedded) -> Result<(), EmbeddedError> {
@@ -59,7 +59,7 @@ pub fn read_ogg<R: Read + Seek>(file: &mut Parts<'_, R>, found: &mut Embedded) -
     Ok(())
 }
 
-/// `name=value` each, with their lengths before them, after the name of the program that wrote them.
+/// Reads Vorbis comments: the name of the program, then `name=value` strings, each after its length.
 fn vorbis_comments(data: &[u8], found: &mut Embedded) {
     let Some(vendor) = number(data, 0, false) else { return };
     let Some(mut at) = vendor.checked_add(8) else { return };
@@ -115,18 +115,18 @@ fn extended_header(tag: &[u8], version: u8) -> usize {
     }
 }
 
-/// A number of which each byte gives seven bits.
+/// Reads a number that has seven bits in each byte.
 fn seven_bits(bytes: &[u8]) -> usize {
     bytes.iter().take(4).fold(0, |number, byte| number << 7 | usize::from(byte & 0x7f))
 }
 
-/// The bytes without the zeros after 0xff that keep players from taking a tag for sound.
+/// Removes the zeros after 0xff. They prevent players from interpreting a tag as sound.
 fn without_stuffing(bytes: &[u8]) -> Vec<u8> {
     let after_ff = |at: usize| at > 0 && bytes[at - 1] == 0xff && bytes[at] == 0;
     bytes.iter().enumerate().filter(|(at, _)| !after_ff(*at)).map(|(_, byte)| *byte).collect()
 }
 
-/// The description and the string of a frame, by its encoding.
+/// Splits a frame into its description and its string, by its encoding.
 fn described(data: &[u8]) -> Option<(String, String)> {
     let (encoding, data) = data.split_first()?;
     match encoding {

@@ -29,7 +29,7 @@ fn text_chunk(kind: &[u8], data: &[u8], found: &mut Embedded) {
         // Latin-1 by the PNG standard.
         found.keep(&latin1(name), latin1(rest));
     } else if rest.first() == Some(&0) {
-        // Flag and method of compression, language, translated name, string. ComfyUI compresses none.
+        // Compression flag and method, language, translated name, string. ComfyUI does not compress them.
         let text = rest.get(2..).and_then(|rest| split(rest, 0)).and_then(|(_, rest)| split(rest, 0));
         if let Some((_, text)) = text {
             found.keep(&latin1(name), utf8(text));
@@ -47,7 +47,7 @@ pub fn read_webp<R: Read + Seek>(file: &mut Parts<'_, R>, found: &mut Embedded) 
         if &head[..4] == b"EXIF" {
             read_exif(&file.bytes(at + 8, len)?, found);
         }
-        // Chunks begin at even places.
+        // Chunks begin at even positions.
         at += 8 + len + len % 2;
     }
     Ok(())
@@ -69,7 +69,7 @@ pub fn read_jpeg<R: Read + Seek>(file: &mut Parts<'_, R>, found: &mut Embedded) 
     Ok(())
 }
 
-/// Every string of the first directory. One that points out of the data is skipped.
+/// Reads the strings of the first directory. A string outside of the data is skipped.
 pub fn read_exif(data: &[u8], found: &mut Embedded) {
     let tiff = data.strip_prefix(b"Exif\0\0").unwrap_or(data);
     let big = tiff.starts_with(b"MM");

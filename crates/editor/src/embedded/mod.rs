@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use parts::Parts;
 
-/// The graphs embedded in a file, as the strings that it contains: JSON, if ComfyUI wrote them.
+/// The graphs embedded in a file, as strings. If ComfyUI wrote them, they are JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Embedded {
     /// The graph in API format.
@@ -26,10 +26,10 @@ pub struct Embedded {
 pub enum EmbeddedError {
     /// The file is of another format.
     #[error(
-        "this is no PNG, WebP, JPEG, MP4, WebM, FLAC, MP3 or Opus file; save the graph as JSON in the editor and use that file"
+        "this is not a PNG, WebP, JPEG, MP4, WebM, FLAC, MP3 or Opus file; save the graph as JSON in the editor and use that file"
     )]
     UnsupportedFormat,
-    /// The file ends within a part of it.
+    /// The file is truncated.
     #[error(
         "the file is truncated: the part at byte {at} is longer than the rest of the file; get the file again"
     )]
@@ -37,7 +37,7 @@ pub enum EmbeddedError {
         /// The offset of the part.
         at: u64,
     },
-    /// A part that may hold a graph is larger than any graph.
+    /// A part that may contain a graph is too large.
     #[error(
         "the metadata at byte {at} is larger than 32 MiB; save the graph as JSON in the editor and use that file"
     )]
@@ -45,7 +45,7 @@ pub enum EmbeddedError {
         /// The offset of the part.
         at: u64,
     },
-    /// The file has more parts than are looked at.
+    /// The file has too many parts.
     #[error(
         "no graph was found in the first 200000 parts of the file; save the graph as JSON in the editor and use that file"
     )]
@@ -61,7 +61,7 @@ pub enum EmbeddedError {
     Io(#[from] std::io::Error),
 }
 
-/// Reads the graphs embedded in a file. Only the parts that may hold one are read: at most 32 MiB at once.
+/// Reads the graphs embedded in a file. Only the parts that may contain one are read, at most 32 MiB at once.
 ///
 /// # Errors
 /// See [`EmbeddedError`].
@@ -88,7 +88,7 @@ pub fn read_embedded<R: Read + Seek>(file: &mut R) -> Result<Embedded, EmbeddedE
     } else {
         return Err(EmbeddedError::UnsupportedFormat);
     };
-    // A file that is truncated after its graph serves as well.
+    // A file may be truncated after its graph.
     if found == Embedded::default() {
         read?;
         return Err(EmbeddedError::NoGraph);
@@ -97,7 +97,7 @@ pub fn read_embedded<R: Read + Seek>(file: &mut R) -> Result<Embedded, EmbeddedE
 }
 
 impl Embedded {
-    /// Whether a string of this name may be a graph or hold one.
+    /// Returns whether a string with this name may be a graph or contain one.
     fn is_wanted(name: &str) -> bool {
         ["prompt", "workflow", "comment"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted))
     }

@@ -1,12 +1,12 @@
-//! A file that is read part by part: however large it is, only what may hold a graph is ever in memory.
+//! Reads a file part by part, so that only the parts that may contain a graph are in memory.
 
 use std::io::{Read, Seek, SeekFrom};
 
 use super::EmbeddedError;
 
-/// The largest part that is read. Graphs have some hundred kilobytes.
+/// The largest part that is read. Graphs have a few hundred kilobytes.
 const LARGEST: u64 = 32 << 20;
-/// How many parts of a file are looked at. A video of hours has some thousands.
+/// The number of parts of a file that are examined. A video of several hours has some thousands.
 const MOST: u32 = 200_000;
 
 /// Random access to a file of known length.
@@ -27,7 +27,7 @@ impl<'r, R: Read + Seek> Parts<'r, R> {
         self.len
     }
 
-    /// The bytes of a part, which must all be there.
+    /// Reads the bytes of a part. Fails if the file ends before the end of the part.
     pub fn bytes(&mut self, at: u64, len: u64) -> Result<Vec<u8>, EmbeddedError> {
         if at.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(EmbeddedError::Truncated { at });
@@ -42,12 +42,12 @@ impl<'r, R: Read + Seek> Parts<'r, R> {
         Ok(bytes)
     }
 
-    /// As many bytes from here as there are, at most `len`.
+    /// Reads up to `len` bytes, fewer at the end of the file.
     pub fn up_to(&mut self, at: u64, len: u64) -> Result<Vec<u8>, EmbeddedError> {
         self.bytes(at, len.min(self.len.saturating_sub(at)))
     }
 
-    /// A few bytes as an array; none at the end of the file.
+    /// Reads bytes into an array. Returns `None` at the end of the file.
     pub fn array<const N: usize>(&mut self, at: u64) -> Result<Option<[u8; N]>, EmbeddedError> {
         if at >= self.len {
             return Ok(None);
@@ -56,14 +56,14 @@ impl<'r, R: Read + Seek> Parts<'r, R> {
     }
 }
 
-/// The four bytes at this place as a number.
+/// Returns the four bytes at this position as a number.
 pub(super) fn number(bytes: &[u8], at: usize, big: bool) -> Option<usize> {
     let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
     let number = if big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
     usize::try_from(number).ok()
 }
 
-/// What is before and after the first byte of this value.
+/// Splits the bytes at the first byte with this value.
 pub(super) fn split(bytes: &[u8], value: u8) -> Option<(&[u8], &[u8])> {
     let place = bytes.iter().position(|&byte| byte == value)?;
     Some((&bytes[..place], &bytes[place + 1..]))
@@ -73,7 +73,7 @@ pub(super) fn utf8(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Each byte as the character of that number.
+/// Decodes Latin-1: each byte is the character with that number.
 pub(super) fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }

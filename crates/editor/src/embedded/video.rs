@@ -1,11 +1,11 @@
-//! MP4 and MOV (`moov/udta/meta` with keys of one's own, or iTunes' comment), Matroska and WebM (`Tags`).
+//! MP4 and MOV (`moov/udta/meta` with custom keys, or the comment of iTunes), Matroska and WebM (`Tags`).
 
 use std::io::{Read, Seek};
 
 use super::parts::{Parts, number, utf8};
 use super::{Embedded, EmbeddedError};
 
-/// How deep boxes and elements are followed into each other: more than any path to a graph.
+/// The depth to which nested boxes and elements are read. Graphs are less deep.
 const DEEPEST: usize = 6;
 
 /// Reads the metadata of an MP4 or MOV file.
@@ -25,7 +25,7 @@ fn boxes<R: Read + Seek>(
         let Some(head) = file.array::<8>(at)? else { break };
         let mut start = at + 8;
         let size = match number(&head, 0, true).unwrap_or(0) as u64 {
-            // To the end of the file.
+            // The box extends to the end of the file.
             0 => end - at,
             1 => {
                 let Some(size) = file.array::<8>(start)? else { break };
@@ -41,7 +41,7 @@ fn boxes<R: Read + Seek>(
         match &head[4..] {
             b"moov" | b"udta" if depth < DEEPEST => boxes(file, (start, next), depth + 1, keys, found)?,
             b"meta" if depth < DEEPEST => {
-                // Of MP4 a version comes before the boxes, of MOV it does not.
+                // In MP4, a version precedes the boxes; in MOV, it does not.
                 let first = file.array::<8>(start)?.unwrap_or_default();
                 let start = if &first[4..] == b"hdlr" { start } else { start + 4 };
                 boxes(file, (start, next), depth + 1, keys, found)?;
@@ -55,7 +55,7 @@ fn boxes<R: Read + Seek>(
     Ok(())
 }
 
-/// The names that the items refer to by their number, from 1.
+/// Reads the names that items refer to by number, from 1.
 fn key_names(data: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
     let mut at = 8;
@@ -82,7 +82,7 @@ fn items<R: Read + Seek>(
         let key = number(&head, 4, true).and_then(|number| keys.get(number.checked_sub(1)?));
         let name = if &head[4..] == b"\xa9cmt" { Some("comment") } else { key.map(String::as_str) };
         if let Some(name) = name.filter(|name| Embedded::is_wanted(name)) {
-            // A box `data` with type and language before the string.
+            // A box `data` has type and language before the string.
             let data = file.bytes(at + 8, size - 8)?;
             let length = number(&data, 0, true).unwrap_or(0);
             if let Some(text) = data.get(16..length) {
@@ -123,7 +123,7 @@ fn elements<R: Read + Seek>(
         let Some((size, size_len)) = variable(&head[id_len..], false) else { break };
         let start = at + (id_len + size_len) as u64;
         let unknown = size == (1 << (7 * size_len)) - 1;
-        // A live recording says only at its next element where one ends.
+        // In a live recording, only the next element shows where this one ends.
         let next = if unknown { end } else { start.saturating_add(size) };
         if next > end {
             return Err(EmbeddedError::Truncated { at });
@@ -144,7 +144,7 @@ fn elements<R: Read + Seek>(
     Ok(())
 }
 
-/// A number of variable length and how many bytes it takes; an id keeps the mark of its length.
+/// Reads a number of variable length, and returns it with its length in bytes. An id includes its length marker.
 fn variable(bytes: &[u8], id: bool) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let len = first.leading_zeros() as usize + 1;

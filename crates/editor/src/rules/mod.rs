@@ -1,4 +1,4 @@
-//! What the frontend does with widgets beyond what node schemas say, as data: one table per frontend version.
+//! The behaviour of the frontend's widgets that node schemas do not describe, as data: one table per frontend version.
 //!
 //! The tables state facts about `comfyui-frontend-package`: the input types that its widgets and extensions register, and
 //! the inputs and widgets that its extensions add to node types. A node type that no table names follows its schema.
@@ -26,18 +26,18 @@ pub(crate) struct Rules {
     pub titles: &'static [Title],
     /// The types whose `filename_prefix` may contain `%node.widget%` patterns.
     pub filename_patterns: &'static [&'static str],
-    /// How many groups of slots an autogrow input has beyond the `min` of its template.
+    /// The number of groups of slots that an autogrow input has in addition to the `min` of its template.
     pub spare_groups: u64,
-    /// What a widget does with a value that is assigned to it.
+    /// The normalization of a value that is assigned to a widget.
     pub normalization: Normalization,
     /// Whether FLOAT inputs may have a `control_after_generate` widget.
     pub controls_floats: bool,
     /// Whether a muted or bypassed subgraph of the root graph is left out with everything in it. One inside a subgraph is
     /// expanded in any case.
     pub skips_inactive_subgraphs: bool,
-    /// Whether nodes inside subgraphs get new ids where another node of the graph has theirs.
+    /// Whether a node inside a subgraph gets a new id if another node of the graph has its id.
     pub unique_node_ids: bool,
-    /// Whether a primitive node inside a subgraph gives way to an input of the subgraph when an instance promotes its widget.
+    /// Whether an input of the subgraph replaces a primitive node inside it when an instance promotes the node's widget.
     pub promotes_primitives: bool,
     /// Whether the values of promoted widgets are listed in the order of the subgraph's inputs.
     pub promoted_in_input_order: bool,
@@ -47,10 +47,10 @@ pub(crate) struct Rules {
     pub sends_node_pack: bool,
 }
 
-/// What a widget does with a value that is assigned to it.
+/// The normalization of a value that is assigned to a widget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Normalization {
-    /// Nothing.
+    /// None.
     None,
     /// A text area converts other values to strings.
     TextAreas,
@@ -78,24 +78,24 @@ pub(crate) struct WidgetType {
     pub after: &'static [ExtraWidget],
 }
 
-/// How a prompt carries the value of a widget.
+/// How the value of a widget is sent in a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// Not at all.
+    /// It is not sent.
     No,
-    /// As it is. A list is wrapped in `{"__value__": ...}`.
+    /// Unchanged. A list is wrapped in `{"__value__": ...}`.
     Yes,
-    /// As it is. A list is wrapped with this type: `{"__type__": ..., "__value__": ...}`.
+    /// Unchanged. A list is wrapped with this type: `{"__type__": ..., "__value__": ...}`.
     Typed(&'static str),
-    /// Wrapped with this type, whatever its value is but null.
+    /// Wrapped with this type, unless it is null.
     AlwaysTyped(&'static str),
     /// As a 3D view: the camera of the node's properties, and images that the browser renders for some nodes.
     View,
-    /// As a value that the browser makes of a device: a camera image, a recording.
+    /// As a value that the browser creates from a device: a camera image, a recording.
     Browser,
 }
 
-/// A widget that belongs to no input.
+/// A widget that does not belong to an input.
 pub(crate) struct ExtraWidget {
     pub name: &'static str,
     /// Its value as JSON.
@@ -132,8 +132,8 @@ pub(crate) struct AddedWidgets {
     pub position: Option<&'static str>,
 }
 
-/// A title of a node type that differs from the `display_name` of its schema: the frontend has names of its own, which are
-/// those of the ComfyUI that it was made for.
+/// A title of a node type that differs from the `display_name` of its schema: the frontend has its own names, from the
+/// version of ComfyUI that it was built for.
 pub(crate) struct Title {
     pub node: &'static str,
     /// The `display_name` that the frontend replaces. None for a schema without one.
@@ -142,7 +142,7 @@ pub(crate) struct Title {
 }
 
 impl Rules {
-    /// The row of an input type, if it has one.
+    /// Returns the entry of an input type, if it has one.
     pub fn widget_type(&self, name: &str) -> Option<&'static WidgetType> {
         self.widget_types.iter().copied().flatten().find(|row| row.name == name)
     }

@@ -4,47 +4,47 @@ use serde_json::{Map, Value};
 
 use super::{InputSpec, NodeInputs, Requirement};
 
-/// The most inputs that an autogrow input creates. ComfyUI refuses to load a node that declares more.
+/// The number of inputs that an autogrow input may create. ComfyUI does not load a node that declares more.
 const MOST_NAMES: u64 = 100;
 
 /// An input that creates other inputs of the node. Their names begin with its own name and a dot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DynamicInput {
-    /// `COMFY_DYNAMICCOMBO_V3`: a choice that brings inputs of its own (`model`, `model.resolution`).
+    /// `COMFY_DYNAMICCOMBO_V3`: a choice with its own inputs (`model`, `model.resolution`).
     Combo(Vec<DynamicOption>),
     /// `COMFY_AUTOGROW_V3`: any number of inputs of one kind (`images.image_4`, `values.a`). It has no value itself.
     Autogrow(Autogrow),
-    /// `COMFY_DYNAMICSLOT_V3`: a socket that brings further inputs once something is linked to it.
+    /// `COMFY_DYNAMICSLOT_V3`: a socket that creates further inputs when it is linked.
     Slot(DynamicSlot),
 }
 
 /// One choice of a [`DynamicInput::Combo`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DynamicOption {
-    /// The value by which it is chosen, a string in all of ComfyUI's own nodes.
+    /// The value that selects it: a string in all of ComfyUI's own nodes.
     pub key: Value,
-    /// The inputs that exist while it is chosen. They may be dynamic themselves.
+    /// The inputs that exist while it is selected. They may be dynamic too.
     pub inputs: NodeInputs,
 }
 
-/// What a [`DynamicInput::Autogrow`] creates.
+/// The inputs that a [`DynamicInput::Autogrow`] creates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Autogrow {
-    /// The names of the inputs it can create, without the dynamic input's own name before them.
+    /// The names of the inputs that it can create, without the name of the dynamic input.
     pub names: Vec<String>,
-    /// What all names begin with, when they are a prefix and a number from 0.
+    /// The prefix of all names, if they are a prefix and a number from 0.
     pub prefix: Option<String>,
-    /// How many of the first names are required, when the template is.
+    /// The number of names, from the first, that are required if the template is.
     pub min: usize,
     /// The name under which the template is declared. The editor uses it for labels.
     pub template_name: String,
-    /// What each created input takes.
+    /// The spec of each created input.
     pub template: InputSpec,
     /// Whether the template is declared as required.
     pub requirement: Requirement,
 }
 
-/// What a [`DynamicInput::Slot`] takes and brings.
+/// The type and the inputs of a [`DynamicInput::Slot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DynamicSlot {
     /// The type of the socket.
@@ -54,8 +54,8 @@ pub struct DynamicSlot {
 }
 
 impl DynamicInput {
-    /// Reads a dynamic kind from a type's name and the options of its spec. `None` for every other type, and when the
-    /// options lack what the kind needs.
+    /// Reads a dynamic kind from a type's name and the options of its spec. Returns `None` for every other type, and if the
+    /// options that the kind needs are missing.
     pub(super) fn parse(kind: &str, options: &Map<String, Value>) -> Option<Self> {
         match kind {
             "COMFY_DYNAMICCOMBO_V3" => {
@@ -81,7 +81,7 @@ impl DynamicOption {
 impl Autogrow {
     fn parse(template: &Value) -> Option<Self> {
         let declared = inputs(template.get("input")?);
-        // The first declared input is the template, of the first category that has any.
+        // The template is the first input of the first category that has inputs.
         let (template_name, spec, requirement) = declared.iter().next()?;
         let count = |key: &str| template.get(key).and_then(Value::as_u64);
         let prefix = template.get("prefix").and_then(Value::as_str);
@@ -103,13 +103,13 @@ impl Autogrow {
         })
     }
 
-    /// Whether the input at this position of `names` must be there.
+    /// Returns whether the input at this position of `names` is required.
     pub fn requirement(&self, position: usize) -> Requirement {
         if position < self.min { self.requirement } else { Requirement::Optional }
     }
 }
 
-/// The inputs of an option, a slot or a template; none when they are malformed.
+/// Reads the inputs of an option, a slot or a template. Malformed ones are left out.
 fn inputs(written: &Value) -> NodeInputs {
     serde_json::from_value(written.clone()).unwrap_or_default()
 }

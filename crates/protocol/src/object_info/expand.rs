@@ -1,4 +1,4 @@
-//! Which inputs a node has, once its dynamic inputs are resolved with the values that it was given.
+//! The inputs that a node has when its dynamic inputs are resolved with its values.
 
 use std::borrow::Cow;
 
@@ -18,21 +18,21 @@ pub enum Expansion {
     All,
 }
 
-/// One input that a node has for the values it was given.
+/// An input that a node has for the given values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpandedInput<'s> {
     /// The input's full name, with dots: `model.resolution`.
     pub name: Cow<'s, str>,
-    /// What it takes.
+    /// The spec of the input.
     pub spec: &'s InputSpec,
-    /// Whether it must be there.
+    /// Whether the input is required.
     pub requirement: Requirement,
-    /// Whether a dynamic input is behind it: it is a dynamic choice or slot itself, or one of these brought it.
+    /// Whether the input is a dynamic choice or slot, or a dynamic input created it.
     pub dynamic: bool,
 }
 
 impl ExpandedInput<'_> {
-    /// The last part of the name: `resolution` of `model.resolution`. ComfyUI's messages use it.
+    /// Returns the last part of the name: `resolution` of `model.resolution`. ComfyUI's messages use it.
     pub fn own_name(&self) -> &str {
         if self.dynamic { self.name.rsplit('.').next().unwrap_or_default() } else { &self.name }
     }
@@ -41,8 +41,8 @@ impl ExpandedInput<'_> {
 impl NodeSchema {
     /// Lists the inputs that ComfyUI's server sees for the given values, in the order in which they are declared.
     ///
-    /// A dynamic choice exists only while its value is one of its keys, and comes before the inputs that this key
-    /// brings; with any other value, or none, ComfyUI drops it without an error. An autogrow input is replaced by the
+    /// A dynamic choice exists only while its value is one of its keys, and comes before the inputs of this
+    /// key; with any other value, or none, ComfyUI drops it without an error. An autogrow input is replaced by the
     /// inputs that it creates. A dynamic slot exists while it has a value. Where a name is declared twice, the
     /// required one counts.
     pub fn expanded_inputs<'s, 'v>(

@@ -1,20 +1,20 @@
-//! One input of a node type: its kind of value and its options.
+//! An input of a node type: its kind of value and its options.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::dynamic::DynamicInput;
 
-/// What one input takes: written `[type, options]`, or `[[choice, ...], options]`.
+/// The specification of an input: `[type, options]`, or `[[choice, ...], options]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputSpec {
     /// The kind of value.
     pub kind: InputKind,
-    /// `default`, `min`, `max`, `step`, `multiline`, `forceInput` and what else the node's author wrote.
+    /// `default`, `min`, `max`, `step`, `multiline`, `forceInput` and other options of the node's author.
     pub options: Map<String, Value>,
-    /// The inputs that this one creates, for the kinds that do so.
+    /// The inputs that a dynamic input creates.
     dynamic: Option<Box<DynamicInput>>,
-    /// As it was sent.
+    /// The spec as it was sent.
     raw: Value,
 }
 
@@ -29,35 +29,35 @@ pub enum InputKind {
     String,
     /// True or false.
     Boolean,
-    /// One of these values. The list is empty when no model of the kind is installed.
+    /// One of these values. The list is empty if, for example, no model of the kind is installed.
     Combo(Vec<Value>),
-    /// Any other type by its name: one that only links carry (`MODEL`, `IMAGE`), several with commas between them
-    /// (`FLOAT,INT`), a V3 kind (`COMFY_MATCHTYPE_V3`), or a type of a custom node.
+    /// Any other type, by name: one that only links have (`MODEL`, `IMAGE`), several separated by commas (`FLOAT,INT`), a
+    /// V3 kind (`COMFY_MATCHTYPE_V3`), or a type of a custom node.
     Other(String),
 }
 
-/// What a `COMFY_MATCHTYPE_V3` input or output shares with others of its node: links to all that have the same
-/// `id` must agree on one type.
+/// The template of a `COMFY_MATCHTYPE_V3` input or output. All inputs and outputs of a node with the same `id` must have
+/// the same type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatchTemplate<'s> {
     /// The template's id, unique within the node.
     pub id: &'s str,
-    /// The types that are allowed, with commas between them; `*` is any.
+    /// The allowed types, separated by commas; `*` is any type.
     pub allowed_types: &'s str,
 }
 
 impl InputSpec {
-    /// The spec as ComfyUI sent it.
+    /// Returns the spec as ComfyUI sent it.
     pub fn raw(&self) -> &Value {
         &self.raw
     }
 
-    /// The type as ComfyUI sent it: a string, or the list of choices of a combo in the older notation.
+    /// Returns the type as ComfyUI sent it: a string, or the list of choices of a combo in the older notation.
     pub fn raw_type(&self) -> &Value {
         self.raw.get(0).unwrap_or(&self.raw)
     }
 
-    /// The type's name, `COMBO` for a combo in either notation.
+    /// Returns the type's name: `COMBO` for a combo in either notation.
     pub fn type_name(&self) -> &str {
         match &self.kind {
             InputKind::Int => "INT",
@@ -69,12 +69,12 @@ impl InputSpec {
         }
     }
 
-    /// The types that the input takes: several for a union such as `FLOAT,INT`, one otherwise.
+    /// Returns the types that the input takes: several for a union such as `FLOAT,INT`, one otherwise.
     pub fn types(&self) -> impl Iterator<Item = &str> {
         self.type_name().split(',').map(str::trim)
     }
 
-    /// The type whose widget the editor shows: the option `widgetType`, or the input's own type. An input without
+    /// Returns the type whose widget the editor shows: the option `widgetType`, or the input's own type. An input without
     /// a `widgetType` that takes several types has no widget.
     pub fn widget_type(&self) -> Option<&str> {
         match self.options.get("widgetType").and_then(Value::as_str) {
@@ -83,27 +83,27 @@ impl InputSpec {
         }
     }
 
-    /// Whether the input has a widget and takes no link (option `socketless`).
+    /// Returns whether the input has a widget and takes no link (option `socketless`).
     pub fn is_socketless(&self) -> bool {
         self.options.get("socketless").and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// Whether the input takes a link only, although its type has a widget (option `forceInput`).
+    /// Returns whether the input takes only a link although its type has a widget (option `forceInput`).
     pub fn forces_input(&self) -> bool {
         self.options.get("forceInput").and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// The number under this key of the options.
+    /// Returns the number that an option has.
     pub fn number(&self, key: &str) -> Option<f64> {
         self.options.get(key).and_then(Value::as_f64)
     }
 
-    /// The inputs that this one creates, when it is a dynamic input of V3.
+    /// Returns the inputs that a dynamic V3 input creates.
     pub fn dynamic(&self) -> Option<&DynamicInput> {
         self.dynamic.as_deref()
     }
 
-    /// The template of a `COMFY_MATCHTYPE_V3` input.
+    /// Returns the template of a `COMFY_MATCHTYPE_V3` input.
     pub fn match_template(&self) -> Option<MatchTemplate<'_>> {
         if self.type_name() != "COMFY_MATCHTYPE_V3" {
             return None;
@@ -136,8 +136,8 @@ impl InputKind {
 }
 
 impl From<Value> for InputSpec {
-    /// Reads a spec in every notation that nodes use: custom nodes also write a bare type, without a list around it.
-    /// What is no spec becomes an input of a type that nothing else has.
+    /// Reads a spec in every notation that nodes use: custom nodes also write a type without a list around it. An invalid
+    /// spec becomes an input of a type that no output has.
     fn from(raw: Value) -> Self {
         let (kind, options) = match &raw {
             Value::Array(parts) => (parts.first(), parts.get(1)),

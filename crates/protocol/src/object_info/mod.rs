@@ -1,4 +1,4 @@
-//! Node schemas: what `GET /object_info` says a node takes and gives.
+//! Node schemas: the inputs and outputs of node types, as `GET /object_info` returns them.
 
 mod dynamic;
 mod expand;
@@ -12,10 +12,10 @@ pub use dynamic::{Autogrow, DynamicInput, DynamicOption, DynamicSlot};
 pub use expand::{ExpandedInput, Expansion};
 pub use input::{InputKind, InputSpec, MatchTemplate};
 
-/// The schemas of every node type that a ComfyUI has, by type.
+/// The schemas of all node types of a ComfyUI, by type.
 pub type ObjectInfo = IndexMap<String, NodeSchema>;
 
-/// What one node type takes and gives.
+/// The inputs and outputs of a node type.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "WrittenSchema")]
 pub struct NodeSchema {
@@ -26,11 +26,11 @@ pub struct NodeSchema {
     /// The choices of those outputs whose type is a list of choices, by index. Custom nodes write such types.
     #[serde(skip_serializing)]
     pub output_choices: IndexMap<usize, Vec<Value>>,
-    /// Whether the node saves or shows something. A prompt runs for the sake of its output nodes.
+    /// Whether this is an output node, which saves or shows something. A prompt needs at least one.
     pub output_node: bool,
     /// The name that the editor shows.
     pub display_name: Option<String>,
-    /// Keys that this crate has no use for (`input_order`, `category`, `python_module`, ...), unchanged.
+    /// Keys that this crate does not use (`input_order`, `category`, `python_module`, ...), unchanged.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -38,7 +38,7 @@ pub struct NodeSchema {
 /// The inputs of a node type.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeInputs {
-    /// Inputs without which the node does not run.
+    /// Inputs that the node needs.
     #[serde(default)]
     pub required: IndexMap<String, InputSpec>,
     /// Inputs that may be left out.
@@ -49,28 +49,28 @@ pub struct NodeInputs {
     pub hidden: Map<String, Value>,
 }
 
-/// Whether an input must be there.
+/// Whether an input is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Requirement {
-    /// The node does not run without it.
+    /// The node does not run without the input.
     Required,
-    /// It may be left out.
+    /// The input may be left out.
     Optional,
 }
 
 impl NodeSchema {
-    /// The spec of the input of this name, and whether it must be there. Hidden inputs and those that a dynamic input
+    /// Returns the spec of an input, and whether it is required. Hidden inputs and those that a dynamic input
     /// creates are not found; [`NodeSchema::expanded_inputs`] lists the latter.
     pub fn input(&self, name: &str) -> Option<(&InputSpec, Requirement)> {
         self.input.get(name)
     }
 
-    /// Every input as declared, required ones first.
+    /// Returns all inputs as declared, required ones first.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &InputSpec, Requirement)> {
         self.input.iter()
     }
 
-    /// Whether the node is written against ComfyUI's V3 interface (`io.ComfyNode`). ComfyUI then fills in keys that
+    /// Returns whether the node uses ComfyUI's V3 interface (`io.ComfyNode`). ComfyUI then fills in keys that
     /// older nodes do not have.
     pub fn is_v3(&self) -> bool {
         let all = |keys: &[&str]| keys.iter().all(|key| self.other.contains_key(*key));
@@ -79,13 +79,13 @@ impl NodeSchema {
 }
 
 impl NodeInputs {
-    /// The spec of the input of this name, and whether it must be there.
+    /// Returns the spec of an input, and whether it is required.
     pub fn get(&self, name: &str) -> Option<(&InputSpec, Requirement)> {
         let required = self.required.get(name).map(|spec| (spec, Requirement::Required));
         required.or_else(|| self.optional.get(name).map(|spec| (spec, Requirement::Optional)))
     }
 
-    /// Every input as declared, required ones first.
+    /// Returns all inputs as declared, required ones first.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &InputSpec, Requirement)> {
         let required = self.required.iter().map(|(name, spec)| (name, spec, Requirement::Required));
         let optional = self.optional.iter().map(|(name, spec)| (name, spec, Requirement::Optional));
