@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use comfy_runner_jobs::PartnerKey;
 #[cfg(feature = "simulator")]
 use comfy_runner_simulator::Version;
 
@@ -164,6 +165,10 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub allow_origins: Vec<AllowedOrigin>,
+    /// The key for partner (API) nodes, sent to ComfyUI with every job that brings none of its own. Others on this machine
+    /// can see a command line: the environment is the better place
+    #[arg(long, env = "COMFY_RUNNER_COMFY_API_KEY", value_name = "KEY", value_parser = PartnerKey::new, hide_env_values = true)]
+    pub comfy_api_key: Option<PartnerKey>,
     /// The maximum size of an uploaded file: bytes, or a number with a unit such as 100MiB
     #[arg(long, env = "COMFY_RUNNER_MAX_UPLOAD", value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
     pub max_upload: u64,
@@ -256,6 +261,10 @@ pub struct Run {
     pub request: Request,
     #[command(flatten)]
     pub comfyui: ComfyUi,
+    /// The key for partner (API) nodes, sent to ComfyUI with the job. Others on this machine
+    /// can see a command line: the environment is the better place
+    #[arg(long, env = "COMFY_RUNNER_COMFY_API_KEY", value_name = "KEY", value_parser = PartnerKey::new, hide_env_values = true)]
+    pub comfy_api_key: Option<PartnerKey>,
     /// A file for an image, video, audio or mask input: the input's id and the file, or only the file for the first
     /// such input
     #[arg(long = "image", value_name = "[ID=]FILE")]

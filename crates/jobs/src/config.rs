@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::partner_key::PartnerKey;
+
 /// How jobs are followed and how many are kept.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -20,6 +22,8 @@ pub struct JobsConfig {
     pub keep_for: Option<Duration>,
     /// The number of ended jobs that the store keeps, the newest; `None` keeps all.
     pub keep_recorded: Option<u32>,
+    /// The key for partner nodes of jobs that bring none of their own.
+    pub partner_key: Option<PartnerKey>,
 }
 
 /// What happens to a job that ComfyUI accepted and no longer knows, because it restarted and dropped its queue.
@@ -43,6 +47,7 @@ impl Default for JobsConfig {
             unreadable_for: Duration::from_secs(60),
             keep_for: None,
             keep_recorded: None,
+            partner_key: None,
         }
     }
 }
@@ -69,6 +74,12 @@ impl JobsConfig {
     /// Sets [`JobsConfig::unreadable_tries`] and [`JobsConfig::unreadable_for`].
     pub fn with_unreadable(mut self, tries: u32, for_at_least: Duration) -> Self {
         (self.unreadable_tries, self.unreadable_for) = (tries, for_at_least);
+        self
+    }
+
+    /// Sets [`JobsConfig::partner_key`].
+    pub fn with_partner_key(mut self, key: Option<PartnerKey>) -> Self {
+        self.partner_key = key;
         self
     }
 

@@ -17,6 +17,7 @@ use crate::config::JobsConfig;
 use crate::idempotency::{self, Idempotency};
 use crate::job::Job;
 use crate::lookup::{self, ResultError, StatusError};
+use crate::partner_key::PartnerKey;
 use crate::persist;
 use crate::queue::{self, QueueError};
 use crate::records::{self, JobPage, RecordError};
@@ -106,7 +107,8 @@ impl Jobs {
         submit::submit(self, client, submission).await
     }
 
-    /// Submits a job that is over once more, with the same parameters and seeds, into an output folder of its own.
+    /// Submits a job that is over once more, with the same parameters and seeds, into an output folder of its own. The key
+    /// for partner nodes is not recorded, so it must be given again if the job needs one of its own.
     ///
     /// # Errors
     /// See [`RetryError`].
@@ -115,8 +117,9 @@ impl Jobs {
         client: &Client,
         prompt_id: &str,
         output_folder: &str,
+        key: Option<&PartnerKey>,
     ) -> Result<Submitted, RetryError> {
-        retry::retry(self, client, prompt_id, output_folder).await
+        retry::retry(self, client, prompt_id, output_folder, key).await
     }
 
     /// Cancels a job: removes it from ComfyUI's queue, or interrupts it if it runs. Returns the status after that:

@@ -71,7 +71,7 @@ async fn resubmit(jobs: &Jobs, client: &Client, prompt_id: &str, loss: Loss) -> 
         // No caller waits for the answer to it, and no other process can be sending it.
         Loss::NeverAccepted { recovered: true } if record.summary.automatic => {
             let in_flight = InFlightGuard::new(jobs, prompt_id);
-            match send(jobs, client, &record, in_flight).await {
+            match send(jobs, client, &record, in_flight, None).await {
                 Ok(_) | Err(SubmitError::Unconfirmed { .. }) => Ok(Fate::SentAgain),
                 Err(SubmitError::Client(error)) if error.is_unreachable() => {
                     let now = jobs.now();
@@ -101,7 +101,7 @@ async fn repeat(jobs: &Jobs, client: &Client, lost: &Record) -> Result<Result<St
         // A previous process has got as far as this.
         Recorded::Known(before) => return Ok(Ok(before.summary.prompt_id)),
     };
-    let error = match send(jobs, client, &again, in_flight).await {
+    let error = match send(jobs, client, &again, in_flight, None).await {
         Ok(submitted) => return Ok(Ok(submitted.prompt_id)),
         Err(error) => error,
     };

@@ -9,6 +9,7 @@ use comfy_runner_store::{Outcome, Record, StoreError};
 use serde_json::Value;
 
 use crate::jobs::{Jobs, unix_millis};
+use crate::partner_key::PartnerKey;
 use crate::records::{RecordError, stored_record};
 use crate::submission::new_prompt_id;
 use crate::submit::{SubmitError, submit_record};
@@ -38,12 +39,13 @@ pub(crate) async fn retry(
     client: &Client,
     prompt_id: &str,
     output_folder: &str,
+    key: Option<&PartnerKey>,
 ) -> Result<Submitted, RetryError> {
     let record = stored_record(jobs, prompt_id).await?;
     if !record.summary.outcome.status.is_over() {
         return Err(RecordError::Active(prompt_id.to_owned()).into());
     }
-    Ok(submit_record(jobs, client, again(record, output_folder)).await?)
+    Ok(submit_record(jobs, client, again(record, output_folder), key).await?)
 }
 
 /// The same request as a new job.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::idempotency::Idempotency;
 use crate::jobs::unix_millis;
+use crate::partner_key::PartnerKey;
 use crate::watch::client_id_of;
 
 /// A graph to run, and what is recorded with it.
@@ -35,6 +36,8 @@ pub struct Submission {
     pub retry_of: Option<String>,
     /// What identifies a repeated request.
     pub idempotency: Option<Idempotency>,
+    /// The key for partner nodes; if there is none, that of the configuration. It is not recorded.
+    pub partner_key: Option<PartnerKey>,
 }
 
 impl Submission {
@@ -51,6 +54,7 @@ impl Submission {
             input_files: Vec::new(),
             retry_of: None,
             idempotency: None,
+            partner_key: None,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::idempotency::same_answer;
 use crate::job::{Job, SubmissionState};
 use crate::jobs::Jobs;
 use crate::lookup::may_be_an_id;
+use crate::partner_key::PartnerKey;
 use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
 use crate::remote_state::RemoteState;
 use crate::submission::Submission;
@@ -119,9 +120,10 @@ enum NotAccepted {
 pub(crate) async fn submit(
     jobs: &Jobs,
     client: &Client,
-    submission: Submission,
+    mut submission: Submission,
 ) -> Result<Submitted, SubmitError> {
-    submit_record(jobs, client, submission.into_record()).await
+    let key = submission.partner_key.take();
+    submit_record(jobs, client, submission.into_record(), key.as_ref()).await
 }
 
 /// Records a job and submits it.
@@ -129,10 +131,11 @@ pub(crate) async fn submit_record(
     jobs: &Jobs,
     client: &Client,
     record: Record,
+    key: Option<&PartnerKey>,
 ) -> Result<Submitted, SubmitError> {
     match create_record(jobs, &record).await? {
         Recorded::New(in_flight) => {
-            let submitted = send(jobs, client, &record, in_flight).await;
+            let submitted = send(jobs, client, &record, in_flight, key).await;
             if let Err(error) = &submitted {
                 withdraw_after(jobs, &record, error).await;
             }
@@ -160,15 +163,16 @@ pub(crate) async fn create_record(jobs: &Jobs, record: &Record) -> Result<Record
     recording.await.map_err(|_| StoreError::Stopped)?
 }
 
-/// Sends the prompt of a job that was recorded.
+/// Sends the prompt of a job that was recorded, with this key for partner nodes or that of the configuration.
 pub(crate) async fn send(
     jobs: &Jobs,
     client: &Client,
     record: &Record,
     in_flight: InFlightGuard,
+    key: Option<&PartnerKey>,
 ) -> Result<Submitted, SubmitError> {
     let (summary, graph) = (&record.summary, &*record.graph);
-    let accepted = match send_prompt(jobs, client, record).await {
+    let accepted = match send_prompt(jobs, client, record, key.or(jobs.config().partner_key.as_ref())).await {
         Ok(accepted) => accepted,
         Err(NotAccepted::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
         Err(NotAccepted::Failed(error)) => return Err(error.into()),
@@ -207,10 +211,18 @@ pub(crate) async fn send(
     })
 }
 
-async fn send_prompt(jobs: &Jobs, client: &Client, record: &Record) -> Result<PromptAccepted, NotAccepted> {
+async fn send_prompt(
+    jobs: &Jobs,
+    client: &Client,
+    record: &Record,
+    key: Option<&PartnerKey>,
+) -> Result<PromptAccepted, NotAccepted> {
     let prompt_id = &record.summary.prompt_id;
     let ours = json!({"workflow_id": record.summary.workflow_id, "result_nodes": record.result_nodes});
-    let extra_data = ExtraData::from_iter([(EXTRA_DATA_KEY.to_owned(), ours)]);
+    let mut extra_data = ExtraData::from_iter([(EXTRA_DATA_KEY.to_owned(), ours)]);
+    if let Some(key) = key {
+        extra_data.insert(PartnerKey::NAME.to_owned(), key.expose().into());
+    }
     let request = PromptRequest {
         prompt: &record.graph,
         client_id: jobs.socket_id(),

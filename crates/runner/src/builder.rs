@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_client::{Config, Endpoint};
-use comfy_runner_jobs::{Jobs, JobsConfig, LostJobs};
+use comfy_runner_jobs::{Jobs, JobsConfig, LostJobs, PartnerKey};
 use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
 
@@ -92,6 +92,12 @@ impl RunnerBuilder {
     /// that all records are kept.
     pub fn retention(mut self, keep_for: Option<Duration>, keep_jobs: Option<u32>) -> Self {
         self.jobs = self.jobs.with_retention(keep_for, keep_jobs);
+        self
+    }
+
+    /// Sets the key for partner nodes, which is sent to ComfyUI with every job and recorded nowhere.
+    pub fn partner_key(mut self, key: PartnerKey) -> Self {
+        self.jobs = self.jobs.with_partner_key(Some(key));
         self
     }
 

@@ -22,5 +22,5 @@ pub use updates::Updates;
 pub use comfy_runner_api::{
     CompletedStatus, Event, EventKind, JobMessage, JobRecord, JobStatus, RunningStatus, Status, Submitted,
 };
-pub use comfy_runner_jobs::{LostJobs, Preview, Update, WatchOptions};
+pub use comfy_runner_jobs::{InvalidPartnerKey, LostJobs, PartnerKey, Preview, Update, WatchOptions};
 pub use comfy_runner_protocol::{Graph, Media, OutputFile};

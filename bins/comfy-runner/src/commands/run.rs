@@ -47,7 +47,8 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         let assembled = workflow.request(&params).uploads(uploads).assemble()?;
         let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory()?));
         let following = actix_rt::spawn(follow(jobs.clone(), client.clone()));
-        let submission = submission(assembled, workflow.manifest(), params);
+        let mut submission = submission(assembled, workflow.manifest(), params);
+        submission.partner_key = options.comfy_api_key;
         let submitted = jobs.submit(&client, submission).await?;
         for warning in &submitted.warnings {
             errln!("warning: {warning}");

@@ -24,7 +24,7 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
         limits: limits(&options.limits),
         workers: options.workers.map(usize::from),
         comfyui: client_config(&options.comfyui)?,
-        jobs: jobs_config(&options.records),
+        jobs: jobs_config(&options.records).with_partner_key(options.comfy_api_key),
         store: open_store(&options.records)?,
     };
     let workflows = Arc::new(request::open(&options.workflows.dir)?);

@@ -6,6 +6,7 @@ use comfy_runner_api::{BuildQuery, GraphFormat};
 use super::State;
 use super::error::ApiError;
 use super::form::{Files, Form};
+use super::partner_key;
 
 /// `POST /api/run/{workflow_id}/build`
 pub async fn build(
@@ -17,7 +18,8 @@ pub async fn build(
 ) -> Result<impl Responder, ApiError> {
     let format = read_format(query.format.as_deref())?;
     let workflow = state.workflow(&id).await?;
-    let form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
+    let mut form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
+    partner_key::take(&request, &mut form.params)?;
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     Ok(match format {
         GraphFormat::Api => HttpResponse::Ok().json(assembled.graph),

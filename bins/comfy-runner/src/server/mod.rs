@@ -20,6 +20,7 @@ mod limits;
 mod live;
 mod media_type;
 mod origins;
+mod partner_key;
 mod request_body;
 mod request_log;
 mod request_params;

@@ -6,11 +6,13 @@ use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, ORIGIN};
 
+use super::partner_key;
+
 /// How long a browser may remember the answer to a preflight request, in seconds.
 const MAX_AGE: usize = 600;
 
 /// The request headers that the API reads and that a browser does not send on its own.
-const REQUEST_HEADERS: [HeaderName; 8] = [
+const REQUEST_HEADERS: [HeaderName; 9] = [
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
     header::IF_RANGE,
@@ -18,6 +20,7 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("prefer"),
     HeaderName::from_static("x-api-key"),
+    HeaderName::from_static(partner_key::HEADER),
     HeaderName::from_static("x-request-id"),
 ];
 

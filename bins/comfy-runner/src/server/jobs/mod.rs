@@ -6,7 +6,7 @@ mod package_path;
 mod query;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::{JobList, JobsQuery};
 use comfy_runner_workflow::OutputFolder;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use super::State;
 use super::error::ApiError;
+use super::partner_key;
 pub use files::{files, of_record};
 pub use package::package;
 
@@ -32,9 +33,11 @@ pub async fn show(state: web::Data<State>, prompt_id: web::Path<String>) -> Resu
 pub async fn retry(
     state: web::Data<State>,
     prompt_id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<impl Responder, ApiError> {
+    let key = partner_key::from_header(&request)?;
     let folder = OutputFolder::new(OffsetDateTime::now_utc(), rand::random());
-    let submitted = state.jobs.retry(&state.client, &prompt_id, folder.as_str()).await?;
+    let submitted = state.jobs.retry(&state.client, &prompt_id, folder.as_str(), key.as_ref()).await?;
     Ok(HttpResponse::Ok().json(submitted))
 }
 
