@@ -13,6 +13,7 @@ use serde_json::Value;
     "node {node} ({kind}): `{input}` takes {wanted} and would get {value}: the file was saved with a version of this \
      node that has other `widgets_values`; open it in the editor, set the values and save it again"
 )]
+#[non_exhaustive]
 pub struct InvalidValue {
     /// The node's id in the prompt.
     pub node: String,
@@ -54,6 +55,7 @@ pub fn invalid_values(prompt: &Graph, schemas: &ObjectInfo) -> Vec<InvalidValue>
     "node {node} ({kind}): the editor renders the images of `{input}` when it sends the prompt, and this conversion has \
      none; use \"Export (API)\" in the editor if the node's images are needed"
 )]
+#[non_exhaustive]
 pub struct UnrenderedView {
     /// The node's id in the prompt.
     pub node: String,

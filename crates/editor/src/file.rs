@@ -24,6 +24,7 @@ pub struct SavedFile {
 
 /// Why no graph can be read from a file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SavedFileError {
     /// The file is neither JSON nor of a format that ComfyUI embeds graphs in.
     #[error(

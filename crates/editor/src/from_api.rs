@@ -16,6 +16,7 @@ use crate::node_shape::Shape;
 
 /// A graph in UI format, and warnings about what UI format cannot represent.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct UiConversion {
     /// The graph.
     pub graph: UiGraph,
@@ -26,6 +27,7 @@ pub struct UiConversion {
 
 /// A part of a prompt that UI format cannot represent exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConversionWarning {
     /// The type has no schema: its widgets and the names of its outputs are guesses.
     #[error(
@@ -57,6 +59,7 @@ pub enum ConversionWarning {
 
 /// Why a prompt cannot be converted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FromApiError {
     /// A link names a node that does not exist.
     #[error("node {node}: input \"{input}\" is linked to node {missing}, which does not exist")]

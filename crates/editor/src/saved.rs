@@ -19,6 +19,7 @@ pub enum Saved {
 
 /// Why a JSON document is not a graph.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SavedError {
     /// It is not a graph in API format and has no `nodes` list.
     #[error(transparent)]

@@ -18,6 +18,7 @@ use crate::widgets::{Widget, flag};
 
 /// Why a graph in UI format cannot be converted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ToApiError {
     /// The type of a node has no schema.
     #[error(

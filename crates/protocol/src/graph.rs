@@ -45,6 +45,7 @@ pub struct Link<'a> {
 
 /// Why a string is not a graph in API format.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GraphError {
     /// The string is not JSON.
     #[error("not valid JSON: {0}")]

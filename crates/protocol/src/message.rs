@@ -186,6 +186,7 @@ pub struct ExecutionInterrupted {
 
 /// An error in a text frame. Callers should skip the frame and keep the connection.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MessageError {
     /// The frame is not a JSON object with a `type`.
     #[error("the frame is not a message: {0}")]

@@ -24,6 +24,7 @@ fn output_directory() -> String {
 /// The kind of a file, by the extension of its name: ComfyUI's own nodes report videos under `images`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Media {
     /// A video, or an animated GIF.
     Video,

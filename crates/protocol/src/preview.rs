@@ -31,6 +31,7 @@ pub struct Preview<'a> {
 
 /// The encoding of a preview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ImageFormat {
     /// `image/jpeg`
     Jpeg,
@@ -60,6 +61,7 @@ pub struct PreviewMetadata {
 
 /// An error in a binary frame. Callers should skip the frame and keep the connection.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// The frame is truncated.
     #[error("the binary frame is truncated after {0} bytes")]

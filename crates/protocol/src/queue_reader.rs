@@ -11,6 +11,7 @@ const MAX_PROMPTS: usize = 100_000;
 
 /// An error in a queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum QueueError {
     /// The input is not a queue.
     #[error("this is not a queue: {0}")]

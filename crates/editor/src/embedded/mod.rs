@@ -23,6 +23,7 @@ pub struct Embedded {
 
 /// Why no graph can be read from a file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EmbeddedError {
     /// The file is of another format.
     #[error(

@@ -8,6 +8,7 @@ use super::{DynamicInput, InputSpec, NodeInputs, NodeSchema, Requirement};
 
 /// How a release of ComfyUI resolves dynamic inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Expansion {
     /// Dynamic inputs are ordinary inputs (0.3.64).
     None,
@@ -20,6 +21,7 @@ pub enum Expansion {
 
 /// An input that a node has for the given values.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ExpandedInput<'s> {
     /// The input's full name, with dots: `model.resolution`.
     pub name: Cow<'s, str>,

@@ -39,6 +39,7 @@ pub enum InputKind {
 /// The template of a `COMFY_MATCHTYPE_V3` input or output. All inputs and outputs of a node with the same `id` must have
 /// the same type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MatchTemplate<'s> {
     /// The template's id, unique within the node.
     pub id: &'s str,
