@@ -21,7 +21,7 @@ pub struct InvalidValue {
     pub kind: String,
     /// The input's name.
     pub input: String,
-    /// What the input accepts.
+    /// A description of the values that the input accepts.
     pub wanted: &'static str,
     /// The value that was found.
     pub value: Value,

@@ -208,11 +208,11 @@ pub struct UiLink {
     pub target_slot: i64,
     /// The type of the value that it transports.
     pub kind: Value,
-    /// How the file writes it.
+    /// Its notation in the file.
     pub spelling: LinkSpelling,
 }
 
-/// How a file writes a [`UiLink`].
+/// The notation of a [`UiLink`] in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LinkSpelling {
     /// `[id, origin, slot, target, slot, type]`.

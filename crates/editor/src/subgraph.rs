@@ -42,7 +42,7 @@ pub(crate) struct LoadedNode<'g> {
     pub widgets: Vec<Widget<'g>>,
 }
 
-/// How the conversion treats a node.
+/// The role of a node in the conversion.
 #[derive(Clone, Copy)]
 pub(crate) enum NodeRole<'g> {
     /// ComfyUI executes it.

@@ -1,4 +1,4 @@
-//! How the editor transforms strings: text areas, file names, dynamic prompts, `%node.widget%` patterns.
+//! The editor's transformations of strings: text areas, file names, dynamic prompts, `%node.widget%` patterns.
 
 use comfy_runner_protocol::object_info::InputSpec;
 use serde_json::Value;

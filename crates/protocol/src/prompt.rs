@@ -39,14 +39,14 @@ pub struct PromptAccepted {
 /// The response (400) if no output can run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptRefused {
-    /// What is wrong with the prompt as a whole.
+    /// The error of the prompt as a whole.
     pub error: PromptError,
-    /// What is wrong with single nodes.
+    /// The errors of nodes.
     #[serde(default, deserialize_with = "list_as_empty_map")]
     pub node_errors: NodeErrors,
 }
 
-/// What is wrong with a prompt as a whole.
+/// An error of a prompt as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptError {
     /// A machine-readable code: `prompt_no_outputs`, `invalid_prompt`, `prompt_outputs_failed_validation`, ...
@@ -66,7 +66,7 @@ pub struct PromptError {
 /// Errors by node id.
 pub type NodeErrors = IndexMap<NodeId, NodeProblem>;
 
-/// What is wrong with one node.
+/// The errors of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeProblem {
     /// The errors of its inputs.
@@ -79,7 +79,7 @@ pub struct NodeProblem {
     pub class_type: String,
 }
 
-/// What is wrong with one input.
+/// An error of an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InputError {
     /// A machine-readable code: `value_not_in_list`, `required_input_missing`, ...

@@ -59,7 +59,7 @@ fn every_frame_of_every_recording_is_known() {
                     base64::prelude::BASE64_STANDARD.decode(frame["binary"].as_str().unwrap()).unwrap();
                 let preview = match BinaryFrame::parse(&bytes).unwrap() {
                     BinaryFrame::Preview(preview) => preview,
-                    // A node's text, which nobody is shown.
+                    // A string about a node, which is not shown.
                     BinaryFrame::Unknown(3) => continue,
                     other => panic!("{name}: {other:?}"),
                 };

@@ -78,7 +78,7 @@ pub(crate) struct WidgetType {
     pub after: &'static [ExtraWidget],
 }
 
-/// How the value of a widget is sent in a prompt.
+/// The form of a widget's value in a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// It is not sent.

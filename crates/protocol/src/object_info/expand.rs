@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{DynamicInput, InputSpec, NodeInputs, NodeSchema, Requirement};
 
-/// How a release of ComfyUI resolves dynamic inputs.
+/// The rules by which a release of ComfyUI resolves dynamic inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expansion {
