@@ -23,6 +23,6 @@ pub use object_info::{
 pub use output::{Media, NodeOutput, OutputFile};
 pub use preview::{BinaryFrame, FrameError, ImageFormat, Preview, PreviewMetadata};
 pub use prompt::{
-    InputError, NodeErrors, NodeProblem, PromptAccepted, PromptError, PromptRefused, PromptRequest,
+    InputError, NodeError, NodeErrors, PromptAccepted, PromptError, PromptRefused, PromptRequest,
 };
 pub use queue::{Queue, QueueItem};

@@ -64,11 +64,11 @@ pub struct PromptError {
 }
 
 /// Errors by node id.
-pub type NodeErrors = IndexMap<NodeId, NodeProblem>;
+pub type NodeErrors = IndexMap<NodeId, NodeError>;
 
 /// The errors of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NodeProblem {
+pub struct NodeError {
     /// The errors of its inputs.
     pub errors: Vec<InputError>,
     /// The output nodes that cannot run because of it.

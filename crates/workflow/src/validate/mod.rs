@@ -18,7 +18,7 @@ mod walk;
 use std::collections::HashMap;
 
 use comfy_runner_protocol::{
-    ExpandedInput, Graph, Node, NodeId, NodeProblem, NodeSchema, ObjectInfo, PromptError,
+    ExpandedInput, Graph, Node, NodeError, NodeId, NodeSchema, ObjectInfo, PromptError,
 };
 use serde_json::{Value, json};
 
@@ -145,7 +145,7 @@ impl<'i> Validator<'i> {
             if checked.valid || checked.errors.is_empty() {
                 continue;
             }
-            let problem = verdict.node_errors.entry((*id).to_owned()).or_insert_with(|| NodeProblem {
+            let problem = verdict.node_errors.entry((*id).to_owned()).or_insert_with(|| NodeError {
                 errors: checked.errors.clone(),
                 dependent_outputs: Vec::new(),
                 class_type: nodes.get(id).map_or_else(String::new, |node| node.class_name().to_owned()),
