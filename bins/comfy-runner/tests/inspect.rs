@@ -55,7 +55,7 @@ async fn what_is_no_graph_is_refused_with_the_reason() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let cases: [(&[u8], &str); 6] = [
-        (b"", "no graph"),
+        (b"", "not valid JSON"),
         (b"hello", "not valid JSON"),
         (b"[1, 2]", "this is a list"),
         (b"{}", "no nodes"),
