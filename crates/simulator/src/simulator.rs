@@ -1,4 +1,4 @@
-//! Starting, asking and stopping a simulator.
+//! Starts, inspects and stops a simulator.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ use crate::version::Version;
 /// ComfyUI comes with an image of this name in its input folder.
 const EXAMPLE: &str = "example.png";
 
-/// How a simulator is to be.
+/// The options of a simulator.
 #[derive(Debug, Clone)]
 pub struct Builder {
     listen: String,
@@ -50,27 +50,27 @@ pub struct Simulator {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {source}")]
+    /// The address is in use, or not an address of this machine.
+    #[error("cannot listen on {address}")]
     Listen {
-        /// The address that was asked for.
+        /// The requested address.
         address: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The folder for files cannot be used.
-    #[error("cannot use {} for files: {source}", path.display())]
+    #[error("cannot use {} for files", path.display())]
     DataDir {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// A thread, or the server in it, cannot be started.
-    #[error("cannot start the server: {0}")]
+    #[error("cannot start the server")]
     Server(#[from] io::Error),
     /// The built-in node schemas cannot be read: a bug.
-    #[error("the built-in node schemas are broken: {0}")]
+    #[error("the built-in node schemas are broken")]
     Schemas(#[from] serde_json::Error),
 }
 
@@ -88,8 +88,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The address to listen on, `127.0.0.1:0` (a free port) by default. Whoever can reach it can run prompts and read
-    /// files of the data folder: there is no authentication, as in ComfyUI.
+    /// Sets the address to listen on, `127.0.0.1:0` (a free port) by default. Everyone who can reach it can run prompts
+    /// and read files of the data folder: there is no authentication, as in ComfyUI.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = address.into();
         self
@@ -102,19 +102,19 @@ impl Builder {
         self
     }
 
-    /// The version of ComfyUI to speak as, the latest one by default.
+    /// Sets the version of ComfyUI to simulate, the latest one by default.
     pub fn speak_as(mut self, version: Version) -> Self {
         self.version = version;
         self
     }
 
-    /// How long a step of a sampler takes, 80 ms by default. Loading a model takes a few steps. Tests use zero.
+    /// Sets how long a step of a sampler takes, 80 ms by default. Loading a model takes a few steps. Tests use zero.
     pub fn step_delay(mut self, delay: Duration) -> Self {
         self.step_delay = delay;
         self
     }
 
-    /// The bytes that an upload or a prompt may have, 100 MiB by default as in ComfyUI.
+    /// Sets the largest size of an upload or a prompt in bytes, 100 MiB by default as in ComfyUI.
     pub fn max_upload_size(mut self, bytes: usize) -> Self {
         self.max_upload_size = bytes;
         self
@@ -182,7 +182,7 @@ fn serve(
             server = server.disable_signals();
         }
         let server = server.listen(listener)?.run();
-        // Nobody waits any more only if the start was given up.
+        // The receiver is gone only if the start was abandoned.
         let _ = started.send(server.handle());
         server.await
     })
@@ -201,17 +201,17 @@ fn write_example(files: &Files) -> io::Result<()> {
 }
 
 impl Simulator {
-    /// A simulator with the defaults; see [`Builder`].
+    /// Returns a builder with the defaults; see [`Builder`].
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where it answers: `http://127.0.0.1:PORT`, without a slash at the end.
+    /// Returns its URL, `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -221,38 +221,38 @@ impl Simulator {
         self.state.files.root().to_owned()
     }
 
-    /// How many WebSockets are open now, those included that another with their client id has silenced.
+    /// Returns the number of open WebSockets, including those that a newer one with the same client id replaced.
     pub fn open_sockets(&self) -> usize {
         self.state.sockets.open()
     }
 
-    /// How many prompts have run to an end, be it success, error or interruption.
+    /// Returns the number of prompts that have ended by success, error or interruption.
     pub fn executed_prompts(&self) -> usize {
         self.state.executed_prompts()
     }
 
-    /// How many requests have come so far, whatever they asked for, those that opened WebSockets included.
+    /// Returns the number of requests received so far, including those that opened WebSockets.
     pub fn requests(&self) -> usize {
         self.state.requests()
     }
 
-    /// Fault: cuts every WebSocket without a closing handshake, as a network does.
+    /// Injects a fault: drops every WebSocket without a closing handshake, as a network does.
     pub fn drop_sockets(&self) {
         self.state.sockets.cut_all();
     }
 
-    /// Fault: forgets queue, history, node cache and the prompt that runs, without a message, like a restart.
+    /// Injects a fault: drops queue, history, node cache and the running prompt, without a message, like a restart.
     /// Files stay, and so do the sockets: for a whole restart, call [`Simulator::drop_sockets`] too.
     pub fn forget(&self) {
         self.state.forget();
     }
 
-    /// Stops, once answers under way have been given. The prompt that runs is given up.
+    /// Stops after the current requests are answered. The running prompt is abandoned.
     pub fn stop(mut self) {
         self.shut_down();
     }
 
-    /// Blocks until the server ends: by a signal if [`Builder::stop_on_signals`] asked for it. For a command line.
+    /// Blocks until the server ends, for example by a signal with [`Builder::stop_on_signals`]. For a command line.
     pub fn run_until_stopped(mut self) -> io::Result<()> {
         let ended = match self.http.take() {
             Some(http) => http.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked"))),

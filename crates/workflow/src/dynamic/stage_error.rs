@@ -22,6 +22,8 @@ pub struct StageError {
     pub(crate) pointer: String,
 }
 
+impl std::error::Error for StageError {}
+
 impl fmt::Display for StageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stage \"{}\" ({})", self.stage, self.file)?;
