@@ -33,7 +33,7 @@ fuzz_target!(|input: &str| {
         return;
     };
     let folder = OutputFolder::new(datetime!(2026-03-24 14:30:52 UTC), 0xa1b2c3);
-    let limits = Limits { nodes: 500, text: 1 << 20, ..Limits::default() };
+    let limits = Limits::default().nodes(500).text(1 << 20);
     let Ok(assembled) = workflow.assemble_within(&params, &folder, &limits) else { return };
     assert_eq!(assembled.graph.dangling_links().count(), 0);
     let again = workflow.assemble_within(&params, &folder, &limits).expect("it worked before");

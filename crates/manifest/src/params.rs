@@ -34,6 +34,7 @@ pub struct Params {
 
 /// The errors in a request's params.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub struct ParamsError {
     /// The first wrong keys, at most [`SHOWN_ENTRIES`](crate::first_ten::SHOWN_ENTRIES) of them; never empty.
     pub problems: Vec<InvalidParam>,
@@ -43,6 +44,7 @@ pub struct ParamsError {
 
 /// One key with an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidParam {
     /// The input's id, or the unknown key.
     pub key: String,
@@ -162,9 +164,9 @@ impl Params {
         self.generated_seed
     }
 
-    /// Gives each seed of a scene that is -1 a random value, and notes them all as `scene_<n>`, or `scene_<n>_<field>` for
-    /// other names than `seed`. The field `seed` of a dynamic workflow is left to its repetition: it follows from the
-    /// request's seed.
+    /// Gives each seed of a scene that is -1 a random value, and notes them all as `scene_<n>`, or `scene_<n>_<field>`
+    /// for other names than `seed`. The field `seed` of a dynamic workflow is left to its repetition: it follows from
+    /// the request's seed.
     fn generate_scene_seeds(&mut self, manifest: &Manifest, random: &mut dyn FnMut() -> u64) {
         for input in manifest.inputs.iter().filter(|input| input.kind == InputKind::SceneList) {
             let Some(Value::Array(scenes)) = self.values.get_mut(&input.id) else { continue };

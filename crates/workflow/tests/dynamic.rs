@@ -449,13 +449,10 @@ fn counts_that_are_none_and_graphs_that_grow_too_large_are_refused() {
         )
     };
     assert!(within(Limits::default()).is_ok());
-    let error = within(Limits { nodes: 49, ..Limits::default() }).unwrap_err();
+    let error = within(Limits::default().nodes(49)).unwrap_err();
     assert!(error.to_string().contains("the graph has more than 49 nodes"), "{error}");
     assert!(
-        within(Limits { text: 100, ..Limits::default() })
-            .unwrap_err()
-            .to_string()
-            .contains("more than 100 bytes of text")
+        within(Limits::default().text(100)).unwrap_err().to_string().contains("more than 100 bytes of text")
     );
     assert!(matches!(error, AssembleError::Stages { problems } if problems.len() == 1));
 }

@@ -191,7 +191,7 @@ fn try_all(manifest: &str, files: &HashMap<String, String>, given: &Value) -> us
         let Ok(params) = Params::check(workflow.manifest(), &given, &Uploads::new(), &mut || 7) else {
             continue;
         };
-        let limits = Limits { nodes: 200, ..Limits::default() };
+        let limits = Limits::default().nodes(200);
         let Ok(assembled) = workflow.assemble_within(&params, &folder(), &limits) else { continue };
         assert_eq!(assembled.graph.dangling_links().collect::<Vec<_>>(), []);
         assert!(!assembled.graph.is_empty() && assembled.graph.len() <= 200);

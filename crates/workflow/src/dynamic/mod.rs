@@ -52,7 +52,15 @@ enum Step {
 }
 
 /// Limits on the size of a request's graph.
+///
+/// ```
+/// use comfy_runner_workflow::Limits;
+///
+/// let limits = Limits::default().nodes(500);
+/// assert_eq!(limits.nodes, 500);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Instances of one repetition.
     pub instances: usize,
@@ -65,6 +73,26 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { instances: 100, nodes: 10_000, text: 16 << 20 }
+    }
+}
+
+impl Limits {
+    /// Sets the largest number of instances of one repetition.
+    #[must_use]
+    pub fn instances(self, instances: usize) -> Self {
+        Self { instances, ..self }
+    }
+
+    /// Sets the largest number of nodes in the graph.
+    #[must_use]
+    pub fn nodes(self, nodes: usize) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// Sets the largest number of bytes of text in the graph's values.
+    #[must_use]
+    pub fn text(self, text: usize) -> Self {
+        Self { text, ..self }
     }
 }
 

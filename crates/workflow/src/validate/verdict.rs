@@ -1,43 +1,44 @@
-//! What `POST /prompt` answers to a graph.
+//! The answer of `POST /prompt` to a graph.
 
 use comfy_runner_protocol::{InputError, NodeErrors, NodeId, PromptError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What ComfyUI would answer to a graph. As JSON it is the body of that answer: `error` and `node_errors`, and beside
+/// The answer of ComfyUI to a graph. As JSON it is the body of that answer: `error` and `node_errors`, and besides
 /// them `unknown` when there is any.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Verdict {
-    /// Why nothing would run; `None` when at least one output would.
+    /// Why nothing would run; `None` if at least one output would run.
     pub error: Option<PromptError>,
-    /// What is wrong with single nodes. When the prompt would be accepted, these are why outputs are dropped.
+    /// The errors of single nodes. If the prompt is accepted, they are the reasons for dropped outputs.
     pub node_errors: NodeErrors,
     /// The output nodes that would run, in the graph's order.
     #[serde(skip)]
     pub outputs: Vec<NodeId>,
-    /// What only ComfyUI can know, and is taken to be well.
+    /// Facts that only ComfyUI knows, which are assumed to be valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
 }
 
-/// Something that the node schemas do not tell, and that may change the verdict.
+/// A fact that the node schemas do not contain and that may change the verdict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Unknown {
     /// The node.
     pub node: NodeId,
     /// Its input.
     pub input: String,
-    /// What is not known about it.
+    /// The unknown fact.
     pub question: Question,
 }
 
-/// What is not known about an input.
+/// An unknown fact about an input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Question {
-    /// Whether this file is there.
+    /// Whether this file exists.
     File(FileName),
-    /// What the node's own validation says. It is a node of an extension, and the error that was found is one that
+    /// The result of the node's own validation. It is a node of an extension, and the error found is one that
     /// such a validation can replace.
     OwnValidation,
 }
@@ -55,21 +56,21 @@ pub struct FileName {
 }
 
 impl Verdict {
-    /// Whether ComfyUI would refuse the prompt.
+    /// Returns whether ComfyUI would refuse the prompt.
     pub fn is_refused(&self) -> bool {
         self.error.is_some()
     }
 
-    /// A refusal of the prompt as a whole.
+    /// Creates a refusal of the prompt as a whole.
     pub(super) fn refused(error: PromptError) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 }
 
 impl FileName {
-    /// Reads a file's name by ComfyUI's rule for the root in brackets: nine characters are cut off for `[output]`, eight
-    /// for `[input]`, seven for `[temp]`, which includes the space before the bracket. `None` when the name
-    /// leads out of its root, or names a folder.
+    /// Reads a file's name by ComfyUI's rule for the root in brackets: nine characters are cut off for `[output]`,
+    /// eight for `[input]`, seven for `[temp]`, which includes the space before the bracket. `None` when the name leads
+    /// out of its root, or names a folder.
     pub fn parse(name: &str) -> Option<Self> {
         let (path, root) = [("[output]", "output"), ("[input]", "input"), ("[temp]", "temp")]
             .into_iter()

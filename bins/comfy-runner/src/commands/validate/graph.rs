@@ -30,8 +30,8 @@ pub fn validate(options: &Validate) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(verdict.is_refused())))
 }
 
-/// Reads the prompt in a file: JSON in API format, also with malformed nodes, the body of a `POST /prompt`, or any other
-/// file with a graph.
+/// Reads the prompt in a file: JSON in API format, also with malformed nodes, the body of a `POST /prompt`, or any
+/// other file with a graph.
 fn read(file: &Path, server: &Server) -> anyhow::Result<Value> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     if let Ok(value) = serde_json::from_slice::<Value>(&bytes)
@@ -61,6 +61,7 @@ fn print(verdict: &Verdict, prompt: &Value, file: &Path) {
         let what = match &unknown.question {
             Question::File(name) => format!("whether the file \"{}\" is there", name.filename),
             Question::OwnValidation => "what the node's own validation says".to_owned(),
+            _ => "whether it is valid".to_owned(),
         };
         outln!("{file}: node {} (`{}`): only ComfyUI knows {what}", unknown.node, unknown.input);
     }

@@ -36,13 +36,13 @@ impl Server {
         Ok(Self { info, release: release.unwrap_or(detected), config: Some(config) })
     }
 
-    /// Asks ComfyUI with `HEAD /view` which of the files that a verdict depends on exist. Returns `None` without a ComfyUI, or
-    /// when there is nothing to ask.
+    /// Asks ComfyUI with `HEAD /view` which of the files that a verdict depends on exist. Returns `None` without a
+    /// ComfyUI, or when there is nothing to ask.
     pub fn files(&self, verdict: &Verdict) -> anyhow::Result<Option<KnownFiles>> {
         let Some(config) = &self.config else { return Ok(None) };
         let files = verdict.unknown.iter().filter_map(|unknown| match &unknown.question {
             Question::File(file) => Some(file.clone()),
-            Question::OwnValidation => None,
+            _ => None,
         });
         let files: Vec<FileName> = files.collect();
         if files.is_empty() {
