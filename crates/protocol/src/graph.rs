@@ -192,8 +192,8 @@ impl fmt::Display for Graph {
     }
 }
 
-/// Returns the name of a JSON value's kind, for error messages.
-pub(crate) fn json_kind(value: &Value) -> &'static str {
+/// Returns the type of a JSON value for an error message: `a string`, `a list`, ...
+pub fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

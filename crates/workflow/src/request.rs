@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use comfy_runner_manifest::{Params, ParamsError, Uploads};
+use comfy_runner_protocol::graph::json_kind;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -13,8 +14,8 @@ use crate::workflow::Workflow;
 
 /// A request to a workflow, built step by step. [`Workflow::request`] starts one.
 ///
-/// Without [`seed`](Request::seed) and [`folder`](Request::folder), seeds that the caller leaves open are random and the
-/// output folder is a new one, as for a job.
+/// Without [`seed`](Request::seed) and [`folder`](Request::folder), seeds that the caller leaves open are random and
+/// the output folder is a new one, as for a job.
 #[derive(Debug, Clone)]
 #[must_use = "a request does nothing until it is assembled"]
 pub struct Request<'w> {
@@ -121,10 +122,7 @@ impl From<Value> for RequestParams<'_> {
         Self(match params {
             Value::Object(params) => Ok(Cow::Owned(params)),
             Value::Null => Ok(Cow::Owned(Map::new())),
-            Value::Array(_) => Err(RequestError::NotAnObject("a list")),
-            Value::String(_) => Err(RequestError::NotAnObject("a string")),
-            Value::Number(_) => Err(RequestError::NotAnObject("a number")),
-            Value::Bool(_) => Err(RequestError::NotAnObject("a boolean")),
+            other => Err(RequestError::NotAnObject(json_kind(&other))),
         })
     }
 }
