@@ -283,7 +283,7 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 /// Returns why this is not the name of a file in ComfyUI's folders, or `None` if it is one.
 ///
 /// A file may lie in a subfolder (`a/b.png`) and may name ComfyUI's directory at its end (`b.png [output]`).
-pub fn refuse_file_name(name: &str) -> Option<&'static str> {
+fn refuse_file_name(name: &str) -> Option<&'static str> {
     let bare =
         [" [input]", " [output]", " [temp]"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
     if bare.is_empty() {

@@ -17,7 +17,6 @@ pub mod stage;
 pub mod workflow_dir;
 pub mod yaml;
 
-pub use check::refuse_file_name;
 pub use diagnostic::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Severity};
 pub use fields::typo;
 pub use first_ten::FirstTen;

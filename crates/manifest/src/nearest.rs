@@ -25,11 +25,11 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     nearest(name, known).map_or_else(String::new, |near| format!(" Did you mean \"{near}\"?"))
 }
 
-/// Returns the known key that a key of a file was probably meant to be, if it looks like a typo. `aliases` are words that
-/// people use for a known key.
+/// Returns the known key that a key of a file was probably meant to be, if it looks like a typo. `aliases` are words
+/// that people use for a known key.
 ///
 /// This is stricter than [`nearest`]: keys that are merely similar are often meant as they are.
-pub fn likely_typo<'a>(key: &str, known: &[&'a str], aliases: &[(&str, &'a str)]) -> Option<&'a str> {
+pub(crate) fn likely_typo<'a>(key: &str, known: &[&'a str], aliases: &[(&str, &'a str)]) -> Option<&'a str> {
     let key = fold(key);
     let candidates = known.iter().map(|known| (*known, *known)).chain(aliases.iter().copied());
     let distances = candidates.filter_map(|(written, meant)| {

@@ -15,7 +15,8 @@ pub struct OutputFolder(String);
 const INTERMEDIATE: &str = "intermediate";
 
 impl OutputFolder {
-    /// Creates the folder of a job that starts at this time. The low 24 bits of `random` distinguish jobs of the same second.
+    /// Creates the folder of a job that starts at this time. The low 24 bits of `random` distinguish jobs of the same
+    /// second.
     pub fn new(at: OffsetDateTime, random: u32) -> Self {
         let at = at.checked_to_offset(UtcOffset::UTC).unwrap_or(at);
         let time = at.format(format_description!("[year][month][day]_[hour][minute][second]"));
@@ -35,12 +36,12 @@ impl OutputFolder {
     }
 
     /// Returns the `filename_prefix` of nodes that save results.
-    pub fn final_prefix(&self) -> String {
+    pub(crate) fn final_prefix(&self) -> String {
         format!("{}/final/final", self.0)
     }
 
     /// Returns the `filename_prefix` of nodes whose files are not results.
-    pub fn intermediate_prefix(&self) -> String {
+    pub(crate) fn intermediate_prefix(&self) -> String {
         format!("{0}/{INTERMEDIATE}/{INTERMEDIATE}", self.0)
     }
 }

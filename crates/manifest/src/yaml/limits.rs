@@ -11,16 +11,16 @@ use crate::check::cut;
 use crate::diagnostic::{Diagnostic, DiagnosticKind};
 
 /// The largest YAML file that is read, in bytes.
-pub const LARGEST_YAML: usize = 1 << 20;
+pub(super) const LARGEST_YAML: usize = 1 << 20;
 
 /// How many lists and maps may lie inside each other, aliases expanded.
-pub const DEEPEST_YAML: usize = 64;
+pub(super) const DEEPEST_YAML: usize = 64;
 
 /// How many values and keys a file may hold, aliases expanded.
-pub const MOST_YAML_VALUES: usize = 100_000;
+pub(super) const MOST_YAML_VALUES: usize = 100_000;
 
 /// How many bytes of text the values and keys may hold together, aliases expanded.
-pub const MOST_YAML_TEXT: usize = 8 << 20;
+pub(super) const MOST_YAML_TEXT: usize = 8 << 20;
 
 /// Checks that a YAML file is well formed, within the limits, and free of tags.
 ///

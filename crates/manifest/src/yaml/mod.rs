@@ -1,7 +1,7 @@
 //! Reads YAML as JSON: the subset of YAML that a manifest may use.
 //!
-//! Maps with string keys, lists, strings, numbers, booleans and null. Anchors and merge keys are expanded, within limits.
-//! Tags, NaN, infinity and keys that are lists or maps have no JSON and are refused.
+//! Maps with string keys, lists, strings, numbers, booleans and null. Anchors and merge keys are expanded, within
+//! limits. Tags, NaN, infinity and keys that are lists or maps have no JSON and are refused.
 
 mod limits;
 
@@ -13,8 +13,6 @@ use serde_json::{Map, Number, Value};
 
 use crate::check::cut;
 use crate::diagnostic::{Diagnostic, DiagnosticKind};
-
-pub use limits::{DEEPEST_YAML, LARGEST_YAML, MOST_YAML_TEXT, MOST_YAML_VALUES};
 
 /// Reads YAML as JSON. `file` is the name that a problem gives.
 ///
@@ -158,6 +156,7 @@ fn merge(map: &mut Map<String, Value>, value: Value) -> Result<(), &'static str>
 
 #[cfg(test)]
 mod tests {
+    use super::limits::{DEEPEST_YAML, LARGEST_YAML, MOST_YAML_VALUES};
     use super::*;
     use serde_json::json;
 
