@@ -105,8 +105,8 @@ impl<'e, 'r, 'l> Fields<'e, 'r, 'l> {
     }
 }
 
-/// Returns a warning of a key that is not known and looks like a typo of one that is. `aliases` are words that people use for
-/// a known key.
+/// Returns a warning of a key that is not known and looks like a typo of one that is. `aliases` are words that people
+/// use for a known key.
 ///
 /// ```
 /// use comfy_runner_manifest::typo;

@@ -29,8 +29,8 @@ pub trait Compile: Sized {
         context: &Self::Context,
     ) -> Result<Compiled<Self>, Diagnostics>;
 
-    /// Returns diagnostics about the other files of a workflow whose manifest has errors and is only partly read, so that
-    /// all errors are reported at once. They must not depend on the missing parts of the manifest.
+    /// Returns diagnostics about the other files of a workflow whose manifest has errors and is only partly read, so
+    /// that all errors are reported at once. They must not depend on the missing parts of the manifest.
     fn inspect(manifest: &Manifest, folder: &mut WorkflowDir) -> Diagnostics;
 }
 
@@ -132,8 +132,8 @@ pub struct Listed<T> {
 }
 
 impl<T: Compile> Library<T> {
-    /// Opens a folder of workflows, or the folder of one workflow, which is then the only one in the library. Nothing is
-    /// compiled until it is first used.
+    /// Opens a folder of workflows, or the folder of one workflow, which is then the only one in the library. Nothing
+    /// is compiled until it is first used.
     ///
     /// # Errors
     /// The folder does not exist or cannot be read.
@@ -195,7 +195,8 @@ impl<T: Compile> Library<T> {
         Ok(listing)
     }
 
-    /// Returns the workflow with this id as [`Library::list`] lists it, or `None` if no folder of this name has a manifest.
+    /// Returns the workflow with this id as [`Library::list`] lists it, or `None` if no folder of this name has a
+    /// manifest.
     pub fn listed(&self, id: &str) -> Option<Listed<T>> {
         let entry = self.entry(id)?;
         let (workflow, warnings) = (entry.workflow.clone(), Arc::clone(&entry.warnings));

@@ -215,8 +215,8 @@ impl Manifest {
         self.inputs.iter().find(|input| input.id == id)
     }
 
-    /// Returns the input that takes a file sent as a part of this name: the one with that id, or for `input_image` the first
-    /// image input (if there is none, the first input that takes a file).
+    /// Returns the input that takes a file sent as a part of this name: the one with that id, or for `input_image` the
+    /// first image input (if there is none, the first input that takes a file).
     pub fn file_input(&self, part: &str) -> Option<&Input> {
         let files = || self.inputs.iter().filter(|input| input.kind.is_file());
         let first = || files().find(|input| input.kind == InputKind::Image).or_else(|| files().next());

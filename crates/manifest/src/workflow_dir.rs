@@ -118,8 +118,8 @@ impl WorkflowDir {
         self.seen.iter().all(|seen| !seen.racy && Stamp::read(&self.path.join(&seen.file)) == seen.stamp)
     }
 
-    /// Reads files again that changed just before they were read, or whose stamp has changed. Returns the folder with new
-    /// stamps if their contents are unchanged, `None` otherwise.
+    /// Reads files again that changed just before they were read, or whose stamp has changed. Returns the folder with
+    /// new stamps if their contents are unchanged, `None` otherwise.
     pub(crate) fn reread(&self) -> Option<Self> {
         let mut again = Self::new(self.id.as_str(), self.path.as_path());
         for seen in &self.seen {
@@ -154,8 +154,8 @@ impl Stamp {
     }
 }
 
-/// Opens a file for reading if it is a regular one. Nothing else is opened: opening a FIFO waits for a writer, and opening
-/// a device may have side effects.
+/// Opens a file for reading if it is a regular one. Nothing else is opened: opening a FIFO waits for a writer, and
+/// opening a device may have side effects.
 fn open_regular_file(path: &Path) -> io::Result<Option<fs::File>> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Ok(None);

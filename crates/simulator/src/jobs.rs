@@ -1,4 +1,4 @@
-//! Queue and history as the jobs of `/api/jobs`. No I/O.
+//! Builds the jobs of `/api/jobs` from queue and history. Does no I/O.
 
 use serde_json::{Map, Value, json};
 
@@ -13,14 +13,14 @@ const THREE_D: [&str; 5] = [".obj", ".fbx", ".gltf", ".glb", ".usdz"];
 /// Files with these extensions are shown as text.
 const TEXT: [&str; 3] = [".txt", ".md", ".json"];
 
-/// Where a job stands.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// It waits.
     Pending,
     /// It runs.
     InProgress,
-    /// It ended well.
+    /// It completed.
     Completed,
     /// It ended with an error.
     Failed,
@@ -28,7 +28,7 @@ pub enum Status {
     Cancelled,
 }
 
-/// Which jobs are listed, and in which order.
+/// A query of jobs: filter, order and page.
 #[derive(Debug)]
 pub struct Listing {
     /// Only jobs in one of these.
@@ -39,9 +39,9 @@ pub struct Listing {
     pub by_duration: bool,
     /// The smallest first.
     pub ascending: bool,
-    /// How many at most.
+    /// The largest number of jobs.
     pub limit: Option<usize>,
-    /// How many are passed over first.
+    /// The number of jobs to skip.
     pub offset: usize,
 }
 

@@ -1,8 +1,8 @@
 //! The open WebSockets and what is sent to them.
 //!
-//! Each socket has a queue of bounded length. When it is full, whoever sends for a prompt waits a while for room; then
-//! a preview is dropped and a socket that does not take its messages is cut. A `status` never waits: it is dropped,
-//! and the next one says the same.
+//! Each socket has a queue of bounded length. When it is full, a message of a prompt waits a while for room; then
+//! a preview is dropped, and for other messages the socket is closed. A `status` never waits: it is dropped,
+//! and the next one replaces it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,12 +15,12 @@ use tokio::sync::{Notify, mpsc};
 
 /// Messages that may wait for one socket.
 const LONGEST_QUEUE: usize = 256;
-/// How long a message waits for room before its socket is cut.
+/// How long a message waits for room before its socket is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a preview waits for room before it is dropped.
 const PREVIEW_PATIENCE: Duration = Duration::from_millis(250);
 
-/// What goes out in one WebSocket frame.
+/// The content of one WebSocket frame.
 #[derive(Debug, Clone)]
 pub enum Frame {
     /// JSON.
@@ -53,9 +53,9 @@ struct Line {
 pub struct Registered {
     /// The client id.
     pub client_id: String,
-    /// What is to go out.
+    /// The queued frames.
     pub frames: mpsc::Receiver<Frame>,
-    /// Tells when the connection is to be dropped without a word.
+    /// Signals that the connection must be dropped without a closing handshake.
     pub cut: Arc<Notify>,
     serial: u64,
 }
@@ -98,7 +98,7 @@ impl Sockets {
         }
     }
 
-    /// How many connections are open, those included that hear nothing any more.
+    /// Returns the number of open connections, including those that receive nothing any more.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -114,7 +114,7 @@ impl Sockets {
     pub fn broadcast_status(&self, remaining: usize) {
         let text = message("status", &json!({"status": {"exec_info": {"queue_remaining": remaining}}}));
         for entry in self.lock().values() {
-            // A full queue is dealt with by whoever sends what matters more.
+            // More important messages handle a full queue.
             let _ = entry.line.sender.try_send(Frame::Text(text.clone()));
         }
     }

@@ -31,25 +31,25 @@ pub struct State {
     forgotten_times: AtomicUsize,
 }
 
-/// What may stop a prompt in its course.
+/// The reasons to stop a running prompt.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Signals {
-    /// Somebody asked for it.
+    /// A client interrupts the prompt.
     pub interrupted: bool,
-    /// The simulator was told to forget what it does.
+    /// The simulator drops its state, as a restart does.
     pub forgotten: bool,
     /// The simulator stops.
     pub stopping: bool,
 }
 
 impl Signals {
-    /// Whether work is to end.
+    /// Returns whether the prompt must stop.
     pub fn any(self) -> bool {
         self.interrupted || self.forgotten || self.stopping
     }
 }
 
-/// Whose prompt runs, or ran last, and the node it is at. A socket that reconnects is told.
+/// The client and node of the running or last prompt, sent to a socket that reconnects.
 #[derive(Debug, Default, Clone)]
 pub struct Current {
     /// The client that submitted it.
@@ -78,12 +78,12 @@ impl State {
         }
     }
 
-    /// Looks into the queue.
+    /// Locks the queue.
     pub fn queue(&self) -> MutexGuard<'_, Queue> {
         lock(&self.queue)
     }
 
-    /// Adds a prompt and tells the sockets.
+    /// Adds a prompt and notifies the sockets.
     pub fn submit(&self, prompt: Prompt) {
         let mut queue = self.queue();
         queue.push(prompt);
@@ -91,7 +91,8 @@ impl State {
         self.wake.notify_all();
     }
 
-    /// Takes waiting prompts out of the queue. ComfyUI tells once of each, and once more when it empties the queue.
+    /// Removes waiting prompts from the queue. ComfyUI sends one message for each, and one more when it empties the
+    /// queue.
     pub fn delete(&self, ids: &[String]) {
         let mut queue = self.queue();
         for id in ids {
@@ -110,7 +111,7 @@ impl State {
         deleted
     }
 
-    /// Takes a prompt out of the queue, or interrupts it. `false` if it neither waits nor runs.
+    /// Removes a prompt from the queue, or interrupts it. Returns `false` if it neither waits nor runs.
     pub fn cancel(&self, id: &str) -> bool {
         let mut queue = self.queue();
         if queue.is_running(id) {
@@ -144,7 +145,7 @@ impl State {
         }
     }
 
-    /// Puts an ended prompt into the history; `false` when it was forgotten meanwhile.
+    /// Adds an ended prompt to the history. Returns `false` if the state was reset in the meantime.
     pub fn finish(&self, prompt: &Arc<Prompt>, ending: Ending) -> bool {
         let mut queue = self.queue();
         let kept = queue.finish(prompt, ending);
@@ -155,7 +156,7 @@ impl State {
         kept
     }
 
-    /// How many prompts have run to their end, however they ended.
+    /// Returns the number of prompts that have ended, in any way.
     pub fn executed_prompts(&self) -> usize {
         self.executed_prompts.load(Ordering::Relaxed)
     }
@@ -165,22 +166,22 @@ impl State {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many requests have come, whatever they asked for.
+    /// Returns the number of requests received, of any kind.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How often everything was to be forgotten: anything that caches compares it.
+    /// Returns how often the state was reset; caches compare it.
     pub fn forgotten_times(&self) -> usize {
         self.forgotten_times.load(Ordering::Relaxed)
     }
 
-    /// What may stop the prompt that runs.
+    /// Returns the reasons to stop the running prompt.
     pub fn signals(&self) -> Signals {
         *lock(&self.signals)
     }
 
-    /// Stops the prompt that runs: this one, or any. One that does not run is left alone.
+    /// Stops the running prompt, or only if it has this id.
     pub fn interrupt(&self, id: Option<&str>) {
         let queue = self.queue();
         if id.is_none_or(|id| queue.is_running(id)) {
@@ -188,7 +189,7 @@ impl State {
         }
     }
 
-    /// Forgets queue, history and what runs, as a restart does. The sockets stay.
+    /// Clears the queue and the history and drops the running prompt, as a restart does. The sockets stay open.
     pub fn forget(&self) {
         let mut queue = self.queue();
         queue.forget();
@@ -204,7 +205,7 @@ impl State {
         self.wake.notify_all();
     }
 
-    /// Sleeps, or less if the work is to end.
+    /// Sleeps for this time, or until the prompt must stop.
     pub fn pause(&self, duration: Duration) {
         let deadline = Instant::now() + duration;
         let mut signals = lock(&self.signals);
@@ -220,17 +221,17 @@ impl State {
         }
     }
 
-    /// Whose prompt runs, and where it is.
+    /// Returns the client and node of the running prompt.
     pub fn current(&self) -> Current {
         lock(&self.current).clone()
     }
 
-    /// Notes whose prompt runs.
+    /// Records the client of the running prompt.
     pub fn set_current_client(&self, client_id: Option<&str>) {
         lock(&self.current).client_id = client_id.map(str::to_owned);
     }
 
-    /// Notes the node that runs.
+    /// Records the running node.
     pub fn set_current_node(&self, node: Option<&str>) {
         lock(&self.current).node = node.map(str::to_owned);
     }

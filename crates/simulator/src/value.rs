@@ -1,4 +1,4 @@
-//! What goes along the links between nodes.
+//! The values that nodes pass along links.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub enum Value {
     Masks(Arc<Vec<GrayImage>>),
     /// `LATENT`
     Latent(Arc<Latent>),
-    /// `CONDITIONING`: the text that it came from.
+    /// `CONDITIONING`: the prompt that it comes from.
     Conditioning(Arc<str>),
     /// `MODEL`, `CLIP`, `VAE`, `CLIP_VISION` and what comes of them: a description of what it would be, such as the
     /// names of files. It goes into the image, so that another model paints another.
@@ -33,14 +33,14 @@ pub enum Value {
     Plain(Json),
 }
 
-/// What a sampler is led by.
+/// The inputs of a guider.
 #[derive(Debug)]
 pub struct Guider {
     /// The model.
     pub model: Arc<str>,
-    /// What is wanted.
+    /// The positive prompt.
     pub positive: Arc<str>,
-    /// What is not.
+    /// The negative prompt.
     pub negative: Arc<str>,
 }
 
@@ -54,7 +54,7 @@ pub struct Video {
 }
 
 impl Value {
-    /// The memory that its pixels take.
+    /// Returns the memory of its pixels in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Images(images) => images.iter().map(|image| image.as_raw().len()).sum(),
@@ -63,7 +63,7 @@ impl Value {
         }
     }
 
-    /// What an error message says of a value: plain ones are shown, others described.
+    /// Returns a value for an error message: plain ones are shown, others described.
     pub fn describe(&self) -> Json {
         match self {
             Self::Plain(value) if value.is_object() || value.is_array() => Json::String(value.to_string()),

@@ -1,4 +1,4 @@
-//! The versions of ComfyUI that the simulator speaks as, and in what they differ.
+//! The versions of ComfyUI that can be simulated, and their differences.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,16 +18,16 @@ pub enum Version {
     V0_33_0,
 }
 
-/// A version that the simulator does not speak as.
+/// The error for a version that cannot be simulated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the simulator cannot speak as ComfyUI {0:?}; it can as 0.33.0 or 0.3.64")]
 pub struct UnknownVersion(String);
 
 impl Version {
-    /// Every version, the oldest first.
+    /// All versions, the oldest first.
     pub const ALL: [Self; 2] = [Self::V0_3_64, Self::V0_33_0];
 
-    /// The version as ComfyUI writes it.
+    /// Returns the version as ComfyUI writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V0_3_64 => "0.3.64",
@@ -51,7 +51,7 @@ impl Version {
         }
     }
 
-    /// How dynamic inputs become inputs.
+    /// Returns the rules for resolving dynamic inputs.
     pub(crate) fn expansion(self) -> Expansion {
         match self {
             Self::V0_3_64 => Expansion::None,
@@ -59,12 +59,12 @@ impl Version {
         }
     }
 
-    /// Whether a prompt id must be a UUID in canonical form.
+    /// Returns whether a prompt id must be a UUID in canonical form.
     pub(crate) fn requires_uuids(self) -> bool {
         self >= Self::V0_33_0
     }
 
-    /// Whether there is `/api/jobs`.
+    /// Returns whether `/api/jobs` exists.
     pub(crate) fn has_jobs(self) -> bool {
         self >= Self::V0_33_0
     }
@@ -79,7 +79,7 @@ impl Version {
         self >= Self::V0_33_0
     }
 
-    /// What the server can do, as `/features` and the WebSocket say.
+    /// Returns the server's features, for `/features` and the WebSocket.
     pub(crate) fn feature_flags(self, max_upload_size: usize) -> Value {
         match self {
             Self::V0_3_64 => json!({"supports_preview_metadata": true, "max_upload_size": max_upload_size}),

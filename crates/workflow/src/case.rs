@@ -35,7 +35,8 @@ pub struct Case {
     /// Names of files that count as uploaded with the request, by input id or part name.
     #[serde(default)]
     pub uploads: Uploads,
-    /// Values that the graph must have, by JSON pointer (`/3/inputs/steps`). Null also holds for a value that is absent.
+    /// Values that the graph must have, by JSON pointer (`/3/inputs/steps`). Null also holds for a value that is
+    /// absent.
     #[serde(default)]
     pub expect: IndexMap<String, Value>,
     /// A file in the same directory with the whole expected graph.

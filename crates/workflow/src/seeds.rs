@@ -31,8 +31,8 @@ impl BaseSeed {
         if self.generated { self.random(index) } else { self.seed.wrapping_add(index) }
     }
 
-    /// Returns a random seed for the instance at this index. It is derived from the request's seed, so that one request makes one
-    /// graph.
+    /// Returns a random seed for the instance at this index. It is derived from the request's seed, so that one request
+    /// makes one graph.
     pub fn random(self, index: u64) -> u64 {
         if index == 0 {
             return self.seed;
@@ -67,8 +67,8 @@ impl InstanceSeeds {
         Self { base: BaseSeed::from_params(manifest, params), fallback: params.generated_seed() }
     }
 
-    /// Returns the seed of the instance at this index, from 0. A scene's own seed, `own`, takes precedence; -1 is a random one.
-    /// `None` if neither the scene nor the request has a seed.
+    /// Returns the seed of the instance at this index, from 0. A scene's own seed, `own`, takes precedence; -1 is a
+    /// random one. `None` if neither the scene nor the request has a seed.
     pub fn at(self, own: Option<&Value>, index: u64) -> Option<u64> {
         let Some(own) = own.filter(|own| !own.is_null()) else { return self.base.map(|base| base.at(index)) };
         let random = || match self.base {

@@ -1,4 +1,4 @@
-//! What the nodes of the last prompt made, for the next one.
+//! A cache of the outputs of the last prompt's nodes.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,7 +11,7 @@ use crate::nodes::{Failure, Made};
 use crate::prompt::{self, Nodes, Signature, Unlike};
 use crate::value::Value;
 
-/// What the outputs of all nodes together may take.
+/// The largest total size of the outputs of all nodes, in bytes.
 const MOST_BYTES: usize = 2 << 30;
 
 /// As ComfyUI's classic cache: it holds what the nodes of the current prompt made, whenever that was, and drops what
@@ -48,7 +48,7 @@ impl Cache {
         let bytes = |made: &Made| made.outputs.iter().map(Value::bytes).sum::<usize>();
         if bytes(&made) + self.made.values().map(bytes).sum::<usize>() > MOST_BYTES {
             let message = format!(
-                "the simulator holds at most {} MiB of pictures between nodes; ask for smaller or fewer ones",
+                "the simulator holds at most {} MiB of images between nodes; ask for smaller or fewer ones",
                 MOST_BYTES >> 20
             );
             return Err(Failure::Raised { kind: "MemoryError".to_owned(), message });

@@ -37,7 +37,7 @@ pub fn work(state: &State) {
     }
 }
 
-/// What came of running a node.
+/// The outcome of running a node.
 enum Outcome<'a> {
     /// It made its outputs.
     Done,
@@ -47,7 +47,7 @@ enum Outcome<'a> {
     Lacks(Vec<&'a str>),
 }
 
-/// One prompt on its way.
+/// A running prompt.
 struct Run<'a> {
     state: &'a State,
     prompt: &'a Prompt,
@@ -206,7 +206,8 @@ impl<'a> Run<'a> {
         resolved.collect()
     }
 
-    /// Tells the client of an event and notes it for the history. With `everybody`, all hear it if there is no client.
+    /// Sends an event to the client and records it for the history. With `everybody`, sends it to all if there is no
+    /// client.
     fn tell(&mut self, kind: &'static str, mut data: Json, everybody: bool) {
         data["timestamp"] = json!(now());
         let client_id = self.prompt.client_id();

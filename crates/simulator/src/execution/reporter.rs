@@ -1,4 +1,4 @@
-//! How far the nodes of a prompt are, told step by step.
+//! Reports the progress of a prompt's nodes.
 
 use actix_web::web::Bytes;
 use comfy_runner_protocol::{ImageFormat, Preview, PreviewMetadata};
@@ -15,7 +15,7 @@ use crate::state::State;
 /// ComfyUI's own.
 const JPEG_QUALITY: u8 = 95;
 
-/// Tells the client of a prompt what its nodes do.
+/// Reports the progress of a prompt's nodes to its client.
 pub struct Reporter<'a> {
     state: &'a State,
     prompt: &'a Prompt,

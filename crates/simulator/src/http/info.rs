@@ -1,4 +1,4 @@
-//! What this ComfyUI is and has: `/system_stats`, `/features`, `/object_info`, `/models` and the like.
+//! Information about the server: `/system_stats`, `/features`, `/object_info`, `/models` and similar paths.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
@@ -7,12 +7,12 @@ use crate::state::State;
 
 pub async fn root() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(
-        "This is comfy-runner's simulator: it speaks ComfyUI's API and paints pictures of its own. There is no editor \
+        "This is comfy-runner's simulator: it speaks ComfyUI's API and generates images of its own. There is no editor \
          here.\n",
     )
 }
 
-/// ComfyUI's keys, with values that say what really answers.
+/// Returns ComfyUI's keys with the simulator's own values.
 pub async fn system_stats(state: web::Data<State>) -> HttpResponse {
     let simulator = concat!("comfy-runner simulator ", env!("CARGO_PKG_VERSION"));
     HttpResponse::Ok().json(json!({

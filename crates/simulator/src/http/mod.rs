@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::state::State;
 
-/// What the `Server` header says.
+/// The value of the `Server` header.
 pub const SERVER: &str = concat!("comfy-runner-simulator/", env!("CARGO_PKG_VERSION"));
 
 /// The application: every path as it is and below `/api`.
@@ -84,7 +84,7 @@ struct NotJson(#[from] serde_json::Error);
 
 impl ResponseError for NotJson {}
 
-/// A body as JSON, whatever the content type says.
+/// Parses a body as JSON, regardless of its content type.
 fn json_body(body: &[u8]) -> Result<Value, NotJson> {
     Ok(serde_json::from_slice(body)?)
 }

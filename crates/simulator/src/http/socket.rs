@@ -10,7 +10,7 @@ use super::info;
 use crate::sockets::{Frame, Registered};
 use crate::state::State;
 
-/// Opens a WebSocket for the client id of the query, or one of our making.
+/// Opens a WebSocket for the client id of the query, or a generated one.
 pub async fn open(
     request: HttpRequest,
     body: web::Payload,
@@ -34,7 +34,7 @@ pub async fn open(
     Ok(response)
 }
 
-/// Carries frames both ways until one side has enough.
+/// Forwards frames in both directions until one side closes.
 async fn serve(
     state: web::Data<State>,
     mut socket: Registered,
@@ -49,7 +49,7 @@ async fn serve(
     };
     state.sockets.closed(&socket, was_cut);
     if !was_cut {
-        // The other side may be gone already.
+        // The client may have disconnected already.
         let _ = session.close(None).await;
     }
 }
@@ -61,7 +61,7 @@ async fn talk(state: &State, socket: &mut Registered, session: &mut Session, str
             frame = socket.frames.recv() => match frame {
                 Some(Frame::Text(text)) => session.text(text).await,
                 Some(Frame::Binary(bytes)) => session.binary(bytes).await,
-                // Another socket took our place: this one stays open and receives nothing.
+                // Another socket replaced this one, which stays open and receives nothing.
                 None => return silent(session, stream).await,
             },
             message = stream.recv() => match message {
@@ -93,7 +93,7 @@ async fn silent(session: &mut Session, stream: &mut MessageStream) {
     }
 }
 
-/// The first message of a client may say what it can do; then we say what we can.
+/// Handles a client's first message, which may contain its features, and answers with the server's.
 fn exchange_features(state: &State, socket: &Registered, text: &str) {
     let Ok(message) = serde_json::from_str::<Value>(text) else { return };
     if message["type"] != "feature_flags" {

@@ -13,18 +13,18 @@ use crate::decode;
 use crate::files::{Folder, annotation};
 use crate::state::State;
 
-/// Keeps the part `image` under its name, or another if that is taken by a different image and `overwrite` is not
-/// asked for.
+/// Stores the part `image` under its name, or another name if a different image has that name and `overwrite` is not
+/// set.
 pub async fn image(state: web::Data<State>, parts: Multipart) -> HttpResponse {
     receive(state, parts, |_, _| Ok(())).await
 }
 
-/// As [`image`], for a mask: what is kept is the image that `original_ref` names with the mask as its alpha channel.
+/// Stores a mask like [`image`]: the image that `original_ref` names, with the mask as its alpha channel.
 pub async fn mask(state: web::Data<State>, parts: Multipart) -> HttpResponse {
     receive(state, parts, apply_mask).await
 }
 
-/// Why an upload is refused: the status and nothing else, as ComfyUI answers.
+/// The answer to a refused upload: only a status, as from ComfyUI.
 struct Refused(u16);
 
 impl From<io::Error> for Refused {

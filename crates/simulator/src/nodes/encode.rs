@@ -8,7 +8,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::webp::WebPEncoder;
 use image::{Delay, ExtendedColorType, Frame, RgbImage, RgbaImage};
 
-/// Texts that go into an image, by their keyword. Both are ASCII.
+/// Text chunks of an image, by keyword. Both are ASCII.
 pub type Texts = [(String, String)];
 
 /// Why a file could not be written.

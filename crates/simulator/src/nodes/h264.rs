@@ -1,4 +1,4 @@
-//! H.264 without an encoder to speak of: parts of an image that hardly change are skipped, all others are stored as they
+//! H.264 without compression: parts of an image that hardly change are skipped, all others are stored as they
 //! are (`I_PCM`). Every decoder plays it, and it needs no library; the price is its size, up to a byte and a half per
 //! pixel. Names and numbers of fields are those of ITU-T H.264.
 

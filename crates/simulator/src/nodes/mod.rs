@@ -39,7 +39,7 @@ pub struct Call<'a> {
     pub extra_pnginfo: Option<&'a Map<String, Json>>,
     /// The folders.
     pub files: &'a Files,
-    /// Who is told of the steps, and who may end them.
+    /// Receives the steps' progress, and may end them.
     pub steps: &'a mut dyn Steps,
 }
 
@@ -268,7 +268,7 @@ impl Call<'_> {
     fn text(&self, name: &str) -> Result<&str, Failure> {
         match self.input(name)? {
             Value::Plain(Json::String(text)) => Ok(text),
-            _ => self.wrong(name, "a text"),
+            _ => self.wrong(name, "a string"),
         }
     }
 
@@ -312,7 +312,7 @@ fn bounded(width: u32, height: u32, count: usize) -> Result<(), Failure> {
     }
     let message = format!(
         "the simulator holds at most {} megapixels in one batch, and {count} x {width}x{height} are more; ask for \
-         smaller or fewer pictures",
+         smaller or fewer images",
         MOST_PIXELS >> 20
     );
     Err(Failure::raised("MemoryError", message))

@@ -1,4 +1,4 @@
-//! Videos: the latents they come from, and the files they become.
+//! Video nodes: latents, and files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub fn create(call: &mut Call<'_>) -> Result<Made, Failure> {
     Ok(Made::one(Value::Video(Arc::new(video))))
 }
 
-/// H.264 in MP4, whatever quality is asked for: that is what `auto` means in ComfyUI, and what every browser plays.
+/// Saves H.264 in MP4, for any requested quality: ComfyUI's `auto`, which every browser plays.
 pub fn save(call: &mut Call<'_>) -> Result<Made, Failure> {
     let Value::Video(video) = call.input("video")?.clone() else { return call.wrong("video", "a video") };
     let codec = if call.inputs.contains_key("codec") { "codec" } else { "format.codec" };
@@ -92,7 +92,7 @@ pub fn save(call: &mut Call<'_>) -> Result<Made, Failure> {
     let file = json!({"filename": filename, "subfolder": place.subfolder, "type": Folder::Output.name()});
     let report =
         Map::from_iter([("images".to_owned(), json!([file])), ("animated".to_owned(), json!([true]))]);
-    // The node gives its video on; ComfyUI 0.3.64, whose node has no output, does not ask for it.
+    // The node returns its video; in ComfyUI 0.3.64 the node has no output.
     Ok(Made { outputs: vec![Value::Video(video)], report })
 }
 

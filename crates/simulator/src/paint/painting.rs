@@ -36,7 +36,7 @@ const WORDS: [(&[&str], Colour); 14] = [
 ];
 
 impl Painting {
-    /// The painting for a text, what is not wanted in it, the model that paints and a seed.
+    /// Creates the painting for a prompt, a negative prompt, a model and a seed.
     pub fn new(text: &str, unwanted: &str, model: &str, seed: u64) -> Self {
         // Colours follow the text, so that a seed varies a motif; composition follows both.
         let mut of_text = Random::from_parts(&[b"palette", text.as_bytes(), model.as_bytes()]);
@@ -116,7 +116,7 @@ impl Painting {
     }
 }
 
-/// The colours that words of the text ask for, in their order.
+/// Returns the colours that the prompt names, in their order.
 fn named_colours(text: &str) -> impl Iterator<Item = Colour> {
     let words = text.split(|character: char| !character.is_alphanumeric()).map(str::to_lowercase);
     words.filter_map(|word| {

@@ -1,4 +1,4 @@
-//! What makes two nodes the same, so that the result of one can serve for the other.
+//! Signatures of nodes: nodes with the same signature have the same result.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,7 @@ pub fn signature(
 /// A node whose fingerprint cannot be taken: never the same as another, nor as itself a moment ago.
 pub struct Unlike;
 
-/// The length goes before the text, so that no two lists of texts are the same bytes.
+/// Hashes the length before the text, so that different lists of strings never have the same bytes.
 fn feed(digest: &mut Sha256, text: &str) {
     digest.update((text.len() as u64).to_le_bytes());
     digest.update(text);

@@ -85,8 +85,8 @@ pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
     findings
 }
 
-/// Returns requests that reach every alternative of the stages: the defaults first, then those that differ in one value, in two,
-/// and so on.
+/// Returns requests that reach every alternative of the stages: the defaults first, then those that differ in one
+/// value, in two, and so on.
 pub(crate) fn alternatives(workflow: &DynamicWorkflow) -> Vec<Alternative> {
     let axes = axes(workflow);
     let (base, synthesized) = base(workflow);

@@ -69,8 +69,8 @@ pub(crate) struct Export {
 impl Block {
     /// Parses a block file.
     ///
-    /// Returns the block with every diagnostic that could be found. If there are errors, the block lacks the parts that are wrong
-    /// and serves only to find further errors.
+    /// Returns the block with every diagnostic that could be found. If there are errors, the block lacks the parts that
+    /// are wrong and serves only to find further errors.
     pub fn parse(text: &str, file: &str, names: &Names) -> (Option<Self>, Diagnostics) {
         if text.len() > LARGEST_BLOCK {
             let message = format!("the file has {} bytes; a block has at most {LARGEST_BLOCK}", text.len());
@@ -244,7 +244,8 @@ impl Block {
         }
     }
 
-    /// Returns the expressions whose names must all be known, each with its location: node, input as written, JSON pointer.
+    /// Returns the expressions whose names must all be known, each with its location: node, input as written, JSON
+    /// pointer.
     pub fn expressions(&self) -> Vec<(&Expression, &str, Option<&str>, String)> {
         let mut found = Vec::new();
         for (id, node) in &self.nodes {

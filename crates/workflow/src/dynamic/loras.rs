@@ -18,8 +18,8 @@ pub(crate) struct Lora {
 /// The names of lists with the LoRAs for the two models of a pair.
 const SIDES: [&str; 2] = ["loras_high", "loras_low"];
 
-/// Returns the LoRAs that the caller selects, in the order of the manifest's inputs: every LoRA input but those for pairs, and
-/// `loras` of the `defaults`.
+/// Returns the LoRAs that the caller selects, in the order of the manifest's inputs: every LoRA input but those for
+/// pairs, and `loras` of the `defaults`.
 pub(crate) fn picked(manifest: &Manifest, variables: &Variables<'_>) -> Result<Vec<Lora>, String> {
     let is_lora = |kind: &InputKind| matches!(kind, InputKind::LoraPicker | InputKind::LoraPickerDynamic);
     let inputs = manifest.inputs.iter().filter(|input| is_lora(&input.kind)).map(|input| input.id.as_str());

@@ -1,5 +1,5 @@
-//! What the author of a graph chose in the editor: the inputs and outputs of App mode, widgets promoted on a subgraph's
-//! outside, favourites, labels, and seeds that stay as they are.
+//! The author's choices in the editor: the inputs and outputs of App mode, widgets promoted on a subgraph's
+//! outside, favourites, labels, and fixed seeds.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use comfy_runner_editor::graph::{SUBGRAPH_INPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
 
-/// How deep subgraphs are followed into each other.
+/// The deepest nesting of subgraphs that is read.
 const MAX_DEPTH: usize = 64;
-/// How many subgraph instances are looked at. A graph that converts has far fewer.
+/// The largest number of subgraph instances that are read. A graph that converts has far fewer.
 const MAX_SCOPES: usize = 20_000;
 
 /// A node of the prompt and one of its inputs.
@@ -26,7 +26,7 @@ pub struct NodeField {
 pub struct AuthorChoice {
     /// The inputs of the prompt that take its value: several, for a widget that is promoted from several nodes.
     pub targets: Vec<NodeField>,
-    /// What the editor shows: the author's label, if there is one.
+    /// The name in the editor: the author's label, if there is one.
     pub label: Option<String>,
     /// Title of the node on which the author sees the widget, if the author gave one.
     pub title: Option<String>,
@@ -39,22 +39,23 @@ pub struct App {
     pub inputs: Vec<AuthorChoice>,
     /// The output nodes' ids in the prompt.
     pub outputs: Vec<String>,
-    /// Entries that name a node or widget that is not there.
+    /// Entries that name a node or widget that does not exist.
     pub missing: Vec<String>,
 }
 
-/// Everything that a graph in UI format says about what its author meant.
+/// Everything in a graph in UI format that shows its author's choices.
 #[derive(Debug, Clone, Default)]
 pub struct Authored {
     /// App mode, if the author built an app.
     pub app: Option<App>,
     /// Widgets on the outside of subgraph instances, in order.
     pub promoted: Vec<AuthorChoice>,
-    /// The prefixes (`12:`) of nodes inside instances with promoted widgets: the author chose what is seen of them.
+    /// The prefixes (`12:`) of nodes inside instances with promoted widgets: the author chose which of their widgets
+    /// are visible.
     pub chosen_scopes: Vec<String>,
     /// Widgets that the author marked as favourites.
     pub favourites: Vec<AuthorChoice>,
-    /// Inputs that take one value because they hang on one primitive, with the primitive's title.
+    /// Inputs that take one value because they are linked to one primitive, with the primitive's title.
     pub shared: Vec<AuthorChoice>,
     /// Labels that the author gave to inputs.
     pub labels: HashMap<NodeField, String>,
@@ -64,7 +65,7 @@ pub struct Authored {
 
 /// A graph, or one instance of a subgraph.
 struct Scope<'g> {
-    /// What comes before the ids of its nodes in the prompt: empty, or `12:`.
+    /// The prefix of its nodes' ids in the prompt: empty, or `12:`.
     prefix: String,
     /// The id of the subgraph, none for the graph itself.
     definition: Option<&'g str>,
@@ -79,7 +80,7 @@ struct Reader<'g> {
     by_prefix: HashMap<String, usize>,
 }
 
-/// Reads what the author of this graph chose.
+/// Reads the author's choices from this graph.
 pub fn authored(graph: &UiGraph) -> Authored {
     let reader = Reader::new(graph);
     let mut authored = Authored { app: reader.app(), favourites: reader.favourites(), ..Authored::default() };
@@ -118,7 +119,7 @@ impl<'g> Reader<'g> {
         Self { graph, subgraphs, scopes, by_prefix }
     }
 
-    /// Adds what one node says.
+    /// Adds the choices in one node.
     fn collect(&self, at: usize, node: &'g UiNode, authored: &mut Authored) {
         let scope = &self.scopes[at];
         let id = format!("{}{}", scope.prefix, node.id);
@@ -143,7 +144,8 @@ impl<'g> Reader<'g> {
         }
     }
 
-    /// The widgets on the outside of a subgraph's instance: those of its inputs, then those that are shown of nodes in it.
+    /// The widgets on the outside of a subgraph's instance: those of its inputs, then those that are shown of nodes in
+    /// it.
     fn promoted(&self, at: usize, node: &'g UiNode) -> Vec<AuthorChoice> {
         let Some(definition) = self.subgraphs.get(node.kind.as_str()) else { return Vec::new() };
         let mut choices: Vec<AuthorChoice> = Vec::new();
@@ -165,7 +167,7 @@ impl<'g> Reader<'g> {
         choices
     }
 
-    /// The inputs of the prompt that take the value of this widget.
+    /// Returns the inputs of the prompt that take the value of this widget.
     fn targets(&self, at: usize, node: &'g UiNode, widget: &str) -> Vec<NodeField> {
         let mut found = Vec::new();
         self.follow(at, node, widget, 0, &mut found);
@@ -293,7 +295,7 @@ impl<'g> Reader<'g> {
         (!targets.is_empty()).then(|| AuthorChoice { targets, label, title: title_of(node) })
     }
 
-    /// The node that a reference of the editor means: an id, `12:34` through instances, `<uuid>:34` in the subgraph or
+    /// Resolves a node reference of the editor: an id, `12:34` through instances, `<uuid>:34` in the subgraph or
     /// graph of that id, or `<uuid>:34:<widget>`.
     fn locate(&self, reference: &str) -> Option<(usize, &'g UiNode)> {
         if let Some(node) = self.node(0, reference) {
@@ -314,7 +316,7 @@ impl<'g> Reader<'g> {
         Some((scope, self.node(scope, id)?))
     }
 
-    /// The one node of this id in any subgraph: the author chose it before it was put into one.
+    /// Returns the only node with this id in any subgraph: the author chose it before moving it into one.
     fn only(&self, id: &str) -> Option<(usize, &'g UiNode)> {
         let mut found = (0..self.scopes.len()).filter_map(|at| Some((at, self.node(at, id)?)));
         let only = found.next()?;
@@ -322,7 +324,7 @@ impl<'g> Reader<'g> {
     }
 }
 
-/// What an instance shows of the nodes in it: their ids and their widgets' names.
+/// Returns the widgets of inner nodes that an instance shows: the nodes' ids and the widgets' names.
 fn proxies(node: &UiNode) -> Vec<(String, String)> {
     let Some(pairs) = node.other.get("properties").and_then(|properties| properties.get("proxyWidgets"))
     else {
@@ -334,7 +336,7 @@ fn proxies(node: &UiNode) -> Vec<(String, String)> {
     pairs.into_iter().flatten().filter_map(pair).collect()
 }
 
-/// The words with which the editor says what becomes of a seed after a run.
+/// The editor's values for the treatment of a seed after a run.
 const AFTER_RUN: [&str; 4] = ["fixed", "increment", "decrement", "randomize"];
 
 /// The seeds of a node that the editor keeps. The control is the value after the seed, which needs no schema to find.
@@ -353,13 +355,13 @@ fn fixed_seeds(node: &UiNode) -> Vec<String> {
     listed.chain(["seed", "noise_seed"]).map(str::to_owned).collect()
 }
 
-/// The label that the author gave to an input of this node.
+/// Returns the author's label for an input of this node.
 fn label_of(node: &UiNode, name: &str) -> Option<String> {
     let input = node.inputs.iter().find(|input| input.name == name)?;
     text(input.other.get("label")).filter(|label| label != name)
 }
 
-/// The title that the author gave to this node.
+/// Returns the author's title for this node.
 fn title_of(node: &UiNode) -> Option<String> {
     node.title.clone().filter(|title| !title.trim().is_empty())
 }

@@ -14,13 +14,13 @@ use super::meaning::Meaning;
 use super::usage::MAX_STEPS;
 use super::{merge, names, negative, roles, spec};
 
-/// A graph, and what is known about it.
+/// A graph with its schemas and its author's choices.
 pub struct Detector<'g> {
     pub(super) graph: &'g Graph,
     pub(super) schemas: &'g ObjectInfo,
     pub(super) authored: &'g Authored,
     pub(super) negative: HashSet<&'g str>,
-    /// What is linked to a node: the other node, its field, and the output.
+    /// The links from a node: the other node, its field, and the output.
     pub(super) users: HashMap<&'g str, Vec<(&'g str, &'g str, usize)>>,
 }
 
@@ -35,7 +35,7 @@ impl<'g> Detector<'g> {
         Self { graph, schemas, authored, negative: negative::negative(graph, schemas), users }
     }
 
-    /// The inputs of the manifest, best first.
+    /// Returns the inputs of the manifest, best first.
     pub fn inputs(&self) -> Vec<DetectedInput<'g>> {
         if let Some(app) = self.authored.app.as_ref().filter(|app| !app.inputs.is_empty()) {
             return self.chosen(&app.inputs, &mut HashSet::new());
@@ -62,7 +62,7 @@ impl<'g> Detector<'g> {
         found
     }
 
-    /// Every literal field that a manifest could offer and that none of these inputs takes.
+    /// Returns every literal field that a manifest could offer and that none of these inputs takes.
     pub fn left_out(&self, inputs: &[DetectedInput<'g>]) -> Vec<DetectedInput<'g>> {
         let taken: HashSet<(&str, &str)> =
             inputs.iter().flat_map(|found| &found.targets).map(|place| (place.node, place.field)).collect();
@@ -89,7 +89,7 @@ impl<'g> Detector<'g> {
             .flat_map(move |(id, node)| node.inputs.keys().filter_map(move |field| self.at(id, field)))
     }
 
-    /// The field, if it holds a plain value.
+    /// Returns the field if it has a plain value.
     pub(super) fn at(&self, id: &str, field: &str) -> Option<Literal<'g>> {
         let (_, id, node) = self.graph.nodes.get_full(id)?;
         let (field, value) = node.inputs.get_key_value(field)?;
@@ -134,7 +134,7 @@ impl<'g> Detector<'g> {
         None
     }
 
-    /// The inputs for what the author chose, as far as it holds values that a caller can give.
+    /// Returns the inputs for the author's choices, as far as a caller can give their values.
     fn chosen(
         &self,
         choices: &[AuthorChoice],
@@ -232,7 +232,7 @@ impl<'g> Detector<'g> {
         }
     }
 
-    /// Whether the node's title can only be about this value: it has no other that callers set.
+    /// Returns whether the node's title must describe this value: it has no other that callers set.
     fn is_only_value(&self, at: &Literal<'g>) -> bool {
         let others = at.node.inputs.keys().filter(|field| *field != at.field);
         let mut others = others.filter_map(|field| self.at(at.id, field));

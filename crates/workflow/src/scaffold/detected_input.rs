@@ -1,4 +1,4 @@
-//! An input of the manifest to be, and the fields that take its value.
+//! An input of the new manifest, and the fields that take its value.
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ pub struct TargetField<'g> {
     pub field: &'g str,
 }
 
-/// An input of the manifest to be.
+/// An input of the new manifest.
 #[derive(Debug, Clone)]
 pub struct DetectedInput<'g> {
-    /// Its id, as long as no other input has it.
+    /// Its id, if no other input has the same.
     pub base: String,
     /// The title of its node, which distinguishes it from others of that id.
     pub qualifier: Option<String>,
@@ -24,13 +24,13 @@ pub struct DetectedInput<'g> {
     pub order: usize,
     /// The type's name.
     pub kind: &'static str,
-    /// The author's words; none if the id says it all.
+    /// The author's label; `None` if the id is enough.
     pub label: Option<String>,
-    /// Where it is listed.
+    /// Its rank in the list.
     pub rank: u8,
-    /// Whether an equal value of the same id elsewhere is the same input.
+    /// Whether another field with the same id and value belongs to the same input.
     pub shared: bool,
-    /// Whether the author put it there; what was only detected gives way.
+    /// Whether the author chose it, so that it takes precedence over detected inputs.
     pub chosen: bool,
     /// Whether the editor keeps this seed from run to run.
     pub fixed: bool,
@@ -41,7 +41,7 @@ pub struct DetectedInput<'g> {
 }
 
 impl<'g> DetectedInput<'g> {
-    /// Takes these targets, too.
+    /// Adds these targets.
     pub fn take(&mut self, targets: Vec<TargetField<'g>>) {
         for target in targets {
             if !self.targets.contains(&target) {

@@ -10,7 +10,7 @@ use crate::template::OPENING;
 /// Two opening braces as an expression: a string of its own, which static and dynamic workflows evaluate alike.
 pub const BRACES: &str = r#"{{ "{{" }}"#;
 
-/// The graph, in which every string stays what it is when a workflow is built from it.
+/// Returns the graph with escaped braces, so that every string evaluates to itself.
 pub fn escaped(graph: &Graph) -> Graph {
     let mut graph = graph.clone();
     for node in graph.nodes.values_mut() {
@@ -41,7 +41,7 @@ fn escape_all(value: &mut Value) {
     }
 }
 
-/// The string, with every pair of opening braces as an expression.
+/// Returns the string with every pair of opening braces replaced by an expression.
 fn escape(text: &str) -> Cow<'_, str> {
     if text.contains(OPENING) { Cow::Owned(text.replace(OPENING, BRACES)) } else { Cow::Borrowed(text) }
 }

@@ -1,4 +1,4 @@
-//! A literal value of a graph, and what its own node and field say about it.
+//! A literal value of a graph, and its meaning by its own node and field.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use super::meaning::Meaning;
 use super::roles::{self, Role};
 use crate::validate::is_model_file;
 
-/// More choices than these are no help in a form, unless the author wants them there. ComfyUI's samplers are some forty.
+/// The largest number of choices in a form, unless the author chose the field. ComfyUI has about forty samplers.
 const MOST_CHOICES: usize = 60;
 
-/// A literal value where it is set.
+/// A literal value and its field.
 #[derive(Clone)]
 pub struct Literal<'g> {
     pub id: &'g str,
@@ -34,10 +34,10 @@ impl<'g> Literal<'g> {
         self.node.title()
     }
 
-    /// The type of the file that callers send for this field.
+    /// Returns the type of the file that callers send for this field.
     pub fn upload(&self, spec: &InputSpec) -> Option<&'static str> {
         let flag = |name| spec.options.get(name) == Some(&Value::Bool(true));
-        // What lies in another folder than that of uploads cannot be sent.
+        // Files outside the upload folder cannot be sent.
         if spec.options.get("image_folder").is_some_and(|folder| folder != "input") {
             return None;
         }
@@ -103,7 +103,7 @@ impl<'g> Literal<'g> {
     }
 }
 
-/// Whether a value can be the default of an input of this type as it is.
+/// Returns whether a value can be the default of an input of this type.
 pub fn fits(kind: &str, value: &Value) -> bool {
     match kind {
         "int" => {
@@ -124,12 +124,12 @@ pub fn is_file(kind: &str) -> bool {
     matches!(kind, "image" | "video" | "audio" | "mask")
 }
 
-/// Whether nodes of this type hold a value for others.
+/// Returns whether nodes of this type hold a value for others.
 pub fn is_value_node(class: &str) -> bool {
     class.starts_with("Primitive") || class == "CustomCombo"
 }
 
-/// Whether the node calls a paid service: its fields are the service's own parameters.
+/// Returns whether the node calls a paid service: its fields are the service's own parameters.
 pub fn is_partner_node(schema: &NodeSchema) -> bool {
     schema.other.get("api_node") == Some(&Value::Bool(true))
         || schema

@@ -1,4 +1,4 @@
-//! What a value is to callers: its id and type, where it is listed, and whether it is offered at all.
+//! The meaning of a value to callers: its id, type and rank, and whether it is offered at all.
 
 use comfy_runner_protocol::object_info::InputKind;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::validate::is_model_file;
 /// More choices than these are not listed; the input takes any string.
 const MOST_LISTED: usize = 300;
 
-/// What a field is to callers.
+/// The meaning of a field to callers.
 pub struct Meaning {
     pub id: String,
     pub kind: &'static str,
@@ -29,7 +29,7 @@ impl Meaning {
 }
 
 impl<'g> Detector<'g> {
-    /// What a value is to callers, if it is worth showing.
+    /// Returns the meaning of a value, if callers should see it.
     pub(super) fn meaning(&self, at: &Literal<'g>) -> Option<Meaning> {
         let meaning = match is_value_node(&at.node.class_type) {
             true => self.of_value_node(at),
@@ -38,7 +38,7 @@ impl<'g> Detector<'g> {
         meaning.filter(|meaning| fits(meaning.kind, at.value))
     }
 
-    /// What a value is to callers, worth showing or not.
+    /// Returns the meaning of a value, even if callers should not see it.
     pub(super) fn any_meaning(&self, at: &Literal<'g>) -> Option<Meaning> {
         if let Some(meaning) = self.meaning(at) {
             return Some(meaning);
@@ -73,7 +73,8 @@ impl<'g> Detector<'g> {
         Some(meaning)
     }
 
-    /// What a primitive's value is: what its user makes of it. A title of its own says that it is to be set.
+    /// Returns the meaning of a primitive's value: that of the node that uses it. A title given by the author marks it
+    /// as an input.
     fn of_value_node(&self, at: &Literal<'g>) -> Option<Meaning> {
         if !matches!(at.field, "value" | "choice") {
             return None;
@@ -84,7 +85,7 @@ impl<'g> Detector<'g> {
             let node = self.graph.node(id)?;
             let schema = self.schemas.get(&node.class_type)?;
             let spec = spec::spec(schema, node, field)?;
-            // A number that goes where a string is wanted, or the other way round, is another thing.
+            // A number linked to a string input, or the reverse, has a different meaning.
             let same =
                 kind.is_some_and(|kind| std::mem::discriminant(kind) == std::mem::discriminant(&spec.kind));
             let user = Literal { node, schema: Some(schema), field, spec: Some(spec), ..at.clone() };
@@ -99,7 +100,7 @@ impl<'g> Detector<'g> {
         (!id.is_empty()).then_some(Meaning { id, kind, rank, shared: false })
     }
 
-    /// What a field is to callers. `reader` is the node that reads the value.
+    /// The meaning of a field to callers. `reader` is the node that reads the value.
     fn of_field(&self, at: &Literal<'g>, reader: &str) -> Option<Meaning> {
         let (field, class) = (at.field, at.node.class_type.as_str());
         let spec = at.spec.as_deref()?;

@@ -1,4 +1,4 @@
-//! Inputs that must have one value become one input.
+//! Merges inputs that must have the same value.
 
 use std::collections::HashMap;
 
@@ -52,8 +52,8 @@ impl<'g> Detector<'g> {
     }
 }
 
-/// Equal values of the same role are one input, and so are the same strings of one node: the encoders of some models take
-/// the prompt twice.
+/// Equal values of the same role are one input, and so are the same strings of one node: the encoders of some models
+/// take the prompt twice.
 pub fn merge(found: Vec<DetectedInput<'_>>) -> Vec<DetectedInput<'_>> {
     let mut merged: Vec<DetectedInput<'_>> = Vec::with_capacity(found.len());
     for mut input in found {
@@ -77,7 +77,7 @@ fn is_same(one: &DetectedInput<'_>, other: &DetectedInput<'_>) -> bool {
     let kinds = one.kind == other.kind || number(one.kind) && number(other.kind);
     let equal = one.value == other.value
         || one.value.as_f64().is_some_and(|value| Some(value) == other.value.as_f64());
-    // What the author shows twice on one instance is meant to differ.
+    // Widgets that the author shows twice on one instance are meant to differ.
     if !kinds || !equal || one.chosen && other.chosen && one.scope() == other.scope() {
         return false;
     }

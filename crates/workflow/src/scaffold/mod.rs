@@ -1,5 +1,5 @@
-//! A first manifest for a graph: the inputs that its author chose in the editor, or else inputs detected by names, types and
-//! links.
+//! A first manifest for a graph: the inputs that its author chose in the editor, or else inputs detected by names,
+//! types and links.
 
 mod authored;
 mod detect;
@@ -34,27 +34,27 @@ use detect::Detector;
 use detected_input::DetectedInput;
 use write::Page;
 
-/// A first manifest, and the graph that belongs beside it.
+/// A first manifest and its graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaffold {
-    /// The text of `manifest.yaml`.
+    /// The content of `manifest.yaml`.
     pub manifest: String,
     /// The graph in API format. Braces that would be placeholders are escaped.
     pub graph: Graph,
-    /// How many inputs the manifest has.
+    /// The number of the manifest's inputs.
     pub inputs: usize,
-    /// Nodes whose types have no schema, with their types: they may take more than was found.
+    /// Nodes whose types have no schema, with their types: they may have more inputs than were found.
     pub unknown: Vec<(NodeId, String)>,
-    /// Entries of App mode that name a node or a widget which is not there, as they are in the file.
+    /// Entries of App mode that name a node or a widget that does not exist, as in the file.
     pub missing: Vec<String>,
 }
 
 impl Scaffold {
-    /// Compiles the workflow and holds it against the schemas. The warnings do not keep it from being used: models, for
+    /// Compiles the workflow and validates it against the schemas. The warnings do not prevent its use: models, for
     /// example, may be installed later.
     ///
     /// # Errors
-    /// Every problem, when no workflow can be made of the graph.
+    /// Every diagnostic, if no workflow can be made of the graph.
     pub fn check(&self, schemas: &ObjectInfo, id: &str) -> Result<(Workflow, Diagnostics), Diagnostics> {
         let (manifest, mut warnings) = Manifest::parse(&self.manifest, id)?;
         let compiled = Workflow::new(manifest, &self.graph.to_string(), None)?;
@@ -71,13 +71,13 @@ pub enum ScaffoldError {
     /// The graph in UI format cannot be converted.
     #[error(transparent)]
     Convert(#[from] ToApiError),
-    /// There is nothing in it that runs.
+    /// The graph has no nodes that run.
     #[error("the graph has no nodes that run; save a graph that runs")]
     Empty,
 }
 
-/// Makes a workflow from a saved file; see [`scaffold`]. Where the file has the graph in both formats, the one
-/// in API format is what ComfyUI ran, and the one in UI format says what its author chose.
+/// Makes a workflow from a saved file; see [`scaffold`]. If the file has the graph in both formats, the one
+/// in API format is the graph, and the one in UI format shows its author's choices.
 ///
 /// # Errors
 /// See [`ScaffoldError`].
@@ -97,10 +97,10 @@ pub fn scaffold_file(file: SavedFile, schemas: &ObjectInfo, id: &str) -> Result<
 /// Inputs beyond this number are listed in groups.
 const UNGROUPED: usize = 8;
 
-/// Writes the manifest of a graph in API format, for the workflow of this id. `saved` is the same graph in UI format, if
-/// that is what it was converted from: it says what the author chose.
+/// Writes the manifest of a graph in API format, for the workflow of this id. `saved` is the same graph in UI format,
+/// if it was converted from that: it shows the author's choices.
 ///
-/// Without parameters, the workflow builds the graph again, but for its seeds.
+/// Without parameters, the workflow assembles the same graph, except for its seeds.
 pub fn scaffold(graph: &Graph, saved: Option<&UiGraph>, schemas: &ObjectInfo, id: &str) -> Scaffold {
     let authored = saved.map_or_else(Authored::default, authored::authored);
     let app = authored.app.as_ref();
@@ -131,8 +131,8 @@ pub fn scaffold(graph: &Graph, saved: Option<&UiGraph>, schemas: &ObjectInfo, id
     }
 }
 
-/// Gives each input an id of its own: where several have the same, the title of the node or the name of the file tells them
-/// apart, and otherwise their order.
+/// Gives each input an id of its own: where several have the same, the title of the node or the name of the file tells
+/// them apart, and otherwise their order.
 fn named(found: Vec<DetectedInput<'_>>) -> IndexMap<String, DetectedInput<'_>> {
     let mut groups: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, input) in found.iter().enumerate() {
@@ -157,7 +157,7 @@ fn named(found: Vec<DetectedInput<'_>>) -> IndexMap<String, DetectedInput<'_>> {
     let mut named: IndexMap<String, DetectedInput<'_>> = IndexMap::with_capacity(found.len());
     for (id, mut input) in ids.into_iter().zip(found) {
         let id = unused(id, &named);
-        // Two of the same label would be one and the same to a person.
+        // People could not distinguish two inputs with the same label.
         let taken = |label: &String| named.values().any(|other| other.label.as_ref() == Some(label));
         if id != input.base && input.label.as_ref().is_some_and(taken) {
             input.label = Some(names::humanised(&id));
@@ -167,7 +167,7 @@ fn named(found: Vec<DetectedInput<'_>>) -> IndexMap<String, DetectedInput<'_>> {
     named
 }
 
-/// The id of an input with the title of its node.
+/// Returns the id of an input with the title of its node.
 fn qualified(input: &DetectedInput<'_>) -> Option<String> {
     let title = input.qualifier.as_ref()?;
     let value = matches!(input.kind, "text" | "image" | "video" | "audio" | "mask");
@@ -201,7 +201,7 @@ fn unused(id: String, taken: &IndexMap<String, DetectedInput<'_>>) -> String {
     (1..).map(|at| names::ordinal(at, &id)).find(|other| !taken.contains_key(other)).unwrap_or(id)
 }
 
-/// Ids for what is written as comments: unlike those of the inputs, so that a line can be moved there.
+/// Sets ids for inputs that are written as comments: unlike those of the inputs, so that a line can be moved there.
 fn free_ids<'g>(
     left_out: Vec<DetectedInput<'g>>,
     inputs: &IndexMap<String, DetectedInput<'g>>,
@@ -222,13 +222,13 @@ fn free_ids<'g>(
     free
 }
 
-/// The model files that the graph names.
+/// Returns the model files that the graph names.
 fn models(graph: &Graph) -> IndexSet<&str> {
     let values = graph.nodes.values().flat_map(|node| node.inputs.values());
     values.filter_map(|value| value.as_str()).filter(|name| is_model_file(name)).collect()
 }
 
-/// The packages of custom nodes that the graph's types come from.
+/// Returns the packages of custom nodes that provide the graph's types.
 fn packages<'s>(graph: &Graph, schemas: &'s ObjectInfo) -> IndexSet<&'s str> {
     let modules = graph
         .nodes

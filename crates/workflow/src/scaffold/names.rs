@@ -2,9 +2,9 @@
 
 use super::roles;
 
-/// How long an id may become.
+/// The longest id, in characters.
 const MAX_ID: usize = 40;
-/// Words that say what the node does, before what it is about: "Load Product Image".
+/// Verbs at the beginning of a node's title: "Load Product Image".
 const VERBS: &[&str] =
     &["load", "upload", "input", "enter", "set", "choose", "select", "your", "the", "a", "an", "step"];
 const ORDINALS: &[&str] = &[
@@ -38,14 +38,14 @@ pub fn ordinal(at: usize, base: &str) -> String {
     }
 }
 
-/// An id made of a name: small letters, digits and underlines; whole words, and not too many.
+/// Makes an id from a name: lower-case letters, digits and underscores, cut at the end of a word.
 pub fn identifier(name: &str) -> String {
     let id = plain(name);
     let end = if id.len() <= MAX_ID { id.len() } else { id[..MAX_ID].rfind('_').unwrap_or(MAX_ID) };
     spelt(&id[..end])
 }
 
-/// The id for a title: without the verbs and numbers before what it is about. Empty when nothing is left.
+/// Returns the id for a title, without the verbs and numbers before its subject. Empty if nothing is left.
 pub fn of_title(title: &str) -> String {
     let id = identifier(title);
     let words: Vec<&str> = id.split('_').collect();
@@ -54,7 +54,7 @@ pub fn of_title(title: &str) -> String {
     words[skipped.count()..].join("_")
 }
 
-/// The label for a title: as the author wrote it, without the verb before it.
+/// Returns the label for a title: as the author wrote it, without the leading verb.
 pub fn label_of_title(title: &str) -> String {
     let title = title.trim();
     let mut rest = title;
@@ -70,7 +70,7 @@ pub fn label_of_title(title: &str) -> String {
     if corrected == id { capitalised(rest) } else { humanised(&corrected) }
 }
 
-/// A name as people write it: `negative_prompt` becomes `Negative prompt`; what is written with spaces stays.
+/// Returns a name as people write it: `negative_prompt` becomes `Negative prompt`; a name with spaces is unchanged.
 pub fn humanised(name: &str) -> String {
     let words = name.replace(['_', '-', '.'], " ");
     let words: Vec<&str> = words.split_whitespace().collect();
@@ -90,7 +90,7 @@ pub fn humanised(name: &str) -> String {
     capitalised(&words.join(" "))
 }
 
-/// A label of the editor for people: names with underlines become words.
+/// Returns a label of the editor for people: names with underscores become words.
 pub fn label(text: &str) -> String {
     if text.contains(' ') { capitalised(text) } else { humanised(text) }
 }
@@ -100,7 +100,7 @@ fn capitalised(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Small letters, digits, and an underline for everything between them.
+/// Returns lower-case letters and digits, with an underscore for everything between them.
 fn plain(name: &str) -> String {
     let mut id = String::with_capacity(name.len());
     for c in name.chars() {
@@ -114,7 +114,7 @@ fn plain(name: &str) -> String {
     id
 }
 
-/// A word with letters in another order is the known word: `stpes` is `steps`.
+/// Returns the known word with the same letters: `stpes` is `steps`.
 fn spelt(id: &str) -> String {
     let letters = |word: &str| {
         let mut letters: Vec<u8> = word.bytes().collect();

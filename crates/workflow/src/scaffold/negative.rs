@@ -1,4 +1,4 @@
-//! Which nodes say what a sampler is to avoid.
+//! Finds the nodes with negative prompts.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use comfy_runner_protocol::object_info::{InputKind, NodeSchema, ObjectInfo};
 
 const CONDITIONING: &str = "CONDITIONING";
 
-/// The nodes whose texts lead to the negative side of samplers and guiders, and to no positive side.
+/// Returns the nodes whose strings reach the negative input of samplers and guiders, and no positive input.
 pub fn negative<'g>(graph: &'g Graph, schemas: &ObjectInfo) -> HashSet<&'g str> {
     let (mut positive, mut negative) = (Vec::new(), Vec::new());
     for node in graph.nodes.values() {
@@ -25,7 +25,7 @@ pub fn negative<'g>(graph: &'g Graph, schemas: &ObjectInfo) -> HashSet<&'g str> 
     negative
 }
 
-/// The nodes from which words come to these links.
+/// Returns the nodes whose strings reach these links.
 fn reached<'g>(
     graph: &'g Graph,
     schemas: &ObjectInfo,
@@ -39,11 +39,11 @@ fn reached<'g>(
         }
         let Some(node) = graph.node(link.node) else { continue };
         let Some(schema) = schemas.get(&node.class_type) else { continue };
-        // What is zeroed out says nothing: the words are those of the other side.
+        // Zeroed conditioning has no negative prompt: its string is that of the positive side.
         if negative && node.class_type == "ConditioningZeroOut" {
             continue;
         }
-        // A node with both sides gives the positive one first.
+        // A node with both outputs has the positive one first.
         let both = node.inputs.contains_key("positive") && node.inputs.contains_key("negative");
         let side = ["positive", "negative"].get(link.output).copied().filter(|_| both);
         let links = node.links().filter(|(input, _)| carries_words(schema, input));
@@ -56,7 +56,7 @@ fn gives_conditioning(schema: &NodeSchema) -> bool {
     schema.output.iter().any(|kind| kind == CONDITIONING)
 }
 
-/// Whether words come in here, as conditioning or as text.
+/// Returns whether this input takes a prompt, as conditioning or as a string.
 fn carries_words(schema: &NodeSchema, input: &str) -> bool {
     schema.input(input).is_some_and(|(spec, _)| match &spec.kind {
         InputKind::String => true,

@@ -2,8 +2,8 @@
 
 use comfy_runner_editor::graph::{UiGraph, UiNode};
 
-/// Words in a note's title, or at the beginning of a paragraph, that make it something else than a description: links to
-/// models, instructions for the editor, advice on one node.
+/// Words in a note's title, or at the beginning of a paragraph, that make it something other than a description: links
+/// to models, instructions for the editor, advice on one node.
 const OTHER: [&str; 36] = [
     "model link",
     "links",
@@ -42,7 +42,7 @@ const OTHER: [&str; 36] = [
     "this one",
     "batch size",
 ];
-/// Words that give advice wherever they are.
+/// Words that mark advice anywhere in a paragraph.
 const ADVICE: [&str; 9] = [
     "denoise value",
     "slow",
@@ -54,11 +54,11 @@ const ADVICE: [&str; 9] = [
     "load image node",
     "this node",
 ];
-/// A shorter paragraph says too little, a longer description is cut at the end of a sentence.
+/// A shorter paragraph is not a description; a longer one is cut at the end of a sentence.
 const SHORTEST: usize = 40;
 const LONGEST: usize = 300;
 
-/// The first paragraph of prose in the graph's notes that tells what the workflow does.
+/// Returns the first paragraph of prose in the graph's notes that describes the workflow.
 pub fn description(graph: &UiGraph) -> Option<String> {
     let notes = graph.nodes.iter().filter(|node| matches!(node.kind.as_str(), "MarkdownNote" | "Note"));
     notes.filter(|note| !is_other(note.title.as_deref().unwrap_or_default())).find_map(paragraph)
@@ -73,7 +73,7 @@ fn is_other(text: &str) -> bool {
 fn paragraph(note: &UiNode) -> Option<String> {
     let values = note.widgets_values.as_ref()?;
     let text = values.get(0).or_else(|| values.get("text"))?.as_str()?;
-    // A note on the whole has a heading, or a title; one without is a remark on the nodes beside it.
+    // A note about the whole graph has a heading or a title; others are about the nodes beside them.
     let title = note.title.as_deref().unwrap_or_default().to_lowercase();
     if !text.trim_start().starts_with('#') && !title.starts_with("about") && !title.starts_with("note: ") {
         return None;
@@ -95,7 +95,7 @@ fn paragraph(note: &UiNode) -> Option<String> {
     fits.then(|| shortened(&plain))
 }
 
-/// The words without Markdown's marks; of a link what it is called.
+/// Returns the text without Markdown's markup; links become their text.
 fn plain(text: &str) -> String {
     let mut words = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Which nodes give the results, and of what kind.
+//! Finds the nodes that produce results, and their kinds.
 
 use comfy_runner_protocol::graph::{Graph, Link, Node};
 use comfy_runner_protocol::object_info::{NodeSchema, ObjectInfo};
@@ -27,7 +27,7 @@ const KINDS: [(&str, &str); 11] = [
     ("MASK", "image"),
     ("STRING", "text"),
 ];
-/// Formats of nodes that do not say theirs in a field.
+/// Formats of nodes that have no field for it.
 const FORMATS: [(&str, &str); 12] = [
     ("SaveImage", "png"),
     ("PreviewImage", "png"),
@@ -42,13 +42,13 @@ const FORMATS: [(&str, &str); 12] = [
     ("SaveSVGNode", "svg"),
     ("SaveGLB", "glb"),
 ];
-/// Output nodes that give no result: they save models, latents and data sets, or show numbers.
+/// Output nodes without results: they save models, latents and data sets, or show numbers.
 const NO_RESULT: [&str; 9] =
     ["Checkpoint", "CLIPSave", "VAESave", "ModelSave", "LoRA", "LoraSave", "Latent", "DataSet", "LossGraph"];
 /// The kinds, the richest first: a workflow that makes a video and a still is one for videos.
 const RICHEST: [&str; 5] = ["3d", "video", "audio", "image", "text"];
 
-/// The nodes that the author named; or those that save; if there are none, those that preview.
+/// Returns the nodes that the author chose; or those that save; if there are none, those that preview.
 pub fn outputs<'g>(graph: &'g Graph, schemas: &ObjectInfo, named: &[String]) -> Vec<DetectedOutput<'g>> {
     let chosen: Vec<DetectedOutput<'g>> = named
         .iter()
@@ -82,7 +82,7 @@ pub fn outputs<'g>(graph: &'g Graph, schemas: &ObjectInfo, named: &[String]) -> 
     if saved.is_empty() { shown } else { saved }
 }
 
-/// What the workflow makes, for lists.
+/// Returns the workflow's category, for lists.
 pub fn category(outputs: &[DetectedOutput<'_>]) -> &'static str {
     RICHEST.into_iter().find(|kind| outputs.iter().any(|output| output.kind == *kind)).unwrap_or("image")
 }
@@ -126,7 +126,7 @@ fn source_type<'s>(graph: &Graph, schemas: &'s ObjectInfo, link: Link<'_>) -> Op
     schemas.get(&node.class_type)?.output.get(link.output).map(String::as_str)
 }
 
-/// What a node that is a result by itself makes: partner nodes for 3D give files, and links to go on with them.
+/// Returns the kind of a node that produces a result without a save node, such as partner nodes for 3D.
 fn made_by(schema: &NodeSchema) -> Option<&'static str> {
     let category = schema.other.get("category").and_then(Value::as_str).unwrap_or_default();
     let is_3d = category.to_ascii_lowercase().contains("3d");

@@ -1,13 +1,13 @@
-//! What a field is to callers, by its name and kind: tables, so that a new node needs a line and no code.
+//! The role of a field for callers, by its name and kind: tables, so that a new node needs a line and no code.
 
 use comfy_runner_protocol::object_info::InputKind;
 
-/// What a field is to callers.
+/// The role of a field for callers.
 #[derive(Debug, Clone, Copy)]
 pub struct Role {
-    /// The input's id, where nothing better is known; empty for the field's own name.
+    /// The input's id if there is no better one; empty for the field's own name.
     pub id: &'static str,
-    /// Where it is listed; a form shows the lowest first.
+    /// Its rank; a form shows the lowest first.
     pub rank: u8,
     /// Whether fields of this role with the same value are one input: two samplers of one image have the same steps.
     pub shared: bool,
@@ -20,7 +20,7 @@ pub const GROUPS: [(u8, &str); 5] =
 pub const PROMPT: u8 = 10;
 /// Files that callers send.
 pub const FILE: u8 = 20;
-/// What has no rank of its own.
+/// Fields without a rank of their own.
 pub const SETTING: u8 = 50;
 /// Model files.
 pub const MODEL: u8 = 80;
@@ -148,11 +148,11 @@ const MACHINERY: &[&str] = &[
     "coords",
     "bboxes",
 ];
-/// Node types whose fields steer the graph. A field of theirs is offered when the author gave the node a title.
+/// Node types whose fields control the graph. Their fields are offered only if the author gave the node a title.
 const PLUMBING: &[&str] = &["String", "Regex", "Json", "ComfyMath", "ComfyNumber", "GLSL", "ComfySwitch"];
-/// Node types whose `width` and `height` are not the size of what is made.
+/// Node types whose `width` and `height` are not the size of the result.
 const NOT_A_SIZE: &[&str] = &["CLIPTextEncode", "Crop", "Pad", "Outpaint"];
-/// Node types whose `length` is not that of the video that is made.
+/// Node types whose `length` is not that of the resulting video.
 const NOT_A_LENGTH: &[&str] = &["VAEDecodeTiled", "ImageFromBatch", "TrimVideo", "TrimAudio", "Preprocess"];
 
 fn find(rules: &[Rule], class: &str, field: &str) -> Option<Role> {
@@ -172,7 +172,7 @@ pub fn of_number(class: &str, field: &str) -> Option<Role> {
     find(NUMBERS, class, field)
 }
 
-/// The role of a width or height, where both are the size of what is made.
+/// Returns the role of a width or height that is the size of the result.
 pub fn of_size(class: &str, field: &str) -> Option<Role> {
     if NOT_A_SIZE.iter().any(|other| class.contains(other)) {
         return None;
@@ -210,7 +210,7 @@ pub fn is_machinery(field: &str) -> bool {
     MACHINERY.iter().any(|word| field.contains(word))
 }
 
-/// Whether nodes of this type steer the graph.
+/// Returns whether nodes of this type control the graph.
 pub fn is_plumbing(class: &str) -> bool {
     PLUMBING.iter().any(|prefix| class.starts_with(prefix))
 }

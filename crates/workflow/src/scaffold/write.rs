@@ -1,4 +1,4 @@
-//! The text of a manifest, as a person would write it.
+//! Writes a manifest as a person would.
 
 use std::fmt::Write as _;
 
@@ -11,13 +11,13 @@ use super::names::humanised;
 use super::outputs::DetectedOutput;
 use super::roles;
 
-/// Everything that a manifest says.
+/// The content of a manifest.
 pub struct Page<'p> {
     pub id: &'p str,
     pub description: Option<&'p str>,
     pub category: &'p str,
     pub inputs: IndexMap<String, DetectedInput<'p>>,
-    /// What else could be an input: written as comments.
+    /// Other possible inputs, written as comments.
     pub left_out: IndexMap<String, DetectedInput<'p>>,
     /// Whether inputs are listed in groups: not those of an app, whose order is the author's.
     pub grouped: bool,
@@ -26,7 +26,7 @@ pub struct Page<'p> {
     pub packages: IndexSet<&'p str>,
 }
 
-/// Bounds beyond this say "any": forms do better without them.
+/// Bounds beyond this mean "any" and are left out.
 const ENDLESS: f64 = 1e9;
 
 /// Longer strings are not repeated in a comment.
@@ -210,7 +210,8 @@ fn write_range(input: &DetectedInput<'_>, line: &mut impl FnMut(&str)) {
     }
 }
 
-/// What may be chosen, the graph's own value among it, and whether that is all: of model files every ComfyUI has others.
+/// What may be chosen, the graph's own value among it, and whether that is all: of model files every ComfyUI has
+/// others.
 fn options<'f>(input: &'f DetectedInput<'_>) -> (Vec<&'f Value>, bool) {
     let file = input.value.as_str().is_some_and(crate::validate::is_model_file);
     match input.spec.as_deref().map(|spec| &spec.kind) {
@@ -242,7 +243,7 @@ fn seed_limit(spec: &InputSpec) -> bool {
 }
 
 impl TargetField<'_> {
-    /// Where the value is set, for a comment.
+    /// Returns the location of the value, for a comment.
     fn describe(&self) -> String {
         format!("node {}, {}", self.node, one_line(self.title))
     }
@@ -273,8 +274,8 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A text of several lines as a block, which is easier to read and to edit; of those that a block would change, and of
-/// others, a scalar.
+/// Returns a string of several lines as a block, which is easier to read and to edit, and other strings, or those that
+/// a block would change, as a scalar.
 fn paragraph(text: &str, indent: &str) -> String {
     let fits = text.contains('\n')
         && !text.starts_with(char::is_whitespace)
@@ -298,7 +299,7 @@ fn scalar(text: &str) -> String {
     if bare { text.to_owned() } else { quoted(text) }
 }
 
-/// JSON's quotes are YAML's too, as long as nothing stands in them that YAML does not print.
+/// Quotes a string as JSON, which YAML reads too, unless it contains characters that YAML does not print.
 fn quoted(text: &str) -> String {
     let json = Value::String(text.to_owned()).to_string();
     let mut quoted = String::with_capacity(json.len());

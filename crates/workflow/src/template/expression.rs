@@ -13,9 +13,9 @@ use super::names::Names;
 use super::variables::Variables;
 use super::{lora, truth, weight};
 
-/// The fuel of one expression. An instruction costs one, and so do 64 bytes of each value that an operator or filter takes or
-/// makes. Weighing passes a value through a filter, whose input and result the engine charges once more, so that no value
-/// weighs more than four megabytes.
+/// The fuel of one expression. An instruction costs one, and so do 64 bytes of each value that an operator or filter
+/// takes or makes. Weighing passes a value through a filter, whose input and result the engine charges once more, so
+/// that no value weighs more than four megabytes.
 const FUEL: u64 = 200_000;
 
 /// The largest total size of the variables of one expression, in bytes.
@@ -258,8 +258,8 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// Converts an expression's result to JSON. The engine builds some lists only when they are read, outside of its own limit, so
-/// the values read here are counted: `left` remain, where a string counts one for every sixteen bytes.
+/// Converts an expression's result to JSON. The engine builds some lists only when they are read, outside of its own
+/// limit, so the values read here are counted: `left` remain, where a string counts one for every sixteen bytes.
 fn json(value: &minijinja::Value, left: &mut usize) -> Result<Value, String> {
     let size = 1 + value.as_str().map_or(0, |text| text.len() / 16);
     *left = left.checked_sub(size).ok_or_else(|| "its result is too large".to_owned())?;

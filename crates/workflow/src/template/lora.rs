@@ -16,8 +16,8 @@ pub(crate) enum LoraError {
     NoFile,
 }
 
-/// Returns a part of a `lora_picker`'s value: `strength`, or the file where no part is named. None where the value has no
-/// such part. Null means that no LoRA is wanted.
+/// Returns a part of a `lora_picker`'s value: `strength`, or the file where no part is named. None where the value has
+/// no such part. Null means that no LoRA is wanted.
 pub(crate) fn part<'v>(value: &'v Value, part: Option<&str>) -> Result<Option<Cow<'v, Value>>, LoraError> {
     let value = match value {
         Value::Array(list) => match list.as_slice() {

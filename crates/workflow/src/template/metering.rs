@@ -1,4 +1,5 @@
-//! Expressions rewritten so that every value is weighed: `a * b` becomes `((a|w) * (b|w))|w`, where `w` is the filter of
+//! Expressions rewritten so that every value is weighed: `a * b` becomes `((a|w) * (b|w))|w`, where `w` is the filter
+//! of
 //! [`super::weight`].
 //!
 //! The engine has no hook for its operators. Its parser returns the tree, from which the expression is rewritten.
@@ -11,8 +12,8 @@ use minijinja::{Error, ErrorKind, Value};
 use super::truth::TRUTH;
 use super::weight::WEIGH;
 
-/// How many operators of the same rank in a row are weighed together, at the end of the row. Each weighing costs a level of
-/// parentheses, and the parser takes a limited number of them.
+/// How many operators of the same rank in a row are weighed together, at the end of the row. Each weighing costs a
+/// level of parentheses, and the parser takes a limited number of them.
 const LONGEST_ROW: usize = 32;
 
 /// The expression with every value weighed.

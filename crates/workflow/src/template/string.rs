@@ -28,8 +28,8 @@ pub(crate) enum Segment {
 }
 
 impl Template {
-    /// Parses a string. `names` are the names that a manifest declares: between braces, one of them is that name, even where
-    /// it would read as an expression (`my-input`).
+    /// Parses a string. `names` are the names that a manifest declares: between braces, one of them is that name, even
+    /// where it would read as an expression (`my-input`).
     ///
     /// # Errors
     /// `{{` without `}}`, and braces without a valid expression between them.

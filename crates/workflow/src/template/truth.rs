@@ -6,8 +6,8 @@ use serde_json::Value;
 /// The filter that every test of an expression goes through: `not x`, `x and y`, `a if x else b`.
 pub(super) const TRUTH: &str = "__truth";
 
-/// Returns whether a value counts as true. Null, false, zero, an empty string, list or map, and the string `"false"` in any
-/// case do not.
+/// Returns whether a value counts as true. Null, false, zero, an empty string, list or map, and the string `"false"` in
+/// any case do not.
 pub(crate) fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,4 +1,4 @@
-//! A dynamic workflow against the node schemas of a ComfyUI: every alternative's graph.
+//! Validates every alternative's graph of a dynamic workflow against the node schemas of a ComfyUI.
 
 use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, MANIFEST_FILE, Severity};
 use comfy_runner_protocol::{Graph, InputSpec, Link, Node, ObjectInfo};
@@ -11,7 +11,7 @@ use crate::dynamic::{Alternative, Block, BlockSource, DynamicWorkflow, Limits, O
 use crate::message::{called, pointer};
 use crate::output_folder::OutputFolder;
 
-/// Everything that this ComfyUI would refuse of a graph that the blocks may make, or that it lacks.
+/// Returns everything in a graph of the blocks that this ComfyUI refuses or lacks.
 pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Diagnostics {
     let validator = Validator::new(info);
     let mut check = Validation {
@@ -101,7 +101,7 @@ impl Validation<'_> {
         });
     }
 
-    /// Whether a value says nothing of the workflow, because a made-up request brought it.
+    /// Returns whether a value comes from a synthesized request and not from the workflow.
     fn is_made_up(&self, origin: &Origin, field: &str, spec: &InputSpec, alternative: &Alternative) -> bool {
         let Some(local) = &origin.local else { return true };
         let input = self.workflow.blocks.get(&origin.file).and_then(|block: &Block| {
@@ -146,7 +146,7 @@ impl Validation<'_> {
         }
     }
 
-    /// Notes a problem, once for each place.
+    /// Records an error, once for each location.
     fn error(&mut self, file: &str, place: &str, kind: DiagnosticKind, severity: Severity, message: String) {
         let key = (file.to_owned(), place.to_owned(), kind);
         if self.reported.contains(&key) {

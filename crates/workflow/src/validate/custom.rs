@@ -1,7 +1,7 @@
-//! Nodes with a validation of their own (`VALIDATE_INPUTS`, or `validate_inputs` in V3).
+//! Custom validation of nodes (`VALIDATE_INPUTS`, or `validate_inputs` in V3).
 //!
-//! Node schemas do not tell which nodes have one, nor what it says. What ComfyUI's own nodes do is data in
-//! `custom_checks.json`, by release. A parameter that such a function takes is not held against range and choices.
+//! Node schemas do not show which nodes have one. The rules of ComfyUI's own nodes are data in
+//! `custom_checks.json`, by release. A parameter that such a function takes is not checked against range and choices.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ use super::types::Type;
 use super::value::unwrapped;
 use super::verdict::{FileName, Question, Unknown, input_error};
 
-/// Which files are known to be there, or not to be.
+/// Files that are known to exist or not to exist.
 pub type KnownFiles = HashMap<FileName, bool>;
 
 /// The validation of one node type.
@@ -46,23 +46,23 @@ pub(super) struct CustomCheck {
     rule: Rule,
 }
 
-/// What a validation function does.
+/// The rule of a validation function.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Rule {
     /// It accepts everything.
     Accept,
-    /// The input names a file, which must be there.
+    /// The input names a file, which must exist.
     File(FileRule),
-    /// At least one of these inputs is there.
+    /// At least one of these inputs is present.
     OneOf { inputs: Vec<String>, message: String },
     /// At least one of the parameters is not zero.
     NonZero { message: String },
-    /// The link to the input brings one of these types.
+    /// The link to the input has one of these types.
     LinkType { input: String, types: Vec<String>, message: String },
     /// The input is a ratio, written `X:Y`, within these bounds. Anything else raises an exception.
     AspectRatio { input: String, min: f64, max: f64 },
-    /// Nothing is known of it.
+    /// An unknown rule.
     Unknown,
 }
 
@@ -70,7 +70,7 @@ enum Rule {
 #[serde(deny_unknown_fields)]
 struct FileRule {
     input: String,
-    /// What the message calls the file.
+    /// The name of the file in the message.
     what: String,
     /// The folder whose files the schema lists as choices.
     #[serde(default)]
@@ -83,23 +83,23 @@ struct FileRule {
     may_be_none: bool,
 }
 
-/// A node as its validation gets it.
+/// The arguments of a node's validation.
 pub(super) struct GivenInputs<'g> {
     pub id: &'g str,
     pub inputs: &'g Map<String, Value>,
     pub declared: &'g [ExpandedInput<'g>],
-    /// The types that links bring, by input.
+    /// The types of links, by input.
     pub received: &'g IndexMap<String, Type<'g>>,
 }
 
-/// What a validation found.
+/// The result of a validation.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub errors: Vec<InputError>,
     pub unknown: Option<Unknown>,
 }
 
-/// What a rule says.
+/// The answer of a rule.
 enum Answer {
     Accepted,
     Refused(String),
@@ -226,7 +226,7 @@ impl FileRule {
         let Value::String(name) = &value else { return Err(no_attribute(&value, "endswith")) };
         let refused = || Answer::Refused(format!("Invalid {} file: {name}", self.what));
         let Some(file) = FileName::parse(name) else {
-            // Without a name it is the folder itself, which is there.
+            // Without a name it is the folder itself, which exists.
             return Ok(if name.is_empty() {
                 Answer::Accepted
             } else {

@@ -1,4 +1,4 @@
-//! A workflow against the node schemas of a ComfyUI: what would be refused there, or go wrong.
+//! Validates a workflow against the node schemas of a ComfyUI.
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, Input, Manifest, Severity};
@@ -25,7 +25,7 @@ const SHOWN_CHOICES: usize = 10;
 const MODEL_FILES: [&str; 9] =
     [".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".engine"];
 
-/// Everything that this ComfyUI would refuse of the workflow, or that it lacks.
+/// Returns everything in the workflow that this ComfyUI refuses or lacks.
 pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Diagnostics {
     match &workflow.plan {
         Plan::Static(workflow) => validate_static(workflow, info),
@@ -65,7 +65,7 @@ struct Validation<'v, 'l> {
     unknown_nodes: bool,
 }
 
-/// What is wrong with one value.
+/// An error in one value.
 pub(crate) struct Mismatch {
     pub severity: Severity,
     pub kind: DiagnosticKind,
@@ -92,7 +92,7 @@ impl<'v> Validation<'v, '_> {
         }
     }
 
-    /// ComfyUI passes over inputs that a node does not have, and some nodes take any: an error only when an input of
+    /// ComfyUI ignores inputs that a node does not have, and some nodes accept any: an error only if an input of
     /// the manifest depends on it.
     fn unknown_field(&mut self, index: usize, id: &str, node: &Node, field: &str, schema: &NodeSchema) {
         let message = unknown_input(&self.called(id), node, field, schema);
@@ -140,7 +140,7 @@ impl<'v> Validation<'v, '_> {
         }
     }
 
-    /// What an input allows, against what the node takes.
+    /// Compares the range of an input with that of the node.
     fn input(&mut self, position: usize, input: &Input, part: Option<&str>, taken: &Taken<'_>, node: &str) {
         let spec = taken.spec;
         let subject = format!("input \"{}\" for {node}", input.id);
@@ -224,7 +224,7 @@ impl Mismatch {
     }
 }
 
-/// A node type that is not there.
+/// Returns the error for a missing node type.
 pub(crate) fn unknown_node(node: &str, class_type: &str, info: &ObjectInfo) -> String {
     let hint = did_you_mean(class_type, info.keys().map(String::as_str));
     format!(
@@ -232,19 +232,19 @@ pub(crate) fn unknown_node(node: &str, class_type: &str, info: &ObjectInfo) -> S
     )
 }
 
-/// An input that the node type does not have.
+/// Returns the error for an input that the node type does not have.
 pub(crate) fn unknown_input(called: &str, node: &Node, field: &str, schema: &NodeSchema) -> String {
     let hint = did_you_mean(field, schema.inputs().map(|(name, _, _)| name));
     format!("node {called}: {} has no input `{field}`.{hint}", node.class_type)
 }
 
-/// An input that must be there and is not.
+/// Returns the error for a missing required input.
 pub(crate) fn missing_field(node: &str, field: &str, spec: &InputSpec) -> String {
     format!("node {node}: the required input `{field}` ({}) is missing", spec.type_name())
 }
 
-/// Reports packages of custom nodes that are not installed. They are recognized by the folder in a node's module. A folder
-/// may have another name than its package, so a missing one is only an error if nodes are missing too.
+/// Reports packages of custom nodes that are not installed. They are recognized by the folder in a node's module. A
+/// folder may have another name than its package, so a missing one is only an error if nodes are missing too.
 pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nodes: bool) -> Diagnostics {
     let mut report = manifest.diagnostics();
     for (index, package) in manifest.required_nodes.iter().enumerate() {
@@ -299,7 +299,7 @@ impl<'v> Taken<'v> {
         }
     }
 
-    /// What ComfyUI would say of a link for this input.
+    /// Returns ComfyUI's error for a link to this input.
     pub fn check_link(&self, link: Link<'_>) -> Option<Mismatch> {
         let source = self.graph.node(link.node)?;
         let schema = self.validator.info.get(&source.class_type)?;
@@ -322,7 +322,7 @@ impl<'v> Taken<'v> {
         bad(format!("takes {wanted}, but output {} of node {from} gives {given}", link.output))
     }
 
-    /// What ComfyUI would say of a plain value for this input.
+    /// Returns ComfyUI's error for a plain value of this input.
     pub fn check_value(&self, value: &Value) -> Option<Mismatch> {
         let value = unwrapped(value);
         let rules = self.validator.release.rules();
@@ -347,7 +347,7 @@ impl<'v> Taken<'v> {
         self.spec.options.get(key).unwrap_or(&Value::Null)
     }
 
-    /// What ComfyUI accepts and the node cannot work with.
+    /// Returns the warning for a value that ComfyUI accepts but the node cannot use.
     fn unlinked(&self, value: &Value) -> Option<Mismatch> {
         let reason = match &self.spec.kind {
             InputKind::Other(kind) if LINKED_TYPES.contains(&kind.as_str()) => {
@@ -397,7 +397,7 @@ pub(crate) fn is_installed(info: &ObjectInfo, model: &str) -> bool {
     choices.any(|choices| choices.iter().any(is_it))
 }
 
-/// Whether this is the name of a model file.
+/// Returns whether this is the name of a model file.
 pub(crate) fn is_model_file(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     MODEL_FILES.iter().any(|ending| name.ends_with(ending))

@@ -1,7 +1,7 @@
 //! Validation against the node schemas of a ComfyUI.
 //!
-//! [`Validator`] says of a graph what ComfyUI's `POST /prompt` would answer. [`validate`] uses it for a whole workflow,
-//! and says of each finding where in the workflow's files it lies.
+//! [`Validator`] predicts ComfyUI's answer to `POST /prompt` for a graph. [`validate`] checks a whole workflow,
+//! and reports each error with its location in the workflow's files.
 
 mod blocks;
 mod custom;
@@ -55,7 +55,7 @@ pub struct Validator<'i> {
 }
 
 impl<'i> Validator<'i> {
-    /// Creates a validator for the release that wrote these schemas, as far as they tell.
+    /// Creates a validator for the release that wrote these schemas, as far as they show it.
     pub fn new(info: &'i ObjectInfo) -> Self {
         Self::with_release(info, Release::detect(info))
     }
@@ -65,7 +65,7 @@ impl<'i> Validator<'i> {
         Self { info, release, checks: custom::checks(release), files: KnownFiles::new(), targets: None }
     }
 
-    /// Adds what is known of files: whether each is there.
+    /// Adds files that are known to exist or not to exist.
     #[must_use]
     pub fn with_files(mut self, files: KnownFiles) -> Self {
         self.files.extend(files);
@@ -79,7 +79,7 @@ impl<'i> Validator<'i> {
         self
     }
 
-    /// Returns what ComfyUI would answer to the graph.
+    /// Returns ComfyUI's answer to the graph.
     pub fn validate(&self, graph: &Graph) -> Verdict {
         self.validate_nodes(&prompt::from_graph(graph))
     }
@@ -93,8 +93,8 @@ impl<'i> Validator<'i> {
         }
     }
 
-    /// Validates on this thread's stack when it surely suffices, and else on that of a thread of its own: a path of nodes
-    /// may be as long as Python's recursion goes.
+    /// Validates on this thread's stack when it surely suffices, and else on that of a thread of its own: a path of
+    /// nodes may be as long as Python's recursion goes.
     fn validate_nodes(&self, nodes: &Nodes<'_>) -> Verdict {
         if nodes.len() <= SHALLOW && self.release.rules().cycles {
             return self.validate_here(nodes);

@@ -1,4 +1,4 @@
-//! The nodes of a prompt, from the outputs up: each input against its schema, as ComfyUI's server goes about it.
+//! Validates the nodes of a prompt from the outputs up, each input against its schema, like ComfyUI's server.
 
 use std::sync::LazyLock;
 
@@ -21,11 +21,11 @@ const DEEPEST: usize = 900;
 
 static NO_INPUTS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
-/// What was found out about one node.
+/// The result for one node.
 #[derive(Clone, Default)]
 pub(super) struct Checked {
     pub valid: bool,
-    /// What is wrong with the node itself; empty when only a node before it is wrong.
+    /// The errors of the node itself; empty if only a node before it is invalid.
     pub errors: Vec<InputError>,
 }
 
@@ -34,20 +34,20 @@ pub(super) struct NodeCheck<'p, 'i> {
     pub validator: &'i Validator<'i>,
     pub rules: Rules,
     pub nodes: &'p Nodes<'p>,
-    /// What is known of each node that was reached, in the order in which it was known first.
+    /// The results of the nodes reached, in the order in which they were first known.
     pub validated: IndexMap<&'p str, Checked>,
     pub unknown: Vec<Unknown>,
     /// The nodes between the output and the one that is being validated.
     path: Vec<&'p str>,
 }
 
-/// What the inputs of one node gave.
+/// The results for the inputs of one node.
 #[derive(Default)]
 struct Findings<'i> {
     errors: Vec<InputError>,
     /// Whether a node before this one is invalid.
     invalid_source: bool,
-    /// The types that links bring, by input.
+    /// The types of links, by input.
     received: IndexMap<String, Type<'i>>,
 }
 
@@ -91,7 +91,7 @@ impl<'p, 'i> NodeCheck<'p, 'i> {
         let inputs = match node.inputs {
             Inputs::Named(inputs) => inputs,
             Inputs::Missing => return Err(Exception::key(&json!("inputs"))),
-            // Nothing is found in a list or a string.
+            // Lookups in a list or a string find nothing.
             Inputs::Other(Value::Array(_) | Value::String(_)) => &NO_INPUTS,
             Inputs::Other(other) => return Err(not_iterable(other)),
         };

@@ -1,4 +1,4 @@
-//! A prompt as ComfyUI's server receives it: nodes by id, whatever else they are.
+//! A prompt as ComfyUI's server receives it: values by id, which may not be nodes.
 
 use comfy_runner_protocol::Graph;
 use indexmap::IndexMap;
@@ -23,7 +23,7 @@ pub(super) struct PromptNode<'p> {
 pub(super) enum Class<'p> {
     Missing,
     Named(&'p str),
-    /// A value that is no string, and so no node type.
+    /// A value that is not a string, and therefore not a node type.
     Other(&'p Value),
 }
 
@@ -32,7 +32,7 @@ pub(super) enum Class<'p> {
 pub(super) enum Inputs<'p> {
     Missing,
     Named(&'p Map<String, Value>),
-    /// A value that is no object.
+    /// A value that is not an object.
     Other(&'p Value),
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Title<'p> {
     Missing,
     /// Any value.
     Given(&'p Value),
-    /// There is a `_meta` that is no object, or the node itself is none. Looking for the title raises an exception.
+    /// `_meta` or the node itself is not an object. Reading the title raises an exception.
     Broken(&'p Value),
 }
 

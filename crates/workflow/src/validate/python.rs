@@ -4,12 +4,12 @@ use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-/// What Python would raise: the exception's type and text.
+/// A Python exception: its type and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
     /// The class's name, such as `KeyError`.
     pub kind: &'static str,
-    /// What `str()` makes of it.
+    /// The message, as returned by `str()`.
     pub text: String,
 }
 
@@ -167,7 +167,7 @@ impl Converted {
         }
     }
 
-    /// How two numbers compare. Integers are compared exactly: seeds fill 64 bits. `None` for `nan`.
+    /// Compares two numbers. Integers are compared exactly: seeds fill 64 bits. `None` for `nan`.
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),

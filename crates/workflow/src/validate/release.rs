@@ -1,4 +1,4 @@
-//! What differs between releases of ComfyUI in how prompts are validated.
+//! Differences between releases of ComfyUI in the validation of prompts.
 
 use comfy_runner_protocol::{Expansion, ObjectInfo};
 
@@ -6,7 +6,7 @@ use comfy_runner_protocol::{Expansion, ObjectInfo};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release(pub u16, pub u16, pub u16);
 
-/// What a release does. Each rule names the first release that has it.
+/// The rules of releases. Each one names the first release that has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     /// How dynamic inputs are resolved (0.8.0, and in full 0.10.0).
@@ -15,7 +15,7 @@ pub(super) struct Rules {
     pub match_types: bool,
     /// `*` is any type also among others (`INT,*`), and a list of choices goes into a `COMBO` input (0.8.0).
     pub any_among_others: bool,
-    /// A `COMBO` in V3 notation is held against its options (0.8.0).
+    /// A `COMBO` in V3 notation is checked against its options (0.8.0).
     pub combo_options: bool,
     /// A node without a known type is a `missing_node_type`, not an `invalid_prompt` (0.12.0).
     pub missing_node_type: bool,
@@ -30,7 +30,7 @@ pub(super) struct Rules {
 impl Release {
     /// The oldest release whose behaviour is known here.
     pub const OLDEST: Self = Self(0, 3, 64);
-    /// The newest release whose behaviour is known here. Later ones are taken to behave alike.
+    /// The newest release whose behaviour is known here. Later ones are assumed to behave alike.
     pub const NEWEST: Self = Self(0, 33, 0);
 
     /// Reads a version as `GET /system_stats` gives it in `system.comfyui_version`.

@@ -1,4 +1,4 @@
-//! Whether a link's type fits an input.
+//! Compares a link's type with an input's.
 
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ impl<'s> Type<'s> {
     }
 }
 
-/// Whether an output of the type `given` may go into an input of the type `taken`: one type in common is enough.
+/// Returns whether an output of type `given` may be linked to an input of type `taken`: one type in common is enough.
 pub(super) fn fits(given: Type<'_>, taken: Type<'_>, rules: &Rules) -> bool {
     let either = |name| given == Type::Named(name) || taken == Type::Named(name);
     if given == taken || either(ANY) || (rules.match_types && either(MATCH)) {

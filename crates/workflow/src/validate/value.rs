@@ -1,4 +1,4 @@
-//! A plain value against an input: conversion, range, and choices.
+//! Checks a plain value against an input: conversion, range, and choices.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ use super::verdict::input_error;
 /// ComfyUI does not send back longer lists of choices.
 const LONGEST_LIST: usize = 20;
 
-/// Why a value is not taken.
+/// Why a value is refused.
 pub(super) enum ValueError {
     /// ComfyUI reports it as an error of the input.
     Error(Box<InputError>),
@@ -29,7 +29,7 @@ enum ConvertedValue<'v> {
     Bool(bool),
 }
 
-/// The value that counts: what is wrapped in `__value__`, or the value itself.
+/// Returns the effective value: the one wrapped in `__value__`, or the value itself.
 pub(super) fn unwrapped(value: &Value) -> &Value {
     value.get("__value__").unwrap_or(value)
 }
@@ -86,8 +86,8 @@ fn boxed(
     Box::new(input_error(kind, message, details, extra_info))
 }
 
-/// Returns a value as ComfyUI passes it to the node: unwrapped, and converted to the type of the input. None when it cannot be
-/// converted.
+/// Returns a value as ComfyUI passes it to the node: unwrapped, and converted to the type of the input. None when it
+/// cannot be converted.
 pub fn converted(spec: &InputSpec, value: &Value) -> Option<Value> {
     ConvertedValue::convert(spec, unwrapped(value)).ok().map(|given| given.to_json())
 }
@@ -161,7 +161,7 @@ impl<'v> ConvertedValue<'v> {
         })
     }
 
-    /// How the value compares with a limit, or what Python raises when the two do not compare.
+    /// Compares the value with a limit. Returns Python's exception if the two cannot be compared.
     fn compare(&self, limit: &Value, operator: &str) -> Result<Option<Ordering>, Exception> {
         let number = match self {
             Self::Number(number) => Some(number.clone()),

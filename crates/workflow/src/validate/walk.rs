@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Validator;
 
-/// What the walk comes to, in this order: the required inputs that are missing, then each input that the node has.
+/// A step of the walk, in this order: the missing required inputs, then each input that the node has.
 pub(super) enum Walked<'w> {
     /// No schema for the node's type. Nothing else follows.
     UnknownNode,
@@ -17,7 +17,7 @@ pub(super) enum Walked<'w> {
     Unknown { name: &'w str, schema: &'w NodeSchema },
 }
 
-/// Holds a node against its schema.
+/// Compares a node with its schema.
 pub(super) fn walk(validator: &Validator<'_>, node: &Node, visit: &mut dyn FnMut(Walked<'_>)) {
     let Some(schema) = validator.info.get(&node.class_type) else { return visit(Walked::UnknownNode) };
     let declared = validator.declared(schema, node);
