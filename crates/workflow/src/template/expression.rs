@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn unknown_names_and_missing_values_are_errors_that_name_them() {
         assert_eq!(value("widht * 2", json!({"width": 1})), Err("`widht` is not known here".to_owned()));
-        assert!(value("a * 2", json!({"a": null})).unwrap_err().contains("`a` is not given"));
+        assert!(value("a * 2", json!({"a": null})).unwrap_err().contains("`a` has no value"));
         assert!(value("a.b + 1", json!({"a": {}})).is_err());
         for broken in ["a *", "", "{{ a }}", "a b", "range(3)", "1 // 0", "1 / 0"] {
             assert!(value(broken, json!({"a": 1, "b": 1})).is_err(), "{broken}");
