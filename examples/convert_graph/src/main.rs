@@ -1,7 +1,7 @@
 //! Converts a graph that ComfyUI saved to API format, and prints it.
 //!
 //! ```text
-//! cargo run -p example-convert-graph -- [GRAPH [OBJECT_INFO]]
+//! cargo run -p convert_graph -- [GRAPH [OBJECT_INFO]]
 //! ```
 //!
 //! `GRAPH` is JSON of either format, or an image, video or sound with an embedded graph. `OBJECT_INFO` is what

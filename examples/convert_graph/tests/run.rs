@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_example-convert-graph")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_convert_graph")).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
