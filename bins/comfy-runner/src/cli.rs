@@ -156,7 +156,7 @@ pub struct Serve {
         hide_env_values = true
     )]
     pub api_keys: Vec<String>,
-    /// An origin whose pages may use the API, such as https://app.example; may be repeated, or separated by
+    /// An origin whose pages may use the API, such as `https://app.example`; may be repeated, or separated by
     /// commas. `*` allows every origin and needs an API key
     #[arg(
         long = "allow-origin",

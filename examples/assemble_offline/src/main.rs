@@ -1,7 +1,9 @@
 //! Assembles the graph of one workflow and prints it. No ComfyUI and no server is needed.
 //!
-//!     cargo run -p assemble_offline
-//!     cargo run -p assemble_offline -- fixtures/workflows text-to-image '{"prompt": "a lighthouse", "steps": 12}'
+//! ```sh
+//! cargo run -p assemble_offline
+//! cargo run -p assemble_offline -- fixtures/workflows text-to-image '{"prompt": "a lighthouse", "steps": 12}'
+//! ```
 
 use std::path::PathBuf;
 
