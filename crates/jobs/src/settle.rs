@@ -205,7 +205,7 @@ mod tests {
         };
         assert_eq!(settle(unreadable(true), at(0)), Status::Pending);
         assert_eq!(settle(unreadable(true), at(100)), Status::Pending, "two tries are too few");
-        assert_eq!(settle(RemoteState::Running, at(101)), Status::Running, "and it starts anew");
+        assert_eq!(settle(RemoteState::Running, at(101)), Status::Running, "and it starts again");
         for now in [200, 201, 202, 203, 259] {
             assert_eq!(settle(unreadable(false), at(now)), Status::Running, "59 seconds are too few");
         }

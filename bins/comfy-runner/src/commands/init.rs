@@ -86,15 +86,8 @@ fn write(library: &Path, folder: &Path, made: &Scaffold) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a sentence for each thing that the manifest leaves out.
+/// Returns a sentence for each thing that the manifest leaves out, and one if it has no inputs.
 fn left_out(made: &Scaffold) -> impl Iterator<Item = String> {
-    let unknown = made.unknown.iter().map(|(node, class)| {
-        format!("node {node}: type \"{class}\" has no schema; no inputs were looked for in it")
-    });
-    let missing = made
-        .missing
-        .iter()
-        .map(|entry| format!("App mode names {entry}, which is not in the graph; it was left out"));
     let none = (made.inputs == 0).then(|| "no inputs were found; add them to the manifest".to_owned());
-    unknown.chain(missing).chain(none)
+    made.left_out().chain(none)
 }

@@ -4,7 +4,28 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use actix_web::web::Bytes;
+use anyhow::Context as _;
+use futures::{Stream, StreamExt as _};
 use tempfile::NamedTempFile;
+use tokio::io::AsyncWriteExt as _;
+
+/// Saves a stream in a folder, under this name or the name with a number where it is taken. Returns the path. The file has
+/// a temporary name until it is complete: a broken download must not look like a result.
+pub async fn save<E: Into<anyhow::Error>>(
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    folder: &Path,
+    name: &str,
+) -> anyhow::Result<PathBuf> {
+    let cannot_write = || format!("cannot write to the folder {}", folder.display());
+    let partial = PartialFile::new_in(folder).with_context(cannot_write)?;
+    let mut written = tokio::fs::File::from_std(partial.open().with_context(cannot_write)?);
+    while let Some(bytes) = body.next().await {
+        written.write_all(&bytes.map_err(Into::into)?).await.with_context(cannot_write)?;
+    }
+    written.sync_all().await.with_context(cannot_write)?;
+    partial.keep_under_free_name(folder, name).with_context(cannot_write)
+}
 
 /// A file under a temporary name, which is deleted unless it is kept.
 pub struct PartialFile(NamedTempFile);

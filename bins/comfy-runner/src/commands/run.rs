@@ -15,13 +15,11 @@ use comfy_runner_manifest::Manifest;
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::Sqlite;
-use futures::StreamExt as _;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::partial_file::PartialFile;
 use super::progress_bar::{Display, Report};
-use super::{block_on, client_config, request, result_file, schemas};
+use super::{block_on, client_config, partial_file, request, result_file, schemas};
 use crate::assembly::{check_before_files, submission};
 use crate::cli::Run;
 use crate::terminal::{errln, outln};
@@ -195,16 +193,7 @@ fn report(progress: &Progress, now: Duration) -> Report {
 
 /// Downloads a file into a folder, under a name that no other file has.
 async fn save(client: &Client, file: &OutputFile, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    use tokio::io::AsyncWriteExt as _;
-    let mut reply = client.view(file.into(), Method::GET, &HeaderMap::new()).await?;
+    let reply = client.view(file.into(), Method::GET, &HeaderMap::new()).await?;
     anyhow::ensure!(reply.status.is_success(), "ComfyUI has no file \"{}\" any more", file.filename);
-    let cannot_write = || format!("cannot write to the folder {}", folder.display());
-    // Under a temporary name until it is complete: a broken download must not look like a result.
-    let partial = PartialFile::new_in(folder).with_context(cannot_write)?;
-    let mut written = tokio::fs::File::from_std(partial.open().with_context(cannot_write)?);
-    while let Some(bytes) = reply.body.next().await {
-        written.write_all(&bytes?).await.with_context(cannot_write)?;
-    }
-    written.sync_all().await.with_context(cannot_write)?;
-    partial.keep_under_free_name(folder, name).with_context(cannot_write)
+    partial_file::save(reply.body, folder, name).await
 }

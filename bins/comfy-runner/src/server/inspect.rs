@@ -5,7 +5,7 @@ use comfy_runner_api::{Finding, FindingSeverity, InspectQuery, Inspection};
 use comfy_runner_editor::file::{SavedFile, SavedFileError, read_saved};
 use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
 use comfy_runner_protocol::ObjectInfo;
-use comfy_runner_workflow::{Scaffold, ScaffoldError, Workflow, scaffold_file};
+use comfy_runner_workflow::{ScaffoldError, Workflow, scaffold_file};
 use serde_json::{Map, Value};
 
 use super::State;
@@ -40,23 +40,11 @@ fn inspected(
     let (workflow, problems) = made.check(schemas, id).map_err(|problems| unusable(&problems))?;
     let findings = problems.into_iter().map(finding);
     Ok(Inspection {
-        findings: noticed.into_iter().map(warning).chain(made_findings(&made)).chain(findings).collect(),
+        findings: noticed.into_iter().chain(made.left_out()).map(warning).chain(findings).collect(),
         manifest: Workflow::manifest(&workflow).json().clone(),
         yaml: made.manifest,
         graph: made.graph,
     })
-}
-
-/// Returns the findings of the scaffolding itself.
-fn made_findings(made: &Scaffold) -> Vec<Finding> {
-    let unknown = made.unknown.iter().map(|(node, class)| {
-        format!("node {node}: type \"{class}\" has no schema; no inputs were looked for in it")
-    });
-    let missing = made
-        .missing
-        .iter()
-        .map(|entry| format!("App mode names {entry}, which is not in the graph; it was left out"));
-    unknown.chain(missing).map(warning).collect()
 }
 
 fn unusable(problems: &[Diagnostic]) -> ApiError {

@@ -62,6 +62,18 @@ impl Scaffold {
         warnings.extend(validate(&compiled.workflow, schemas));
         Ok((compiled.workflow, warnings))
     }
+
+    /// Returns a sentence for each node and each entry of App mode that the manifest leaves out.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
+        let unknown = self.unknown.iter().map(|(node, class)| {
+            format!("node {node}: type \"{class}\" has no schema; no inputs were looked for in it")
+        });
+        let missing = self
+            .missing
+            .iter()
+            .map(|entry| format!("App mode names {entry}, which is not in the graph; it was left out"));
+        unknown.chain(missing)
+    }
 }
 
 /// Why no workflow can be made of a file.

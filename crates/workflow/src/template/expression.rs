@@ -92,7 +92,7 @@ impl Expression {
         Self::compile(source, names, metered)
     }
 
-    /// Parses an expression of which only the truth value is used; see [`truth::is_true`].
+    /// Parses an expression whose truth value alone is used; see [`truth::is_true`].
     pub fn parse_test(source: &str, names: &Names) -> Result<Self, ExpressionError> {
         Self::compile(source, names, metered_test)
     }

@@ -8,10 +8,8 @@ use awc::http::Method;
 use comfy_runner_api::{JobFile, JobFiles, JobRecord};
 use comfy_runner_client::encode;
 use futures::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
 
-use super::super::partial_file::PartialFile;
-use super::super::result_file;
+use super::super::{partial_file, result_file};
 use super::server::Server;
 use crate::terminal::outln;
 
@@ -31,16 +29,9 @@ pub async fn download(server: &Server, prompt_id: &str, folder: &Path) -> anyhow
     for file in &files {
         let node_id = (files.len() > 1).then_some(file.node_id.as_str());
         let name = result_file::name(&record.summary.workflow_id, prompt_id, node_id, &file.file.filename);
-        let cannot_write = || format!("cannot write to the folder {}", folder.display());
-        let partial = PartialFile::new_in(folder).with_context(cannot_write)?;
-        let mut written = tokio::fs::File::from_std(partial.open().with_context(cannot_write)?);
-        let mut body = server.open(Method::GET, &file.url).await?;
-        while let Some(bytes) = body.next().await {
-            let bytes = bytes.with_context(|| format!("{} broke off", file.file.filename))?;
-            written.write_all(&bytes).await.with_context(cannot_write)?;
-        }
-        written.sync_all().await.with_context(cannot_write)?;
-        outln!("{}", partial.keep_under_free_name(folder, &name).with_context(cannot_write)?.display());
+        let body = server.open(Method::GET, &file.url).await?;
+        let body = body.map(|bytes| bytes.with_context(|| format!("{} broke off", file.file.filename)));
+        outln!("{}", partial_file::save(body, folder, &name).await?.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ const FULL: usize = 36;
 /// As many ids are named when an abbreviation is ambiguous.
 const NAMED: usize = 5;
 
-/// Completes an id of which only the beginning was given. An id that no record begins with stays as it is: ComfyUI may
+/// Completes an abbreviated id. An id that no record begins with stays as it is: ComfyUI may
 /// know a job that the server has no record of.
 pub async fn complete(server: &Server, given: &str) -> anyhow::Result<String> {
     if given.len() >= FULL || given.is_empty() {
