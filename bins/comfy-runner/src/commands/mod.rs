@@ -14,7 +14,6 @@ mod progress_bar;
 mod request;
 mod result_file;
 mod run;
-#[cfg(feature = "simulator")]
 mod samples;
 mod saved;
 mod schemas;
