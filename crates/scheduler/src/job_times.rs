@@ -1,0 +1,124 @@
+//! How long jobs take, learned from those that completed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::placement::Estimate;
+
+/// A new job has at least this part in a mean, so that the mean follows a machine that changed.
+const LEAST_WEIGHT: f64 = 0.1;
+/// The part that a new job has in the slowness of its ComfyUI.
+const SLOWNESS_WEIGHT: f64 = 0.2;
+
+/// The durations of completed jobs, by workflow and by whether models had to be loaded, and how slow each ComfyUI is
+/// compared with the others.
+#[derive(Debug, Clone, Default)]
+pub struct JobTimes {
+    workflows: HashMap<String, Times>,
+    /// The duration of jobs on a ComfyUI, divided by the mean of all.
+    slowness: HashMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    cold: Mean,
+    warm: Mean,
+}
+
+/// A mean of seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    seconds: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn get(self) -> Option<f64> {
+        (self.count > 0).then_some(self.seconds)
+    }
+
+    fn add(&mut self, seconds: f64) {
+        self.count = self.count.saturating_add(1);
+        let weight = (1.0 / f64::from(self.count)).max(LEAST_WEIGHT);
+        self.seconds += (seconds - self.seconds) * weight;
+    }
+}
+
+impl JobTimes {
+    /// Learns from a job that completed: `cold` says whether its ComfyUI had to load one of its models.
+    pub fn learn(&mut self, workflow: &str, comfyui: &str, cold: bool, took: Duration) {
+        let times = self.workflows.entry(workflow.to_owned()).or_default();
+        let mean = if cold { &mut times.cold } else { &mut times.warm };
+        let slowness = self.slowness.entry(comfyui.to_owned()).or_insert(1.0);
+        let took = took.as_secs_f64();
+        if let Some(usual) = mean.get().filter(|usual| *usual > 0.0) {
+            *slowness += (took / usual - *slowness) * SLOWNESS_WEIGHT;
+        }
+        // A ComfyUI that answers in no time says nothing of the others.
+        mean.add(took / slowness.max(0.01));
+    }
+
+    /// Returns how long a job of this workflow takes on this ComfyUI, or `None` before the first one completed. The time to
+    /// load models is known when jobs completed both with and without that, else it counts as part of the run.
+    pub fn estimate(&self, workflow: &str, comfyui: &str) -> Option<Estimate> {
+        let times = self.workflows.get(workflow)?;
+        let run = times.warm.get().or(times.cold.get())?;
+        let load = times.cold.get().map_or(0.0, |cold| (cold - run).max(0.0));
+        let slowness = self.slowness.get(comfyui).copied().unwrap_or(1.0);
+        let duration = |seconds: f64| Duration::try_from_secs_f64(seconds * slowness).unwrap_or_default();
+        Some(Estimate { load: duration(load), run: duration(run) })
+    }
+
+    /// Returns the mean of what is known of all workflows, for one about which nothing is.
+    pub fn typical(&self) -> Option<Estimate> {
+        let known: Vec<_> =
+            self.workflows.keys().filter_map(|workflow| self.estimate(workflow, "")).collect();
+        let count = u32::try_from(known.len()).ok().filter(|count| *count > 0)?;
+        let sum = |part: fn(&Estimate) -> Duration| known.iter().map(part).sum::<Duration>() / count;
+        Some(Estimate { load: sum(|estimate| estimate.load), run: sum(|estimate| estimate.run) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_time_to_load_is_the_difference_between_cold_and_warm_jobs() {
+        let mut times = JobTimes::default();
+        assert_eq!(times.estimate("w", "a"), None);
+        assert_eq!(times.typical(), None);
+        times.learn("w", "a", true, seconds(30));
+        assert_eq!(times.estimate("w", "a"), Some(Estimate { load: seconds(0), run: seconds(30) }));
+        times.learn("w", "a", false, seconds(10));
+        assert_eq!(times.estimate("w", "a"), Some(Estimate { load: seconds(20), run: seconds(10) }));
+        assert_eq!(times.typical(), times.estimate("w", "b"));
+    }
+
+    #[test]
+    fn a_slow_comfyui_is_expected_to_be_slow_also_with_another_workflow() {
+        let mut times = JobTimes::default();
+        for _ in 0..40 {
+            times.learn("w", "fast", false, seconds(10));
+            times.learn("w", "slow", false, seconds(30));
+        }
+        times.learn("v", "fast", false, seconds(10));
+        let run = |comfyui| times.estimate("v", comfyui).unwrap().run.as_secs_f64();
+        let ratio = run("slow") / run("fast");
+        assert!((2.7..3.3).contains(&ratio), "{ratio}");
+        assert!((9.0..11.0).contains(&run("fast")), "{}", run("fast"));
+    }
+
+    #[test]
+    fn a_mean_follows_a_machine_that_changed() {
+        let mut times = JobTimes::default();
+        (0..50).for_each(|_| times.learn("w", "a", false, seconds(10)));
+        (0..50).for_each(|_| times.learn("w", "a", false, seconds(20)));
+        let run = times.estimate("w", "a").unwrap().run.as_secs_f64();
+        assert!((19.0..21.0).contains(&run), "{run}");
+    }
+}
