@@ -51,7 +51,10 @@ pub struct FairQueue {
 }
 
 /// The jobs of one priority, by caller.
-type Level = BTreeMap<Arc<str>, VecDeque<(Age, WaitingJob)>>;
+type Level = BTreeMap<Arc<str>, CallerJobs>;
+
+/// The jobs of one caller and priority, oldest first.
+type CallerJobs = VecDeque<(Age, WaitingJob)>;
 
 /// Orders the jobs of a caller: by time, and those of the same millisecond as they came.
 type Age = (i64, u64);
@@ -98,7 +101,7 @@ impl FairQueue {
     }
 
     /// Returns the callers of a level, the next one first.
-    fn callers<'a>(&self, level: &'a Level) -> Vec<(&'a Arc<str>, &'a VecDeque<(Age, WaitingJob)>)> {
+    fn callers<'a>(&self, level: &'a Level) -> Vec<(&'a Arc<str>, &'a CallerJobs)> {
         let mut callers: Vec<_> = level.iter().collect();
         // Callers who never had a turn go in the order of their first jobs.
         callers.sort_by_key(|(caller, jobs)| (self.turn(caller), jobs.front().map(|(age, _)| *age)));
@@ -171,7 +174,7 @@ struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    fn new(callers: Vec<(&Arc<str>, &'a VecDeque<(Age, WaitingJob)>)>) -> Self {
+    fn new(callers: Vec<(&Arc<str>, &'a CallerJobs)>) -> Self {
         Self { callers: callers.into_iter().map(|(_, jobs)| jobs.iter()).collect() }
     }
 }
