@@ -9,11 +9,9 @@ use crate::check::{Wrong, is_empty, shown_name};
 use crate::diagnostic::{LONGEST_MESSAGE, cut};
 use crate::first_ten::{Counted, FirstTen};
 use crate::input::{Input, InputKind};
-use crate::manifest::{Manifest, WorkflowKind};
+use crate::manifest::Manifest;
 use crate::nearest::did_you_mean;
-
-/// Random seeds are below this, 2^53: every JSON reader keeps them exactly.
-pub const SEED_LIMIT: u64 = 1 << 53;
+use crate::seed::{SeedRange, generate_scene_seeds};
 
 /// The prefix of the key of a file that was uploaded before: `_existing_<id>`.
 const EXISTING: &str = "_existing_";
@@ -93,8 +91,8 @@ impl Params {
         for input in &manifest.inputs {
             check.input(input, &mut params, random);
         }
-        params.generated_seed = random() % SEED_LIMIT;
-        params.generate_scene_seeds(manifest, random);
+        params.generated_seed = SeedRange::from_input(None).seed(random());
+        params.seeds.extend(generate_scene_seeds(manifest, &mut params.values, random));
         for (key, default) in &manifest.defaults {
             if manifest.input(key).is_none() {
                 let value = given.get(key).filter(|value| !value.is_null());
@@ -159,31 +157,9 @@ impl Params {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Returns a random number below [`SEED_LIMIT`], for seeds that are not inputs.
+    /// Returns a random number below [`SEED_LIMIT`](crate::SEED_LIMIT), for seeds that are not inputs.
     pub fn generated_seed(&self) -> u64 {
         self.generated_seed
-    }
-
-    /// Gives each seed of a scene that is -1 a random value, and notes them all as `scene_<n>`, or `scene_<n>_<field>`
-    /// for other names than `seed`. The field `seed` of a dynamic workflow is left to its repetition: it follows from
-    /// the request's seed.
-    fn generate_scene_seeds(&mut self, manifest: &Manifest, random: &mut dyn FnMut() -> u64) {
-        for input in manifest.inputs.iter().filter(|input| input.kind == InputKind::SceneList) {
-            let Some(Value::Array(scenes)) = self.values.get_mut(&input.id) else { continue };
-            for (number, scene) in (1..).zip(scenes) {
-                for field in input.per_scene.iter().filter(|field| field.kind == InputKind::Seed) {
-                    let plain = field.id == "seed";
-                    let Some(value) = scene.get_mut(&field.id) else { continue };
-                    if plain && manifest.kind == WorkflowKind::Dynamic {
-                        continue;
-                    }
-                    let seed = value.as_u64().unwrap_or_else(|| generate(field, random));
-                    *value = seed.into();
-                    let name = if plain { String::new() } else { format!("_{}", field.id) };
-                    self.seeds.insert(format!("scene_{number}{name}"), seed);
-                }
-            }
-        }
     }
 
     /// Returns the keys with a leading `_` that have no meaning to the manifest.
@@ -293,7 +269,7 @@ impl<'a> ParamsCheck<'a> {
         if input.kind == InputKind::Seed {
             let seed = value.as_ref().and_then(Value::as_u64).unwrap_or_else(|| {
                 params.generated.insert(input.id.clone());
-                generate(input, random)
+                SeedRange::from_input(Some(input)).seed(random())
             });
             params.seeds.insert(input.id.clone(), seed);
             value = Some(seed.into());
@@ -351,21 +327,9 @@ impl<'a> ParamsCheck<'a> {
             (Some(w), Some(h)) => Some(serde_json::json!({"w": w, "h": h})),
             _ => {
                 let id = &input.id;
-                wrong.push(format!("input \"{id}\" needs both width and heightbecause it has no default"));
+                wrong.push(format!("input \"{id}\" needs both width and height, because it has no default"));
                 None
             }
         }
-    }
-}
-
-/// Returns a random seed within the input's range.
-fn generate(input: &Input, random: &mut dyn FnMut() -> u64) -> u64 {
-    let bound = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_u64);
-    let low = bound(&input.min).unwrap_or(0);
-    let high = bound(&input.max).unwrap_or(u64::MAX).min(low.max(SEED_LIMIT - 1)).max(low);
-    // The bias of the remainder is at most 2^-11, far too small to matter.
-    match (high - low).checked_add(1) {
-        Some(span) => low + random() % span,
-        None => random(),
     }
 }

@@ -77,13 +77,13 @@ impl Catalog {
     }
 
     /// `/object_info`, or the entry of one class. `images` are the names that `LoadImage` offers.
-    pub fn object_info(&self, class: Option<&str>, pictures: &[String]) -> Value {
+    pub fn object_info(&self, class: Option<&str>, images: &[String]) -> Value {
         let wanted = self.raw.iter().filter(|(name, _)| class.is_none_or(|class| class == *name));
         let mut info: Map<String, Value> =
             wanted.map(|(name, schema)| (name.clone(), schema.clone())).collect();
         for loader in ["LoadImage", "LoadImageMask"] {
             if let Some(schema) = info.get_mut(loader) {
-                schema["input"]["required"]["image"][0] = json!(pictures);
+                schema["input"]["required"]["image"][0] = json!(images);
             }
         }
         Value::Object(info)

@@ -66,12 +66,12 @@ impl Files {
     /// Makes the folders that are missing below `root`, and empties the one for passing things.
     pub fn create(root: &Path) -> io::Result<Self> {
         let files = Self { root: root.to_owned() };
-        let temp = files.root_of(Folder::Temp);
+        let temp = files.path(Folder::Temp);
         if temp.exists() {
             std::fs::remove_dir_all(&temp)?;
         }
         for folder in [Folder::Input, Folder::Output, Folder::Temp] {
-            std::fs::create_dir_all(files.root_of(folder))?;
+            std::fs::create_dir_all(files.path(folder))?;
         }
         Ok(files)
     }
@@ -82,13 +82,13 @@ impl Files {
     }
 
     /// The folder on disk.
-    pub fn root_of(&self, folder: Folder) -> PathBuf {
+    pub fn path(&self, folder: Folder) -> PathBuf {
         self.root.join(folder.name())
     }
 
     /// A path inside a folder; `None` when it would lead out of it.
     pub fn inside(&self, folder: Folder, subfolder: &str, name: &str) -> Option<PathBuf> {
-        let mut path = self.root_of(folder);
+        let mut path = self.path(folder);
         for part in [subfolder, name] {
             path.push(normal(part)?);
         }
@@ -103,8 +103,8 @@ impl Files {
     }
 
     /// The images that `LoadImage` offers: those at the top of the input folder, by name.
-    pub fn input_pictures(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root_of(Folder::Input)).into_iter().flatten().flatten();
+    pub fn input_images(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(Folder::Input)).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
             .filter(|entry| entry.path().is_file())
             .filter_map(|entry| entry.file_name().into_string().ok())
@@ -128,7 +128,7 @@ impl Files {
         let relative = normal(&prefix).ok_or_else(outside)?;
         let stem = relative.file_name().and_then(|name| name.to_str()).unwrap_or("").to_owned();
         let subfolder = relative.parent().and_then(Path::to_str).unwrap_or("").to_owned();
-        let path = self.root_of(folder).join(&subfolder);
+        let path = self.path(folder).join(&subfolder);
         std::fs::create_dir_all(&path)?;
         let mut counter = 0;
         for entry in std::fs::read_dir(&path)?.flatten() {

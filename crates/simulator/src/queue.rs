@@ -186,7 +186,7 @@ impl Queue {
     }
 
     /// The answer of `GET /history/{id}`: empty for a prompt that has not ended.
-    pub fn history_of(&self, id: &str) -> Value {
+    pub fn history_entry(&self, id: &str) -> Value {
         match self.history.get_key_value(id) {
             Some((id, entry)) => json!({id: entry}),
             None => json!({}),
@@ -248,8 +248,8 @@ mod tests {
         assert!(queue.is_running("a") && !queue.delete("a"));
         assert!(queue.finish(&running, ending()));
         assert_eq!(queue.remaining(), 0);
-        assert_eq!(queue.history_of("a")["a"]["prompt"][3], json!({"client_id": "c"}));
-        assert_eq!(queue.history_of("b"), json!({}));
+        assert_eq!(queue.history_entry("a")["a"]["prompt"][3], json!({"client_id": "c"}));
+        assert_eq!(queue.history_entry("b"), json!({}));
         assert_eq!(queue.history(Some(0), None), json!({}));
     }
 

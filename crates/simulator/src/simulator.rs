@@ -190,7 +190,7 @@ fn serve(
 
 /// The image that is there from the start, so that a graph with `LoadImage` runs at once.
 fn write_example(files: &Files) -> io::Result<()> {
-    let path = files.root_of(Folder::Input).join(EXAMPLE);
+    let path = files.path(Folder::Input).join(EXAMPLE);
     if path.exists() {
         return Ok(());
     }

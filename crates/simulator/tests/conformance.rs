@@ -88,7 +88,8 @@ impl Peer {
         let client_id = format!("conformance-{}-{}", scenario.case, self.nonce);
         let run = scenario.run(&self.comfy, &client_id, |body| self.renew(body)).await;
         let ran = run.to_recording(&scenario, &self.version);
-        let (ran, recording) = (Normal::of(&ran, self.nonce), Normal::of(&recording, 0));
+        let (ran, recording) =
+            (Normal::from_recording(&ran, self.nonce), Normal::from_recording(&recording, 0));
         for (place, (ran, recorded)) in list(&ran, "prompts").zip(list(&recording, "prompts")).enumerate() {
             assert_eq!(self.comparable(ran), self.comparable(recorded), "{case}: prompt {place}");
         }

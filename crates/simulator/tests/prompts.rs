@@ -129,7 +129,7 @@ async fn the_history_can_be_read_in_parts_and_cleared() {
 }
 
 #[actix_rt::test]
-async fn a_second_socket_of_a_client_takes_over_and_is_told_what_runs() {
+async fn a_second_socket_of_a_client_replaces_the_first_and_receives_what_runs() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let mut first = comfy.socket("c", &Value::Null).await;
@@ -159,7 +159,7 @@ async fn sockets_can_be_cut_and_a_client_that_returns_hears_the_rest() {
 }
 
 #[actix_rt::test]
-async fn a_simulator_that_forgets_is_as_good_as_new() {
+async fn after_a_reset_a_simulator_is_as_at_its_start() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let mut socket = comfy.socket("c", &Value::Null).await;
@@ -182,7 +182,7 @@ async fn a_simulator_that_forgets_is_as_good_as_new() {
 }
 
 #[actix_rt::test]
-async fn a_prompt_of_nobody_runs_too_and_a_body_that_is_no_prompt_is_refused() {
+async fn a_prompt_without_a_client_runs_and_a_body_that_is_no_prompt_is_refused() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let answer = comfy.post("/api/prompt", &json!({"prompt": steps(1, 0, 1)})).await.json();

@@ -12,7 +12,7 @@ use comfy_runner_protocol::ObjectInfo;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-/// Templates that must be among those that run, so that none is lost unnoticed.
+/// Templates that must run, so that a change that excludes one is noticed.
 const MUST_RUN: [&str; 12] = [
     "flux_schnell",
     "image_flux2_klein_image_edit_4b_distilled",
@@ -44,7 +44,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Runs a graph whose pictures to load are those that there are, and checks that each file it reports is there.
+/// Runs a graph with existing files for its image inputs, and checks that each file it reports is there.
 async fn runs(comfy: &Comfy, name: &str, graph: &Value) {
     let mut graph = graph.clone();
     for node in graph.as_object_mut().unwrap().values_mut() {
@@ -75,7 +75,7 @@ async fn templates_of_today_run_unchanged() {
     assert_eq!(paths.len(), 5);
     for path in paths {
         let mut graph = read(&path);
-        // A video of a few pictures says as much as one of many.
+        // A short video is enough.
         for node in graph.as_object_mut().unwrap().values_mut() {
             if let Some(length) = node["inputs"].get_mut("length").filter(|length| length.is_number()) {
                 *length = json!(5);

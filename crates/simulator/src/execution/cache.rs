@@ -7,28 +7,28 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::files::Files;
-use crate::nodes::{Failure, Made};
-use crate::prompt::{self, Nodes, Signature, Unlike};
+use crate::nodes::{Failure, NodeResult};
+use crate::prompt::{self, NoFingerprint, Nodes, Signature};
 use crate::value::Value;
 
 /// The largest total size of the outputs of all nodes, in bytes.
 const MOST_BYTES: usize = 2 << 30;
 
-/// As ComfyUI's classic cache: it holds what the nodes of the current prompt made, whenever that was, and drops what
-/// the prompt has no node for.
+/// The results of nodes, as in ComfyUI's classic cache: those of the current prompt's nodes, whichever prompt made them.
 #[derive(Default)]
 pub struct Cache {
-    made: HashMap<Signature, Made>,
+    made: HashMap<Signature, NodeResult>,
     signatures: HashMap<String, Signature>,
 }
 
 impl Cache {
-    /// Turns to a new prompt and drops what it has no node for.
-    pub fn turn_to(&mut self, nodes: &Nodes, files: &Files) {
-        let mut taken = HashMap::new();
+    /// Starts a new prompt and drops the results that no node of it has.
+    pub fn set_prompt(&mut self, nodes: &Nodes, files: &Files) {
+        let mut fingerprints = HashMap::new();
         let mut fingerprint = |id: &str| {
-            let print = taken.entry(id.to_owned()).or_insert_with(|| fingerprint(nodes.get(id), files));
-            print.clone().ok_or(Unlike)
+            let print =
+                fingerprints.entry(id.to_owned()).or_insert_with(|| fingerprint(nodes.get(id), files));
+            print.clone().ok_or(NoFingerprint)
         };
         self.signatures = nodes
             .keys()
@@ -38,14 +38,14 @@ impl Cache {
         self.made.retain(|signature, _| wanted.contains(signature));
     }
 
-    /// What this node, or one like it, made.
-    pub fn made(&self, id: &str) -> Option<&Made> {
+    /// Returns the result of this node, or of an identical one.
+    pub fn made(&self, id: &str) -> Option<&NodeResult> {
         self.made.get(self.signatures.get(id)?)
     }
 
-    /// Keeps what a node made, unless that is more than fits.
-    pub fn keep(&mut self, id: &str, made: Made) -> Result<&Made, Failure> {
-        let bytes = |made: &Made| made.outputs.iter().map(Value::bytes).sum::<usize>();
+    /// Stores a node's result. Fails if the results would exceed the limit.
+    pub fn keep(&mut self, id: &str, made: NodeResult) -> Result<&NodeResult, Failure> {
+        let bytes = |made: &NodeResult| made.outputs.iter().map(Value::bytes).sum::<usize>();
         if bytes(&made) + self.made.values().map(bytes).sum::<usize>() > MOST_BYTES {
             let message = format!(
                 "the simulator holds at most {} MiB of images between nodes; ask for smaller or fewer ones",
@@ -53,7 +53,7 @@ impl Cache {
             );
             return Err(Failure::Raised { kind: "MemoryError".to_owned(), message });
         }
-        // A node that is like no other is still there for those behind it in the same prompt.
+        // A node without a signature is stored for the nodes that follow it in the same prompt.
         let signature = self.signatures.entry(id.to_owned()).or_insert_with(|| {
             let random = [*uuid::Uuid::new_v4().as_bytes(), *uuid::Uuid::new_v4().as_bytes()];
             let mut signature = [0; 32];
@@ -63,7 +63,7 @@ impl Cache {
         Ok(self.made.entry(*signature).insert_entry(made).into_mut())
     }
 
-    /// What the nodes of the prompt reported, now or when they were cached.
+    /// Returns what the prompt's nodes reported, now or when they were cached.
     pub fn reports<'a>(
         &'a self,
         nodes: &'a Nodes,
@@ -73,14 +73,14 @@ impl Cache {
     }
 }
 
-/// What a node depends on besides its values: for a loader, the file's content. `None` if it cannot be read.
+/// Returns what a node depends on besides its values: for a loader, the file's content. `None` if it cannot be read.
 fn fingerprint(node: Option<&Json>, files: &Files) -> Option<Json> {
     let Some(node) = node else { return Some(Json::Bool(false)) };
     if !matches!(prompt::class_type(node), "LoadImage" | "LoadImageMask") {
         return Some(Json::Bool(false));
     }
-    if let Some(given) = node.get("is_changed") {
-        return Some(given.clone());
+    if let Some(marker) = node.get("is_changed") {
+        return Some(marker.clone());
     }
     let name = node.get("inputs")?.get("image")?.as_str()?;
     let mut digest = Sha256::new();

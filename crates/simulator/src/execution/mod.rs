@@ -43,15 +43,15 @@ enum Outcome<'a> {
     Done,
     /// It failed, and the prompt with it.
     Failed,
-    /// It runs once these nodes have.
-    Lacks(Vec<&'a str>),
+    /// It must wait for these nodes.
+    Blocked(Vec<&'a str>),
 }
 
 /// A running prompt.
 struct Run<'a> {
     state: &'a State,
     prompt: &'a Prompt,
-    /// What the history will say happened.
+    /// The messages for the history.
     messages: Vec<(&'static str, Json)>,
     /// Nodes that ran, in their order.
     executed: Vec<String>,
@@ -67,15 +67,15 @@ impl<'a> Run<'a> {
 
     fn finish(mut self, cache: &mut Cache) -> Ending {
         let (prompt, state) = (self.prompt, self.state);
-        self.tell("execution_start", json!({"prompt_id": prompt.id}), false);
-        cache.turn_to(&prompt.nodes, &state.files);
+        self.emit("execution_start", json!({"prompt_id": prompt.id}), false);
+        cache.set_prompt(&prompt.nodes, &state.files);
         let cached: Vec<&String> = prompt.nodes.keys().filter(|id| cache.made(id).is_some()).collect();
-        self.tell("execution_cached", json!({"nodes": cached, "prompt_id": prompt.id}), false);
+        self.emit("execution_cached", json!({"nodes": cached, "prompt_id": prompt.id}), false);
         let mut reporter = Reporter::new(state, prompt);
         let success = self.all_nodes(cache, &mut reporter);
         let visited_only = state.catalog.version().reports_visited_only();
         if success {
-            self.tell("execution_success", json!({"prompt_id": prompt.id}), false);
+            self.emit("execution_success", json!({"prompt_id": prompt.id}), false);
         }
         state.set_current_node(None);
         let mut outputs = Map::new();
@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
         Ending { outputs, meta, success, messages: self.messages }
     }
 
-    /// Runs every node that is needed. Says whether all went well.
+    /// Runs every node that is needed. Returns whether all succeeded.
     fn all_nodes(&mut self, cache: &mut Cache, reporter: &mut Reporter<'_>) -> bool {
         let prompt = self.prompt;
         let mut order =
@@ -105,20 +105,20 @@ impl<'a> Run<'a> {
                         kind: "graph.DependencyCycleError".to_owned(),
                         message: "Dependency cycle detected".to_owned(),
                     };
-                    self.tell_failure(&id, &failure, &IndexMap::new());
+                    self.send_failure(&id, &failure, &IndexMap::new());
                     return false;
                 }
             };
             if let Some(made) = cache.made(id) {
                 let output = if made.report.is_empty() { Json::Null } else { json!(made.report) };
-                self.tell_executed(id, &output);
+                self.send_executed(id, &output);
                 self.visited.insert(id.to_owned());
                 reporter.finish(id);
             } else {
                 match self.node(id, cache, reporter) {
                     Outcome::Done => {}
                     Outcome::Failed => return false,
-                    Outcome::Lacks(sources) => {
+                    Outcome::Blocked(sources) => {
                         let is_cached = |id: &str| cache.made(id).is_some();
                         for source in sources {
                             order.require(id, source, is_cached);
@@ -142,9 +142,9 @@ impl<'a> Run<'a> {
         state.set_current_node(Some(id));
         self.send("executing", &json!({"node": id, "display_node": id, "prompt_id": prompt.id}));
         let inputs = self.inputs(id, class, cache);
-        let lacking = self.lacking(id, class, &inputs, cache);
-        if !lacking.is_empty() {
-            return Outcome::Lacks(lacking);
+        let missing = self.missing(id, class, &inputs, cache);
+        if !missing.is_empty() {
+            return Outcome::Blocked(missing);
         }
         let mut call = Call {
             class,
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
         match made.and_then(|made| cache.keep(id, made)) {
             Ok(made) => {
                 if !made.report.is_empty() {
-                    self.tell_executed(id, &json!(made.report));
+                    self.send_executed(id, &json!(made.report));
                 }
                 self.executed.push(id.to_owned());
                 self.visited.insert(id.to_owned());
@@ -166,14 +166,14 @@ impl<'a> Run<'a> {
                 Outcome::Done
             }
             Err(failure) => {
-                self.tell_failure(id, &failure, &inputs);
+                self.send_failure(id, &failure, &inputs);
                 Outcome::Failed
             }
         }
     }
 
-    /// What must run before a node can, because it asks for lazy inputs.
-    fn lacking(
+    /// Returns the nodes that must run first, because the node asks for lazy inputs from them.
+    fn missing(
         &self,
         id: &str,
         class: &str,
@@ -187,13 +187,13 @@ impl<'a> Run<'a> {
         links.map(|(_, link)| link.node).filter(|source| cache.made(source).is_none()).collect()
     }
 
-    /// A node's inputs with links resolved. What the node's schema does not know is left out.
+    /// Returns a node's inputs with links resolved, without those that its schema does not have.
     fn inputs(&self, id: &str, class: &str, cache: &Cache) -> IndexMap<String, Value> {
         let Some(node) = self.prompt.nodes.get(id) else { return IndexMap::new() };
         let catalog = &self.state.catalog;
         let Some(schema) = catalog.schema(class) else { return IndexMap::new() };
-        let given = |name: &str| node.get("inputs").and_then(|inputs| inputs.get(name));
-        let known = schema.expanded_inputs(catalog.version().expansion(), &given);
+        let value = |name: &str| node.get("inputs").and_then(|inputs| inputs.get(name));
+        let known = schema.expanded_inputs(catalog.version().expansion(), &value);
         let known: HashSet<&str> = known.iter().map(|input| input.name.as_ref()).collect();
         let inputs = prompt::inputs(node).filter(|(name, _)| known.contains(name.as_str()));
         let resolved = inputs.map(|(name, value)| {
@@ -206,23 +206,23 @@ impl<'a> Run<'a> {
         resolved.collect()
     }
 
-    /// Sends an event to the client and records it for the history. With `everybody`, sends it to all if there is no
-    /// client.
-    fn tell(&mut self, kind: &'static str, mut data: Json, everybody: bool) {
+    /// Sends an event to the client and records it for the history. With `to_all`, sends it to every client
+    /// if the prompt has none.
+    fn emit(&mut self, kind: &'static str, mut data: Json, to_all: bool) {
         data["timestamp"] = json!(now());
         let client_id = self.prompt.client_id();
-        if (client_id.is_some() || everybody) && !self.state.signals().forgotten {
+        if (client_id.is_some() || to_all) && !self.state.signals().forgotten {
             self.state.sockets.send(client_id, kind, &data);
         }
         self.messages.push((kind, data));
     }
 
-    fn tell_executed(&self, id: &str, output: &Json) {
+    fn send_executed(&self, id: &str, output: &Json) {
         let data = json!({"node": id, "display_node": id, "output": output, "prompt_id": self.prompt.id});
         self.send("executed", &data);
     }
 
-    /// To the client, if there is one.
+    /// Sends a message to the client, if there is one.
     fn send(&self, kind: &str, data: &Json) {
         if let Some(client_id) = self.prompt.client_id()
             && !self.state.signals().forgotten
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn tell_failure(&mut self, id: &str, failure: &Failure, inputs: &IndexMap<String, Value>) {
+    fn send_failure(&mut self, id: &str, failure: &Failure, inputs: &IndexMap<String, Value>) {
         let class = self.prompt.nodes.get(id).map(prompt::class_type).unwrap_or_default();
         let mut data = json!({
             "prompt_id": self.prompt.id,
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
             "executed": self.executed,
         });
         match failure {
-            Failure::Interrupted => self.tell("execution_interrupted", data, true),
+            Failure::Interrupted => self.emit("execution_interrupted", data, true),
             Failure::Raised { kind, message } => {
                 let inputs: Map<String, Json> =
                     inputs.iter().map(|(name, value)| (name.clone(), json!([value.describe()]))).collect();
@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
                 data["traceback"] = json!(["no traceback: this is a simulator\n"]);
                 data["current_inputs"] = Json::Object(inputs);
                 data["current_outputs"] = json!(self.prompt.nodes.keys().collect::<Vec<_>>());
-                self.tell("execution_error", data, false);
+                self.emit("execution_error", data, false);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::nodes::{Failure, Steps};
 use crate::queue::Prompt;
 use crate::state::State;
 
-/// ComfyUI's own.
+/// The quality that ComfyUI uses.
 const JPEG_QUALITY: u8 = 95;
 
 /// Reports the progress of a prompt's nodes to its client.
@@ -31,30 +31,30 @@ struct Progress {
 }
 
 impl<'a> Reporter<'a> {
-    /// Nothing has started.
+    /// Creates a reporter for a prompt of which no node has started.
     pub fn new(state: &'a State, prompt: &'a Prompt) -> Self {
         Self { state, prompt, nodes: IndexMap::new(), running: String::new() }
     }
 
-    /// A node starts.
+    /// Reports that a node starts.
     pub fn start(&mut self, id: &str) {
         let progress = Progress { value: json!(0.0), max: json!(1.0), finished: false };
         self.nodes.insert(id.to_owned(), progress);
         id.clone_into(&mut self.running);
-        self.tell();
+        self.send_state();
     }
 
-    /// A node is done, or was cached.
+    /// Reports that a node has finished, or was cached.
     pub fn finish(&mut self, id: &str) {
         let new = || Progress { value: json!(0), max: json!(1), finished: false };
         let progress = self.nodes.entry(id.to_owned()).or_insert_with(new);
         progress.value = progress.max.clone();
         progress.finished = true;
-        self.tell();
+        self.send_state();
     }
 
-    /// The state of every node that has started.
-    fn tell(&self) {
+    /// Sends the state of every node that has started.
+    fn send_state(&self) {
         let nodes = self.nodes.iter().map(|(id, progress)| {
             let node = json!({
                 "value": progress.value,
@@ -72,14 +72,14 @@ impl<'a> Reporter<'a> {
         self.send("progress_state", &json!({"prompt_id": self.prompt.id, "nodes": nodes}));
     }
 
-    /// To the client, or without one to all, as ComfyUI does with progress.
+    /// Sends a message to the client, or to all clients if the prompt has none, as ComfyUI does with progress.
     fn send(&self, kind: &str, data: &Json) {
         if !self.state.signals().forgotten {
             self.state.sockets.send(self.prompt.client_id(), kind, data);
         }
     }
 
-    fn send_preview(&self, picture: &RgbImage, with_metadata: bool) {
+    fn send_preview(&self, image: &RgbImage, with_metadata: bool) {
         let mut jpeg = Vec::new();
         let node = &self.running;
         let metadata = with_metadata.then(|| PreviewMetadata {
@@ -90,7 +90,7 @@ impl<'a> Reporter<'a> {
             real_node_id: Some(node.clone()),
             image_type: ImageFormat::Jpeg.media_type().to_owned(),
         });
-        let encoded = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY).encode_image(picture);
+        let encoded = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY).encode_image(image);
         let frame = Preview { format: ImageFormat::Jpeg, image: &jpeg, metadata }.to_frame();
         match (encoded, frame) {
             (Ok(()), Ok(frame)) => {
@@ -109,9 +109,9 @@ impl Steps for Reporter<'_> {
         if let Some(progress) = self.nodes.get_mut(&self.running) {
             (progress.value, progress.max) = (json!(value), json!(max));
         }
-        self.tell();
-        let seen_by = self.state.sockets.previews_with_metadata(self.prompt.client_id());
-        let preview = preview.zip(seen_by);
+        self.send_state();
+        let with_metadata = self.state.sockets.previews_with_metadata(self.prompt.client_id());
+        let preview = preview.zip(with_metadata);
         // The newer kind goes before `progress`, the older one after it.
         if let Some((paint, true)) = preview {
             self.send_preview(&paint(), true);

@@ -54,11 +54,11 @@ pub async fn features(state: web::Data<State>) -> HttpResponse {
 }
 
 pub async fn object_info(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(state.catalog.object_info(None, &state.files.input_pictures()))
+    HttpResponse::Ok().json(state.catalog.object_info(None, &state.files.input_images()))
 }
 
-pub async fn object_info_of(state: web::Data<State>, class: web::Path<String>) -> HttpResponse {
-    HttpResponse::Ok().json(state.catalog.object_info(Some(&class), &state.files.input_pictures()))
+pub async fn object_info_entry(state: web::Data<State>, class: web::Path<String>) -> HttpResponse {
+    HttpResponse::Ok().json(state.catalog.object_info(Some(&class), &state.files.input_images()))
 }
 
 /// None.

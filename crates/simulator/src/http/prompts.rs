@@ -54,13 +54,13 @@ pub async fn submit(state: web::Data<State>, body: web::Bytes) -> Result<HttpRes
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// The id that a prompt came with, or a new one; `None` if it is not one that this version takes.
-fn prompt_id(version: Version, given: Option<&Value>) -> Option<String> {
+/// Returns the requested id of a prompt, or a new one; `None` if this version does not accept it.
+fn prompt_id(version: Version, requested: Option<&Value>) -> Option<String> {
     let new = || uuid::Uuid::new_v4().to_string();
     if !version.requires_uuids() {
-        return Some(given.map_or_else(new, python::str));
+        return Some(requested.map_or_else(new, python::str));
     }
-    match given {
+    match requested {
         None | Some(Value::Null) => Some(new()),
         Some(id) => id.as_str().filter(|id| is_job_id(id)).map(str::to_owned),
     }
@@ -110,8 +110,8 @@ pub async fn history(state: web::Data<State>, query: web::Query<HashMap<String, 
     HttpResponse::Ok().json(history)
 }
 
-pub async fn history_of(state: web::Data<State>, id: web::Path<String>) -> HttpResponse {
-    let history = state.queue().history_of(&id);
+pub async fn history_entry(state: web::Data<State>, id: web::Path<String>) -> HttpResponse {
+    let history = state.queue().history_entry(&id);
     HttpResponse::Ok().json(history)
 }
 

@@ -40,7 +40,7 @@ async fn receive(
     change: fn(&State, &mut Form) -> Result<(), Refused>,
 ) -> HttpResponse {
     let limit = state.max_upload_size;
-    let mut form = match multipart::read(parts, &state.files.root_of(Folder::Temp), limit).await {
+    let mut form = match multipart::read(parts, &state.files.path(Folder::Temp), limit).await {
         Ok(form) => form,
         Err(error) => return error.response(),
     };
@@ -130,14 +130,14 @@ fn apply_mask(state: &State, form: &mut Form) -> Result<(), Refused> {
     let (_, upload) = form.image.as_mut().ok_or(Refused(400))?;
     let rgba =
         |path: &Path| decode::first_frame(path).map(|image| image.to_rgba8()).map_err(|_| Refused(400));
-    let (mut picture, mask) = (rgba(&path)?, rgba(upload.path())?);
-    if mask.dimensions() != picture.dimensions() {
+    let (mut image, mask) = (rgba(&path)?, rgba(upload.path())?);
+    if mask.dimensions() != image.dimensions() {
         return Err(Refused(400));
     }
-    for (pixel, mask) in picture.pixels_mut().zip(mask.pixels()) {
+    for (pixel, mask) in image.pixels_mut().zip(mask.pixels()) {
         pixel[3] = mask[3];
     }
-    picture.save_with_format(upload.path(), image::ImageFormat::Png).map_err(|_| Refused(500))?;
+    image.save_with_format(upload.path(), image::ImageFormat::Png).map_err(|_| Refused(500))?;
     Ok(())
 }
 

@@ -44,7 +44,7 @@ pub async fn file(
         return HttpResponse::BadRequest().finish();
     };
     let mut response = match query.get("preview") {
-        Some(preview) => preview_of(path, preview.clone()).await,
+        Some(preview) => scaled_preview(path, preview.clone()).await,
         None => whole(&request, &path),
     };
     if response.status().is_success() {
@@ -69,19 +69,19 @@ fn whole(request: &HttpRequest, path: &Path) -> HttpResponse {
 }
 
 /// `webp` (lossless here), `jpeg` or `jpeg;quality`.
-async fn preview_of(path: std::path::PathBuf, preview: String) -> HttpResponse {
+async fn scaled_preview(path: std::path::PathBuf, preview: String) -> HttpResponse {
     let encoded = web::block(move || {
         let mut parts = preview.split(';');
         let jpeg = parts.next() == Some("jpeg");
         let quality = parts.next_back().and_then(|quality| quality.parse::<u8>().ok()).unwrap_or(90);
-        let picture = decode::first_frame(&path)?;
+        let image = decode::first_frame(&path)?;
         let mut bytes = Cursor::new(Vec::new());
         if jpeg {
-            picture
+            image
                 .to_rgb8()
                 .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100)))?;
         } else {
-            picture.to_rgba8().write_to(&mut bytes, ImageFormat::WebP)?;
+            image.to_rgba8().write_to(&mut bytes, ImageFormat::WebP)?;
         }
         Ok::<_, DecodeError>((bytes.into_inner(), if jpeg { "image/jpeg" } else { "image/webp" }))
     });

@@ -26,7 +26,7 @@ pub struct Encoder {
 }
 
 /// One encoded image.
-pub struct Picture {
+pub struct EncodedFrame {
     /// One NAL unit, its length in four bytes before it, as MP4 has it.
     pub bytes: Vec<u8>,
     /// Whether decoding can begin here.
@@ -53,8 +53,8 @@ impl Encoder {
     }
 
     /// Encodes the next image.
-    pub fn encode(&mut self, picture: &RgbImage) -> Picture {
-        let planes = Planes::from_image(picture, self.blocks_across() * BLOCK, self.blocks_down() * BLOCK);
+    pub fn encode(&mut self, image: &RgbImage) -> EncodedFrame {
+        let planes = Planes::from_image(image, self.blocks_across() * BLOCK, self.blocks_down() * BLOCK);
         let place = self.count % KEY_INTERVAL;
         let is_key = place == 0;
         self.count += 1;
@@ -82,7 +82,7 @@ impl Encoder {
         let unit = unit(if is_key { 0x65 } else { 0x61 }, &bits.bytes);
         let mut bytes = u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
         bytes.extend(unit);
-        Picture { bytes, is_key }
+        EncodedFrame { bytes, is_key }
     }
 
     /// slice_data()
@@ -205,10 +205,10 @@ impl Encoder {
 }
 
 impl Planes {
-    fn from_image(picture: &RgbImage, width: usize, height: usize) -> Self {
+    fn from_image(image: &RgbImage, width: usize, height: usize) -> Self {
         let pixel = |x: usize, y: usize| {
-            let (x, y) = ((x as u32).min(picture.width() - 1), (y as u32).min(picture.height() - 1));
-            picture.get_pixel(x, y).0.map(f32::from)
+            let (x, y) = ((x as u32).min(image.width() - 1), (y as u32).min(image.height() - 1));
+            image.get_pixel(x, y).0.map(f32::from)
         };
         let mut luma = Vec::with_capacity(width * height);
         for y in 0..height {

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use image::imageops::{self, FilterType};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
-use super::{Call, Failure, Made, bounded};
+use super::{Call, Failure, NodeResult, bounded};
 use crate::value::Value;
 
-pub fn empty(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn empty(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let (width, height, count) =
         (call.size("width")?, call.size("height")?, call.size("batch_size")? as usize);
     bounded(width, height, count)?;
     let [_, red, green, blue] = call.size("color")?.to_be_bytes();
-    Ok(Made::images(vec![RgbImage::from_pixel(width, height, Rgb([red, green, blue])); count]))
+    Ok(NodeResult::images(vec![RgbImage::from_pixel(width, height, Rgb([red, green, blue])); count]))
 }
 
-pub fn scale(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn scale(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let (width, height) = images[0].dimensions();
     let (to_width, to_height) = keep_ratio((width, height), (call.size("width")?, call.size("height")?));
@@ -28,10 +28,10 @@ pub fn scale(call: &mut Call<'_>) -> Result<Made, Failure> {
         call.steps.check()?;
         scaled.push(fit(image, to_width, to_height, filter, crop));
     }
-    Ok(Made::images(scaled))
+    Ok(NodeResult::images(scaled))
 }
 
-pub fn scale_by(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn scale_by(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let by = call.float("scale_by")?;
     let (width, height) = images[0].dimensions();
@@ -39,11 +39,11 @@ pub fn scale_by(call: &mut Call<'_>) -> Result<Made, Failure> {
     bounded(scaled(width), scaled(height), images.len())?;
     let filter = filter(call.text("upscale_method")?);
     let resize = |image| fit(image, scaled(width), scaled(height), filter, false);
-    Ok(Made::images(images.iter().map(resize).collect()))
+    Ok(NodeResult::images(images.iter().map(resize).collect()))
 }
 
 /// The size that has this many megapixels in the same ratio.
-pub fn scale_to_pixels(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn scale_to_pixels(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let (width, height) = images[0].dimensions();
     let steps = if call.inputs.contains_key("resolution_steps") { call.size("resolution_steps")? } else { 1 };
@@ -55,7 +55,7 @@ pub fn scale_to_pixels(call: &mut Call<'_>) -> Result<Made, Failure> {
 }
 
 /// The longer side gets this length.
-pub fn scale_to_longest(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn scale_to_longest(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let (width, height) = images[0].dimensions();
     let longest = call.size("largest_size")?.max(1);
@@ -66,10 +66,15 @@ pub fn scale_to_longest(call: &mut Call<'_>) -> Result<Made, Failure> {
     scaled_to(call, &images, width, height)
 }
 
-fn scaled_to(call: &mut Call<'_>, images: &[RgbImage], width: u32, height: u32) -> Result<Made, Failure> {
+fn scaled_to(
+    call: &mut Call<'_>,
+    images: &[RgbImage],
+    width: u32,
+    height: u32,
+) -> Result<NodeResult, Failure> {
     bounded(width, height, images.len())?;
     let filter = filter(call.text("upscale_method")?);
-    Ok(Made::images(images.iter().map(|image| fit(image, width, height, filter, false)).collect()))
+    Ok(NodeResult::images(images.iter().map(|image| fit(image, width, height, filter, false)).collect()))
 }
 
 /// The sizes that a Kontext model was trained on, by their shorter sides.
@@ -86,7 +91,7 @@ const KONTEXT_SIZES: [(u32, u32); 9] = [
 ];
 
 /// The trained size whose ratio is nearest.
-pub fn scale_for_kontext(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn scale_for_kontext(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let ratio = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
     let wanted = ratio(images[0].dimensions());
@@ -96,18 +101,21 @@ pub fn scale_for_kontext(call: &mut Call<'_>) -> Result<Made, Failure> {
     let (width, height) = nearest.unwrap_or((1024, 1024));
     bounded(width, height, images.len())?;
     let scaled = images.iter().map(|image| fit(image, width, height, FilterType::Lanczos3, true));
-    Ok(Made::images(scaled.collect()))
+    Ok(NodeResult::images(scaled.collect()))
 }
 
-pub fn size(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn size(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let (width, height) = images[0].dimensions();
     let numbers = [width as usize, height as usize, images.len()];
-    Ok(Made { outputs: numbers.map(|number| Value::Plain(number.into())).to_vec(), ..Made::default() })
+    Ok(NodeResult {
+        outputs: numbers.map(|number| Value::Plain(number.into())).to_vec(),
+        ..NodeResult::default()
+    })
 }
 
 /// One channel as a mask. Images have no alpha here, so that this channel is empty.
-pub fn to_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn to_mask(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let channel = match call.text("channel")? {
         "red" => Some(0),
@@ -120,67 +128,67 @@ pub fn to_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
             Luma([channel.map_or(0, |channel| image.get_pixel(x, y)[channel])])
         })
     };
-    Ok(Made::one(Value::Masks(Arc::new(images.iter().map(mask).collect()))))
+    Ok(NodeResult::one(Value::Masks(Arc::new(images.iter().map(mask).collect()))))
 }
 
-pub fn invert(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn invert(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let inverted = images.iter().map(|image| {
         let mut image = image.clone();
         imageops::invert(&mut image);
         image
     });
-    Ok(Made::images(inverted.collect()))
+    Ok(NodeResult::images(inverted.collect()))
 }
 
-pub fn batch(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn batch(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let (first, second) = (call.images("image1")?, call.images("image2")?);
     let (width, height) = first[0].dimensions();
     bounded(width, height, first.len() + second.len())?;
     let fitted = second.iter().map(|image| fit(image, width, height, FilterType::Triangle, true));
-    Ok(Made::images(first.iter().cloned().chain(fitted).collect()))
+    Ok(NodeResult::images(first.iter().cloned().chain(fitted).collect()))
 }
 
-pub fn from_batch(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn from_batch(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let first = (call.size("batch_index")? as usize).min(images.len() - 1);
     let length = (call.size("length")? as usize).min(images.len() - first);
-    Ok(Made::images(images[first..first + length].to_vec()))
+    Ok(NodeResult::images(images[first..first + length].to_vec()))
 }
 
-pub fn repeat(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn repeat(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let amount = call.size("amount")? as usize;
     let (width, height) = images[0].dimensions();
     bounded(width, height, images.len().saturating_mul(amount))?;
-    Ok(Made::images(images.iter().cycle().take(images.len() * amount).cloned().collect()))
+    Ok(NodeResult::images(images.iter().cycle().take(images.len() * amount).cloned().collect()))
 }
 
-pub fn crop(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn crop(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let (width, height) = images[0].dimensions();
     let (x, y) = (call.size("x")?.min(width - 1), call.size("y")?.min(height - 1));
     let (to_width, to_height) = (call.size("width")?.min(width - x), call.size("height")?.min(height - y));
     let cropped = images.iter().map(|image| imageops::crop_imm(image, x, y, to_width, to_height).to_image());
-    Ok(Made::images(cropped.collect()))
+    Ok(NodeResult::images(cropped.collect()))
 }
 
-pub fn mask_to_image(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn mask_to_image(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let masks = call.masks("mask")?;
     let image = |mask: &GrayImage| {
         RgbImage::from_fn(mask.width(), mask.height(), |x, y| Rgb([mask.get_pixel(x, y)[0]; 3]))
     };
-    Ok(Made::images(masks.iter().map(image).collect()))
+    Ok(NodeResult::images(masks.iter().map(image).collect()))
 }
 
-pub fn invert_mask(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn invert_mask(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let masks = call.masks("mask")?;
     let inverted = masks.iter().map(|mask| {
         let mut mask = mask.clone();
         imageops::invert(&mut mask);
         mask
     });
-    Ok(Made::one(Value::Masks(Arc::new(inverted.collect()))))
+    Ok(NodeResult::one(Value::Masks(Arc::new(inverted.collect()))))
 }
 
 /// A side of 0 follows the other one; two of them leave the size alone.

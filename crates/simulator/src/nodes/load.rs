@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use image::{DynamicImage, GrayImage, Luma, RgbImage};
 
-use super::{Call, Failure, Made};
+use super::{Call, Failure, NodeResult};
 use crate::decode;
 use crate::value::Value;
 
 /// The mask of an image without an alpha channel: nothing, in the size that ComfyUI gives it.
 const NO_MASK: u32 = 64;
 
-pub fn image(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn image(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let frames = read(call)?;
     let images: Vec<RgbImage> = frames.iter().map(DynamicImage::to_rgb8).collect();
     let masks: Vec<GrayImage> = frames.iter().map(alpha_mask).collect();
-    Ok(Made {
+    Ok(NodeResult {
         outputs: vec![Value::Images(Arc::new(images)), Value::Masks(Arc::new(masks))],
-        ..Made::default()
+        ..NodeResult::default()
     })
 }
 
-pub fn mask(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn mask(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let channel = match call.text("channel")? {
         "red" => Some(0),
         "green" => Some(1),
@@ -36,7 +36,7 @@ pub fn mask(call: &mut Call<'_>) -> Result<Made, Failure> {
             GrayImage::from_fn(image.width(), image.height(), |x, y| Luma([image.get_pixel(x, y)[channel]]))
         }
     });
-    Ok(Made::one(Value::Masks(Arc::new(masks.collect()))))
+    Ok(NodeResult::one(Value::Masks(Arc::new(masks.collect()))))
 }
 
 fn read(call: &mut Call<'_>) -> Result<Vec<DynamicImage>, Failure> {
@@ -55,10 +55,10 @@ fn read(call: &mut Call<'_>) -> Result<Vec<DynamicImage>, Failure> {
 }
 
 /// White where the image is transparent.
-fn alpha_mask(picture: &DynamicImage) -> GrayImage {
-    if !picture.color().has_alpha() {
+fn alpha_mask(image: &DynamicImage) -> GrayImage {
+    if !image.color().has_alpha() {
         return GrayImage::new(NO_MASK, NO_MASK);
     }
-    let pixels = picture.to_rgba8();
+    let pixels = image.to_rgba8();
     GrayImage::from_fn(pixels.width(), pixels.height(), |x, y| Luma([255 - pixels.get_pixel(x, y)[3]]))
 }

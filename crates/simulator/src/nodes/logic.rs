@@ -5,14 +5,14 @@ use minijinja::value::{Rest, Serde};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Call, Failure, Made};
+use super::{Call, Failure, NodeResult};
 use crate::value::Value;
 use comfy_runner_workflow::validate::python;
 
-/// An expression that takes more steps than these is given up.
+/// The largest number of steps that an expression may take.
 const MOST_STEPS: u64 = 10_000;
 
-/// The lazy inputs that a node asks for.
+/// Returns the lazy inputs that a node asks for.
 pub fn lazy_inputs(class: &str, inputs: &IndexMap<String, Value>) -> &'static [&'static str] {
     match (class, inputs.get("switch")) {
         ("ComfySwitchNode", Some(Value::Plain(switch))) if python::bool(switch) => &["on_true"],
@@ -21,14 +21,14 @@ pub fn lazy_inputs(class: &str, inputs: &IndexMap<String, Value>) -> &'static [&
     }
 }
 
-pub fn switch(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn switch(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let [chosen] = lazy_inputs(call.class, call.inputs) else { return call.wrong("switch", "true or false") };
-    call.input(chosen).cloned().map(Made::one)
+    call.input(chosen).cloned().map(NodeResult::one)
 }
 
-/// Python's expressions, as far as minijinja's are the same: arithmetic, comparisons and the functions below. There are
-/// no bitwise operators.
-pub fn math(call: &mut Call<'_>) -> Result<Made, Failure> {
+/// Evaluates an expression of Python as far as minijinja has the same: arithmetic, comparisons and the functions below,
+/// but no bitwise operators.
+pub fn math(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let expression = call.text("expression")?.trim();
     if expression.is_empty() {
         return Err(Failure::raised("ValueError", "Expression cannot be empty."));
@@ -57,7 +57,7 @@ pub fn math(call: &mut Call<'_>) -> Result<Made, Failure> {
     };
     let whole = python::int(&result).map_err(|error| Failure::raised(error.kind, error.text))?.to_json();
     let truth = Json::Bool(python::bool(&result));
-    Ok(Made { outputs: [float, whole, truth].map(Value::Plain).to_vec(), ..Made::default() })
+    Ok(NodeResult { outputs: [float, whole, truth].map(Value::Plain).to_vec(), ..NodeResult::default() })
 }
 
 fn environment() -> Environment<'static> {
@@ -97,17 +97,17 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-/// A whole number as one, so that it stays one in what follows.
+/// Returns a whole number as an integer, so that it stays one in further expressions.
 fn number(value: f64) -> minijinja::Value {
     if value.fract() == 0.0 && value.abs() < 9e15 { (value as i64).into() } else { value.into() }
 }
 
-pub fn concatenate(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn concatenate(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let parts = [call.text("string_a")?, call.text("string_b")?];
-    Ok(Made::one(Value::Plain(json!(parts.join(call.text("delimiter")?)))))
+    Ok(NodeResult::one(Value::Plain(json!(parts.join(call.text("delimiter")?)))))
 }
 
-pub fn show(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn show(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let text = match call.input("source")? {
         Value::Plain(Json::Object(_) | Json::Array(_)) | Value::Plain(Json::Null) => {
             call.input("source")?.describe().to_string()
@@ -115,11 +115,11 @@ pub fn show(call: &mut Call<'_>) -> Result<Made, Failure> {
         value => python::str(&value.describe()),
     };
     let report = Map::from_iter([("text".to_owned(), json!([text]))]);
-    Ok(Made { outputs: vec![Value::Plain(json!(text))], report })
+    Ok(NodeResult { outputs: vec![Value::Plain(json!(text))], report })
 }
 
-/// A width and a height for an aspect ratio and a number of pixels.
-pub fn resolution(call: &mut Call<'_>) -> Result<Made, Failure> {
+/// Returns a width and a height for an aspect ratio and a number of pixels.
+pub fn resolution(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     // Such as `3:2 (Photo)`.
     let ratio = call.text("aspect_ratio")?.split(' ').next().unwrap_or_default();
     let sides =
@@ -128,7 +128,7 @@ pub fn resolution(call: &mut Call<'_>) -> Result<Made, Failure> {
     let multiple = f64::from(call.size("multiple")?.max(1));
     let scale = (call.float("megapixels")? * 1024.0 * 1024.0 / (x * y)).sqrt();
     let side = |part: f64| json!(((part * scale / multiple).round_ties_even() * multiple) as u64);
-    Ok(Made { outputs: vec![Value::Plain(side(x)), Value::Plain(side(y))], ..Made::default() })
+    Ok(NodeResult { outputs: vec![Value::Plain(side(x)), Value::Plain(side(y))], ..NodeResult::default() })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::paint::Latent;
 use crate::prompt::Nodes;
 use crate::value::{Guider, Value};
 
-/// More pixels than these in one batch are refused: 384 MB of memory.
+/// The largest number of pixels in one batch: 384 MB of memory.
 const MOST_PIXELS: u64 = 128 << 20;
 
 /// One run of one node.
@@ -33,46 +33,46 @@ pub struct Call<'a> {
     pub class: &'a str,
     /// Its inputs, links resolved.
     pub inputs: &'a IndexMap<String, Value>,
-    /// The whole prompt: it goes into the files that are saved.
+    /// The whole prompt, which is written into saved images.
     pub prompt: &'a Nodes,
-    /// What else the caller wants in these files.
+    /// Further values that the caller wants in saved images.
     pub extra_pnginfo: Option<&'a Map<String, Json>>,
     /// The folders.
     pub files: &'a Files,
-    /// Receives the steps' progress, and may end them.
+    /// Receives the progress.
     pub steps: &'a mut dyn Steps,
 }
 
-/// Where a node tells how far it is.
+/// Receives the progress of a node.
 pub trait Steps {
-    /// A step is done. `preview` is painted only if a client receives it. Fails if the work is to end.
+    /// Reports a finished step. `preview` is painted only if a client receives it. Fails if the prompt must stop.
     fn done(&mut self, value: u64, max: u64, preview: Option<&dyn Fn() -> RgbImage>) -> Result<(), Failure>;
 
-    /// Takes the time that this many steps of a model take, unless the work is to end.
+    /// Waits for the time that this many steps of a model take, or until the prompt must stop.
     fn take_model_time(&mut self, steps: u32);
 
-    /// Takes this many milliseconds, unless the work is to end.
+    /// Waits this many milliseconds, or until the prompt must stop.
     fn take_time(&mut self, milliseconds: u64);
 
-    /// Fails if the work is to end.
+    /// Fails if the prompt must stop.
     fn check(&mut self) -> Result<(), Failure>;
 }
 
-/// What a node made.
+/// The result of a node.
 #[derive(Debug, Clone, Default)]
-pub struct Made {
+pub struct NodeResult {
     /// Its outputs.
     pub outputs: Vec<Value>,
-    /// What it reports for people to see.
+    /// The values that ComfyUI shows, such as the names of files.
     pub report: Map<String, Json>,
 }
 
-/// Why a node made nothing.
+/// Why a node has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The work was to end.
+    /// The prompt was stopped.
     Interrupted,
-    /// An exception, by the name and with the words that ComfyUI would use.
+    /// An exception, with ComfyUI's class and message.
     Raised {
         /// The exception's class.
         kind: String,
@@ -90,7 +90,7 @@ impl Failure {
 pub use logic::lazy_inputs;
 
 /// Runs a node.
-pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn run(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     match call.class {
         "EmptyImage" => image_nodes::empty(call),
         "ImageScale" => image_nodes::scale(call),
@@ -124,15 +124,15 @@ pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
         "LoraLoader" => model::lora(call),
         "LoraLoaderModelOnly" => model::lora_model_only(call),
         "UpscaleModelLoader" => model::file(call, "model_name"),
-        "ImageUpscaleWithModel" => model::upscale_picture(call),
+        "ImageUpscaleWithModel" => model::upscale_image(call),
         "CLIPSetLastLayer" => model::pass(call, "clip"),
         "ModelSamplingSD3" | "ModelSamplingFlux" | "ModelSamplingAuraFlow" | "CFGNorm" => {
             model::pass(call, "model")
         }
         "CLIPTextEncode" => model::encode_text(call),
         "CLIPVisionEncode" => model::encode_vision(call),
-        "ConditioningZeroOut" => Ok(Made::one(Value::Conditioning(Arc::from("")))),
-        "TextEncodeQwenImageEdit" | "TextEncodeQwenImageEditPlus" => model::encode_text_and_pictures(call),
+        "ConditioningZeroOut" => Ok(NodeResult::one(Value::Conditioning(Arc::from("")))),
+        "TextEncodeQwenImageEdit" | "TextEncodeQwenImageEditPlus" => model::encode_text_and_images(call),
         "FluxGuidance" | "ReferenceLatent" | "FluxKontextMultiReferenceLatentMethod" => {
             model::pass(call, "conditioning")
         }
@@ -177,7 +177,7 @@ pub fn run(call: &mut Call<'_>) -> Result<Made, Failure> {
     }
 }
 
-impl Made {
+impl NodeResult {
     fn one(output: Value) -> Self {
         Self { outputs: vec![output], ..Self::default() }
     }
@@ -195,8 +195,8 @@ impl Made {
     }
 }
 
-/// Inputs in the type that a node needs. ComfyUI checks values but not what stands where a link should be, and fails
-/// when it runs; so do these.
+/// Returns inputs in the type that a node needs. ComfyUI does not validate a value in the place of a link, and fails
+/// when the node runs; these functions fail likewise.
 impl Call<'_> {
     fn input(&self, name: &str) -> Result<&Value, Failure> {
         let missing =
@@ -290,7 +290,7 @@ impl Call<'_> {
         }
     }
 
-    /// A number for a size or a count; the schemas keep these small.
+    /// Returns a size or a count, which the schemas keep small.
     fn size(&self, name: &str) -> Result<u32, Failure> {
         let whole = self.whole(name)?;
         u32::try_from(whole).or_else(|_| self.wrong(name, "a number of reasonable size"))
@@ -304,7 +304,7 @@ impl Call<'_> {
     }
 }
 
-/// Refuses what would not fit into memory.
+/// Fails if a batch of images would not fit into memory.
 fn bounded(width: u32, height: u32, count: usize) -> Result<(), Failure> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels.saturating_mul(count as u64) <= MOST_PIXELS {

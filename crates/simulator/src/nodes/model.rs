@@ -1,68 +1,68 @@
-//! Stand-ins for models: they carry names along.
+//! Stand-ins for models, which are only names.
 
 use std::sync::Arc;
 
 use image::imageops::{self, FilterType};
 
-use super::{Call, Failure, Made, bounded};
+use super::{Call, Failure, NodeResult, bounded};
 use crate::value::Value;
 
-pub fn checkpoint(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn checkpoint(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let name: Arc<str> = Arc::from(call.text("ckpt_name")?);
     call.steps.take_model_time(4);
-    Ok(Made { outputs: vec![Value::Model(name); 3], ..Made::default() })
+    Ok(NodeResult { outputs: vec![Value::Model(name); 3], ..NodeResult::default() })
 }
 
-/// A model that comes from one file.
-pub fn file(call: &mut Call<'_>, input: &str) -> Result<Made, Failure> {
+/// Loads a model from one file.
+pub fn file(call: &mut Call<'_>, input: &str) -> Result<NodeResult, Failure> {
     let name = Arc::from(call.text(input)?);
     call.steps.take_model_time(2);
-    Ok(Made::one(Value::Model(name)))
+    Ok(NodeResult::one(Value::Model(name)))
 }
 
-pub fn dual_clip(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn dual_clip(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let names = format!("{} and {}", call.text("clip_name1")?, call.text("clip_name2")?);
-    Ok(Made::one(Value::Model(Arc::from(names))))
+    Ok(NodeResult::one(Value::Model(Arc::from(names))))
 }
 
-pub fn lora(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn lora(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let model = with_lora(call, "model", "strength_model")?;
     let clip = with_lora(call, "clip", "strength_clip")?;
-    Ok(Made { outputs: vec![model, clip], ..Made::default() })
+    Ok(NodeResult { outputs: vec![model, clip], ..NodeResult::default() })
 }
 
-pub fn lora_model_only(call: &mut Call<'_>) -> Result<Made, Failure> {
-    with_lora(call, "model", "strength_model").map(Made::one)
+pub fn lora_model_only(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
+    with_lora(call, "model", "strength_model").map(NodeResult::one)
 }
 
-/// The input as it came.
-pub fn pass(call: &mut Call<'_>, input: &str) -> Result<Made, Failure> {
-    call.input(input).cloned().map(Made::one)
+/// Returns the input unchanged.
+pub fn pass(call: &mut Call<'_>, input: &str) -> Result<NodeResult, Failure> {
+    call.input(input).cloned().map(NodeResult::one)
 }
 
-pub fn encode_text(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn encode_text(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     call.model("clip")?;
     let text = Arc::from(call.text("text")?);
     call.steps.take_model_time(1);
-    Ok(Made::one(Value::Conditioning(text)))
+    Ok(NodeResult::one(Value::Conditioning(text)))
 }
 
-/// The text alone: the images beside it change nothing.
-pub fn encode_text_and_pictures(call: &mut Call<'_>) -> Result<Made, Failure> {
+/// Encodes the text and ignores the images.
+pub fn encode_text_and_images(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     call.model("clip")?;
     let text = Arc::from(call.text("prompt")?);
     call.steps.take_model_time(1);
-    Ok(Made::one(Value::Conditioning(text)))
+    Ok(NodeResult::one(Value::Conditioning(text)))
 }
 
-pub fn encode_vision(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn encode_vision(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     call.images("image")?;
     let model = call.model("clip_vision")?;
-    Ok(Made::one(Value::Model(model)))
+    Ok(NodeResult::one(Value::Model(model)))
 }
 
-/// An image in the size that the model makes of it, by its name: `4x-UltraSharp` makes four times as much of each side.
-pub fn upscale_picture(call: &mut Call<'_>) -> Result<Made, Failure> {
+/// Enlarges images by the factor in the model's name: `4x-UltraSharp` multiplies each side by four.
+pub fn upscale_image(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let model = call.model("upscale_model")?;
     let images = call.images("image")?;
     let factor = if model.contains("2x") || model.contains("x2") { 2 } else { 4 };
@@ -75,10 +75,10 @@ pub fn upscale_picture(call: &mut Call<'_>) -> Result<Made, Failure> {
         call.steps.take_model_time(1);
         larger.push(imageops::resize(image, width, height, FilterType::CatmullRom));
     }
-    Ok(Made::images(larger))
+    Ok(NodeResult::images(larger))
 }
 
-/// A LoRA of no strength changes nothing.
+/// Adds a LoRA to the name of a model; one of strength 0 changes nothing.
 fn with_lora(call: &Call<'_>, input: &str, strength: &str) -> Result<Value, Failure> {
     let model = call.model(input)?;
     let strength = call.float(strength)?;

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::h264::{Encoder, Picture};
+use super::h264::{EncodedFrame, Encoder};
 
 /// Units of time in a second, for the file as a whole.
 const TIMESCALE: u32 = 1000;
 /// Units of the track's time that an image takes.
-const PICTURE_TIME: u32 = 1000;
+const FRAME_TIME: u32 = 1000;
 /// No rotation and no scaling.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
@@ -35,10 +35,10 @@ impl Writer {
     }
 
     /// Adds an image.
-    pub fn add(&mut self, picture: &Picture) -> io::Result<()> {
-        self.file.write_all(&picture.bytes)?;
-        self.sizes.push(u32::try_from(picture.bytes.len()).map_err(io::Error::other)?);
-        if picture.is_key {
+    pub fn add(&mut self, frame: &EncodedFrame) -> io::Result<()> {
+        self.file.write_all(&frame.bytes)?;
+        self.sizes.push(u32::try_from(frame.bytes.len()).map_err(io::Error::other)?);
+        if frame.is_key {
             self.keys.push(self.sizes.len() as u32);
         }
         Ok(())
@@ -57,8 +57,8 @@ impl Writer {
     }
 
     fn index(&self, encoder: &Encoder, fps: f64) -> Vec<u8> {
-        let rate = (fps.max(0.001) * f64::from(PICTURE_TIME)).round() as u32;
-        let time = self.sizes.len() as u32 * PICTURE_TIME;
+        let rate = (fps.max(0.001) * f64::from(FRAME_TIME)).round() as u32;
+        let time = self.sizes.len() as u32 * FRAME_TIME;
         let duration = (u64::from(time) * u64::from(TIMESCALE) / u64::from(rate)) as u32;
         let (width, height) = encoder.size();
         let header = full(
@@ -100,7 +100,7 @@ impl Writer {
     fn table(&self, encoder: &Encoder) -> Vec<u8> {
         let count = self.sizes.len() as u32;
         let description = full(b"stsd", 0, &[&numbers(&[1]), &description(encoder)]);
-        let times = full(b"stts", 0, &[&numbers(&[1, count, PICTURE_TIME])]);
+        let times = full(b"stts", 0, &[&numbers(&[1, count, FRAME_TIME])]);
         let keys = full(b"stss", 0, &[&numbers(&[self.keys.len() as u32]), &numbers(&self.keys)]);
         let chunks = full(b"stsc", 0, &[&numbers(&[1, 1, count, 1])]);
         let sizes = full(b"stsz", 0, &[&numbers(&[0, count]), &numbers(&self.sizes)]);
@@ -112,7 +112,7 @@ impl Writer {
 fn description(encoder: &Encoder) -> Vec<u8> {
     let (width, height) = encoder.size();
     let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX).to_be_bytes();
-    let (sequence, picture) = (encoder.sequence_parameters(), Encoder::picture_parameters());
+    let (sequence_set, picture_set) = (encoder.sequence_parameters(), Encoder::picture_parameters());
     let length = |set: &[u8]| (set.len() as u16).to_be_bytes();
     let configuration = boxed(
         b"avcC",
@@ -121,11 +121,11 @@ fn description(encoder: &Encoder) -> Vec<u8> {
             &Encoder::profile(),
             // Lengths have four bytes; one parameter set of each kind.
             &[0xff, 0xe1],
-            &length(&sequence),
-            &sequence,
+            &length(&sequence_set),
+            &sequence_set,
             &[1],
-            &length(&picture),
-            &picture,
+            &length(&picture_set),
+            &picture_set,
         ],
     );
     boxed(

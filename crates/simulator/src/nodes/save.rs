@@ -4,11 +4,11 @@ use image::RgbImage;
 use serde_json::{Map, Value as Json, json};
 
 use super::encode::{self, EncodeError};
-use super::{Call, Failure, Made};
+use super::{Call, Failure, NodeResult};
 use crate::files::{Counting, FileError, Folder};
 use crate::value::Value;
 
-/// The author that every image names.
+/// The value of the text chunk `Software` in every image.
 const SOFTWARE: &str = concat!("comfy-runner simulator ", env!("CARGO_PKG_VERSION"));
 
 impl From<EncodeError> for Failure {
@@ -24,18 +24,18 @@ impl From<FileError> for Failure {
     }
 }
 
-pub fn image(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn image(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let prefix = call.text("filename_prefix")?.to_owned();
-    pictures(call, Folder::Output, &prefix)
+    save_images(call, Folder::Output, &prefix)
 }
 
-pub fn preview(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn preview(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let random = uuid::Uuid::new_v4().into_bytes();
     let letters: String = random[..5].iter().map(|byte| char::from(b'a' + byte % 26)).collect();
-    pictures(call, Folder::Temp, &format!("ComfyUI_temp_{letters}"))
+    save_images(call, Folder::Temp, &format!("ComfyUI_temp_{letters}"))
 }
 
-fn pictures(call: &mut Call<'_>, folder: Folder, prefix: &str) -> Result<Made, Failure> {
+fn save_images(call: &mut Call<'_>, folder: Folder, prefix: &str) -> Result<NodeResult, Failure> {
     let images = call.images("images")?;
     let place = call.files.next(folder, prefix, images[0].dimensions(), Counting::Underscored)?;
     let texts = texts(call);
@@ -47,16 +47,16 @@ fn pictures(call: &mut Call<'_>, folder: Folder, prefix: &str) -> Result<Made, F
         encode::png(&place.path.join(&filename), image, &texts)?;
         reported.push(json!({"filename": filename, "subfolder": place.subfolder, "type": folder.name()}));
     }
-    Ok(Made::reported(Map::from_iter([("images".to_owned(), Json::Array(reported))])))
+    Ok(NodeResult::reported(Map::from_iter([("images".to_owned(), Json::Array(reported))])))
 }
 
-pub fn animated_png(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn animated_png(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let (fps, texts) = (call.float("fps")?, texts(call));
     animation(call, "png", |path, frames| encode::animated_png(path, frames, fps, &texts))
 }
 
-/// Lossless, whatever `lossless` and `quality` say: there is no lossy encoder here.
-pub fn animated_webp(call: &mut Call<'_>) -> Result<Made, Failure> {
+/// Saves a lossless WebP; `lossless` and `quality` are ignored, because there is no lossy encoder.
+pub fn animated_webp(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let fps = call.float("fps")?;
     animation(call, "webp", |path, frames| encode::animated_webp(path, frames, fps, 0))
 }
@@ -65,21 +65,21 @@ fn animation(
     call: &mut Call<'_>,
     extension: &str,
     write: impl Fn(&std::path::Path, &[RgbImage]) -> Result<(), EncodeError>,
-) -> Result<Made, Failure> {
+) -> Result<NodeResult, Failure> {
     let images = call.images("images")?;
     let prefix = call.text("filename_prefix")?;
     let place = call.files.next(Folder::Output, prefix, images[0].dimensions(), Counting::Underscored)?;
     let filename = format!("{}_{:05}_.{extension}", place.stem, place.counter);
     write(&place.path.join(&filename), &images)?;
     let file = json!({"filename": filename, "subfolder": place.subfolder, "type": Folder::Output.name()});
-    Ok(Made::reported(Map::from_iter([
+    Ok(NodeResult::reported(Map::from_iter([
         ("images".to_owned(), json!([file])),
         ("animated".to_owned(), json!([true])),
     ])))
 }
 
-/// As the Video Helper Suite: a video, and beside it its first frame as an image that holds the prompt.
-pub fn video_combine(call: &mut Call<'_>) -> Result<Made, Failure> {
+/// Saves a video and its first frame as an image with the prompt, as the Video Helper Suite does.
+pub fn video_combine(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("images")?;
     let rate = call.float("frame_rate")?;
     let format = call.text("format")?.to_owned();
@@ -103,7 +103,7 @@ pub fn video_combine(call: &mut Call<'_>) -> Result<Made, Failure> {
     } else {
         encode::gif(&path, &frames, rate, loops)?;
     }
-    let film = json!({
+    let video = json!({
         "filename": filename,
         "subfolder": place.subfolder,
         "type": folder.name(),
@@ -113,13 +113,13 @@ pub fn video_combine(call: &mut Call<'_>) -> Result<Made, Failure> {
         "fullpath": path,
     });
     let written = json!([saved, [place.path.join(&still), path]]);
-    Ok(Made {
+    Ok(NodeResult {
         outputs: vec![Value::Plain(written)],
-        report: Map::from_iter([("gifs".to_owned(), json!([film]))]),
+        report: Map::from_iter([("gifs".to_owned(), json!([video]))]),
     })
 }
 
-/// What goes into a PNG: the prompt, what the caller added, and who painted.
+/// Returns the text chunks of a PNG: the prompt, the caller's `extra_pnginfo`, and the software.
 fn texts(call: &Call<'_>) -> Vec<(String, String)> {
     let mut texts = vec![("prompt".to_owned(), ascii_json(&Json::Object(call.prompt.clone())))];
     for (key, value) in call.extra_pnginfo.into_iter().flatten() {

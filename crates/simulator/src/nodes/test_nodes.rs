@@ -4,13 +4,13 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 use serde_json::{Map, json};
 
-use super::{Call, Failure, Made};
+use super::{Call, Failure, NodeResult};
 use crate::value::Value;
 
 /// The longer side of a preview in pixels; smaller images are enlarged, as ComfyUI does.
 const PREVIEW: u32 = 512;
 
-pub fn progress(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn progress(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let images = call.images("image")?;
     let (steps, delay) = (call.whole("steps")?, call.whole("delay_ms")?);
     let preview = || contained(&images[0]);
@@ -20,16 +20,16 @@ pub fn progress(call: &mut Call<'_>) -> Result<Made, Failure> {
         call.steps.take_time(delay);
         call.steps.done(step, steps, preview)?;
     }
-    Ok(Made::one(Value::Images(images.clone())))
+    Ok(NodeResult::one(Value::Images(images.clone())))
 }
 
-pub fn fail(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn fail(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     Err(Failure::raised("ValueError", call.text("message")?))
 }
 
-pub fn text(call: &mut Call<'_>) -> Result<Made, Failure> {
+pub fn text(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let text = call.text("text")?;
-    Ok(Made::reported(Map::from_iter([("text".to_owned(), json!([text]))])))
+    Ok(NodeResult::reported(Map::from_iter([("text".to_owned(), json!([text]))])))
 }
 
 fn contained(image: &RgbImage) -> RgbImage {

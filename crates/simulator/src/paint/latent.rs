@@ -1,4 +1,4 @@
-//! What a sampler works on: not pixels yet, but what is needed to paint them at any size.
+//! Latents: descriptions of images that can be painted at any size.
 
 use std::sync::Arc;
 
@@ -18,24 +18,24 @@ pub struct Latent {
     /// How many images it decodes to.
     pub frames: u32,
     /// Whether the images are the frames of a video.
-    pub film: bool,
-    /// What lies under the paint.
-    pub ground: Ground,
-    /// What was painted, the latest last.
+    pub is_video: bool,
+    /// What the paint covers.
+    pub background: Background,
+    /// The layers of paint, the latest last.
     pub layers: Vec<Layer>,
-    /// Where paint goes, white for where it does; everywhere if there is none.
+    /// Limits the paint to its white parts. Without a mask, paint goes everywhere.
     pub mask: Option<Arc<GrayImage>>,
     /// How much noise is left, from 0 to 1.
     pub noise: f32,
 }
 
-/// What lies under the paint.
+/// What the paint covers.
 #[derive(Debug, Clone)]
-pub enum Ground {
-    /// Nothing: grey.
+pub enum Background {
+    /// Grey.
     Empty,
-    /// Images that were encoded. In a video, the one it starts from.
-    Pictures(Arc<Vec<RgbImage>>),
+    /// Encoded images; for a video, the image that it starts from.
+    Images(Arc<Vec<RgbImage>>),
 }
 
 /// What a sampler painted: one painting for each image of a batch, one for a whole video.
@@ -43,24 +43,24 @@ pub enum Ground {
 pub struct Layer {
     /// The paintings.
     pub paintings: Arc<Vec<Painting>>,
-    /// How much of what was there it covers, from 0 to 1.
+    /// How much of the layers below it covers, from 0 to 1.
     pub strength: f32,
 }
 
-/// In a video that starts from an image, no paint covers more than this: the image is to be seen.
-const FILM_STRENGTH: f32 = 0.28;
-/// An image wider or higher than this is painted at half its size and enlarged: paint is smooth.
+/// The most that paint covers in a video that starts from an image, so that the image stays visible.
+const VIDEO_STRENGTH: f32 = 0.28;
+/// An image wider or higher than this is painted at half its size and enlarged, because paint is smooth.
 const FULL_DETAIL: u32 = 640;
 
 impl Latent {
-    /// Nothing yet.
+    /// Creates a latent without paint.
     pub fn empty(width: u32, height: u32, frames: u32) -> Self {
         Self {
             width,
             height,
             frames,
-            film: false,
-            ground: Ground::Empty,
+            is_video: false,
+            background: Background::Empty,
             layers: Vec::new(),
             mask: None,
             noise: 0.0,
@@ -69,16 +69,16 @@ impl Latent {
 
     /// Paints one image at its full size, with the simulator's mark in the corner.
     pub fn decode(&self, frame: u32) -> RgbImage {
-        let mut picture = if self.width.max(self.height) > FULL_DETAIL {
+        let mut image = if self.width.max(self.height) > FULL_DETAIL {
             let half = self.paint(frame, self.width.div_ceil(2), self.height.div_ceil(2));
             imageops::resize(&half, self.width, self.height, FilterType::Triangle)
         } else {
             self.paint(frame, self.width, self.height)
         };
         if !self.layers.is_empty() {
-            sign(&mut picture);
+            sign(&mut image);
         }
-        picture
+        image
     }
 
     /// Paints one image no larger than `longest` on its longer side, for a preview.
@@ -89,20 +89,22 @@ impl Latent {
     }
 
     fn paint(&self, frame: u32, width: u32, height: u32) -> RgbImage {
-        let time = if self.film && self.frames > 1 { frame as f32 / (self.frames - 1) as f32 } else { 0.0 };
-        let ground = self.ground_at(frame, time, width, height);
+        let time =
+            if self.is_video && self.frames > 1 { frame as f32 / (self.frames - 1) as f32 } else { 0.0 };
+        let background = self.background_at(frame, time, width, height);
         let mask =
             self.mask.as_deref().map(|mask| imageops::resize(mask, width, height, FilterType::Triangle));
         let aspect = width as f32 / height as f32;
         RgbImage::from_fn(width, height, |x, y| {
-            let mut colour = ground.as_ref().map_or([0.5; 3], |ground| from_rgb(*ground.get_pixel(x, y)));
+            let mut colour =
+                background.as_ref().map_or([0.5; 3], |background| from_rgb(*background.get_pixel(x, y)));
             let (u, v) = ((x as f32 + 0.5) / height as f32, (y as f32 + 0.5) / height as f32);
             let here = mask.as_ref().map_or(1.0, |mask| f32::from(mask.get_pixel(x, y)[0]) / 255.0);
             for layer in &self.layers {
                 let count = layer.paintings.len();
                 let Some(painting) = layer.paintings.get(frame as usize % count.max(1)) else { continue };
-                let strength = if self.film && ground.is_some() {
-                    layer.strength * FILM_STRENGTH * time.min(0.5) * 2.0
+                let strength = if self.is_video && background.is_some() {
+                    layer.strength * VIDEO_STRENGTH * time.min(0.5) * 2.0
                 } else {
                     layer.strength
                 };
@@ -115,25 +117,25 @@ impl Latent {
         })
     }
 
-    /// The ground at this size. In a video it slowly comes nearer.
-    fn ground_at(&self, frame: u32, time: f32, width: u32, height: u32) -> Option<RgbImage> {
-        let Ground::Pictures(pictures) = &self.ground else { return None };
-        let picture = pictures.get(frame as usize % pictures.len().max(1))?;
-        if !self.film {
-            return Some(imageops::resize(picture, width, height, FilterType::Triangle));
+    /// Returns the background at this size. In a video, it is slowly enlarged.
+    fn background_at(&self, frame: u32, time: f32, width: u32, height: u32) -> Option<RgbImage> {
+        let Background::Images(images) = &self.background else { return None };
+        let image = images.get(frame as usize % images.len().max(1))?;
+        if !self.is_video {
+            return Some(imageops::resize(image, width, height, FilterType::Triangle));
         }
         let zoom = 1.0 - 0.12 * time;
-        let (full_width, full_height) = picture.dimensions();
+        let (full_width, full_height) = image.dimensions();
         let part = |side: u32| ((side as f32 * zoom).round() as u32).clamp(1, side);
         let (part_width, part_height) = (part(full_width), part(full_height));
         let left = (full_width - part_width) / 2;
         let top = (full_height - part_height) / 2;
-        let view = imageops::crop_imm(picture, left, top, part_width, part_height).to_image();
+        let view = imageops::crop_imm(image, left, top, part_width, part_height).to_image();
         Some(imageops::resize(&view, width, height, FilterType::Triangle))
     }
 }
 
-/// The blocky coloured noise of a latent that is not finished.
+/// Mixes blocky coloured noise into a colour.
 fn noisy(colour: Colour, x: u32, y: u32, frame: u32, amount: f32) -> Colour {
     let (x, y) = ((x / 4) as i32, (y / 4) as i32);
     let salts = [1, 2, 3].map(|part: u64| part << 32 | u64::from(frame));
@@ -141,9 +143,9 @@ fn noisy(colour: Colour, x: u32, y: u32, frame: u32, amount: f32) -> Colour {
     [0, 1, 2].map(|part| lerp(colour[part], noise[part], amount.clamp(0.0, 1.0)))
 }
 
-/// A small checkered mark: shows that no model generated the image.
-fn sign(picture: &mut RgbImage) {
-    let (width, height) = picture.dimensions();
+/// Draws a small checkered mark, which shows that no model generated the image.
+fn sign(image: &mut RgbImage) {
+    let (width, height) = image.dimensions();
     let square = (width.min(height) / 128).clamp(1, 6);
     let side = square * 4;
     if width < side * 3 || height < side * 3 {
@@ -152,7 +154,7 @@ fn sign(picture: &mut RgbImage) {
     let (left, top) = (width - side - square * 2, height - side - square * 2);
     for y in 0..side {
         for x in 0..side {
-            let pixel = picture.get_pixel_mut(left + x, top + y);
+            let pixel = image.get_pixel_mut(left + x, top + y);
             let light = (x / square + y / square) % 2 == 0;
             *pixel = Rgb(pixel.0.map(|part| if light { part / 2 + 127 } else { part / 2 }));
         }

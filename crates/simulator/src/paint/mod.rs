@@ -4,5 +4,5 @@ mod latent;
 mod noise;
 mod painting;
 
-pub use latent::{Ground, Latent, Layer};
+pub use latent::{Background, Latent, Layer};
 pub use painting::Painting;

@@ -5,7 +5,7 @@ mod signature;
 mod validation;
 
 pub use order::{Cycle, Order};
-pub use signature::{Signature, Unlike, signature};
+pub use signature::{NoFingerprint, Signature, signature};
 pub use validation::validate;
 
 use comfy_runner_protocol::Link;

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn order_of(prompt: Value, outputs: &[&str], cached: &[&str]) -> Result<Vec<String>, Cycle> {
+    fn run_order(prompt: Value, outputs: &[&str], cached: &[&str]) -> Result<Vec<String>, Cycle> {
         let Value::Object(prompt) = prompt else { panic!("a prompt is an object") };
         let catalog = Catalog::new(crate::version::Version::default()).unwrap();
         let outputs: Vec<String> = outputs.iter().map(|id| (*id).to_owned()).collect();
@@ -138,12 +138,12 @@ mod tests {
 
     #[test]
     fn an_output_that_is_ready_goes_before_other_work() {
-        assert_eq!(order_of(two_outputs(), &["3", "4"], &[]).unwrap(), ["1", "4", "2", "3"]);
+        assert_eq!(run_order(two_outputs(), &["3", "4"], &[]).unwrap(), ["1", "4", "2", "3"]);
     }
 
     #[test]
     fn what_is_cached_is_not_run_but_a_cached_output_is_visited() {
-        assert_eq!(order_of(two_outputs(), &["3"], &["1", "2", "3"]).unwrap(), ["3"]);
+        assert_eq!(run_order(two_outputs(), &["3"], &["1", "2", "3"]).unwrap(), ["3"]);
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_named_instead_of_waited_for() {
+    fn a_cycle_is_an_error() {
         let prompt = json!({
             "1": {"class_type": "ImageInvert", "inputs": {"image": ["2", 0]}},
             "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
@@ -177,6 +177,6 @@ mod tests {
         });
         let mut prompt = prompt;
         prompt["1"]["inputs"]["image"] = json!(["1b", 0]);
-        assert!(order_of(prompt, &["2"], &[]).is_err());
+        assert!(run_order(prompt, &["2"], &[]).is_err());
     }
 }

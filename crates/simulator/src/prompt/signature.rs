@@ -11,13 +11,13 @@ use super::{Nodes, class_type, inputs, links};
 /// A digest over a node's type, its values and everything before it.
 pub type Signature = [u8; 32];
 
-/// The signature of a node: its type and values and those of its ancestors, with links written as places in the order
-/// of ancestry, so that the ids of nodes do not matter. `fingerprint` says what a node depends on besides its values,
-/// such as the content of a file. `None` for a node that can be like no other.
+/// Returns the signature of a node: a digest of its type and values and those of its ancestors. A link is written as the
+/// position of its node among the ancestors, so that the ids of nodes do not matter. `fingerprint` returns what a node
+/// depends on besides its values, such as the content of a file. `None` for a node that equals no other.
 pub fn signature(
     prompt: &Nodes,
     id: &str,
-    fingerprint: &mut dyn FnMut(&str) -> Result<Value, Unlike>,
+    fingerprint: &mut dyn FnMut(&str) -> Result<Value, NoFingerprint>,
 ) -> Option<Signature> {
     let mut ancestry = Ancestry::default();
     ancestry.add(prompt, id);
@@ -44,8 +44,8 @@ pub fn signature(
     Some(digest.finalize().into())
 }
 
-/// A node whose fingerprint cannot be taken: never the same as another, nor as itself a moment ago.
-pub struct Unlike;
+/// A node without a fingerprint, because its file cannot be read. It equals no other node, and not itself in another run.
+pub struct NoFingerprint;
 
 /// Hashes the length before the text, so that different lists of strings never have the same bytes.
 fn feed(digest: &mut Sha256, text: &str) {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(prompt: Value, id: &str) -> Option<Signature> {
+    fn signature_without_files(prompt: Value, id: &str) -> Option<Signature> {
         let Value::Object(prompt) = prompt else { panic!("a prompt is an object") };
         signature(&prompt, id, &mut |_| Ok(Value::Bool(false)))
     }
@@ -103,19 +103,31 @@ mod tests {
             "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "color": 7}},
             "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
         });
-        assert_eq!(of(graph("1", "2", 7), "2"), of(graph("x", "y", 7), "y"));
-        assert_eq!(of(graph("1", "2", 7), "2"), of(swapped, "2"));
-        assert_ne!(of(graph("1", "2", 7), "2"), of(graph("1", "2", 8), "2"));
-        assert_ne!(of(graph("1", "2", 7), "2"), of(graph("1", "2", 7), "1"));
+        assert_eq!(
+            signature_without_files(graph("1", "2", 7), "2"),
+            signature_without_files(graph("x", "y", 7), "y")
+        );
+        assert_eq!(signature_without_files(graph("1", "2", 7), "2"), signature_without_files(swapped, "2"));
+        assert_ne!(
+            signature_without_files(graph("1", "2", 7), "2"),
+            signature_without_files(graph("1", "2", 8), "2")
+        );
+        assert_ne!(
+            signature_without_files(graph("1", "2", 7), "2"),
+            signature_without_files(graph("1", "2", 7), "1")
+        );
     }
 
     #[test]
     fn a_node_behind_a_missing_one_is_like_no_other_and_cycles_end() {
-        assert_eq!(of(json!({"1": {"class_type": "A", "inputs": {"x": ["gone", 0]}}}), "1"), None);
+        assert_eq!(
+            signature_without_files(json!({"1": {"class_type": "A", "inputs": {"x": ["gone", 0]}}}), "1"),
+            None
+        );
         let cycle = json!({
             "1": {"class_type": "A", "inputs": {"x": ["2", 0]}},
             "2": {"class_type": "A", "inputs": {"x": ["1", 0]}},
         });
-        assert!(of(cycle, "1").is_some());
+        assert!(signature_without_files(cycle, "1").is_some());
     }
 }

@@ -112,7 +112,7 @@ impl Comfy {
 
     /// Submits a graph and waits for it to end well.
     pub async fn run(&self, graph: &Value) -> Value {
-        let id = self.submit(graph, "somebody").await;
+        let id = self.submit(graph, "a-client").await;
         let ended = self.ended(&id).await;
         assert_eq!(ended["status"]["status_str"], "success", "{}", ended["status"]);
         ended
@@ -236,7 +236,7 @@ impl Socket {
     }
 }
 
-/// A graph of nodes without models: a plain picture, some steps, a file.
+/// A graph of nodes without models: a plain image, some steps, a file.
 pub fn steps(count: u32, delay_ms: u32, seed: u64) -> Value {
     json!({
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 48, "batch_size": 1, "color": 3368601}},

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use comfy_runner_protocol::BinaryFrame;
 use serde_json::{Value, json};
 
-use super::scenario::value_of;
+use super::scenario::from_loose;
 
 /// Makes the values of one recording comparable.
 pub struct Normal {
@@ -16,7 +16,7 @@ pub struct Normal {
 
 impl Normal {
     /// The recording without what differs from run to run. `nonce` is what was added to seeds and colours.
-    pub fn of(recording: &Value, nonce: u64) -> Value {
+    pub fn from_recording(recording: &Value, nonce: u64) -> Value {
         let prompts = recording["prompts"].as_array().unwrap().iter();
         let ids = prompts.filter_map(|prompt| prompt["response"]["prompt_id"].as_str());
         let ids = ids.enumerate().map(|(place, id)| (id.to_owned(), format!("P{place}"))).collect();
@@ -26,7 +26,7 @@ impl Normal {
     fn value(&self, value: &Value) -> Value {
         match value {
             Value::Object(entries) if entries.contains_key("raw") => {
-                let value = self.value(&value_of(value));
+                let value = self.value(&from_loose(value));
                 let is_frame = entries.contains_key("t");
                 if is_frame { json!({ "text": value }) } else { value }
             }
@@ -97,11 +97,11 @@ impl Normal {
             return json!(bytes);
         };
         let metadata = preview.metadata.map(|metadata| serde_json::to_value(metadata).unwrap());
-        let picture = image::load_from_memory(preview.image).unwrap();
+        let image = image::load_from_memory(preview.image).unwrap();
         json!({
             "preview": preview.format.media_type(),
             "metadata": metadata.map(|metadata| self.value(&metadata)),
-            "size": [picture.width(), picture.height()],
+            "size": [image.width(), image.height()],
         })
     }
 }

@@ -103,7 +103,7 @@ fn loose(text: &str) -> Value {
 }
 
 /// The value of what may be `{"raw": ...}`, with null for what is no number.
-pub fn value_of(loose: &Value) -> Value {
+pub fn from_loose(loose: &Value) -> Value {
     match loose.get("raw").and_then(Value::as_str) {
         Some(text) => serde_json::from_str(&without_nan(text)).unwrap(),
         None => loose.clone(),

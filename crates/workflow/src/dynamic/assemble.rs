@@ -14,9 +14,9 @@ use super::repetition::{self, Instances};
 use super::stage_error::StageError;
 use super::{DynamicWorkflow, Limits, Step};
 use crate::assemble::BlockNodes;
+use crate::instance_seeds::InstanceSeeds;
 use crate::message::pointer;
 use crate::output_folder::OutputFolder;
-use crate::seeds::InstanceSeeds;
 use crate::template::{ExpressionError, InputError, Position, Variables, push_value, text_bytes};
 
 /// The largest number of errors recorded for one request.

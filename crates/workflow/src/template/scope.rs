@@ -8,8 +8,8 @@ use super::expression::{Expression, ExpressionError, Missing};
 use super::variables::Variables;
 use super::weight::text_bytes;
 use crate::dynamic::Limits;
+use crate::instance_seeds::{BaseSeed, InstanceSeeds};
 use crate::output_folder::OutputFolder;
-use crate::seeds::{BaseSeed, InstanceSeeds};
 
 /// The position of an instance in its repetition.
 #[derive(Debug, Clone, Copy)]

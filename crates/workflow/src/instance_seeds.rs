@@ -1,15 +1,14 @@
-//! One seed for each instance of a repetition.
+//! The seeds of the instances of a repetition, derived from the seed of the request.
 
-use comfy_runner_manifest::{InputKind, Manifest, Params, SEED_LIMIT};
-use serde_json::{Number, Value};
+use comfy_runner_manifest::{InputKind, Manifest, Params, SeedRange};
+use serde_json::Value;
 
 /// The seed of a request, from which the seeds of its instances are derived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BaseSeed {
     seed: u64,
     generated: bool,
-    min: u64,
-    max: u64,
+    range: SeedRange,
 }
 
 impl BaseSeed {
@@ -19,10 +18,7 @@ impl BaseSeed {
         let input = manifest.input("seed").or_else(first);
         let id = input.map_or("seed", |input| input.id.as_str());
         let seed = params.get(id)?.as_u64()?;
-        let bound = |bound: Option<&Number>| bound.and_then(Number::as_u64);
-        let min = bound(input.and_then(|input| input.min.as_ref())).unwrap_or(0);
-        let max = bound(input.and_then(|input| input.max.as_ref())).unwrap_or(u64::MAX);
-        Some(Self { seed, generated: params.is_generated(id), min, max })
+        Some(Self { seed, generated: params.is_generated(id), range: SeedRange::from_input(input) })
     }
 
     /// Returns the seed of the instance at this index, from 0: the given seed plus the index, or a random number. The
@@ -37,13 +33,7 @@ impl BaseSeed {
         if index == 0 {
             return self.seed;
         }
-        let low = self.min;
-        let high = self.max.min(low.max(SEED_LIMIT - 1)).max(low);
-        let random = split_mix(self.seed.wrapping_add(index.wrapping_mul(GOLDEN)));
-        match (high - low).checked_add(1) {
-            Some(span) => low + random % span,
-            None => random,
-        }
+        self.range.seed(split_mix(self.seed.wrapping_add(index.wrapping_mul(GOLDEN))))
     }
 
     /// Returns the seed itself.
@@ -74,7 +64,8 @@ impl InstanceSeeds {
         let random = || match self.base {
             Some(base) if base.generated => base.random(index),
             Some(base) => base.random(index + 1),
-            None => BaseSeed { seed: self.fallback, generated: true, min: 0, max: u64::MAX }.random(index),
+            None => BaseSeed { seed: self.fallback, generated: true, range: SeedRange::from_input(None) }
+                .random(index),
         };
         Some(own.as_u64().unwrap_or_else(random))
     }
@@ -95,14 +86,14 @@ mod tests {
 
     #[test]
     fn given_seeds_count_up_and_generated_ones_spread_below_the_limit() {
-        let given = BaseSeed { seed: 7, generated: false, min: 0, max: u64::MAX };
+        let given = BaseSeed { seed: 7, generated: false, range: SeedRange::new(None, None) };
         assert_eq!([given.at(0), given.at(1), given.at(2)], [7, 8, 9]);
         let generated = BaseSeed { generated: true, ..given };
         assert_eq!(generated.at(0), 7);
         let seeds: std::collections::HashSet<u64> = (0..100).map(|index| generated.at(index)).collect();
         assert_eq!(seeds.len(), 100);
-        assert!(seeds.iter().all(|seed| *seed < SEED_LIMIT));
-        let small = BaseSeed { min: 10, max: 12, ..generated };
+        assert!(seeds.iter().all(|seed| *seed < comfy_runner_manifest::SEED_LIMIT));
+        let small = BaseSeed { range: SeedRange::new(Some(10), Some(12)), ..generated };
         assert!((1..50).all(|index| (10..=12).contains(&small.at(index))));
     }
 }

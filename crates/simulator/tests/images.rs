@@ -8,9 +8,9 @@ use comfy::{Comfy, simulator, text_to_image, view};
 use image::{AnimationDecoder, ImageFormat, Rgb, RgbImage, RgbaImage};
 use serde_json::{Value, json};
 
-fn png(picture: &RgbImage) -> Vec<u8> {
+fn png(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    image.write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
@@ -40,8 +40,8 @@ async fn the_same_seed_paints_the_same_pixels_and_another_one_others() {
 async fn an_upload_is_loaded_inverted_and_saved_with_its_prompt() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
-    let picture = RgbImage::from_fn(30, 20, |x, y| Rgb([x as u8, y as u8, 9]));
-    let answer = comfy.upload("/upload/image", "mine.png", &png(&picture), &[("subfolder", "a/b")]).await;
+    let image = RgbImage::from_fn(30, 20, |x, y| Rgb([x as u8, y as u8, 9]));
+    let answer = comfy.upload("/upload/image", "mine.png", &png(&image), &[("subfolder", "a/b")]).await;
     assert_eq!(answer.json(), json!({"name": "mine.png", "subfolder": "a/b", "type": "input"}));
     let graph = json!({
         "1": {"class_type": "LoadImage", "inputs": {"image": "a/b/mine.png"}},
@@ -55,7 +55,7 @@ async fn an_upload_is_loaded_inverted_and_saved_with_its_prompt() {
     let path = simulator.data_dir().join("output").join(file["filename"].as_str().unwrap());
     let bytes = std::fs::read(path).unwrap();
     let saved = image::load_from_memory(&bytes).unwrap().to_rgb8();
-    assert!(saved.pixels().zip(picture.pixels()).all(|(a, b)| (0..3).all(|part| a[part] == 255 - b[part])));
+    assert!(saved.pixels().zip(image.pixels()).all(|(a, b)| (0..3).all(|part| a[part] == 255 - b[part])));
     let reader = png::Decoder::new(Cursor::new(bytes)).read_info().unwrap();
     let texts = &reader.info().uncompressed_latin1_text;
     let text = |keyword: &str| texts.iter().find(|text| text.keyword == keyword).unwrap().text.clone();
@@ -73,15 +73,15 @@ async fn a_file_that_changes_is_loaded_again() {
         "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
     });
     for colour in [10, 20] {
-        let picture = RgbImage::from_pixel(4, 4, Rgb([colour; 3]));
-        comfy.upload("/upload/image", "x.png", &png(&picture), &[("overwrite", "true")]).await;
+        let image = RgbImage::from_pixel(4, 4, Rgb([colour; 3]));
+        comfy.upload("/upload/image", "x.png", &png(&image), &[("overwrite", "true")]).await;
         let ended = comfy.run(&graph).await;
         assert_eq!(pixels(&comfy, &ended, "2").await.get_pixel(0, 0)[0], colour);
     }
 }
 
 #[actix_rt::test]
-async fn an_upload_of_a_taken_name_gets_another_unless_it_is_the_same_picture() {
+async fn an_upload_with_an_existing_name_gets_another_unless_it_is_the_same_image() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let one = png(&RgbImage::from_pixel(4, 4, Rgb([1; 3])));
@@ -94,7 +94,7 @@ async fn an_upload_of_a_taken_name_gets_another_unless_it_is_the_same_picture() 
 }
 
 #[actix_rt::test]
-async fn a_mask_becomes_the_alpha_of_the_picture_that_it_is_for() {
+async fn a_mask_becomes_the_alpha_channel_of_its_image() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     comfy.upload("/upload/image", "x.png", &png(&RgbImage::from_pixel(4, 4, Rgb([7; 3]))), &[]).await;
@@ -180,7 +180,7 @@ async fn a_file_can_be_had_in_parts_conditionally_and_by_its_head() {
 }
 
 #[actix_rt::test]
-async fn a_film_is_made_frame_by_frame_and_moves() {
+async fn a_video_is_made_frame_by_frame_and_moves() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let mut graph = json!({
@@ -204,20 +204,20 @@ async fn a_film_is_made_frame_by_frame_and_moves() {
             "steps": 2, "cfg": 6.0, "sampler_name": "uni_pc", "scheduler": "simple", "denoise": 1.0}},
         "12": {"class_type": "VAEDecode", "inputs": {"samples": ["11", 0], "vae": ["3", 0]}},
         "13": {"class_type": "VHS_VideoCombine", "inputs": {
-            "images": ["12", 0], "frame_rate": 16, "loop_count": 0, "filename_prefix": "film", "format": "image/gif",
+            "images": ["12", 0], "frame_rate": 16, "loop_count": 0, "filename_prefix": "video", "format": "image/gif",
             "pingpong": false, "save_output": true}},
     });
     let ended = comfy.run(&graph).await;
-    let film = &ended["outputs"]["13"]["gifs"][0];
-    assert_eq!((&film["filename"], &film["format"]), (&json!("film_00001.gif"), &json!("image/gif")));
-    let bytes = comfy.get(&view(film)).await.body;
+    let video = &ended["outputs"]["13"]["gifs"][0];
+    assert_eq!((&video["filename"], &video["format"]), (&json!("video_00001.gif"), &json!("image/gif")));
+    let bytes = comfy.get(&view(video)).await.body;
     let decoder = image::codecs::gif::GifDecoder::new(Cursor::new(bytes)).unwrap();
     let frames = decoder.into_frames().collect_frames().unwrap();
     assert_eq!(frames.len(), 9);
     assert_ne!(frames[0].buffer(), frames[8].buffer());
 
     let again = json!({
-        "1": {"class_type": "LoadImage", "inputs": {"image": "film_00001.gif [output]"}},
+        "1": {"class_type": "LoadImage", "inputs": {"image": "video_00001.gif [output]"}},
         "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
     });
     let ended = comfy.run(&again).await;
@@ -231,7 +231,7 @@ async fn a_film_is_made_frame_by_frame_and_moves() {
 }
 
 #[actix_rt::test]
-async fn half_denoised_a_picture_still_shows_through() {
+async fn an_image_shows_through_when_half_denoised() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let white = RgbImage::from_pixel(64, 64, Rgb([255; 3]));
@@ -250,7 +250,7 @@ async fn half_denoised_a_picture_still_shows_through() {
 }
 
 #[actix_rt::test]
-async fn a_picture_of_absurd_size_is_refused_clearly() {
+async fn an_image_of_absurd_size_is_refused_clearly() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let graph = json!({
@@ -263,7 +263,7 @@ async fn a_picture_of_absurd_size_is_refused_clearly() {
 }
 
 #[actix_rt::test]
-async fn pictures_are_scaled_cropped_and_put_together() {
+async fn images_are_scaled_cropped_and_joined_in_batches() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
     let graph = json!({
@@ -284,8 +284,8 @@ async fn pictures_are_scaled_cropped_and_put_together() {
     let animated = comfy.get(&view(&ended["outputs"]["5"]["images"][0])).await.body;
     let decoder = image::codecs::png::PngDecoder::new(Cursor::new(animated)).unwrap();
     assert_eq!(decoder.apng().unwrap().into_frames().collect_frames().unwrap().len(), 4);
-    let picture = pixels(&comfy, &ended, "6").await;
-    assert_eq!((picture.dimensions(), picture.get_pixel(0, 0).0), ((20, 10), [0, 0, 255]));
+    let image = pixels(&comfy, &ended, "6").await;
+    assert_eq!((image.dimensions(), image.get_pixel(0, 0).0), ((20, 10), [0, 0, 255]));
 }
 
 #[actix_rt::test]
