@@ -80,6 +80,57 @@ async fn the_servers_key_is_for_jobs_that_bring_none() {
     api.stop().await;
 }
 
+/// Says of every prompt that it has completed.
+async fn completes_everything(comfyui: &mut ServerGuard) {
+    let queue = r#"{"queue_running": [], "queue_pending": []}"#;
+    comfyui.mock("GET", "/queue").with_body(queue).create_async().await;
+    comfyui
+        .mock("GET", Matcher::Regex("^/history/".into()))
+        .with_body_from_request(|request| {
+            let id = request.path().trim_start_matches("/history/");
+            let status = json!({"status_str": "success", "completed": true, "messages": []});
+            let entry = json!({"prompt": [1, id, {}, {}, ["1"]], "outputs": {}, "status": status});
+            json!({id: entry}).to_string().into_bytes()
+        })
+        .create_async()
+        .await;
+}
+
+#[actix_rt::test]
+async fn a_retry_needs_the_key_again() {
+    let mut comfyui = mockito::Server::new_async().await;
+    completes_everything(&mut comfyui).await;
+    let with_key = accepts(&mut comfyui, SECRET, 2).await;
+    let shelf = shelf();
+    let api = Api::start_with(&settings(&comfyui.url()), shelf.path());
+    let job = post(&api, "/api/run/paid/execute", Some(SECRET), json!({})).await.json();
+    let job = job["prompt_id"].as_str().unwrap();
+    assert_eq!(api.wait(job).await["status"], "completed");
+    let retry = format!("/api/jobs/{job}/retry");
+
+    let repeated = post(&api, &retry, Some(SECRET), json!({})).await;
+    assert_eq!((repeated.status.as_u16(), &repeated.json()["retry_of"]), (200, &json!(job)));
+    with_key.assert_async().await;
+
+    let without = comfyui
+        .mock("POST", "/prompt")
+        .match_request(|request| !request.utf8_lossy_body().unwrap().contains("api_key_comfy_org"))
+        .with_status(400)
+        .with_body(
+            r#"{"error": {"type": "t", "message": "Unauthorized: Please login first"}, "node_errors": {}}"#,
+        )
+        .create_async()
+        .await;
+    let refused = post(&api, &retry, None, json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    without.assert_async().await;
+
+    let wrong = post(&api, &retry, Some("two words"), json!({})).await;
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.detail().contains("X-Comfy-Api-Key"), "{}", wrong.detail());
+    api.stop().await;
+}
+
 #[actix_rt::test]
 async fn what_cannot_be_a_key_is_refused_without_repeating_it() {
     let shelf = shelf();
