@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Health {
     /// Always `ok`.
     pub status: HealthStatus,
+    /// Always `comfy-runner`.
+    pub program: String,
     /// The version of comfy-runner.
     pub version: String,
 }

@@ -121,13 +121,19 @@ impl Client {
                 Err(_) => exchange.refused(reply.status, &reply.headers).into(),
             });
         }
-        Ok(exchange.json(&expect_success(&exchange, reply)?)?)
+        match expect_success(&exchange, reply).and_then(|reply| exchange.json(&reply)) {
+            Ok(accepted) => Ok(accepted),
+            Err(error) => Err(self.explain(error).await.into()),
+        }
     }
 
     /// Returns the running and the waiting prompts. The graphs in ComfyUI's reply are skipped while it is read, so that they
     /// take no memory.
     pub async fn queue(&self) -> Result<Queue, ClientError> {
-        twice_if_broken_off(|| self.read_queue()).await
+        match twice_if_broken_off(|| self.read_queue()).await {
+            Ok(queue) => Ok(queue),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     /// Checks that ComfyUI answers, with the smallest request that every version has.
@@ -174,7 +180,10 @@ impl Client {
     /// Fetches any other path and parses the reply as JSON. The path begins with a slash and must be percent-encoded.
     pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let (exchange, reply) = self.get(path).await?;
-        exchange.json(&reply)
+        match exchange.json(&reply) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     /// Fetches any other path and returns the bytes. The path begins with a slash and must be percent-encoded.
@@ -205,8 +214,10 @@ impl Client {
 
     async fn get(&self, path: &str) -> Result<(Exchange, Reply), ClientError> {
         let (exchange, reply) = self.ask(Method::GET, path).await?;
-        let reply = expect_success(&exchange, reply)?;
-        Ok((exchange, reply))
+        match expect_success(&exchange, reply) {
+            Ok(reply) => Ok((exchange, reply)),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     /// Sends a request that may safely be repeated.
@@ -250,7 +261,10 @@ impl Client {
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
         let (exchange, reply) = self.send(Method::POST, path, Some(body)).await?;
-        expect_success(&exchange, reply).map(drop)
+        match expect_success(&exchange, reply) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     /// Creates a request whose reply is read as a whole.

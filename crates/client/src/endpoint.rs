@@ -14,6 +14,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub struct Endpoint {
     /// `scheme://authority/prefix` without a slash at the end.
     base: String,
+    /// The length of `scheme://authority` in `base`.
+    root: usize,
     /// `host:port`, for messages.
     address: String,
 }
@@ -59,6 +61,11 @@ impl Endpoint {
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
+
+    /// Returns the URL of a path at the root of the host, whatever the endpoint's prefix.
+    pub(crate) fn root_url(&self, path: &str) -> String {
+        format!("{}{path}", &self.base[..self.root])
+    }
 }
 
 /// Percent-encodes a value for a path segment or a query: everything but ASCII letters, digits and `-_.~`.
@@ -103,7 +110,8 @@ impl FromStr for Endpoint {
             None if scheme == "https" => 443,
             None => 80,
         };
-        Ok(Self { address: format!("{host}:{port}"), base })
+        let root = base.len() - prefix.len();
+        Ok(Self { address: format!("{host}:{port}"), base, root })
     }
 }
 
@@ -132,6 +140,7 @@ mod tests {
         ] {
             assert_eq!(parsed(text).url("/ws"), url);
             assert_eq!(parsed(text).address(), address);
+            assert!(url.starts_with(&parsed(text).root_url("/")), "{text}");
         }
     }
 

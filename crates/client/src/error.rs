@@ -5,6 +5,9 @@ use std::time::Duration;
 use awc::error::{ConnectError, SendRequestError};
 use comfy_runner_protocol::PromptRefused;
 
+/// What stands for the URL in sentences for callers who must not see it.
+const CONFIGURED: &str = "the configured URL";
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -58,6 +61,22 @@ pub enum ClientError {
         request: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Another program answers at the URL, or the URL is not the root of a ComfyUI.
+    #[error("{url} does not look like a ComfyUI (GET {url}{path}: {answer}); give its root URL")]
+    NotComfyUi {
+        /// The configured URL.
+        url: String,
+        /// The path that was asked for.
+        path: &'static str,
+        /// The answer: a status, or what came instead of JSON.
+        answer: String,
+    },
+    /// A comfy-runner answers at the URL.
+    #[error("{url} is a comfy-runner server, not a ComfyUI; give the URL of the ComfyUI that it uses")]
+    ComfyRunner {
+        /// The configured URL.
+        url: String,
     },
     /// The answer is larger than the limit.
     #[error("ComfyUI at {address} answered {request} with more than {limit} bytes")]
@@ -127,6 +146,11 @@ impl ClientError {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Closed)
     }
 
+    /// Returns whether something other than a ComfyUI answers at the URL.
+    pub fn is_not_comfyui(&self) -> bool {
+        matches!(self, Self::NotComfyUi { .. } | Self::ComfyRunner { .. })
+    }
+
     /// Returns the sentence without ComfyUI's host and port, for callers who must not see them.
     pub fn without_address(&self) -> String {
         let sentence = self.to_string();
@@ -137,6 +161,10 @@ impl ClientError {
             | Self::Status { address, .. }
             | Self::Unreadable { address, .. }
             | Self::TooLarge { address, .. } => sentence.replacen(&format!(" at {address}"), "", 1),
+            Self::NotComfyUi { url, .. } => {
+                sentence.replacen(&format!("GET {url}"), "GET ", 1).replacen(url.as_str(), CONFIGURED, 1)
+            }
+            Self::ComfyRunner { url } => sentence.replacen(url.as_str(), CONFIGURED, 1),
             Self::Source(_) | Self::Upload(_) | Self::Request(_) | Self::Closed => sentence,
         }
     }

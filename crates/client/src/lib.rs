@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod exchange;
 pub mod handle;
+mod identify;
 mod object_info_cache;
 mod probe;
 mod remote_job;

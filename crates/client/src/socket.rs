@@ -143,7 +143,10 @@ impl Socket {
             sent.map_err(|error| exchange.broken_off(error.to_string()))?;
             Ok(connection)
         };
-        timeout(patience, handshake).await.unwrap_or_else(|_| Err(exchange.timed_out(patience)))
+        match timeout(patience, handshake).await.unwrap_or_else(|_| Err(exchange.timed_out(patience))) {
+            Ok(connection) => Ok(connection),
+            Err(error) => Err(self.client.explain(error).await),
+        }
     }
 
     /// Delivers events until the connection is lost, and returns the reason.

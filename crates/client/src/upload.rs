@@ -182,9 +182,13 @@ impl Client {
                 tokio::time::sleep_until(moved.get() + idle).await;
             }
         };
-        tokio::select! {
+        let stored = tokio::select! {
             answer = answer => answer,
             () = standstill => Err(exchange.timed_out(idle)),
+        };
+        match stored {
+            Ok(stored) => Ok(stored),
+            Err(error) => Err(self.explain(error).await),
         }
     }
 }

@@ -4,7 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use comfy_runner_client::{Client, ClientError, JobState, Probe, PromptError, Supported, Unreachable};
+use comfy_runner_client::{
+    Client, ClientError, JobState, Probe, PromptError, SocketEvent, Supported, Unreachable, Upload,
+};
 use comfy_runner_protocol::{Graph, PromptRequest};
 use mockito::{Matcher, Server, ServerGuard};
 use serde_json::{Value, json};
@@ -418,4 +420,89 @@ async fn a_probe_asks_once_for_many_and_names_no_address() {
         error.without_address(),
         "ComfyUI cannot be reached: connection refused (is ComfyUI running, and is this its port?)"
     );
+}
+
+#[actix_rt::test]
+async fn a_url_that_is_not_comfyuis_root_is_told_apart_from_a_comfyui() {
+    let stats = json!({"system": {"comfyui_version": "0.33.0"}, "devices": []}).to_string();
+    let (_server, comfyui) = answering("GET", "/system_stats", 200, &stats).await;
+    assert_eq!(comfyui.identify().await.unwrap().comfyui_version(), Some("0.33.0"));
+
+    for (status, content_type, body, answer) in [
+        (404, "text/plain", "404: Not Found", "404"),
+        (405, "text/plain", "405: Method Not Allowed", "405"),
+        (200, "text/html", "<html>", "an HTML page"),
+        (200, "application/json", r#"{"system": 3}"#, "200, but not ComfyUI's answer"),
+    ] {
+        let mut server = Server::new_async().await;
+        let mock = server.mock("GET", "/prompt/system_stats").with_status(status);
+        mock.with_header("content-type", content_type).with_body(body).create_async().await;
+        let url = format!("{}/prompt", server.url());
+        let error = client(&url).identify().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{url} does not look like a ComfyUI (GET {url}/system_stats: {answer}); give its root URL"
+            )
+        );
+        assert_eq!(
+            error.without_address(),
+            format!(
+                "the configured URL does not look like a ComfyUI (GET /system_stats: {answer}); give its root URL"
+            )
+        );
+    }
+}
+
+#[actix_rt::test]
+async fn every_call_to_a_wrong_url_ends_with_the_error_that_says_so() {
+    let mut server = Server::new_async().await;
+    server.mock("GET", Matcher::Any).with_status(404).with_body("404: Not Found").create_async().await;
+    server.mock("POST", Matcher::Any).with_status(405).create_async().await;
+    let client = client(&format!("{}/prompt", server.url()));
+    let upload = Upload::new("a.png", "image/png");
+    let file = || futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"PNG"))]);
+    let Err(PromptError::Client(prompt)) = submit(&client).await else { panic!("an error") };
+    for error in [
+        prompt,
+        client.ping().await.unwrap_err(),
+        client.queue().await.unwrap_err(),
+        client.object_info().await.unwrap_err(),
+        client.history("p").await.unwrap_err(),
+        client.interrupt("p").await.unwrap_err(),
+        client.upload(&upload, file()).await.unwrap_err(),
+    ] {
+        assert!(error.is_not_comfyui() && error.to_string().contains("give its root URL"), "{error}");
+    }
+    let reason = match client.events("c").next().await {
+        Some(SocketEvent::Disconnected { reason }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert!(reason.contains("give its root URL"), "{reason}");
+}
+
+#[actix_rt::test]
+async fn a_status_that_a_proxy_gives_for_a_comfyui_that_is_down_says_nothing_about_the_url() {
+    for status in [401, 403, 500, 502, 503] {
+        let (_server, client) = answering("GET", "/system_stats", status, "<html>").await;
+        let error = client.identify().await.unwrap_err();
+        assert!(error.status() == Some(status as u16) && !error.is_not_comfyui(), "{error}");
+    }
+    let error = client("http://127.0.0.1:9").identify().await.unwrap_err();
+    assert!(error.is_unreachable(), "{error}");
+}
+
+#[actix_rt::test]
+async fn a_comfy_runner_is_recognised_behind_any_path() {
+    let mut server = Server::new_async().await;
+    let health = r#"{"status": "ok", "program": "comfy-runner", "version": "1.0.0"}"#;
+    let mock = server.mock("GET", "/health").with_header("content-type", "application/json");
+    mock.with_body(health).create_async().await;
+    server.mock("GET", Matcher::Regex("system_stats$".into())).with_status(404).create_async().await;
+    for url in [server.url(), format!("{}/api", server.url())] {
+        let error = client(&url).identify().await.unwrap_err();
+        assert_eq!(error, ClientError::ComfyRunner { url: url.clone() });
+        assert!(error.to_string().starts_with(&format!("{url} is a comfy-runner server, not a ComfyUI")));
+        assert!(error.without_address().starts_with("the configured URL is a comfy-runner"), "{error}");
+    }
 }

@@ -236,7 +236,7 @@ async fn send_prompt(
         }
         Err(PromptError::Client(error)) => error,
     };
-    if error.is_unreachable() {
+    if error.is_unreachable() || error.is_not_comfyui() || was_refused(&error) {
         return Err(NotAccepted::Failed(error));
     }
     // ComfyUI may have the prompt although its answer was lost: a job that runs must not be reported as refused, or the
@@ -295,6 +295,12 @@ async fn rename(jobs: &Jobs, record: &Record, to: &str) -> Result<(), SubmitErro
     let job = Job::from_record(&renamed, SubmissionState::InFlight, jobs.now());
     jobs.insert(Job { missed_messages: true, ..job });
     Ok(())
+}
+
+/// Returns whether this answer means that no prompt was accepted: the request itself was refused, by ComfyUI or by a proxy before
+/// it. A proxy may answer 408 for a ComfyUI that is slow.
+fn was_refused(error: &ClientError) -> bool {
+    error.status().is_some_and(|status| (400..=499).contains(&status) && status != 408)
 }
 
 /// Returns whether this answer means that ComfyUI has decided about the prompt. A proxy that gives up, or a connection that

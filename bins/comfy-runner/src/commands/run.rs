@@ -37,6 +37,7 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot create the folder {}", options.output.display()))?;
     block_on(async {
         let client = Client::new(config)?;
+        client.identify().await?;
         let mut uploads = IndexMap::new();
         for (id, file) in images {
             let stored = upload_file(&client, &file).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use comfy_runner_client::{Client, ClientError};
 use comfy_runner_jobs::{JobsConfig, LostJobs};
 use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
@@ -33,12 +34,32 @@ pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
         // On its own thread: a file system that does not respond must not delay the server.
         std::thread::spawn(move || log_workflows(&workflows));
         tracing::info!(address = %server.address(), comfyui = %settings.comfyui.endpoint, "listening");
-        let result = server.run().await;
+        let client = Client::new(settings.comfyui.clone())?;
+        let handle = server.handle();
+        let mut serving = std::pin::pin!(server.run());
+        let result = tokio::select! {
+            result = &mut serving => result.map_err(anyhow::Error::from),
+            wrong = wrong_url(client) => {
+                let (_, result) = futures::join!(handle.stop(true), serving);
+                result.map_err(anyhow::Error::from).and(Err(wrong.into()))
+            }
+        };
         settings.store.close().await?;
         result?;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Returns the error if something other than a ComfyUI answers at the URL. Otherwise it does not return: a ComfyUI that is
+/// down will be followed when it is up.
+async fn wrong_url(client: Client) -> ClientError {
+    match client.identify().await {
+        Ok(stats) => tracing::info!(version = stats.comfyui_version(), "ComfyUI answers"),
+        Err(error) if error.is_not_comfyui() => return error,
+        Err(error) => tracing::debug!(%error, "ComfyUI does not answer yet"),
+    }
+    std::future::pending().await
 }
 
 fn limits(options: &cli::Limits) -> Limits {

@@ -8,8 +8,8 @@ use super::error::ApiError;
 
 /// `GET /health`: the process is alive.
 pub async fn health() -> impl Responder {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    HttpResponse::Ok().json(Health { status: HealthStatus::Ok, version })
+    let [program, version] = ["comfy-runner", env!("CARGO_PKG_VERSION")].map(str::to_owned);
+    HttpResponse::Ok().json(Health { status: HealthStatus::Ok, program, version })
 }
 
 /// `GET /ready`: jobs are followed, and ComfyUI answers. It needs no key, so the response names no host.

@@ -123,7 +123,9 @@ impl State {
             let mut words = head.split(' ');
             let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             let Some((ask, id)) = ask(method, path) else {
-                respond(&mut socket, 200, b"{}").await?;
+                let body: &[u8] =
+                    if path == "/system_stats" { br#"{"system": {}, "devices": []}"# } else { b"{}" };
+                respond(&mut socket, 200, body).await?;
                 continue;
             };
             let answer = self.answer(ask, id);

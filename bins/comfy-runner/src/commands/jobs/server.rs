@@ -40,8 +40,7 @@ impl Server {
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> anyhow::Result<T> {
         let mut answer = self.open(method, path).await?;
         let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
-        serde_json::from_slice(&body)
-            .with_context(|| format!("{} does not answer like comfy-runner; check --server", self.address()))
+        serde_json::from_slice(&body).with_context(|| self.not_ours())
     }
 
     /// Sends a request and returns the response unread. An error status is an error with the server's `detail`.
@@ -55,9 +54,15 @@ impl Server {
             return Ok(answer);
         }
         let body = answer.body().limit(MAX_ANSWER).await.with_context(|| self.broken())?;
-        let detail = serde_json::from_slice::<ErrorBody>(&body).map(|error| error.detail);
-        let detail = detail.unwrap_or_else(|_| format!("{} answered {}", self.address(), answer.status()));
-        match answer.status() {
+        let status = answer.status();
+        let detail = match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(error) => error.detail,
+            Err(_) if status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED => {
+                format!("{} ({})", self.not_ours(), status.as_u16())
+            }
+            Err(_) => format!("{} answered {status}", self.address()),
+        };
+        match status {
             StatusCode::UNAUTHORIZED => bail!("{detail}; give it with --api-key or COMFY_RUNNER_API_KEY"),
             _ => bail!("{detail}"),
         }
@@ -90,6 +95,10 @@ impl Server {
             "no server answers at {} ({error}); start `comfy-runner serve`, or name another with --server",
             self.address()
         )
+    }
+
+    fn not_ours(&self) -> String {
+        format!("{} does not answer like comfy-runner; check --server", self.address())
     }
 
     fn broken(&self) -> String {
