@@ -32,8 +32,8 @@ pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
 pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};
 pub use jobs::{JobList, JobRecord, JobSummary, JobsQuery};
 pub use manifest::{
-    Input, InputOption, InputType, LabelledOption, Manifest, NodeField, NodeNumber, Output, PerScene,
-    RequiredFile, Version,
+    Input, InputEntry, InputGroup, InputOption, InputType, LabelledOption, Manifest, NodeField, NodeNumber,
+    Output, PerScene, RequiredFile, Version,
 };
 pub use queue::{Queue, QueuedJob};
 pub use status::{

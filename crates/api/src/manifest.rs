@@ -35,9 +35,9 @@ pub struct Manifest {
     /// The author's version of the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// What callers may set, in the order of a form.
+    /// What callers may set, in the order of a form. [`Manifest::flat_inputs`] leaves out the groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Vec<Input>>,
+    pub inputs: Option<Vec<InputEntry>>,
     /// What the workflow makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Vec<Output>>,
@@ -61,6 +61,50 @@ pub enum Version {
     Text(String),
     /// `1.2`
     Number(Number),
+}
+
+impl Manifest {
+    /// Returns the inputs in the order of the form, those in groups included.
+    pub fn flat_inputs(&self) -> Vec<&Input> {
+        let mut flat = Vec::new();
+        collect(self.inputs.iter().flatten(), &mut flat);
+        flat
+    }
+}
+
+fn collect<'m>(entries: impl IntoIterator<Item = &'m InputEntry>, flat: &mut Vec<&'m Input>) {
+    for entry in entries {
+        match entry {
+            InputEntry::Input(input) => flat.push(input),
+            InputEntry::Group(group) => collect(group.items.iter().flatten(), flat),
+        }
+    }
+}
+
+/// An entry of `inputs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum InputEntry {
+    /// An input.
+    Input(Box<Input>),
+    /// Inputs that belong together.
+    Group(Box<InputGroup>),
+}
+
+/// A section of a form. Callers set its inputs as if they were not in a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputGroup {
+    /// The section's heading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Value>,
+    /// Whether a form shows the section closed at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collapsed: Option<Value>,
+    /// The inputs, and groups inside of this one.
+    pub items: Option<Vec<InputEntry>>,
+    /// Keys for form pages.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// An input of a workflow.
@@ -207,7 +251,7 @@ pub enum NodeNumber {
 #[serde(untagged)]
 pub enum PerScene {
     /// A list of inputs.
-    List(Vec<Input>),
+    List(Vec<InputEntry>),
     /// Inputs by id, without the id in them.
     Map(IndexMap<String, Map<String, Value>>),
 }

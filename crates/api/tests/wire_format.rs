@@ -146,6 +146,10 @@ fn a_manifest_keeps_what_its_author_wrote() {
             {"id": "c", "targets": [{"node_id": "12:3", "field": "x"}, {"node_id": 4, "field": "y", "part": "w"}]},
             {"id": "d", "type": "scene_list", "per_scene": {"prompt": {"type": "text"}}},
             {"id": "e", "type": "scene_list", "per_scene": [{"id": "prompt", "type": "text"}], "min": 0.5},
+            {"group": "Model", "collapsed": true, "icon": "chip", "items": [
+                {"id": "f", "type": "vae_picker"},
+                {"group": "LoRAs", "items": [{"id": "g", "type": "lora_picker"}]},
+            ]},
         ],
         "required_models": ["a.safetensors", {"name": "b.safetensors", "url": "https://example.org"}],
         "pipeline": [{"block": "a", "file": "a.json"}],
@@ -153,4 +157,6 @@ fn a_manifest_keeps_what_its_author_wrote() {
     let read: Manifest = serde_json::from_value(manifest.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), manifest);
     assert_eq!(read.other["pipeline"][0]["block"], Value::from("a"));
+    let ids: Vec<&str> = read.flat_inputs().into_iter().map(|input| input.id.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "c", "d", "e", "f", "g"]);
 }

@@ -36,6 +36,7 @@ pub struct Input {
     pub per_scene: Vec<Input>,
     /// Unknown keys (`tooltip`, `placeholder`, ...), kept unchanged.
     pub other: Map<String, Value>,
+    pointer: String,
 }
 
 /// The type of an [`Input`].
@@ -150,6 +151,11 @@ impl Input {
         self.label.as_deref().unwrap_or(&self.id)
     }
 
+    /// Returns the input's place in the manifest as a JSON pointer: `/inputs/3`, or `/inputs/1/items/0` in a group.
+    pub fn pointer(&self) -> &str {
+        &self.pointer
+    }
+
     /// Reads one input and reports its errors. Returns `None` if it has no id.
     pub(crate) fn read(value: &Value, pointer: &str, report: &mut FileDiagnostics<'_>) -> Option<Self> {
         let Value::Object(entry) = value else {
@@ -207,6 +213,7 @@ impl Input {
             targets,
             per_scene,
             other,
+            pointer: pointer.to_owned(),
         };
         if let Some(default) = entry.get("default") {
             input.take_default(default, &format!("{pointer}/default"), report);
@@ -241,6 +248,9 @@ const OUR_KEYS: [&str; 14] = [
     "targets",
     "per_scene",
 ];
+
+/// The known keys of a group of inputs.
+const GROUP_KEYS: [&str; 3] = ["group", "items", "collapsed"];
 
 /// Alternative spellings of an input's keys, used for hints.
 const ALIASES: [(&str, &str); 4] =
@@ -395,11 +405,20 @@ fn read_per_scene(entry: &Map<String, Value>, pointer: &str, report: &mut FileDi
     }
 }
 
-/// Reads a list of inputs, and reports duplicate ids.
+/// Reads a list of inputs and groups of them, and reports duplicate ids.
 pub(crate) fn read_all(list: &[Value], pointer: &str, report: &mut FileDiagnostics<'_>) -> Vec<Input> {
-    let mut inputs: Vec<Input> = Vec::with_capacity(list.len());
+    let mut inputs = Vec::with_capacity(list.len());
+    read_into(&mut inputs, list, pointer, report);
+    inputs
+}
+
+fn read_into(inputs: &mut Vec<Input>, list: &[Value], pointer: &str, report: &mut FileDiagnostics<'_>) {
     for (index, value) in list.iter().enumerate() {
         let pointer = format!("{pointer}/{index}");
+        if let Some(group) = value.as_object().filter(|entry| is_group(entry)) {
+            read_group(inputs, group, &pointer, report);
+            continue;
+        }
         let Some(input) = Input::read(value, &pointer, report) else { continue };
         if inputs.iter().any(|earlier| earlier.id == input.id) {
             let message = format!("input \"{}\": another input has this id too; rename one", input.id);
@@ -408,5 +427,27 @@ pub(crate) fn read_all(list: &[Value], pointer: &str, report: &mut FileDiagnosti
             inputs.push(input);
         }
     }
-    inputs
+}
+
+/// Returns whether an entry of `inputs` is a group: a section of a form with inputs of its own under `items`.
+fn is_group(entry: &Map<String, Value>) -> bool {
+    !entry.contains_key("id") && (entry.contains_key("items") || entry.contains_key("group"))
+}
+
+/// Reads the inputs of a group, which may contain groups itself. Its other keys are for form pages.
+fn read_group(
+    inputs: &mut Vec<Input>,
+    group: &Map<String, Value>,
+    pointer: &str,
+    report: &mut FileDiagnostics<'_>,
+) {
+    let name = group.get("group").map(fields::plain).unwrap_or_default();
+    let mut fields = Fields::new(group, format!("the group \"{name}\": "), pointer, report);
+    fields.warn_of_typos(&GROUP_KEYS, &[]);
+    if !group.contains_key("items") {
+        let message = "`items` is missing, the list of the group's inputs".to_owned();
+        fields.error(DiagnosticKind::WrongType, "items", message);
+    }
+    let items = fields.list("items").unwrap_or_default();
+    read_into(inputs, items, &format!("{pointer}/items"), report);
 }

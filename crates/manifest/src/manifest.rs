@@ -58,7 +58,7 @@ pub struct Manifest {
     pub description: Option<String>,
     /// The author's version of the workflow.
     pub version: Option<String>,
-    /// The values that callers may set, in order.
+    /// The values that callers may set, in order. Groups of inputs are flattened.
     pub inputs: Vec<Input>,
     /// The outputs.
     pub outputs: Vec<Output>,

@@ -50,6 +50,65 @@ fn older_and_looser_spellings_are_read() {
 }
 
 #[test]
+fn groups_of_inputs_are_flattened_and_returned_as_they_are_written() {
+    let text = "id: w
+inputs:
+- group: Model
+  collapsed: true
+  items:
+  - {id: model, type: text}
+  - group: LoRA
+    items:
+    - {id: steps, type: int, default: 4}
+- {id: group, type: text, group: main}
+- {group: Empty, items: []}
+";
+    let (manifest, found) = Manifest::parse(text, "w").unwrap();
+    assert!(found.is_empty(), "{found:?}");
+    let places: Vec<(&str, &str)> =
+        manifest.inputs.iter().map(|input| (input.id.as_str(), input.pointer())).collect();
+    let expected =
+        [("model", "/inputs/0/items/0"), ("steps", "/inputs/0/items/1/items/0"), ("group", "/inputs/1")];
+    assert_eq!(places, expected);
+    let written = json!([
+        {"group": "Model", "collapsed": true, "items": [
+            {"id": "model", "type": "text"},
+            {"group": "LoRA", "items": [{"id": "steps", "type": "int", "default": 4}]},
+        ]},
+        {"id": "group", "type": "text", "group": "main"},
+        {"group": "Empty", "items": []},
+    ]);
+    assert_eq!(manifest.json()["inputs"], written);
+}
+
+#[test]
+fn mistakes_in_a_group_of_inputs_have_their_line() {
+    let told = problems(
+        "id: w
+inputs:
+- {id: a, type: int}
+- group: More
+  items:
+  - {id: a, type: int}
+  - {type: int, label: Steps}
+  - {id: b, type: int, default: x}
+- {group: Typo, itmes: []}
+- {group: Odd, items: {id: c}}
+",
+    );
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let expected = [
+        "manifest.yaml:6: input \"a\": another input has this id too; rename one",
+        "manifest.yaml:7: the input \"Steps\" has no `id`; callers give its value under that key",
+        "manifest.yaml:8: input \"b\": the default must be a whole number, not \"x\"",
+        "manifest.yaml:9: warning: the group \"Typo\": `itmes` has no meaning here. Did you mean `items`?",
+        "manifest.yaml:9: the group \"Typo\": `items` is missing, the list of the group's inputs",
+        "manifest.yaml:10: the group \"Odd\": `items` must be a list, this is a map",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn every_mistake_is_its_own_error_with_its_line() {
     let cases = [
         ("- type: int\n  label: Steps\n", DiagnosticKind::InputId, 3, "the input \"Steps\" has no `id`"),

@@ -49,3 +49,11 @@ fn the_documented_example_compiles_assembles_and_fits_a_real_comfyui() {
     let found = found.filter(|problem| problem.kind != comfy_runner_manifest::DiagnosticKind::MissingModel);
     assert_eq!(found.collect::<Vec<_>>(), []);
 }
+
+#[test]
+fn the_documented_group_has_the_inputs_that_the_page_says() {
+    let (manifest, warnings) = Manifest::parse(&format!("id: w\n{}", block("yaml", 1)), "w").unwrap();
+    assert!(warnings.is_empty());
+    let ids: Vec<&str> = manifest.inputs.iter().map(|input| input.id.as_str()).collect();
+    assert_eq!(ids, ["prompt", "checkpoint", "loras"]);
+}

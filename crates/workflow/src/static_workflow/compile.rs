@@ -171,15 +171,15 @@ fn check_names(names: &Names, graph: &Graph, slots: &[Slot], report: &mut FileDi
 fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnostics<'_>) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     for (index, input) in manifest.inputs.iter().enumerate() {
-        let at = format!("/inputs/{index}");
+        let at = input.pointer();
         for target in &input.targets {
             let Some((node, node_id, found)) = graph.nodes.get_full(&target.node) else {
-                report.error(DiagnosticKind::Binding, &at, no_node(input, &target.node, graph, file));
+                report.error(DiagnosticKind::Binding, at, no_node(input, &target.node, graph, file));
                 continue;
             };
             match found.inputs.get(&target.field) {
                 None => {
-                    report.error(DiagnosticKind::Binding, &at, no_field(input, target, found, graph, file));
+                    report.error(DiagnosticKind::Binding, at, no_field(input, target, found, graph, file));
                     continue;
                 }
                 Some(value) if Link::from_value(value).is_some() => {
@@ -188,7 +188,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
                         "input \"{}\": `{}` of node {node} is linked to another node; the value replaces the link",
                         input.id, target.field
                     );
-                    report.warning(DiagnosticKind::Binding, &at, message);
+                    report.warning(DiagnosticKind::Binding, at, message);
                 }
                 Some(_) => {}
             }
@@ -199,11 +199,11 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
                     "input \"{}\": `{field}` of node {node} is bound to input \"{other}\" too",
                     input.id
                 );
-                report.error(DiagnosticKind::Binding, &at, message);
+                report.error(DiagnosticKind::Binding, at, message);
             }
             match part_of(input, target) {
                 Ok(part) => bindings.push(Binding { input: index, node, field: target.field.clone(), part }),
-                Err(message) => report.error(DiagnosticKind::Binding, &at, message),
+                Err(message) => report.error(DiagnosticKind::Binding, at, message),
             }
         }
         let sides =
@@ -215,7 +215,7 @@ fn bind(manifest: &Manifest, graph: &Graph, file: &str, report: &mut FileDiagnos
                     "input \"{}\": only one side of the resolution is bound; add `targets` for width and height",
                     input.id
                 );
-                report.warning(DiagnosticKind::Binding, &at, message);
+                report.warning(DiagnosticKind::Binding, at, message);
             }
         }
     }
@@ -272,7 +272,7 @@ fn check_unbound(
     let in_computed = computed.iter().map(|(_, expression)| expression);
     let used: Vec<&str> = in_graph.chain(in_computed).flat_map(Expression::names).collect();
     let named = |id: &str| used.contains(&id);
-    for (index, input) in manifest.inputs.iter().enumerate().filter(|(_, input)| input.targets.is_empty()) {
+    for input in manifest.inputs.iter().filter(|input| input.targets.is_empty()) {
         let same = |other: Option<&Input>| other.is_some_and(|other| other.id == input.id);
         let by_side = same(manifest.resolution_input()) && (named("width") || named("height"));
         let by_file =
@@ -282,7 +282,7 @@ fn check_unbound(
                 "input \"{0}\" changes nothing: give it `node_id` and `field`, or write \"{{{{{0}}}}}\" in the graph",
                 input.id
             );
-            report.warning(DiagnosticKind::Unbound, &format!("/inputs/{index}"), message);
+            report.warning(DiagnosticKind::Unbound, input.pointer(), message);
         }
     }
 }

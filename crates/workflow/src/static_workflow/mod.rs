@@ -68,8 +68,8 @@ pub(crate) struct LoraSwitch {
 pub(crate) enum FieldSource<'w> {
     /// The graph's own value.
     Graph,
-    /// An input (its position and itself), or a part of its value.
-    Input(usize, &'w Input, Option<&'w str>),
+    /// An input, or a part of its value.
+    Input(&'w Input, Option<&'w str>),
     /// A string with placeholders, or a name that only a request provides.
     Request,
     /// A key of the manifest's `defaults`.
@@ -81,20 +81,15 @@ impl StaticWorkflow {
     pub fn source(&self, node: usize, field: &str) -> FieldSource<'_> {
         let bound = self.bindings.iter().rev().find(|binding| binding.node == node && binding.field == field);
         if let Some(binding) = bound {
-            return FieldSource::Input(
-                binding.input,
-                &self.manifest.inputs[binding.input],
-                binding.part.as_deref(),
-            );
+            return FieldSource::Input(&self.manifest.inputs[binding.input], binding.part.as_deref());
         }
         let is_here = |slot: &&Slot| {
             slot.node == node && matches!(&slot.place, SlotPlace::Input(name) if name == field)
         };
         let Some(slot) = self.slots.iter().find(is_here) else { return FieldSource::Graph };
         let Some((name, part)) = slot.template.placeholder() else { return FieldSource::Request };
-        let position = self.manifest.inputs.iter().position(|input| input.id == name);
-        match (position, self.manifest.defaults.get(name)) {
-            (Some(input), _) => FieldSource::Input(input, &self.manifest.inputs[input], part),
+        match (self.manifest.input(name), self.manifest.defaults.get(name)) {
+            (Some(input), _) => FieldSource::Input(input, part),
             (None, Some(default)) if part.is_none() => FieldSource::Default(default),
             _ => FieldSource::Request,
         }

@@ -125,11 +125,11 @@ impl<'v> Validation<'v, '_> {
                     wrong.report(self.manifest, "/defaults", &subject);
                 }
             }
-            FieldSource::Input(position, input, part) => {
+            FieldSource::Input(input, part) => {
                 if is_upload(spec) || input.kind.is_file() {
                     return;
                 }
-                self.input(position, input, part, &taken, &subject);
+                self.input(input, part, &taken, &subject);
                 // The graph's own value stays where neither caller nor manifest gives one.
                 let stays = input.default.is_none() && !input.required && Link::from_value(value).is_none();
                 let own = !value.as_str().is_some_and(|text| text.contains("{{"));
@@ -141,7 +141,7 @@ impl<'v> Validation<'v, '_> {
     }
 
     /// Compares the range of an input with that of the node.
-    fn input(&mut self, position: usize, input: &Input, part: Option<&str>, taken: &Taken<'_>, node: &str) {
+    fn input(&mut self, input: &Input, part: Option<&str>, taken: &Taken<'_>, node: &str) {
         let spec = taken.spec;
         let subject = format!("input \"{}\" for {node}", input.id);
         let of_part = |value: &'_ Value| match part {
@@ -157,13 +157,13 @@ impl<'v> Validation<'v, '_> {
         {
             wrong.report(
                 self.manifest,
-                &format!("/inputs/{position}/default"),
+                &format!("{}/default", input.pointer()),
                 &format!("{subject}, default"),
             );
         }
         for (index, choice) in input.options.iter().enumerate() {
             if let Some(wrong) = of_part(&choice.value).and_then(|value| taken.check_value(&value)) {
-                wrong.report(self.manifest, &format!("/inputs/{position}/options/{index}"), &subject);
+                wrong.report(self.manifest, &format!("{}/options/{index}", input.pointer()), &subject);
             }
         }
         if !matches!(spec.kind, InputKind::Int | InputKind::Float) {
@@ -179,7 +179,7 @@ impl<'v> Validation<'v, '_> {
             if if below { ours < theirs } else { ours > theirs } {
                 let bound = if below { "at least" } else { "at most" };
                 let message = format!("{subject}: `{key}` is {ours}, but the node takes {bound} {theirs}");
-                self.manifest.warning(DiagnosticKind::Range, &format!("/inputs/{position}/{key}"), message);
+                self.manifest.warning(DiagnosticKind::Range, &format!("{}/{key}", input.pointer()), message);
             }
         }
     }
