@@ -266,7 +266,7 @@ async fn health_is_always_there_and_readiness_says_why_not() {
     assert_eq!(api.get("/ready").await.status, 200);
     let listed = api.get("/api/workflows").await.json();
     let first = &listed.as_array().unwrap()[0];
-    assert_eq!(keys(first), ["id", "name", "type", "category", "description"]);
+    assert_eq!(keys(first)[..5], ["id", "name", "type", "category", "description"]);
     api.stop().await;
 
     let alone = Api::start("http://127.0.0.1:9");

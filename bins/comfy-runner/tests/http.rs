@@ -17,10 +17,11 @@ fn start(comfyui: &str) -> Api {
 }
 
 /// Every path of the server, and the methods that it has.
-const PATHS: [(&str, &str); 19] = [
+const PATHS: [(&str, &str); 20] = [
     ("/health", "GET, HEAD"),
     ("/ready", "GET, HEAD"),
     ("/api/workflows", "GET, HEAD"),
+    ("/api/workflows/no-model/check", "GET, HEAD"),
     ("/api/comfyui/view?filename=a.png", "GET, HEAD"),
     ("/api/queue", "GET, HEAD"),
     ("/api/jobs", "GET, HEAD"),

@@ -42,4 +42,7 @@ pub use status::{
 pub use timestamp::Timestamp;
 pub use token::{IssuedToken, TokenRequest};
 pub use uploads::Uploaded;
-pub use workflows::{RESERVED_IDS, WorkflowKind, WorkflowList, WorkflowSummary};
+pub use workflows::{
+    Missing, RESERVED_IDS, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
+    WorkflowsQuery,
+};

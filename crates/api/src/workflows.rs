@@ -1,11 +1,16 @@
-//! `GET /api/workflows`: the workflows. `GET /api/run/{workflow_id}` answers a
-//! [`Manifest`](crate::manifest::Manifest).
+//! `GET /api/workflows`: the workflows, and whether each can run now. `GET /api/workflows/{workflow_id}/check`: what one
+//! of them lacks. `GET /api/run/{workflow_id}` answers a [`Manifest`](crate::manifest::Manifest).
 //!
-//! | status | body |
-//! | --- | --- |
-//! | 200 | [`WorkflowList`] |
+//! | route | status | body |
+//! | --- | --- | --- |
+//! | list | 200 | [`WorkflowList`]; the query string is a [`WorkflowsQuery`] |
+//! | list | 400 | [`ErrorBody`](crate::ErrorBody): a wrong or unknown parameter |
+//! | `check` | 200 | [`WorkflowCheck`] |
+//! | `check` | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
 
 use serde::{Deserialize, Serialize};
+
+use crate::inspect::Finding;
 
 /// The last path segments below `/api/run/` that belong to the API: no workflow may have one of them as its id.
 pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
@@ -27,6 +32,65 @@ pub struct WorkflowSummary {
     pub category: Option<String>,
     /// A sentence for people.
     pub description: Option<String>,
+    /// Whether it can run now.
+    #[serde(flatten)]
+    pub readiness: WorkflowReadiness,
+}
+
+/// Whether a workflow can run now on this ComfyUI, by the node schemas that ComfyUI answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowReadiness {
+    /// True if ComfyUI has every node type and model that the workflow names and nothing in it is an error. `None` if
+    /// ComfyUI's node schemas cannot be fetched.
+    #[serde(default)]
+    pub ready: Option<bool>,
+    /// Why it is not ready, or why that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What ComfyUI lacks.
+    #[serde(default)]
+    pub missing: Missing,
+}
+
+/// What a workflow names and a ComfyUI lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Node types.
+    #[serde(default)]
+    pub node_types: Vec<String>,
+    /// File names of models.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Packages of custom nodes that the manifest names (`required_nodes`), when node types are missing too.
+    #[serde(default)]
+    pub packages: Vec<String>,
+}
+
+/// The query string of `GET /api/workflows`. Unknown keys are refused: a misspelt filter must not list every workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowsQuery {
+    /// Only workflows of this category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Only workflows of this type: `static` or `dynamic`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only workflows that are ready (`true`), that are not (`false`), or of which it is not known (`unknown`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+}
+
+/// The response of `GET /api/workflows/{workflow_id}/check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowCheck {
+    /// The workflow's id.
+    pub id: String,
+    /// Whether it can run now.
+    #[serde(flatten)]
+    pub readiness: WorkflowReadiness,
+    /// Every error and warning about its files, also those that do not keep it from running.
+    pub findings: Vec<Finding>,
 }
 
 /// How a workflow's graph is made.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use comfy_runner_api::{
     Cancellation, ErrorBody, FinishedJob, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord,
-    JobStatus, Manifest, Queue, Readiness, Submitted, TokenRequest, Update, Uploaded, WorkflowList,
+    JobStatus, Manifest, Queue, Readiness, Submitted, TokenRequest, Update, Uploaded, WorkflowCheck,
+    WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -101,6 +102,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
     let headings: Headings = BTreeMap::from([
         ("Errors", vec![round_trip::<ErrorBody> as RoundTrip; 2]),
         ("`GET /api/workflows`", vec![round_trip::<WorkflowList>]),
+        ("`GET /api/workflows/{workflow_id}/check`", vec![round_trip::<WorkflowCheck>]),
         ("`POST /api/workflows/inspect?id=workflow`", vec![round_trip::<Inspection>]),
         ("`POST /api/run/upload-image`", vec![round_trip::<Uploaded>]),
         ("`POST /api/run/{workflow_id}/execute`", vec![round_trip::<Submitted>; 2]),

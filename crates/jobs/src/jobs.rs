@@ -1,6 +1,5 @@
 //! The service around the table of jobs: everything that callers can do, each in a module of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,8 +41,7 @@ struct Shared {
     /// The moment from which durations count.
     origin: Instant,
     store: Arc<dyn Store>,
-    /// Whether the WebSocket to ComfyUI is open, as far as is known.
-    connected: AtomicBool,
+    connection: Mutex<Connection>,
     unsupported: UnsupportedRoutes,
     supervision: Supervision,
     /// Wakes the task that writes to the store.
@@ -52,6 +50,15 @@ struct Shared {
     written: Notify,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
+}
+
+/// The WebSocket to ComfyUI.
+#[derive(Clone, Copy)]
+struct Connection {
+    /// Whether it is open, as far as is known.
+    open: bool,
+    /// When it was opened or lost.
+    since: Instant,
 }
 
 /// What the lock protects.
@@ -70,7 +77,7 @@ impl Jobs {
             config,
             origin: Instant::now(),
             store,
-            connected: AtomicBool::new(false),
+            connection: Mutex::new(Connection { open: false, since: Instant::now() }),
             unsupported: UnsupportedRoutes::default(),
             supervision: Supervision::default(),
             unwritten: Notify::new(),
@@ -275,6 +282,12 @@ impl Jobs {
         self.store().identity()
     }
 
+    /// Returns when the WebSocket to ComfyUI was last opened or lost. What ComfyUI said before that may be of an earlier
+    /// process, with other node types and models.
+    pub fn connection_changed(&self) -> Instant {
+        self.connection().since
+    }
+
     /// Checks whether jobs are being followed.
     ///
     /// # Errors
@@ -319,11 +332,18 @@ impl Jobs {
 
     /// Returns whether the WebSocket is open. Messages about a job that is submitted without it may be missed.
     pub(crate) fn is_connected(&self) -> bool {
-        self.shared.connected.load(Ordering::Acquire)
+        self.connection().open
     }
 
-    pub(crate) fn set_connected(&self, connected: bool) {
-        self.shared.connected.store(connected, Ordering::Release);
+    pub(crate) fn set_connected(&self, open: bool) {
+        let mut connection = self.connection();
+        if connection.open != open {
+            *connection = Connection { open, since: Instant::now() };
+        }
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks the state. A panic elsewhere cannot leave it half changed in a way that matters, so poison is ignored.

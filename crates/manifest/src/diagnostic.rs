@@ -26,6 +26,9 @@ pub struct Diagnostic {
     pub column: Option<usize>,
     /// A sentence for people: what is wrong, and how to fix it.
     pub message: String,
+    /// The name of what is missing: of a node type ([`DiagnosticKind::UnknownNodeType`]), a model
+    /// ([`DiagnosticKind::MissingModel`]) or a package of custom nodes ([`DiagnosticKind::MissingNodes`]).
+    pub missing: Option<String>,
 }
 
 /// The severity of a [`Diagnostic`].
@@ -123,7 +126,7 @@ impl Diagnostic {
     pub fn error(kind: DiagnosticKind, file: impl Into<String>, message: impl Into<String>) -> Self {
         // A message may show a value or a name of any length.
         let (file, message) = (file.into(), cut(message.into(), LONGEST_MESSAGE));
-        Self { severity: Severity::Error, kind, file, line: None, column: None, message }
+        Self { severity: Severity::Error, kind, file, line: None, column: None, message, missing: None }
     }
 
     /// Creates a warning about a file as a whole.
@@ -252,6 +255,20 @@ impl<'a> FileDiagnostics<'a> {
     /// Adds an error about the value at this JSON pointer (`/inputs/3/default`).
     pub fn error(&mut self, kind: DiagnosticKind, pointer: &str, message: impl Into<String>) {
         self.found.push(Diagnostic::error(kind, self.file, message).at_line(self.lines.line(pointer)));
+    }
+
+    /// Adds an error about what is missing, by its name, at this JSON pointer.
+    pub fn missing(
+        &mut self,
+        kind: DiagnosticKind,
+        pointer: &str,
+        name: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        self.error(kind, pointer, message);
+        if let Some(added) = self.found.last_mut() {
+            added.missing = Some(name.into());
+        }
     }
 
     /// Adds a warning about the value at this JSON pointer.

@@ -29,7 +29,7 @@ pub struct Finding {
 impl Finding {
     /// Creates a finding in a workflow's folder.
     pub fn new(folder: &Path, diagnostic: &Diagnostic) -> Self {
-        let Diagnostic { severity, kind, file, line, column, message } = diagnostic.clone();
+        let Diagnostic { severity, kind, file, line, column, message, .. } = diagnostic.clone();
         let file = format!("{}/{file}", folder.display());
         Self { severity, kind: Some(kind), file, line, column, message }
     }

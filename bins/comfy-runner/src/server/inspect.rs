@@ -56,7 +56,8 @@ fn warning(message: String) -> Finding {
     Finding { severity: FindingSeverity::Warning, file: MANIFEST_FILE.to_owned(), line: None, message }
 }
 
-fn finding(problem: Diagnostic) -> Finding {
+/// Returns a diagnostic as the API shows it.
+pub fn finding(problem: Diagnostic) -> Finding {
     let severity = if problem.is_error() { FindingSeverity::Error } else { FindingSeverity::Warning };
     let Diagnostic { file, line, message, .. } = problem;
     Finding { severity, file, line, message }

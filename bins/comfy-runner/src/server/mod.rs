@@ -21,6 +21,7 @@ mod live;
 mod media_type;
 mod origins;
 mod partner_key;
+mod readiness;
 mod request_body;
 mod request_log;
 mod request_params;
@@ -55,6 +56,7 @@ use failed_keys::FailedKeys;
 pub use form::Form;
 pub use limits::Limits;
 pub use origins::{AllowedOrigin, AllowedOrigins, ParseOriginError};
+use readiness::FindingsCache;
 pub use stop::Handle;
 use stop::ShutdownSignal;
 use token::Tokens;
@@ -119,6 +121,7 @@ struct State {
     jobs: Jobs,
     client: Client,
     schemas: Arc<ObjectInfoCache>,
+    findings: Arc<FindingsCache>,
     probe: Arc<Probe>,
     max_upload: u64,
     shutdown: ShutdownSignal,
@@ -146,6 +149,7 @@ impl Server {
         let workflows = WorkflowReader::new(workflows);
         let (stop, shutdown) = watch::channel(false);
         let schemas = Arc::new(ObjectInfoCache::default());
+        let findings = Arc::new(FindingsCache::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
         let probe = Arc::new(Probe::default());
@@ -156,6 +160,7 @@ impl Server {
                 client: Client::new(comfyui.clone())
                     .expect("the same configuration has made a client before"),
                 schemas: Arc::clone(&schemas),
+                findings: Arc::clone(&findings),
                 probe: Arc::clone(&probe),
                 max_upload,
                 shutdown: shutdown.clone(),

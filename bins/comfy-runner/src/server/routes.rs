@@ -21,6 +21,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .wrap(from_fn(auth::require_key))
                 .service(endpoint("/workflows").get(workflows::list))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
+                .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))
                 .service(endpoint("/comfyui/view").get(download::view))
                 .service(endpoint("/token").post(token::issue))
                 .service(endpoint("/queue").get(jobs::queue))

@@ -1,7 +1,11 @@
 //! Workflows and conversions that need ComfyUI's node schemas.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use actix_web::web;
+use comfy_runner_api::WorkflowReadiness;
+use comfy_runner_client::ClientError;
 use comfy_runner_editor::from_api::{ConversionWarning, UiConversion, from_api};
 use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, LibraryError, Listed};
 use comfy_runner_protocol::ObjectInfo;
@@ -9,6 +13,12 @@ use comfy_runner_workflow::{Assembled, Workflow};
 
 use super::State;
 use super::error::ApiError;
+use super::readiness;
+
+/// The largest age of the schemas that the list of workflows goes by.
+const LIST_AGE: Duration = Duration::from_secs(60);
+/// The largest age of the schemas that one workflow is checked against.
+const CHECK_AGE: Duration = Duration::from_secs(10);
 
 impl State {
     /// Returns the workflow with this id. One whose graph is in UI format is read with ComfyUI's node schemas.
@@ -33,6 +43,61 @@ impl State {
             return Ok(listed);
         }
         self.workflows.list().await
+    }
+
+    /// Returns whether each of these workflows can run now.
+    pub async fn readiness(
+        &self,
+        workflows: Vec<Arc<Workflow>>,
+    ) -> Result<Vec<(Arc<Workflow>, WorkflowReadiness)>, ApiError> {
+        let schemas = match self.fresh_schemas(LIST_AGE).await {
+            Ok(schemas) => schemas,
+            Err(error) => {
+                let unknown = readiness::unknown(unknown_because(&error));
+                return Ok(workflows.into_iter().map(|workflow| (workflow, unknown.clone())).collect());
+            }
+        };
+        let findings = Arc::clone(&self.findings);
+        let work = web::block(move || {
+            let readiness = |workflow: &_| readiness::from_findings(&findings.findings(workflow, &schemas));
+            workflows.into_iter().map(|workflow| (Arc::clone(&workflow), readiness(&workflow))).collect()
+        });
+        work.await.map_err(|error| ApiError::Unavailable(error.to_string()))
+    }
+
+    /// Returns whether a workflow can run now, and everything that is wrong with it.
+    pub async fn check(&self, id: &str) -> Result<(WorkflowReadiness, Diagnostics), ApiError> {
+        let mut listed = self.workflows.listed(id).await?;
+        let schemas = self.fresh_schemas(CHECK_AGE).await;
+        if listed.workflow.as_ref().is_err_and(|problems| needs_schemas(problems)) {
+            match &schemas {
+                Ok(schemas) => self.workflows.library().set_context(Some(Arc::clone(schemas))),
+                Err(error) => return Ok((readiness::unknown(unknown_because(error)), Diagnostics::new())),
+            }
+            listed = self.workflows.listed(id).await?;
+        }
+        let workflow = match listed.workflow {
+            Ok(workflow) => workflow,
+            Err(problems) => return Ok((readiness::from_findings(&problems), (*problems).clone())),
+        };
+        let mut found = (*listed.warnings).clone();
+        let schemas = match schemas {
+            Ok(schemas) => schemas,
+            Err(error) => return Ok((readiness::unknown(unknown_because(&error)), found)),
+        };
+        let cache = Arc::clone(&self.findings);
+        let work = web::block(move || cache.findings(&workflow, &schemas));
+        let findings = work.await.map_err(|error| ApiError::Unavailable(error.to_string()))?;
+        let readiness = readiness::from_findings(&findings);
+        found.extend(findings.iter().cloned());
+        Ok((readiness, found))
+    }
+
+    /// Returns schemas of at most this age, which ComfyUI has answered since its connection was last opened or lost.
+    async fn fresh_schemas(&self, age: Duration) -> Result<Arc<ObjectInfo>, ClientError> {
+        let changed = self.jobs.connection_changed();
+        let earliest = Instant::now().checked_sub(age).map_or(changed, |young| young.max(changed));
+        self.schemas.since(&self.client, earliest).await
     }
 
     /// Converts a graph of a workflow to UI format.
@@ -77,6 +142,10 @@ impl State {
 
 fn needs_schemas(problems: &[Diagnostic]) -> bool {
     problems.iter().any(|problem| problem.kind == DiagnosticKind::NeedsSchemas)
+}
+
+fn unknown_because(error: &ClientError) -> String {
+    format!("ComfyUI's node schemas cannot be fetched: {error}")
 }
 
 fn no_schemas(error: &dyn std::fmt::Display) -> ApiError {

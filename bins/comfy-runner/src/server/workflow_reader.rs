@@ -54,6 +54,21 @@ where
         workflow.ok_or_else(|| ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}")))
     }
 
+    /// The workflow of this id as the list has it, broken or not.
+    pub async fn listed(self: &Arc<Self>, id: &str) -> Result<Listed<T>, ApiError> {
+        let of_id = id.to_owned();
+        let listed = self.read(id, PATIENCE, move |library| library.listed(&of_id)).await;
+        let slow = || ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}"));
+        match listed.ok_or_else(slow)? {
+            Some(listed) => Ok(listed),
+            // The error names what was probably meant.
+            None => Err(match self.get(id).await? {
+                Err(error) => error.into(),
+                Ok(_) => ApiError::NotFound(format!("there is no workflow \"{id}\"")),
+            }),
+        }
+    }
+
     /// Every workflow, as its files are now. One whose files do not answer in time is listed as broken.
     pub async fn list(self: &Arc<Self>) -> Result<Vec<Listed<T>>, ApiError> {
         let folders: Option<Folders> = self.read("", LIST_PATIENCE, |library| library.folders()).await;

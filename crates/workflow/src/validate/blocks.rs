@@ -56,7 +56,7 @@ impl Validation<'_> {
             let message = format!(
                 "no node of the graph saves or shows anything; ComfyUI refuses such a prompt{circumstances}"
             );
-            self.error(MANIFEST_FILE, "/pipeline", DiagnosticKind::Graph, Severity::Error, message);
+            self.error(MANIFEST_FILE, "/pipeline", DiagnosticKind::Graph, Severity::Error, None, message);
         }
         for ((id, node), origin) in graph.nodes.iter().zip(origins) {
             self.node(graph, id, node, origin, alternative);
@@ -73,12 +73,13 @@ impl Validation<'_> {
                 self.unknown_nodes = true;
                 let message = unknown_node(&name, &node.class_type, self.info);
                 let (place, kind) = (at(&["class_type"]), DiagnosticKind::UnknownNodeType);
-                self.error(&origin.file, &place, kind, Severity::Error, message);
+                let missing = Some(node.class_type.clone());
+                self.error(&origin.file, &place, kind, Severity::Error, missing, message);
             }
             Walked::Missing { name: field, spec } => {
                 let message = missing_field(&name, field, spec);
                 let (place, kind) = (at(&["inputs", field]), DiagnosticKind::MissingField);
-                self.error(&origin.file, &place, kind, Severity::Error, message);
+                self.error(&origin.file, &place, kind, Severity::Error, None, message);
             }
             Walked::Input { name: field, value, spec } => {
                 let taken = Taken::new(validator, graph, id, field, spec);
@@ -87,16 +88,16 @@ impl Validation<'_> {
                     None if self.is_made_up(origin, field, spec, alternative) => None,
                     None => taken.check_value(value),
                 };
-                if let Some(Mismatch { severity, kind, reason }) = wrong {
+                if let Some(Mismatch { severity, kind, reason, missing }) = wrong {
                     let severity = if is_upload(spec) { Severity::Warning } else { severity };
                     let message = format!("node {name} (`{field}`) {reason}");
-                    self.error(&origin.file, &at(&["inputs", field]), kind, severity, message);
+                    self.error(&origin.file, &at(&["inputs", field]), kind, severity, missing, message);
                 }
             }
             Walked::Unknown { name: field, schema } => {
                 let message = unknown_input(&name, node, field, schema);
                 let (place, kind) = (at(&["inputs", field]), DiagnosticKind::UnknownField);
-                self.error(&origin.file, &place, kind, Severity::Warning, message);
+                self.error(&origin.file, &place, kind, Severity::Warning, None, message);
             }
         });
     }
@@ -140,6 +141,7 @@ impl Validation<'_> {
                     &format!("{place}/{model}"),
                     DiagnosticKind::MissingModel,
                     Severity::Error,
+                    Some(model.to_owned()),
                     message,
                 );
             }
@@ -147,7 +149,15 @@ impl Validation<'_> {
     }
 
     /// Records an error, once for each location.
-    fn error(&mut self, file: &str, place: &str, kind: DiagnosticKind, severity: Severity, message: String) {
+    fn error(
+        &mut self,
+        file: &str,
+        place: &str,
+        kind: DiagnosticKind,
+        severity: Severity,
+        missing: Option<String>,
+        message: String,
+    ) {
         let key = (file.to_owned(), place.to_owned(), kind);
         if self.reported.contains(&key) {
             return;
@@ -157,9 +167,10 @@ impl Validation<'_> {
             Some(block) => FileDiagnostics::new(file, &block.lines),
             None => self.workflow.manifest.diagnostics(),
         };
-        match severity {
-            Severity::Error => report.error(kind, place, message),
-            Severity::Warning => report.warning(kind, place, message),
+        match (severity, missing) {
+            (Severity::Error, Some(name)) => report.missing(kind, place, name, message),
+            (Severity::Error, None) => report.error(kind, place, message),
+            (Severity::Warning, _) => report.warning(kind, place, message),
         }
         self.problems.extend(report.finish());
     }

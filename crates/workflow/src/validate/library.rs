@@ -70,6 +70,8 @@ pub(crate) struct Mismatch {
     pub severity: Severity,
     pub kind: DiagnosticKind,
     pub reason: String,
+    /// The name of a model that is not installed.
+    pub missing: Option<String>,
 }
 
 impl<'v> Validation<'v, '_> {
@@ -80,7 +82,7 @@ impl<'v> Validation<'v, '_> {
                     self.unknown_nodes = true;
                     let message = unknown_node(&self.called(id), &node.class_type, self.info);
                     let at = pointer(&[id, "class_type"]);
-                    self.graph.error(DiagnosticKind::UnknownNodeType, &at, message);
+                    self.graph.missing(DiagnosticKind::UnknownNodeType, &at, &node.class_type, message);
                 }
                 Walked::Missing { name, spec } => {
                     let message = missing_field(&self.called(id), name, spec);
@@ -196,11 +198,8 @@ impl<'v> Validation<'v, '_> {
         for (index, model) in self.workflow.manifest.required_models.iter().enumerate() {
             if !is_installed(self.info, model) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
-                self.manifest.error(
-                    DiagnosticKind::MissingModel,
-                    &format!("/required_models/{index}"),
-                    message,
-                );
+                let at = format!("/required_models/{index}");
+                self.manifest.missing(DiagnosticKind::MissingModel, &at, model, message);
             }
         }
     }
@@ -211,15 +210,20 @@ impl<'v> Validation<'v, '_> {
 }
 
 impl Mismatch {
+    fn new(severity: Severity, kind: DiagnosticKind, reason: String) -> Self {
+        Self { severity, kind, reason, missing: None }
+    }
+
     fn into_warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }
     }
 
     fn report(self, report: &mut FileDiagnostics<'_>, at: &str, subject: &str) {
         let message = format!("{subject} {}", self.reason);
-        match self.severity {
-            Severity::Error => report.error(self.kind, at, message),
-            Severity::Warning => report.warning(self.kind, at, message),
+        match (self.severity, self.missing) {
+            (Severity::Error, Some(name)) => report.missing(self.kind, at, name, message),
+            (Severity::Error, None) => report.error(self.kind, at, message),
+            (Severity::Warning, _) => report.warning(self.kind, at, message),
         }
     }
 }
@@ -259,7 +263,7 @@ pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nod
         let at = format!("/required_nodes/{index}");
         let message = format!("this ComfyUI does not seem to have the custom nodes \"{package}\"");
         if unknown_nodes {
-            report.error(DiagnosticKind::MissingNodes, &at, message);
+            report.missing(DiagnosticKind::MissingNodes, &at, package, message);
         } else {
             let message = format!("{message}, but it has every node type of the graph");
             report.warning(DiagnosticKind::MissingNodes, &at, message);
@@ -304,8 +308,7 @@ impl<'v> Taken<'v> {
         let source = self.graph.node(link.node)?;
         let schema = self.validator.info.get(&source.class_type)?;
         let from = called(self.graph, link.node);
-        let bad =
-            |reason| Some(Mismatch { severity: Severity::Error, kind: DiagnosticKind::BadLink, reason });
+        let bad = |reason| Some(Mismatch::new(Severity::Error, DiagnosticKind::BadLink, reason));
         let Some(given) = schema.output.get(link.output) else {
             let count = schema.output.len();
             return bad(format!("links to output {} of node {from}, which has {count}", link.output));
@@ -340,7 +343,7 @@ impl<'v> Taken<'v> {
                 _ => format!("takes {}, not {value}", self.spec.type_name()),
             },
         };
-        Some(Mismatch { severity: Severity::Error, kind: DiagnosticKind::BadValue, reason })
+        Some(Mismatch::new(Severity::Error, DiagnosticKind::BadValue, reason))
     }
 
     fn limit(&self, key: &str) -> &Value {
@@ -358,7 +361,7 @@ impl<'v> Taken<'v> {
             }
             _ => return None,
         };
-        Some(Mismatch { severity: Severity::Warning, kind: DiagnosticKind::BadValue, reason })
+        Some(Mismatch::new(Severity::Warning, DiagnosticKind::BadValue, reason))
     }
 
     fn not_a_choice(&self, value: &Value) -> Mismatch {
@@ -372,17 +375,17 @@ impl<'v> Taken<'v> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let offered = if shown.is_empty() { "no value".to_owned() } else { shown.join(", ") + &more };
         let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
-        let (kind, reason) = if value.as_str().is_some_and(is_model_file) {
+        if let Some(model) = value.as_str().filter(|name| is_model_file(name)) {
             let reason = if choices.is_empty() {
                 format!("needs the model {value}; no model of this kind is installed.")
             } else {
                 format!("needs the model {value}, which is not installed; installed are {offered}.{hint}")
             };
-            (DiagnosticKind::MissingModel, reason)
-        } else {
-            (DiagnosticKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
-        };
-        Mismatch { severity: Severity::Error, kind, reason }
+            let missing = Mismatch::new(Severity::Error, DiagnosticKind::MissingModel, reason);
+            return Mismatch { missing: Some(model.to_owned()), ..missing };
+        }
+        let reason = format!("takes one of {offered}, not {value}.{hint}");
+        Mismatch::new(Severity::Error, DiagnosticKind::BadValue, reason)
     }
 }
 
