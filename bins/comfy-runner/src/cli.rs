@@ -67,6 +67,8 @@ pub enum Command {
     Test(Test),
     /// Manage the jobs of a running server
     Jobs(Jobs),
+    /// Check a configuration file of `serve`
+    Config(Config),
     /// Write the sample workflows into a folder
     Samples(Samples),
     /// Serve a ComfyUI stand-in that needs no models and no GPU
@@ -136,9 +138,14 @@ pub struct Access {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     comfy-runner serve --workflows ./workflows\n  \
+    comfy-runner serve --config comfy-runner.toml\n  \
     comfy-runner serve --workflows ./workflows --comfyui https://pod.example/comfy --listen 0.0.0.0:8080 --api-key SECRET\n\n\
     Without an API key the server listens on loopback only.")]
 pub struct Serve {
+    /// A TOML file with options, by their long names: `listen = "0.0.0.0:8080"`. The command line and the environment take
+    /// precedence
+    #[arg(long, env = "COMFY_RUNNER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     pub workflows: WorkflowFolder,
     #[command(flatten)]
@@ -544,6 +551,27 @@ pub struct JobsList {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `comfy-runner config`
+#[derive(Debug, Args)]
+pub struct Config {
+    /// The command.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// A command for configuration files.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file, and the options of `serve` that result from it and the environment, without starting
+    /// a server
+    #[command(after_help = "Example:\n  comfy-runner config check comfy-runner.toml")]
+    Check {
+        /// The configuration file
+        #[arg(value_name = "FILE", env = "COMFY_RUNNER_CONFIG", default_value = "comfy-runner.toml")]
+        file: PathBuf,
+    },
 }
 
 /// `comfy-runner simulate`

@@ -10,6 +10,7 @@
 mod assembly;
 pub mod cli;
 pub mod commands;
+mod config_file;
 mod file_limit;
 mod logging;
 pub mod server;

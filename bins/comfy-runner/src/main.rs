@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use comfy_runner::cli::Cli;
-
 fn main() -> ExitCode {
-    comfy_runner::commands::main(Cli::parse())
+    comfy_runner::commands::main(std::env::args_os())
 }

@@ -1,6 +1,7 @@
 //! One module per command.
 
 mod build;
+mod config;
 mod convert;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -24,17 +25,33 @@ mod test;
 mod ui_format;
 mod validate;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_runner_client::{Config, Endpoint};
 
 use crate::cli::{Access, Cli, ComfyUi, Command};
+use crate::config_file::{OptionsError, parse_args};
 use crate::logging;
 use crate::terminal::{errln, error_chain};
 
+/// Runs the command of a command line. An error is printed to stderr, and the exit code is 1, or 2 if the command line or
+/// the configuration file is wrong.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match parse_args(args) {
+        Ok(cli) => run_command(cli),
+        // Prints to stdout if it is `--help` or `--version`.
+        Err(OptionsError::CommandLine(error)) => error.exit(),
+        Err(error) => {
+            errln!("error: {}", error_chain(&error.into()));
+            ExitCode::from(2)
+        }
+    }
+}
+
 /// Runs a command. An error is printed to stderr, and the exit code is 1.
-pub fn main(cli: Cli) -> ExitCode {
+fn run_command(cli: Cli) -> ExitCode {
     let default = if matches!(cli.command, Command::Serve(_)) { logging::SERVER } else { logging::COMMAND };
     let filter = cli.log.as_deref().unwrap_or(default);
     let result = logging::start(filter, cli.log_format).and_then(|()| match cli.command {
@@ -49,6 +66,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Test(test) => self::test::test(test),
         Command::Samples(samples) => self::samples::samples(&samples),
         Command::Jobs(jobs) => self::jobs::jobs(jobs),
+        Command::Config(config) => self::config::config(config),
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => self::simulate::simulate(simulate),
         #[cfg(not(feature = "simulator"))]

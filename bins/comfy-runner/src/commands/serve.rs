@@ -17,17 +17,7 @@ use crate::file_limit;
 use crate::server::{AllowedOrigins, Limits, Server, Settings};
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
-    let settings = Settings {
-        listen: options.listen,
-        api_keys: options.api_keys,
-        allow_origins: AllowedOrigins::new(options.allow_origins),
-        max_upload: options.max_upload,
-        limits: limits(&options.limits),
-        workers: options.workers.map(usize::from),
-        comfyui: client_config(&options.comfyui)?,
-        jobs: jobs_config(&options.records).with_partner_key(options.comfy_api_key),
-        store: open_store(&options.records)?,
-    };
+    let settings = settings(&options, open_store(&options.records)?)?;
     let workflows = Arc::new(request::open(&options.workflows.dir)?);
     block_on(async {
         let server = Server::bind(&settings, Arc::clone(&workflows))?;
@@ -60,6 +50,27 @@ async fn wrong_url(client: Client) -> ClientError {
         Err(error) => tracing::debug!(%error, "ComfyUI does not answer yet"),
     }
     std::future::pending().await
+}
+
+/// Checks the options without starting a server.
+pub fn check(options: &Serve) -> anyhow::Result<()> {
+    settings(options, Arc::new(Sqlite::in_memory()?))?.check()?;
+    request::open(&options.workflows.dir)?;
+    Ok(())
+}
+
+fn settings(options: &Serve, store: Arc<dyn Store>) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        listen: options.listen,
+        api_keys: options.api_keys.clone(),
+        allow_origins: AllowedOrigins::new(options.allow_origins.clone()),
+        max_upload: options.max_upload,
+        limits: limits(&options.limits),
+        workers: options.workers.map(usize::from),
+        comfyui: client_config(&options.comfyui)?,
+        jobs: jobs_config(&options.records).with_partner_key(options.comfy_api_key.clone()),
+        store,
+    })
 }
 
 fn limits(options: &cli::Limits) -> Limits {

@@ -87,6 +87,18 @@ pub struct Settings {
     pub store: Arc<dyn Store>,
 }
 
+impl Settings {
+    /// Checks whether a server can start with these settings, as far as that is known before it listens.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn check(&self) -> Result<(), StartError> {
+        ApiKeys::new(&self.api_keys, self.listen, &self.allow_origins)?;
+        Client::new(self.comfyui.clone())?;
+        Ok(())
+    }
+}
+
 /// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

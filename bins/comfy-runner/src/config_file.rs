@@ -1,0 +1,256 @@
+//! The configuration file of `serve`: a TOML file with options by their long names.
+//!
+//! Its options become arguments, which are parsed like those of the command line. So every option of `serve` can be in
+//! the file, with the same values and the same errors.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, ValueHint};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::cli::Cli;
+
+/// The options that make no sense in the file.
+const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "version"];
+
+/// Why options are not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The command line is wrong, or asks for help.
+    #[error(transparent)]
+    CommandLine(#[from] clap::Error),
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {}", .0.display())]
+    Read(PathBuf, #[source] std::io::Error),
+    /// The configuration file has mistakes.
+    #[error("{}", mistakes(.0, .1))]
+    File(PathBuf, Vec<Mistake>),
+}
+
+/// A mistake in a configuration file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake {
+    line: usize,
+    message: String,
+}
+
+fn mistakes(path: &Path, mistakes: &[Mistake]) -> String {
+    let path = path.display();
+    let lines = mistakes.iter().map(|mistake| format!("{path}:{}: {}", mistake.line, mistake.message));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Parses a command line, with the options of the configuration file that it, or the environment, names. An option of the
+/// command line or of the environment takes precedence over the same option of the file.
+///
+/// # Errors
+/// See [`OptionsError`].
+pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, OptionsError> {
+    let mut args: Vec<_> = args.into_iter().collect();
+    let matches = Cli::command().try_get_matches_from(&args)?;
+    if let Some(serve) = matches.subcommand_matches("serve")
+        && let Some(path) = serve.get_one::<PathBuf>("config")
+    {
+        let text = std::fs::read_to_string(path).map_err(|error| OptionsError::Read(path.clone(), error))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let options =
+            parse_file(&text, folder).map_err(|mistakes| OptionsError::File(path.clone(), mistakes))?;
+        let is_overridden = |option: &FileOption| is_set(serve, option) || is_set(&matches, option);
+        args.extend(
+            options.into_iter().filter(|option| !is_overridden(option)).flat_map(|option| option.args),
+        );
+    }
+    let matches = Cli::command().try_get_matches_from(args)?;
+    Ok(Cli::from_arg_matches(&matches)?)
+}
+
+/// Returns whether the command line or the environment has this option.
+fn is_set(matches: &ArgMatches, option: &FileOption) -> bool {
+    let source = matches.try_contains_id(&option.id).is_ok().then(|| matches.value_source(&option.id));
+    matches!(source.flatten(), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+/// An option of the file, as arguments.
+#[derive(Debug, PartialEq, Eq)]
+struct FileOption {
+    id: String,
+    args: Vec<OsString>,
+}
+
+/// Reads a file that lies in this folder.
+fn parse_file(text: &str, folder: &Path) -> Result<Vec<FileOption>, Vec<Mistake>> {
+    let line = |range: Range<usize>| text.get(..range.start).unwrap_or(text).matches('\n').count() + 1;
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(1, line);
+        vec![Mistake { line, message: error.message().to_owned() }]
+    })?;
+    let (mut options, mut mistakes) = (Vec::new(), Vec::new());
+    for (key, value) in table.into_inner() {
+        match option(key.get_ref(), &value, folder) {
+            Ok(option) => options.push(option),
+            Err(message) => mistakes.push(Mistake { line: line(key.span()), message }),
+        }
+    }
+    // The table is sorted by key.
+    mistakes.sort_by_key(|mistake| mistake.line);
+    if mistakes.is_empty() { Ok(options) } else { Err(mistakes) }
+}
+
+/// Checks an option by itself, so that an error is about its line.
+fn option(name: &str, value: &Spanned<DeValue<'_>>, folder: &Path) -> Result<FileOption, String> {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").ok_or("there is no command `serve`")?;
+    let known = || {
+        let options = serve.get_arguments().chain(command.get_arguments());
+        options.filter(|arg| arg.get_long().is_some_and(|long| !NOT_IN_A_FILE.contains(&long)))
+    };
+    let Some(arg) = known().find(|arg| arg.get_long() == Some(name)) else {
+        return Err(unknown(name, known().filter_map(|arg| arg.get_long())));
+    };
+    let mut args = Vec::new();
+    for value in values(name, value.get_ref())? {
+        let is_path = arg.get_value_hint() == ValueHint::AnyPath && !value.starts_with(':');
+        let value = if is_path { folder.join(value).into_os_string() } else { value.into() };
+        if matches!(arg.get_action(), ArgAction::SetTrue) {
+            match value.to_str() {
+                Some("true") => args.push(format!("--{name}").into()),
+                Some("false") => {}
+                _ => return Err(format!("`{name}` is true or false")),
+            }
+            continue;
+        }
+        let mut option = OsString::from(format!("--{name}="));
+        option.push(value);
+        args.push(option);
+    }
+    let alone = ["comfy-runner", "serve"].map(OsString::from).into_iter().chain(args.iter().cloned());
+    Cli::command().try_get_matches_from(alone).map_err(|error| one_line(&error))?;
+    Ok(FileOption { id: arg.get_id().to_string(), args })
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = known.map(|option| (strsim::damerau_levenshtein(option, name), option)).min();
+    match near.filter(|(distance, _)| *distance <= name.len() / 3) {
+        Some((_, option)) => format!("`{name}` is no option of `serve`; did you mean `{option}`?"),
+        None => format!("`{name}` is no option of `serve`; `comfy-runner serve --help` lists them"),
+    }
+}
+
+/// Returns the values of an option: several of an array, else one.
+fn values(name: &str, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    Ok(vec![match value {
+        DeValue::Array(values) => {
+            let values = values.iter().map(|value| match value.get_ref() {
+                DeValue::Array(_) => Err(wrong_kind(name, "a list of lists")),
+                value => values_of_one(name, value),
+            });
+            return values.collect();
+        }
+        value => values_of_one(name, value)?,
+    }])
+}
+
+fn values_of_one(name: &str, value: &DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(string) => Ok(string.to_string()),
+        DeValue::Integer(integer) => Ok(integer.to_string()),
+        DeValue::Float(float) => Ok(float.to_string()),
+        DeValue::Boolean(boolean) => Ok(boolean.to_string()),
+        DeValue::Datetime(_) => Err(wrong_kind(name, "a date")),
+        DeValue::Table(_) => Err(wrong_kind(name, "a table")),
+        DeValue::Array(_) => Err(wrong_kind(name, "a list of lists")),
+    }
+}
+
+fn wrong_kind(name: &str, is: &str) -> String {
+    format!("`{name}` is {is}; write a string, a number, true or false, or a list of these")
+}
+
+/// Returns the first sentence of clap's error, which names the option and the value.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(text: &str) -> Vec<String> {
+        let options = parse_file(text, Path::new("/etc/comfy")).unwrap();
+        options.into_iter().flat_map(|option| option.args).map(|arg| arg.into_string().unwrap()).collect()
+    }
+
+    fn mistakes_in(text: &str) -> Vec<(usize, String)> {
+        let mistakes = parse_file(text, Path::new("/etc/comfy")).unwrap_err();
+        mistakes.into_iter().map(|mistake| (mistake.line, mistake.message)).collect()
+    }
+
+    #[test]
+    fn options_become_arguments_by_their_long_names() {
+        let file = r#"
+            workers = 3
+            log = "info"
+            lost-jobs = "retry"
+            comfyui-header = ["A: 1", "B: 2"]
+        "#;
+        let expected = [
+            "--comfyui-header=A: 1",
+            "--comfyui-header=B: 2",
+            "--log=info",
+            "--lost-jobs=retry",
+            "--workers=3",
+        ];
+        assert_eq!(args(file), expected);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        assert_eq!(
+            args("workflows = 'w'\nstate-dir = '/var/lib/x'"),
+            ["--state-dir=/var/lib/x", "--workflows=/etc/comfy/w"]
+        );
+        assert_eq!(args("state-dir = ':memory:'"), ["--state-dir=:memory:"]);
+    }
+
+    #[test]
+    fn each_mistake_names_its_line() {
+        let found = mistakes_in(
+            "listen = '127.0.0.1'\nworkers = 0\n\nlost_jobs = 'retry'\nconfig = 'x'\n[records]\nkeep-days = 3\n",
+        );
+        let expected = [
+            (1, "write ADDRESS:PORT"),
+            (2, "0 is not in 1..=512"),
+            (4, "did you mean `lost-jobs`?"),
+            (5, "`config` is no option of `serve`"),
+            (6, "`records` is no option of `serve`"),
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((line, message), (expected_line, part)) in found.iter().zip(expected) {
+            assert!(*line == expected_line && message.contains(part), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_an_error() {
+        for wrong in ["2026-01-01", "{a = 1}", "[[1]]"] {
+            let found = mistakes_in(&format!("workers = {wrong}"));
+            assert!(found[0].1.contains("write a string, a number"), "{found:?}");
+        }
+        assert_eq!(mistakes_in("workers = \n")[0].0, 1);
+        assert!(mistakes_in("workers = 1\nworkers = 2")[0].1.contains("duplicate key"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_options_or_mistakes(text in "[a-z\\-]{1,9} = [0-9a-z'\"\\[\\], {}=\n-]{0,20}") {
+            // It does not panic.
+            let _ = parse_file(&text, Path::new(""));
+        }
+    }
+}
