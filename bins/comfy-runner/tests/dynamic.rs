@@ -106,7 +106,7 @@ pipeline:
         (json!({"count": 101}), 400, &["stage \"tile\"", "101", "100"]),
         (json!({"count": -1}), 400, &["stage \"tile\"", "-1"]),
         (json!({"count": "many"}), 400, &["\"count\"", "a whole number"]),
-        (json!({"kind": "odd"}), 400, &["stage \"tile\"", "\"odd\"", "plain, framed"]),
+        (json!({"kind": "odd"}), 400, &["stage \"tile\"", "no stage applies to this request"]),
         (json!({"kind": "framed"}), 500, &["framed.json", "node \"save\"", "`images`", "\"frame\""]),
     ];
     for (params, status, said) in cases {

@@ -122,7 +122,10 @@ impl Input {
         let values = || self.options.iter().map(|choice| &choice.value);
         let means =
             |option: &&Value| **option == value || scalar(option).is_some_and(|o| Some(o) == scalar(&value));
-        if let Some(option) = values().find(|option| **option == value).or_else(|| values().find(means)) {
+        // A default may be none of the options.
+        let values_and_default = || values().chain(&self.default);
+        let found = values_and_default().find(|option| **option == value);
+        if let Some(option) = found.or_else(|| values_and_default().find(means)) {
             return Ok(option.clone());
         }
         if let (InputKind::Float, Some(number)) = (&self.kind, value.as_f64())
@@ -212,7 +215,8 @@ impl Input {
         let offered = |choice: &crate::Choice| {
             sides(&choice.value).is_some_and(|sides| sides == (w.clone(), h.clone()))
         };
-        if !self.options.is_empty() && !self.options.iter().any(offered) {
+        let is_default = || self.default.as_ref() == Some(&json!({"w": w, "h": h}));
+        if !self.options.is_empty() && !self.options.iter().any(offered) && !is_default() {
             let options = listed(self.options.iter().map(|choice| &choice.value));
             return Err(format!("must be one of {options}, not {}", shown(value)));
         }

@@ -221,12 +221,30 @@ impl Input {
         Some(input)
     }
 
-    /// Sets the default, or reports why the input does not accept it.
+    /// Sets the default, or reports why the input does not accept it. A default that is none of the options is accepted
+    /// with a warning; callers may then give it too.
     pub(crate) fn take_default(&mut self, default: &Value, pointer: &str, report: &mut FileDiagnostics<'_>) {
+        let subject = format!("input \"{}\": the default", self.id);
         let mut wrong = Wrong::default();
-        self.default = self.check(&format!("input \"{}\": the default", self.id), default, &mut wrong);
-        for message in wrong.first {
-            report.error(DiagnosticKind::Default, pointer, message);
+        self.default = self.check(&subject, default, &mut wrong);
+        if wrong.is_empty() {
+            return;
+        }
+        let options = std::mem::take(&mut self.options);
+        let mut wrong_without_options = Wrong::default();
+        let default = self.check(&subject, default, &mut wrong_without_options);
+        self.options = options;
+        if wrong_without_options.is_empty() {
+            self.default = default;
+            wrong
+                .first
+                .into_iter()
+                .for_each(|message| report.warning(DiagnosticKind::Default, pointer, message));
+        } else {
+            wrong
+                .first
+                .into_iter()
+                .for_each(|message| report.error(DiagnosticKind::Default, pointer, message));
         }
     }
 }
@@ -315,7 +333,8 @@ fn read_options(fields: &mut Fields<'_, '_, '_>) -> Vec<Choice> {
     for (index, option) in fields.list("options").unwrap_or_default().iter().enumerate() {
         let place = format!("options/{index}");
         match option {
-            Value::Object(entry) => match entry.get("value") {
+            // An option with a label only is its own value.
+            Value::Object(entry) => match entry.get("value").or_else(|| entry.get("label")) {
                 Some(value) => {
                     let label = entry.get("label").map_or_else(|| fields::plain(value), fields::plain);
                     options.push(Choice { label, value: value.clone() });
@@ -323,7 +342,7 @@ fn read_options(fields: &mut Fields<'_, '_, '_>) -> Vec<Choice> {
                 None => fields.error(
                     DiagnosticKind::WrongType,
                     &place,
-                    "an option that is a map needs `value`, and `label` for people".to_owned(),
+                    "an option that is a map needs `value`, `label`, or both".to_owned(),
                 ),
             },
             Value::Array(_) => fields.error(

@@ -307,12 +307,14 @@ fn read_outputs(fields: &mut Fields<'_, '_, '_>) -> Vec<Output> {
     outputs
 }
 
-/// Reads a list of names. Each is a string, or a map with the name at one of these keys.
+/// Reads a list of names. Each is a string, or a map with the name at one of these keys. Empty entries are ignored.
 fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (index, entry) in fields.list(key).unwrap_or_default().iter().enumerate() {
         let named = || ["name", "filename", "file"].iter().find_map(|key| entry.get(key)?.as_str());
         match entry.as_str().or_else(named) {
+            None if entry.is_null() => {}
+            Some(name) if name.trim().is_empty() => {}
             Some(name) => names.push(name.to_owned()),
             None => {
                 let message = format!("`{key}` lists names, or maps with `name`; this is {entry}");

@@ -40,7 +40,8 @@ pub struct Switch {
     pub param: String,
     /// The file by value; a value without a file skips the stage.
     pub cases: IndexMap<String, Option<String>>,
-    /// The case to use when the name has no value, or a value without a case.
+    /// The case to use when the name has no value, or a value without a case. Without one, or if there is no such case,
+    /// the stage has its plain file or is skipped.
     pub default: Option<String>,
 }
 
@@ -289,8 +290,11 @@ fn read_switch(fields: &mut Fields<'_, '_, '_>) -> Option<Switch> {
         Some(value) => Some(fields::plain(value)),
     };
     if let Some(value) = default.as_ref().filter(|value| !cases.contains_key(*value)) {
-        let message = format!("`default: {value}` is not one of the cases");
-        fields.error(DiagnosticKind::Stage, "default", message);
+        let message = format!(
+            "`default: {value}` is not one of the cases, so a value that is none of them skips the stage; write \
+             `{value}: ` without a file if that is meant"
+        );
+        fields.warning(DiagnosticKind::Stage, "default", &message);
     }
     Some(Switch { param, cases, default })
 }
@@ -386,7 +390,8 @@ fn read_models(fields: &mut Fields<'_, '_, '_>) -> StageModels {
     StageModels::ByCase(by_case)
 }
 
-/// Reads names of models: one, or a list. Each is a string, or a map with the name at one of these keys.
+/// Reads names of models: one, or a list. Each is a string, or a map with the name at one of these keys. Empty entries
+/// are ignored.
 fn read_names(fields: &mut Fields<'_, '_, '_>, place: &str, value: &Value) -> Vec<String> {
     let single = std::slice::from_ref(value);
     let entries = match value {
@@ -398,6 +403,8 @@ fn read_names(fields: &mut Fields<'_, '_, '_>, place: &str, value: &Value) -> Ve
     for entry in entries {
         let named = || ["name", "filename", "file"].iter().find_map(|key| entry.get(key)?.as_str());
         match entry.as_str().or_else(named) {
+            None if entry.is_null() => {}
+            Some(name) if name.trim().is_empty() => {}
             Some(name) => names.push(name.to_owned()),
             None => {
                 let message = format!("`models` lists file names, or maps with `name`; this is {entry}");

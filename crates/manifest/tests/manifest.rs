@@ -1,8 +1,8 @@
 //! What a manifest may say, and how each mistake is told.
 
 use comfy_runner_manifest::{
-    Diagnostic, DiagnosticKind, Diagnostics, InputKind, LoraInjection, Manifest, Repeat, Severity,
-    WorkflowKind,
+    Diagnostic, DiagnosticKind, Diagnostics, InputKind, LoraInjection, Manifest, Params, Repeat, Severity,
+    Uploads, WorkflowKind,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -109,6 +109,53 @@ inputs:
 }
 
 #[test]
+fn a_default_that_is_none_of_the_options_is_a_warning_and_a_caller_may_give_it() {
+    let text = "id: w
+inputs:
+- {id: a, type: select, options: [x, y], default: z}
+- {id: b, type: int, options: [1, 2], default: '3'}
+- {id: c, type: resolution_picker, options: [512x512], default: 640x640}
+";
+    let (manifest, found) = Manifest::parse(text, "w").unwrap();
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let expected = [
+        "manifest.yaml:3: warning: input \"a\": the default must be one of \"x\", \"y\", not \"z\"",
+        "manifest.yaml:4: warning: input \"b\": the default must be one of 1, 2, not 3",
+        "manifest.yaml:5: warning: input \"c\": the default must be one of \"512x512\", not \"640x640\"",
+    ];
+    assert_eq!(told, expected);
+    let check = |given: serde_json::Value| {
+        let given = given.as_object().unwrap();
+        Params::check(&manifest, given, &Uploads::new(), &mut || 1).map_err(|error| error.to_string())
+    };
+    for given in [json!({}), json!({"a": "z", "b": 3, "c": "640x640"})] {
+        let params = check(given).unwrap();
+        assert_eq!(params.get("a"), Some(&json!("z")));
+        assert_eq!(params.get("b"), Some(&json!(3)));
+        assert_eq!(params.get("c"), Some(&json!({"w": 640, "h": 640})));
+    }
+    assert!(check(json!({"a": "w"})).unwrap_err().contains("must be one of \"x\", \"y\", not \"w\""));
+    assert!(check(json!({"c": "641x640"})).is_err());
+}
+
+#[test]
+fn an_option_with_a_label_only_is_its_own_value_and_empty_names_of_models_are_ignored() {
+    let text = "id: w
+inputs: [{id: a, type: select, options: [{label: Fast}, {label: Slow, value: 2}, {label: 3}]}]
+required_models: ['', a.safetensors, ' ', {name: ''}, null]
+";
+    let (manifest, found) = Manifest::parse(text, "w").unwrap();
+    assert!(found.is_empty(), "{found:?}");
+    let options: Vec<_> = manifest.inputs[0]
+        .options
+        .iter()
+        .map(|choice| (choice.label.as_str(), choice.value.clone()))
+        .collect();
+    assert_eq!(options, [("Fast", json!("Fast")), ("Slow", json!(2)), ("3", json!(3))]);
+    assert_eq!(manifest.required_models, ["a.safetensors"]);
+}
+
+#[test]
 fn every_mistake_is_its_own_error_with_its_line() {
     let cases = [
         ("- type: int\n  label: Steps\n", DiagnosticKind::InputId, 3, "the input \"Steps\" has no `id`"),
@@ -129,12 +176,6 @@ fn every_mistake_is_its_own_error_with_its_line() {
             DiagnosticKind::Default,
             6,
             "at most 10, not 30",
-        ),
-        (
-            "- id: a\n  type: select\n  options: [x, y]\n  default: z\n",
-            DiagnosticKind::Default,
-            6,
-            "one of \"x\", \"y\"",
         ),
         ("- id: a\n  type: int\n  min: low\n", DiagnosticKind::WrongType, 5, "`min` must be a number"),
         ("- id: a\n  type: int\n  node_id: 3\n", DiagnosticKind::Binding, 5, "`node_id` needs `field`"),
@@ -248,7 +289,7 @@ pipeline:
         "manifest.yaml:7: stage \"a\": `repeat` must be a whole number from 0",
         "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean `condition`?",
         "manifest.yaml:8: stage \"c\": the case \"a\" must be a block's file",
-        "manifest.yaml:8: stage \"c\": `default: b` is not one of the cases",
+        "manifest.yaml:8: warning: stage \"c\": `default: b` is not one of the cases, so a value that is none",
         "manifest.yaml:9: stage \"d\": `lora_injection: paired` needs `lora_nodes: [a, b]`",
         "manifest.yaml:9: stage \"d\": `chain_imports` must be a map",
         "manifest.yaml:9: stage \"d\": `scene_index` must be a whole number from 0",

@@ -99,7 +99,12 @@ impl AssembleError {
     #[must_use]
     pub fn is_of_the_workflow(&self) -> bool {
         let Self::Stages { problems } = self else { return false };
-        problems.iter().any(|problem| matches!(problem.kind, DiagnosticKind::Import | DiagnosticKind::Block))
+        problems.iter().any(|problem| {
+            matches!(
+                problem.kind,
+                DiagnosticKind::Import | DiagnosticKind::Block | DiagnosticKind::Placeholder
+            )
+        })
     }
 }
 

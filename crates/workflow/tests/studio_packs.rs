@@ -2,7 +2,7 @@
 
 mod blocks;
 
-use blocks::{block, graph, inputs, node, workflow};
+use blocks::{assemble, block, compile, graph, ids, inputs, node, problems, workflow};
 use comfy_runner_manifest::Manifest;
 use comfy_runner_workflow::Workflow;
 use serde_json::{Value, json};
@@ -37,4 +37,138 @@ fn inputs_in_groups_are_bound_like_others() {
     let steps = || block(json!({"n": "{{steps}}"}), &[], "x");
     let dynamic = workflow(&manifest, &[("a.json", steps()), ("b.json", steps())]);
     assert_eq!(graph(&dynamic, json!({"cfg": 2, "steps": 9})), json!({"b_0_n": ["T", {"n": 9}]}));
+}
+
+#[test]
+fn a_switch_without_a_case_for_the_value_skips_the_stage_and_a_boolean_matches_either_spelling() {
+    let files = || {
+        let file = |name: &str| (name.to_owned(), block(json!({"from": name}), &[], "x"));
+        ["a.json", "b.json", "end.json"].map(file)
+    };
+    let blocks = files();
+    let blocks: Vec<(&str, Value)> =
+        blocks.iter().map(|(name, block)| (name.as_str(), block.clone())).collect();
+    let pack = workflow(
+        "inputs:
+- {id: mode, type: text, default: a}
+- {id: fast, type: boolean, default: true}
+pipeline:
+- {block: s, switch: mode, cases: {a: a.json, b: b.json}}
+- {block: t, switch: fast, cases: {'True': a.json, 'False': b.json}}
+- {block: u, switch: fast, cases: {true: a.json}}
+- {block: end, file: end.json}
+",
+        &blocks,
+    );
+    assert_eq!(ids(&pack, json!({})), ["s_0_n", "t_0_n", "u_0_n", "end_0_n"]);
+    assert_eq!(ids(&pack, json!({"mode": "odd", "fast": "false"})), ["t_0_n", "end_0_n"]);
+    assert_eq!(inputs(&pack, json!({}), "t_0_n")["from"], "a.json");
+    assert_eq!(inputs(&pack, json!({"fast": false}), "t_0_n")["from"], "b.json");
+
+    // A default that is no case skips the stage too, and `validate` says so.
+    let manifest = "defaults: {mode: none}
+pipeline:
+- {block: s, switch: mode, default: none, cases: {a: a.json, b: b.json}}
+- {block: end, file: end.json}
+";
+    let compiled = compile(manifest, &blocks).unwrap();
+    assert_eq!(ids(&compiled.workflow, json!({})), ["end_0_n"]);
+    assert_eq!(ids(&compiled.workflow, json!({"mode": "b"})), ["s_0_n", "end_0_n"]);
+    let told = problems(manifest, &blocks);
+    assert!(told[0].contains("warning: stage \"s\": `default: none` is not one of the cases"), "{told:?}");
+}
+
+#[test]
+fn the_sides_of_the_larger_image_are_truncated() {
+    let pack = workflow(
+        "inputs:
+- {id: size, type: resolution_picker, default: 832x1216}
+- {id: hires_enabled, type: boolean, default: true}
+- {id: hires_scale, type: float, default: 1.3}
+pipeline: [{block: a, file: a.json}]
+",
+        &[("a.json", block(json!({"w": "{{hires_width}}", "h": "{{hires_height}}"}), &[], "x"))],
+    );
+    assert_eq!(inputs(&pack, json!({}), "a_0_n"), json!({"w": 1081, "h": 1580}));
+}
+
+#[test]
+fn a_count_without_a_value_is_one() {
+    let pack = workflow(
+        "inputs: [{id: n, type: int, max: 8}, {id: s, type: select, options: ['1', '3']}]
+pipeline:
+- {block: a, file: a.json, repeat: n}
+- {block: b, file: a.json, repeat: s}
+",
+        &[("a.json", block(json!({"i": "{{_iteration}}", "n": "{{batch_num}}"}), &[], "x"))],
+    );
+    assert_eq!(ids(&pack, json!({})), ["a_0_n", "b_0_n"]);
+    assert_eq!(ids(&pack, json!({"n": null, "s": "3"})), ["a_0_n", "b_0_n", "b_1_n", "b_2_n"]);
+    assert_eq!(inputs(&pack, json!({"n": 2}), "a_1_n"), json!({"i": 1, "n": 2}));
+}
+
+#[test]
+fn sides_without_a_resolution_input_are_1024() {
+    let sides = || [("a.json", block(json!({"w": "{{width}}", "h": "{{height}}"}), &[], "x"))];
+    let pack = workflow("pipeline: [{block: a, file: a.json}]\n", &sides());
+    assert_eq!(inputs(&pack, json!({}), "a_0_n"), json!({"w": 1024, "h": 1024}));
+    let pack = workflow("defaults: {width: 640}\npipeline: [{block: a, file: a.json}]\n", &sides());
+    assert_eq!(inputs(&pack, json!({"width": 512}), "a_0_n"), json!({"w": 512, "h": 1024}));
+}
+
+#[test]
+fn a_name_that_nothing_provides_matters_only_where_a_stage_uses_it() {
+    let blocks = || {
+        [
+            ("a.json", block(json!({}), &[], "x")),
+            ("b.json", block(json!({"x": ["x", 0], "v": "{{strenght}}"}), &["x"], "y")),
+        ]
+    };
+    let manifest = |condition: &str| {
+        format!(
+            "inputs: [{{id: strength, type: float, default: 1}}, {{id: more, type: boolean, default: false}}]
+pipeline: [{{block: a, file: a.json}}, {{block: b, file: b.json, condition: {condition}}}]\n"
+        )
+    };
+    // Some requests use the stage: these are refused, and `validate` says which.
+    let compiled = compile(&manifest("more"), &blocks()).unwrap();
+    assert_eq!(ids(&compiled.workflow, json!({})), ["a_0_n"]);
+    let refused = assemble(&compiled.workflow, json!({"more": true})).unwrap_err();
+    assert!(refused.is_of_the_workflow());
+    let reason = "nothing provides `strenght` to stage \"b\"; add an input or a key of `defaults` to the manifest. \
+                  Did you mean \"strength\"?";
+    assert_eq!(refused.to_string(), format!("stage \"b\" (blocks/b.json), node \"n\", input `v`: {reason}"));
+    let told = problems(&manifest("more"), &blocks());
+    assert_eq!(told, [format!("blocks/b.json:10: node \"n\", input `v`: {reason} (when \"more\" is true)")]);
+    // No request uses it.
+    let told = problems(&manifest("false"), &blocks());
+    assert_eq!(
+        told,
+        [format!(
+            "blocks/b.json:10: warning: node \"n\", input `v`: {reason} (no request was found that uses the block)"
+        )]
+    );
+    // Every request uses it: the workflow is broken.
+    let found = compile(&manifest("true"), &blocks()).unwrap_err();
+    assert_eq!(found[0].to_string(), format!("blocks/b.json:10: node \"n\", input `v`: {reason}"));
+}
+
+#[test]
+fn injected_nodes_are_called_after_what_they_load() {
+    let loader = json!({
+        "nodes": {"ckpt": node("Ckpt", json!({}))},
+        "exports": {"model": ["ckpt", 0], "clip": ["ckpt", 1], "vae": ["ckpt", 2]},
+    });
+    let pack = workflow(
+        "inputs: [{id: loras, type: lora_picker_dynamic}, {id: vae_override, type: vae_picker}]
+pipeline: [{block: load, file: load.json, lora_injection: true, vae_override: true, models: ['']}]
+",
+        &[("load.json", loader)],
+    );
+    let given = json!({"loras": [{"file": "add_detail.safetensors"}], "vae_override": "v.pt"});
+    let assembled = assemble(&pack, given).unwrap();
+    let title = |node: &str| assembled.graph.nodes[node].title().to_owned();
+    assert_eq!(title("load_0_lora_1"), "LoRA: add_detail.safetensors");
+    assert_eq!(title("load_0_vae_override"), "VAE: v.pt");
+    assert_eq!(assembled.required_models, Vec::<String>::new());
 }

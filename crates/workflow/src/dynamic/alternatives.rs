@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use comfy_runner_manifest::diagnostic::cut;
 use comfy_runner_manifest::{
-    Diagnostic, Diagnostics, FileDiagnostics, Input, InputKind, LoraInjection, MANIFEST_FILE, Params, Repeat,
-    Uploads,
+    Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Input, InputKind, LoraInjection, MANIFEST_FILE,
+    Params, Repeat, Severity, Uploads,
 };
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
@@ -54,20 +54,38 @@ struct Finding {
     count: usize,
 }
 
+/// The requests that used a block in a stage.
+struct Uses {
+    /// The differences of the first of them.
+    circumstances: String,
+    /// How many there were.
+    count: usize,
+}
+
 /// Tries every alternative.
 pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
     let mut found: IndexMap<StageError, Finding> = IndexMap::new();
     // The number of requests that reached each stage.
     let mut reached: HashMap<String, usize> = HashMap::new();
-    for alternative in alternatives(workflow) {
+    let mut uses: HashMap<(usize, String), Uses> = HashMap::new();
+    let alternatives = alternatives(workflow);
+    for alternative in &alternatives {
         let built = workflow.build(&alternative.params, &folder, &Limits::default());
         let active = built.active.iter().map(|stage| workflow.stages[*stage].spec.block.as_str());
         let failed = built.problems.iter().map(|problem| problem.stage.as_str());
         for stage in active.chain(failed).collect::<HashSet<_>>() {
             *reached.entry(stage.to_owned()).or_default() += 1;
         }
-        for problem in built.problems {
+        let blocks: HashSet<_> =
+            built.origins.into_iter().map(|origin| (origin.stage, origin.file)).collect();
+        for block in blocks {
+            let first = || Uses { circumstances: alternative.circumstances.clone(), count: 0 };
+            uses.entry(block).or_insert_with(first).count += 1;
+        }
+        for problem in
+            built.problems.into_iter().filter(|problem| problem.kind != DiagnosticKind::Placeholder)
+        {
             let finding = found
                 .entry(problem)
                 .or_insert_with(|| Finding { circumstances: alternative.circumstances.clone(), count: 0 });
@@ -75,6 +93,12 @@ pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
         }
     }
     let mut findings = Findings::default();
+    for names in &workflow.unknown_names {
+        let uses = uses.get(&(names.stage, names.file.clone()));
+        for problem in &names.in_nodes {
+            findings.add_unknown_name(problem.clone(), uses, alternatives.len());
+        }
+    }
     for (problem, Finding { circumstances, count }) in found {
         if reached.get(&problem.stage) == Some(&count) {
             findings.always.push(workflow.located(&problem, ""));
@@ -83,6 +107,29 @@ pub(super) fn try_alternatives(workflow: &DynamicWorkflow) -> Findings {
         }
     }
     findings
+}
+
+impl Findings {
+    /// Adds an error of all requests that use a block: an error of the workflow if all `requests` do, an error of some
+    /// requests if some do, and a warning if none does.
+    fn add_unknown_name(&mut self, mut problem: Diagnostic, uses: Option<&Uses>, requests: usize) {
+        let list = match uses {
+            Some(uses) if uses.count == requests => &mut self.always,
+            Some(uses) => {
+                problem.message = format!("{} ({})", problem.message, uses.circumstances);
+                &mut self.sometimes
+            }
+            None => {
+                problem.severity = Severity::Warning;
+                problem.message = format!("{} (no request was found that uses the block)", problem.message);
+                &mut self.sometimes
+            }
+        };
+        // Two stages may use one block.
+        if !list.contains(&problem) {
+            list.push(problem);
+        }
+    }
 }
 
 /// Returns requests that reach every alternative of the stages: the defaults first, then those that differ in one

@@ -248,26 +248,17 @@ impl<'a> Walk<'a> {
         let (file, case) = match &spec.switch {
             None => (plain, None),
             Some(switch) => {
-                let mut value = String::new();
-                if let Some(given) = variables.get(&switch.param) {
-                    push_value(&mut value, given);
-                }
-                let case = Some(&value)
-                    .filter(|value| switch.cases.contains_key(*value))
-                    .or(switch.default.as_ref());
-                match case.and_then(|case| Some((case, switch.cases.get(case)?))) {
+                let value = variables.get(&switch.param);
+                let mut text = String::new();
+                push_value(&mut text, value.unwrap_or(&Value::Null));
+                // Packs write `True` for a boolean, as Python does.
+                let is_case = |case: &&String| {
+                    **case == text || value.is_some_and(Value::is_boolean) && case.eq_ignore_ascii_case(&text)
+                };
+                let case = switch.cases.keys().find(is_case).or(switch.default.as_ref());
+                match case.and_then(|case| switch.cases.get_key_value(case)) {
                     Some((case, file)) => (file.as_deref(), Some(case.clone())),
-                    None if plain.is_some() => (plain, Some(value)),
-                    None => {
-                        let cases: Vec<&str> = switch.cases.keys().map(String::as_str).collect();
-                        let reason = format!(
-                            "`switch`: \"{}\" is {value:?}, which is not one of the cases {}, and there is no `default`",
-                            switch.param,
-                            cases.join(", ")
-                        );
-                        self.refuse(stage, DiagnosticKind::Stage, "switch", reason);
-                        return None;
-                    }
+                    None => (plain, Some(text)),
                 }
             }
         };
@@ -415,6 +406,9 @@ impl<'a> Walk<'a> {
             "" | "_meta" => pointer(&["nodes", node, input]),
             input => pointer(&["nodes", node, "inputs", input]),
         };
+        let unknown = self.workflow.unknown_name(instance.stage, &instance.block.file, &pointer);
+        let (kind, reason) =
+            unknown.map_or((kind, reason), |unknown| (DiagnosticKind::Placeholder, unknown.to_owned()));
         self.note(StageError {
             file: instance.block.file.clone(),
             stage: self.workflow.stages[instance.stage].spec.block.clone(),

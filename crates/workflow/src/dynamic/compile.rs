@@ -1,5 +1,7 @@
 //! Compiles a manifest and its block files to a pipeline, and makes all checks that need no request.
 
+use std::collections::HashMap;
+
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
     Compiled, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, InputKind, LoraInjection, Manifest,
@@ -31,8 +33,7 @@ impl DynamicWorkflow {
         let mut report = manifest.diagnostics();
         let computed = compile_computed(&manifest, &Names::of_all_stages(&manifest), &mut report);
         let mut stages = Vec::with_capacity(manifest.pipeline.len());
-        // Errors in a block that two stages use are reported once.
-        let mut of_blocks = IndexSet::new();
+        let mut unknown_names = Vec::new();
         for (index, spec) in manifest.pipeline.iter().enumerate() {
             let names = stage_names(&manifest, &names, &steps, index);
             let mut check =
@@ -44,7 +45,7 @@ impl DynamicWorkflow {
             for file in files(spec) {
                 if let Some(block) = blocks.get(&path(&manifest, file)) {
                     check.block(block);
-                    of_blocks.extend(check_names(spec, block, &names));
+                    unknown_names.push(UnknownNames::new(index, spec, block, &names));
                 }
             }
             stages.push(CompiledStage { spec: spec.clone(), condition });
@@ -52,11 +53,17 @@ impl DynamicWorkflow {
         check_outputs(&manifest, &mut report);
         let mut found = report.finish();
         found.extend(problems);
-        found.extend(of_blocks);
+        // Errors in a block that two stages use are reported once.
+        let in_variables: IndexSet<_> =
+            unknown_names.iter_mut().flat_map(|names| std::mem::take(&mut names.in_variables)).collect();
         if found.iter().any(Diagnostic::is_error) {
+            let in_nodes: IndexSet<_> = unknown_names.into_iter().flat_map(|names| names.in_nodes).collect();
+            found.extend(in_nodes);
+            found.extend(in_variables);
             return Err(found);
         }
-        let workflow = Self { manifest, blocks, stages, steps, computed };
+        found.extend(in_variables);
+        let workflow = Self { manifest, blocks, stages, steps, computed, unknown_names };
         let Findings { always, sometimes } = try_alternatives(&workflow);
         let broken = !always.is_empty();
         found.extend(always);
@@ -76,6 +83,12 @@ impl DynamicWorkflow {
         let mut problems = Diagnostics::new();
         read_blocks(manifest, read, &mut problems);
         problems
+    }
+
+    /// Returns why a place in a block's nodes has no value in this stage, if nothing provides a name that it uses.
+    pub(super) fn unknown_name(&self, stage: usize, file: &str, pointer: &str) -> Option<&str> {
+        let of_block = self.unknown_names.iter().find(|names| names.stage == stage && names.file == file)?;
+        of_block.places.get(pointer).map(String::as_str)
     }
 
     /// Returns the block of this file in `blocks_dir`.
@@ -164,35 +177,54 @@ fn stage_names(manifest: &Manifest, names: &Names, steps: &[Step], index: usize)
     }
 }
 
-/// Reports unknown names in a block as this stage uses it.
-fn check_names(spec: &Stage, block: &Block, names: &Names) -> Diagnostics {
-    let mut report = FileDiagnostics::new(&block.file, &block.lines);
-    for (expression, node, input, at) in block.expressions() {
-        for name in expression.names().filter(|name| !names.knows(name)) {
-            let place = input.map_or_else(|| "title".to_owned(), |input| format!("input `{input}`"));
-            let hint = if block.imports.iter().any(|import| import == name) {
-                format!(" \"{name}\" is an import: a reference stands alone, as \"{{{{{name}}}}}\".")
-            } else {
-                names.hint(name)
-            };
-            let message = format!(
-                "node \"{node}\", {place}: nothing provides `{name}` to stage \"{}\"; add an input or a key of \
-                 `defaults` to the manifest.{hint}",
-                spec.block
-            );
-            report.error(DiagnosticKind::Expression, &at, message);
+/// The names in a block that nothing provides to a stage.
+#[derive(Debug)]
+pub(super) struct UnknownNames {
+    /// The position of the stage.
+    pub stage: usize,
+    /// The block's file.
+    pub file: String,
+    /// The places in the block's nodes that have one, by JSON pointer, and why it is an error.
+    pub places: HashMap<String, String>,
+    /// The same as errors of the file. A request that uses the block is refused.
+    pub in_nodes: Diagnostics,
+    /// Those that only the block's `variables` list.
+    in_variables: Diagnostics,
+}
+
+impl UnknownNames {
+    fn new(stage: usize, spec: &Stage, block: &Block, names: &Names) -> Self {
+        let mut report = FileDiagnostics::new(&block.file, &block.lines);
+        let mut places = HashMap::new();
+        for (expression, node, input, at) in block.expressions() {
+            for name in expression.names().filter(|name| !names.knows(name)) {
+                let place = input.map_or_else(|| "title".to_owned(), |input| format!("input `{input}`"));
+                let hint = if block.imports.iter().any(|import| import == name) {
+                    format!(" \"{name}\" is an import: a reference stands alone, as \"{{{{{name}}}}}\".")
+                } else {
+                    names.hint(name)
+                };
+                let reason = format!(
+                    "nothing provides `{name}` to stage \"{}\"; add an input or a key of `defaults` to the manifest.{hint}",
+                    spec.block
+                );
+                report.error(DiagnosticKind::Expression, &at, format!("node \"{node}\", {place}: {reason}"));
+                places.entry(at.clone()).or_insert(reason);
+            }
         }
-    }
-    let used: IndexSet<&str> =
-        block.expressions().iter().flat_map(|(expression, ..)| expression.names()).collect();
-    for (index, name) in block.variables.iter().enumerate() {
-        if !names.knows(name) && !used.contains(name.as_str()) {
-            let message =
-                format!("`variables` names `{name}`, which nothing provides to stage \"{}\"", spec.block);
-            report.warning(DiagnosticKind::Expression, &format!("/variables/{index}"), message);
+        let in_nodes = report.finish();
+        let mut report = FileDiagnostics::new(&block.file, &block.lines);
+        let used: IndexSet<&str> =
+            block.expressions().iter().flat_map(|(expression, ..)| expression.names()).collect();
+        for (index, name) in block.variables.iter().enumerate() {
+            if !names.knows(name) && !used.contains(name.as_str()) {
+                let message =
+                    format!("`variables` names `{name}`, which nothing provides to stage \"{}\"", spec.block);
+                report.warning(DiagnosticKind::Expression, &format!("/variables/{index}"), message);
+            }
         }
+        Self { stage, file: block.file.clone(), places, in_nodes, in_variables: report.finish() }
     }
-    report.finish()
 }
 
 /// Checks one stage's part of the manifest.

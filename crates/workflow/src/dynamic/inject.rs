@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
                 inputs.insert("strength_clip".to_owned(), strength_clip.unwrap_or(strength));
             }
             let class = if last_clip.is_some() { "LoraLoader" } else { "LoraLoaderModelOnly" };
-            if !self.add(instance, id.clone(), injected(class, inputs, &format!("LoRA {}", n + 1)), None) {
+            if !self.add(instance, id.clone(), injected(class, inputs, &format!("LoRA: {file}")), None) {
                 return;
             }
             last_clip = last_clip.map(|_| (id.clone(), 1));
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         let id = format!("{}vae_override", instance.prefix);
         let own = instance.first..self.built.graph.len();
         let inputs = [("vae_name".to_owned(), Value::from(name))].into_iter().collect();
-        if self.add(instance, id.clone(), injected("VAELoader", inputs, "VAE"), None) {
+        if self.add(instance, id.clone(), injected("VAELoader", inputs, &format!("VAE: {name}")), None) {
             let from = std::mem::replace(output, (id, 0));
             let to = output.clone();
             self.relink(own, &from, &to);

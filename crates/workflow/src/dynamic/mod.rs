@@ -35,6 +35,8 @@ pub(crate) struct DynamicWorkflow {
     steps: Vec<Step>,
     /// The manifest's `computed`, parsed.
     computed: Vec<(String, Expression)>,
+    /// What nothing provides to the blocks of each stage.
+    unknown_names: Vec<compile::UnknownNames>,
 }
 
 /// A stage whose expressions are parsed.

@@ -33,6 +33,13 @@ impl<'a> Instances<'a> {
                     Some(Value::Number(number)) if number.as_u64().is_some() => {
                         return Self::counted(number.as_u64().unwrap_or(0), name, limits);
                     }
+                    Some(Value::String(text)) if text.parse::<u64>().is_ok() => {
+                        return Self::counted(text.parse().unwrap_or(0), name, limits);
+                    }
+                    // A count that is not given is one, as in ComfyUI Studio.
+                    Some(Value::Null) if !takes_list(manifest, name) => {
+                        return Self::counted(1, name, limits);
+                    }
                     Some(Value::Null) => return Err(format!("`repeat: {name}`: \"{name}\" has no value")),
                     Some(other) => {
                         return Err(format!(
@@ -64,6 +71,12 @@ impl<'a> Instances<'a> {
             None => Err(too_many(name, count, limits)),
         }
     }
+}
+
+/// Returns whether the name is an input for a list.
+fn takes_list(manifest: &Manifest, name: &str) -> bool {
+    let kind = manifest.input(name).map(|input| &input.kind);
+    matches!(kind, Some(InputKind::SceneList | InputKind::LoraPicker | InputKind::LoraPickerDynamic))
 }
 
 /// Returns the scene at this index, for a stage with `scene_index`.

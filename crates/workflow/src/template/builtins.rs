@@ -3,17 +3,17 @@
 //!
 //! | name | value | in |
 //! | --- | --- | --- |
-//! | `width`, `height` | the sides of the first resolution input | workflows with such an input |
+//! | `width`, `height` | the sides of the first resolution input, 1024 without one | workflows with such an input, dynamic ones |
 //! | `input_image`, `has_input_image` | the uploaded file of the first image input, and whether there is one | all |
 //! | `output_dir`, `output_prefix` | the job's folder, and the prefix of its files | all |
 //! | `seed` | the request's seed, in a repetition the instance's | workflows with a seed input |
 //! | `index`, `batch_num`, `scene_num` | the position in a repetition: from 0, from 1, from 1 | all |
 //! | `item` | the element of a list that is repeated over, where it is no map | repetitions |
 //! | `duration_frames` | `duration * 16 + 1`, rounded | where there is `duration` |
-//! | `hires_width`, `hires_height` | `width * hires_scale`, `height * hires_scale`, rounded; none unless `hires_enabled` | where there are `hires_enabled` and `hires_scale` |
-//! | `_uploaded_image`, `_has_input_image`, `_output_dir` | older names of `input_image`, `has_input_image`, `output_dir` | all |
+//! | `hires_width`, `hires_height` | `width * hires_scale`, `height * hires_scale`, truncated; none unless `hires_enabled` | where there are `hires_enabled` and `hires_scale` |
+//! | `_uploaded_image`, `_has_input_image`, `_output_dir`, `_iteration` | older names of `input_image`, `has_input_image`, `output_dir`, `index` | all |
 
-use comfy_runner_manifest::{Manifest, Params};
+use comfy_runner_manifest::{Manifest, Params, WorkflowKind};
 use serde_json::Value;
 
 use super::truth::is_true;
@@ -21,7 +21,7 @@ use super::variables::Variables;
 use crate::output_folder::OutputFolder;
 
 /// The names that every workflow has.
-pub(super) const ALWAYS: [&str; 10] = [
+pub(super) const ALWAYS: [&str; 11] = [
     "input_image",
     "has_input_image",
     "output_dir",
@@ -30,12 +30,16 @@ pub(super) const ALWAYS: [&str; 10] = [
     "_has_input_image",
     "_output_dir",
     "index",
+    "_iteration",
     "batch_num",
     "scene_num",
 ];
 
-/// The names of a workflow with a resolution input.
+/// The names of a workflow with a resolution input, and of every dynamic one.
 pub(super) const SIDES: [&str; 2] = ["width", "height"];
+
+/// The sides in a dynamic workflow without a resolution input.
+const SIDE_WITHOUT_INPUT: u64 = 1024;
 
 /// Derived names: the names that they require, and the names that they add.
 pub(super) const DERIVED: [(&[&str], &[&str]); 2] = [
@@ -49,6 +53,11 @@ const FRAMES_PER_SECOND: f64 = 16.0;
 /// Returns whether the manifest gives a name a value other than a computed one.
 pub(super) fn is_declared(manifest: &Manifest, name: &str) -> bool {
     manifest.input(name).is_some() || manifest.defaults.contains_key(name)
+}
+
+/// Returns whether `width` and `height` are built-in names of the workflow.
+pub(super) fn has_sides(manifest: &Manifest) -> bool {
+    manifest.kind == WorkflowKind::Dynamic || manifest.resolution_input().is_some()
 }
 
 /// Sets the names that depend on the request as a whole.
@@ -78,12 +87,15 @@ pub(super) fn set_request<'p>(
             let value = params.get(&input.id).and_then(|size| size.get(side)).cloned();
             set(name, value.unwrap_or(Value::Null));
         }
+    } else if has_sides(manifest) {
+        SIDES.into_iter().for_each(|name| set(name, SIDE_WITHOUT_INPUT.into()));
     }
 }
 
 /// Sets the names of a position in a repetition, from 0.
 pub(super) fn set_position(variables: &mut Variables<'_>, index: usize) {
     variables.set("index", index);
+    variables.set("_iteration", index);
     variables.set("batch_num", index + 1);
     variables.set("scene_num", index + 1);
 }
@@ -95,8 +107,8 @@ pub(super) fn set_derived(variables: &mut Variables<'_>, manifest: &Manifest) {
     };
     let number = |variables: &Variables<'_>, name: &str| variables.get(name).and_then(Value::as_f64);
     if variables.has_own("duration") && is_free(variables, "duration_frames") {
-        let frames = number(variables, "duration").map(|seconds| whole(seconds * FRAMES_PER_SECOND + 1.0));
-        variables.set("duration_frames", frames.unwrap_or(Value::Null));
+        let frames = number(variables, "duration").map(|seconds| (seconds * FRAMES_PER_SECOND + 1.0).round());
+        variables.set("duration_frames", frames.map_or(Value::Null, whole));
     }
     let concerned =
         ["width", "height", "hires_scale", "hires_enabled"].iter().any(|name| variables.has_own(name));
@@ -106,14 +118,14 @@ pub(super) fn set_derived(variables: &mut Variables<'_>, manifest: &Manifest) {
         let scale = number(variables, "hires_scale").filter(|_| enabled);
         for (side, hires) in SIDES.into_iter().zip(["hires_width", "hires_height"]) {
             if is_free(variables, hires) {
-                let pixels = scale.zip(number(variables, side)).map(|(scale, pixels)| whole(scale * pixels));
-                variables.set(hires, pixels.unwrap_or(Value::Null));
+                let pixels = scale.zip(number(variables, side)).map(|(scale, pixels)| scale * pixels);
+                variables.set(hires, pixels.map_or(Value::Null, whole));
             }
         }
     }
 }
 
-/// Rounds a number to an integer.
+/// Truncates a number to an integer.
 fn whole(number: f64) -> Value {
-    (number.round() as i64).into()
+    (number as i64).into()
 }

@@ -25,7 +25,7 @@ impl Names {
         known.extend(manifest.inputs.iter().map(|input| input.id.clone()));
         known.extend(manifest.defaults.keys().cloned());
         known.extend(manifest.computed.keys().cloned());
-        if manifest.resolution_input().is_some() {
+        if builtins::has_sides(manifest) {
             known.extend(builtins::SIDES.map(str::to_owned));
         }
         if manifest.inputs.iter().any(|input| input.kind == InputKind::Seed) {
