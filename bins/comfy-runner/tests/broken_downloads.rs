@@ -13,7 +13,7 @@ use std::time::Duration;
 use comfy_runner_api::Status;
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use support::{Api, Reply, fixtures, settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -62,34 +62,13 @@ impl Upstream {
 async fn server(comfyui: &str, inputs: &[&str], outputs: Value) -> Api {
     let store = Sqlite::in_memory().unwrap();
     let graph = json!({"1": {"class_type": "SaveImage", "inputs": {}}});
-    let outcome = Outcome {
-        status: Status::Completed,
-        accepted: true,
-        finished_at: Some(1_774_362_652_123),
-        outputs: serde_json::from_value(json!({"1": outputs})).unwrap(),
-        ..Outcome::default()
-    };
-    let summary = Summary {
-        prompt_id: "done".into(),
-        client_id: "done".into(),
-        workflow_id: "no-model".into(),
-        workflow_name: "W".into(),
-        output_folder: "job".into(),
-        retry_of: None,
-        automatic: false,
-        queued_at: 1,
-        outcome,
-    };
-    let record = Record {
-        summary,
-        params: Map::new(),
-        seeds: Default::default(),
-        input_files: inputs.iter().map(|name| (*name).to_owned()).collect(),
-        result_nodes: Vec::new(),
-        graph: Arc::new(Graph::from_value(graph).unwrap()),
-        idempotency_key: None,
-        request_digest: None,
-    };
+    let mut summary = Summary::new("done", "done", "no-model", 1);
+    summary.output_folder = "job".into();
+    summary.outcome = Outcome::new(Status::Completed, true);
+    summary.outcome.finished_at = Some(1_774_362_652_123);
+    summary.outcome.outputs = serde_json::from_value(json!({"1": outputs})).unwrap();
+    let mut record = Record::new(summary, Arc::new(Graph::from_value(graph).unwrap()));
+    record.input_files = inputs.iter().map(|name| (*name).to_owned()).collect();
     store.create(record).await.unwrap();
     let mut settings = settings(comfyui);
     settings.store = Arc::new(store);

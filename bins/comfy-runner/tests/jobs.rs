@@ -71,6 +71,9 @@ async fn jobs_are_listed_newest_first_page_by_page_and_by_what_they_are() {
     assert_eq!(seen, newest_first);
     assert_eq!(ids(&list(&api, "?status=completed,error").await).len(), 6);
     assert!(ids(&list(&api, "?status=running").await).is_empty());
+    let (prefix, _) = other.split_at(23);
+    assert_eq!(ids(&list(&api, &format!("?prompt_id_prefix={prefix}")).await), [&*other]);
+    assert!(ids(&list(&api, "?prompt_id_prefix=g").await).is_empty());
     let since = all["jobs"][2]["queued_at"].as_str().unwrap();
     assert_eq!(ids(&list(&api, &format!("?since={since}&workflow_id=no-model")).await), &newest_first[..2]);
     assert_eq!(ids(&list(&api, &format!("?until={since}")).await), &newest_first[2..]);

@@ -261,7 +261,7 @@ async fn files_are_downloaded_and_a_record_is_deleted_by_an_abbreviated_id() {
 }
 
 #[actix_rt::test]
-async fn an_ambiguous_id_is_answered_with_those_that_it_may_be() {
+async fn an_ambiguous_abbreviation_is_an_error_that_names_the_jobs() {
     let room = Room::new(&[]);
     // Of seventeen ids two begin with the same digit.
     let mut ids = Vec::new();

@@ -41,7 +41,7 @@ async fn post(api: &Api, path: &str, header: Option<&str>, body: Value) -> Reply
         Some(key) => request.insert_header(("X-Comfy-Api-Key", key)),
         None => request,
     };
-    Reply::of(request.send_json(&body).await.unwrap()).await
+    Reply::from_response(request.send_json(&body).await.unwrap()).await
 }
 
 #[actix_rt::test]

@@ -13,7 +13,7 @@ const EXECUTE: &str = "/api/run/text-to-image/execute";
 async fn post(api: &Api, path: &str, prefer: &str, params: Value) -> Reply {
     let request = api.http.post(format!("{}{path}", api.base));
     let request = if prefer.is_empty() { request } else { request.insert_header(("Prefer", prefer)) };
-    Reply::of(request.send_json(&params).await.unwrap()).await
+    Reply::from_response(request.send_json(&params).await.unwrap()).await
 }
 
 #[actix_rt::test]

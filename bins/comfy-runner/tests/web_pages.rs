@@ -34,7 +34,7 @@ async fn preflight(api: &Api, path: &str, origin: &str, headers: &str) -> Reply 
 
 async fn token(api: &Api, key: &str, body: Value) -> Reply {
     let request = api.http.post(format!("{}/api/token", api.base)).insert_header(("X-API-Key", key));
-    Reply::of(request.send_json(&body).await.unwrap()).await
+    Reply::from_response(request.send_json(&body).await.unwrap()).await
 }
 
 async fn issue(api: &Api, body: Value) -> String {
@@ -121,7 +121,7 @@ async fn a_token_opens_what_a_browser_opens_without_headers_and_nothing_else() {
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     let request = api.http.post(format!("{}/api/run/no-model/execute", api.base));
     let request = request.insert_header(("X-API-Key", "key"));
-    let job = Reply::of(request.send_json(&json!({})).await.unwrap()).await.json();
+    let job = Reply::from_response(request.send_json(&json!({})).await.unwrap()).await.json();
     let job = job["prompt_id"].as_str().unwrap().to_owned();
 
     let read = issue(&api, json!({})).await;

@@ -16,6 +16,7 @@ use crate::error::UnknownWord;
 
 /// The query string of `build`. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BuildQuery {
     /// A [`GraphFormat`]; `api` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,6 +26,7 @@ pub struct BuildQuery {
 /// A format of a graph.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum GraphFormat {
     /// ComfyUI's API format, a map from node ids to nodes.
     #[default]

@@ -39,6 +39,7 @@ impl ErrorBody {
 
 /// A word that is none of those that a field of the API takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnknownWord {
     /// The word.
     pub word: String,

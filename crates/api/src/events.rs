@@ -25,6 +25,7 @@ pub const END_EVENT: &str = "end";
 /// The query string of `ws`: which job to follow; all jobs when both are absent. Giving both is an error (400). Unknown
 /// keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FollowQuery {
     /// The id of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +38,7 @@ pub struct FollowQuery {
 /// A message about a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Update {
     /// Something happened: a `type` that begins with `job.`.
     Event(Box<Event>),
@@ -130,6 +132,7 @@ pub struct Event {
 
 /// The kind of an [`Event`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum EventKind {
     /// ComfyUI accepted the job.
     #[serde(rename = "job.queued")]
@@ -197,6 +200,7 @@ impl From<Status> for EventKind {
 /// How an [`Event`] is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// The job goes on.
     Info,

@@ -46,6 +46,7 @@ pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// The part of a request to `build` or `execute` that is no file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ExecuteRequest {
     /// Values by input id; the manifest says which ids there are and what they take. An input that is absent takes its
     /// default. A seed of -1 is replaced by a random number.
@@ -55,6 +56,7 @@ pub struct ExecuteRequest {
 
 /// The query string of `execute`. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ExecuteQuery {
     /// How long to wait for the end of the job, in seconds from 1 to [`LONGEST_WAIT`]. The header `Prefer: wait=60` does
     /// the same.

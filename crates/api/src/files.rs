@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// The query string of `result`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ResultQuery {
     /// The kind of media to prefer; `video` when absent.
     #[serde(default = "default_output_type")]
@@ -28,6 +29,7 @@ pub struct ResultQuery {
 
 /// The query string of `view`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ViewQuery {
     /// The file's name, without a folder.
     pub filename: String,

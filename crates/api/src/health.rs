@@ -22,6 +22,7 @@ pub struct Health {
 /// The status of a process that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum HealthStatus {
     /// The process is alive.
     Ok,
@@ -37,6 +38,7 @@ pub struct Readiness {
 /// The status of a server that can run jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ReadinessStatus {
     /// Jobs are followed, and ComfyUI answers.
     Ready,

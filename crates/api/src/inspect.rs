@@ -17,6 +17,7 @@ use crate::manifest::Manifest;
 
 /// The query string of `inspect`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct InspectQuery {
     /// The id that the workflow would have; `workflow` when absent.
     #[serde(default = "default_id")]
@@ -66,6 +67,7 @@ pub struct Finding {
 /// How serious a [`Finding`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum FindingSeverity {
     /// The workflow can run, but perhaps not as intended.
     Warning,

@@ -23,6 +23,7 @@ use crate::timestamp::Timestamp;
 /// The query string of `GET /api/jobs`. Unknown keys are refused: a misspelt filter must not list every job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct JobsQuery {
     /// One or several [`Status`] words with commas between; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,9 @@ pub struct JobsQuery {
     /// Only jobs of the workflow with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
+    /// Only jobs whose id begins with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_id_prefix: Option<String>,
     /// Only jobs queued at this time or later: a time as RFC 3339 writes it, or a day (`2026-03-24`) in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,

@@ -201,6 +201,7 @@ pub enum InputType {
 /// An entry of `options`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum InputOption {
     /// A value with a label.
     Labelled(LabelledOption),
@@ -249,6 +250,7 @@ pub enum NodeNumber {
 /// The inputs of one scene.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum PerScene {
     /// A list of inputs.
     List(Vec<InputEntry>),
@@ -276,6 +278,7 @@ pub struct Output {
 /// A model or a package of nodes that a workflow needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum RequiredFile {
     /// Its name.
     Name(String),

@@ -24,6 +24,7 @@ pub const LONGEST_LIFETIME: u64 = 24 * 60 * 60;
 /// The request for a token, as JSON. The body may be absent. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TokenRequest {
     /// The job whose streams, preview, result and files the token permits; those of every job if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -96,6 +96,7 @@ pub struct WorkflowCheck {
 /// How a workflow's graph is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum WorkflowKind {
     /// From a graph file.
     Static,

@@ -51,6 +51,7 @@ struct Shared {
 
 /// The reply of `/system_stats`: a ComfyUI and its machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SystemStats {
     /// The machine and the versions: `comfyui_version`, `python_version`, `ram_total`, `argv`, ...
     #[serde(default)]

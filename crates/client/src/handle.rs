@@ -111,12 +111,8 @@ impl ClientHandle {
         extra_data: Option<ExtraData>,
     ) -> Result<PromptAccepted, PromptError> {
         let submit = async move |client: Client| {
-            let request = PromptRequest {
-                prompt: &graph,
-                client_id: &client_id,
-                prompt_id: &prompt_id,
-                extra_data: extra_data.as_ref(),
-            };
+            let mut request = PromptRequest::new(&graph, &client_id, &prompt_id);
+            request.extra_data = extra_data.as_ref();
             client.prompt(&request).await
         };
         self.run(submit).await?

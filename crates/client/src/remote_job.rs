@@ -20,6 +20,7 @@ pub enum Supported<T> {
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum JobState {
     /// It waits in the queue.
     Pending,

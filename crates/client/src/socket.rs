@@ -231,8 +231,8 @@ fn read(whole: WholeMessage) -> Option<SocketEvent> {
                 image: frame.slice_ref(preview.image),
                 metadata: preview.metadata,
             }),
-            Ok(BinaryFrame::Unknown(kind)) => {
-                tracing::debug!(kind, "a binary frame of an unknown kind is skipped");
+            Ok(other) => {
+                tracing::debug!(frame = ?other, "a binary frame of another kind is skipped");
                 None
             }
             Err(error) => {

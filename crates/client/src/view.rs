@@ -19,6 +19,7 @@ use crate::transport::{Body, TransportError, is_chunked};
 
 /// The name of a file. ComfyUI refuses names outside of the directory, but do not rely on it: check before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileQuery<'a> {
     /// The name in `subfolder`.
     pub filename: &'a str,
@@ -28,7 +29,15 @@ pub struct FileQuery<'a> {
     pub kind: &'a str,
 }
 
+impl<'a> FileQuery<'a> {
+    /// Creates the name of a file from its parts.
+    pub const fn new(filename: &'a str, subfolder: &'a str, kind: &'a str) -> Self {
+        Self { filename, subfolder, kind }
+    }
+}
+
 /// The reply to a request for a file.
+#[non_exhaustive]
 pub struct FileReply {
     /// 200 with the whole file, or 404 if there is none. A request with a range or a condition may also get 206 with a part of
     /// the file, 304, 412 or 416.

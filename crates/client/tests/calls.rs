@@ -29,7 +29,7 @@ fn graph() -> Graph {
 
 async fn submit(client: &Client) -> Result<comfy_runner_protocol::PromptAccepted, PromptError> {
     let graph = graph();
-    let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: "p", extra_data: None };
+    let request = PromptRequest::new(&graph, "c", "p");
     client.prompt(&request).await
 }
 

@@ -44,7 +44,7 @@ fn pictures(count: u32, seed: u32) -> Graph {
 }
 
 async fn submit(client: &Client, graph: &Graph, client_id: &str, prompt_id: &str) {
-    let request = PromptRequest { prompt: graph, client_id, prompt_id, extra_data: None };
+    let request = PromptRequest::new(graph, client_id, prompt_id);
     assert_eq!(client.prompt(&request).await.unwrap().prompt_id, prompt_id);
 }
 
@@ -95,7 +95,7 @@ async fn a_prompt_runs_its_events_come_and_its_file_is_there() {
     assert_eq!(part.body.try_collect::<Vec<Bytes>>().await.unwrap().concat(), b"PNG");
     let head = client.view(query, Method::HEAD, &HeaderMap::new()).await.unwrap();
     assert_eq!(head.headers.get("content-length").unwrap().to_str().unwrap(), whole.len().to_string());
-    let gone = FileQuery { filename: "no such file.png", ..query };
+    let gone = FileQuery::new("no such file.png", query.subfolder, query.kind);
     assert_eq!(
         client.view(gone, Method::GET, &HeaderMap::new()).await.unwrap().status,
         StatusCode::NOT_FOUND
@@ -110,7 +110,8 @@ async fn a_prompt_that_makes_no_sense_is_refused_with_its_node_errors() {
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
     }))
     .unwrap();
-    let request = PromptRequest { prompt: &graph, client_id: "c", prompt_id: &prompt_id(), extra_data: None };
+    let prompt_id = prompt_id();
+    let request = PromptRequest::new(&graph, "c", &prompt_id);
     let Err(PromptError::Refused(refused)) = client.prompt(&request).await else { panic!("a refusal") };
     assert_eq!(refused.node_errors["1"].errors[0].kind, "value_smaller_than_min");
 }
@@ -147,7 +148,7 @@ async fn an_upload_is_there_afterwards_and_half_an_upload_is_not() {
         let upload = Upload::new(&name, "image/png").with_length(length);
         client.upload(&upload, stream::iter(half.clone())).await.unwrap_err();
     }
-    let query = FileQuery { filename: &name, subfolder: "", kind: "input" };
+    let query = FileQuery::new(&name, "", "input");
     let missing = client.view(query, Method::GET, &HeaderMap::new()).await.unwrap();
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
 

@@ -19,7 +19,7 @@ use support::{client, config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-const FILE: FileQuery<'static> = FileQuery { filename: "a b&c.png", subfolder: "x/final", kind: "output" };
+const FILE: FileQuery<'static> = FileQuery::new("a b&c.png", "x/final", "output");
 
 async fn serve(routes: fn(&mut web::ServiceConfig)) -> Client {
     let server =

@@ -91,7 +91,8 @@ fn refused(spec: &InputSpec, value: &Value) -> Option<&'static str> {
         InputKind::Float => ("a number", value.is_number()),
         InputKind::Boolean => ("true or false", value.is_boolean()),
         InputKind::String => ("a string", value.is_string()),
-        InputKind::Combo(_) | InputKind::Other(_) => return None,
+        // A choice may be any value, and so may a type that is unknown here.
+        _ => return None,
     };
     // A widget without a value is null.
     (!fits && !value.is_null()).then_some(wanted)

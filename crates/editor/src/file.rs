@@ -13,6 +13,7 @@ const LARGEST_JSON: u64 = 32 << 20;
 
 /// The graphs of a file: at least one. If there are both, they are from the same run, and nodes have the same ids.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct SavedFile {
     /// The graph in API format.
     pub prompt: Option<Graph>,

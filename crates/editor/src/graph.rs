@@ -109,6 +109,7 @@ impl fmt::Display for UiNodeId {
 
 /// Whether a node takes part in a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// The node is executed.
     Active,

@@ -36,6 +36,7 @@ pub enum SavedError {
 
 /// Why a saved graph cannot be converted to a prompt.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoPrompt {
     /// UI format lists values without names; the names are in the node schemas.
     #[error(

@@ -228,14 +228,11 @@ fn links_to_what_is_missing_are_errors() {
 #[test]
 fn groups_get_frames_and_a_note_is_beside_them() {
     let graph = Graph::from_value(fixture("ui/default.0.3.64.api.json")).unwrap();
-    let group = |title: &str, nodes: &[&str]| NodeGroup {
-        title: title.to_owned(),
-        nodes: nodes.iter().map(|id| (*id).to_owned()).collect(),
+    let group = |title: &str, nodes: &[&str]| {
+        NodeGroup::new(title, nodes.iter().map(|id| (*id).to_owned()).collect())
     };
-    let annotations = Annotations {
-        groups: vec![group("Inputs", &["6", "7"]), group("None", &[])],
-        note: Some("# Hi".to_owned()),
-    };
+    let groups = vec![group("Inputs", &["6", "7"]), group("None", &[])];
+    let annotations = Annotations::new(groups, Some("# Hi".to_owned()));
     let converted = from_api(&graph, &SCHEMAS, &annotations).unwrap();
     assert_eq!(converted.graph.groups.len(), 1);
     assert_eq!(converted.graph.groups[0]["title"], "Inputs");

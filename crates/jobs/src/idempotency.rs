@@ -9,11 +9,19 @@ use crate::submit::SubmitError;
 
 /// What identifies a repeated request.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Idempotency {
     /// The caller's key.
     pub key: String,
     /// A digest of the request that came with the key.
     pub digest: String,
+}
+
+impl Idempotency {
+    /// Creates the identification of a request from its key and digest.
+    pub fn new(key: impl Into<String>, digest: impl Into<String>) -> Self {
+        Self { key: key.into(), digest: digest.into() }
+    }
 }
 
 /// See [`Jobs::is_known_key`].

@@ -159,17 +159,15 @@ impl Job {
         let nodes = self.progress.node_outputs().into_iter();
         let files =
             nodes.map(|(id, node)| (id, node.items.into_iter().map(|reported| reported.file).collect()));
-        Outcome {
-            status: self.progress.status(),
-            accepted: self.is_accepted(),
-            cancel_asked: self.cancel_asked,
-            started_at: self.started_at,
-            finished_at: self.finished_at,
-            error: self.progress.error().map(str::to_owned),
-            warnings: self.warnings.clone(),
-            node_errors: self.node_errors.clone(),
-            outputs: files.collect(),
-        }
+        let mut outcome = Outcome::new(self.progress.status(), self.is_accepted());
+        outcome.cancel_asked = self.cancel_asked;
+        outcome.started_at = self.started_at;
+        outcome.finished_at = self.finished_at;
+        outcome.error = self.progress.error().map(str::to_owned);
+        outcome.warnings = self.warnings.clone();
+        outcome.node_errors = self.node_errors.clone();
+        outcome.outputs = files.collect();
+        outcome
     }
 
     /// Returns whether the job has ended.

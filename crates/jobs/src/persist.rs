@@ -128,7 +128,7 @@ mod tests {
     use comfy_runner_api::Status;
     use comfy_runner_protocol::{Graph, NodeOutput};
     use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
-    use serde_json::{Map, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::JobsConfig;
@@ -138,26 +138,9 @@ mod tests {
 
     fn record(prompt_id: &str, accepted: bool) -> Record {
         let graph = json!({"1": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Save"}}});
-        Record {
-            summary: Summary {
-                prompt_id: prompt_id.into(),
-                client_id: "client".into(),
-                workflow_id: "w".into(),
-                workflow_name: "W".into(),
-                output_folder: "f".into(),
-                retry_of: None,
-                automatic: false,
-                queued_at: 1,
-                outcome: Outcome { accepted, ..Outcome::default() },
-            },
-            params: Map::new(),
-            seeds: Default::default(),
-            input_files: Vec::new(),
-            result_nodes: Vec::new(),
-            graph: Arc::new(Graph::from_value(graph).unwrap()),
-            idempotency_key: None,
-            request_digest: None,
-        }
+        let mut summary = Summary::new(prompt_id, "client", "w", 1);
+        summary.outcome = Outcome::new(Status::Pending, accepted);
+        Record::new(summary, Arc::new(Graph::from_value(graph).unwrap()))
     }
 
     #[actix_rt::test]

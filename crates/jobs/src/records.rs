@@ -127,31 +127,20 @@ mod tests {
     #[test]
     fn a_record_of_the_api_has_times_in_utc_and_no_key() {
         let file = OutputFile { filename: "a.png".into(), subfolder: "s".into(), kind: "output".into() };
-        let record = job_record(Record {
-            summary: Summary {
-                prompt_id: "p".into(),
-                client_id: "c".into(),
-                workflow_id: "w".into(),
-                workflow_name: "W".into(),
-                output_folder: "f".into(),
-                retry_of: None,
-                automatic: true,
-                queued_at: 1_774_362_652_123,
-                outcome: Outcome {
-                    status: Status::Completed,
-                    started_at: Some(1_774_362_653_000),
-                    outputs: [("1".to_owned(), vec![file])].into_iter().collect(),
-                    ..Outcome::default()
-                },
-            },
-            params: [("a".to_owned(), 1.into())].into_iter().collect(),
-            seeds: [("seed".to_owned(), u64::MAX)].into_iter().collect(),
-            input_files: vec!["b.png".into()],
-            result_nodes: vec!["1".into()],
-            graph: Arc::new(Graph::default()),
-            idempotency_key: Some("secret".into()),
-            request_digest: None,
-        });
+        let mut summary = Summary::new("p", "c", "w", 1_774_362_652_123);
+        summary.workflow_name = "W".into();
+        summary.output_folder = "f".into();
+        summary.automatic = true;
+        summary.outcome = Outcome::new(Status::Completed, false);
+        summary.outcome.started_at = Some(1_774_362_653_000);
+        summary.outcome.outputs = [("1".to_owned(), vec![file])].into_iter().collect();
+        let mut record = Record::new(summary, Arc::new(Graph::default()));
+        record.params = [("a".to_owned(), 1.into())].into_iter().collect();
+        record.seeds = [("seed".to_owned(), u64::MAX)].into_iter().collect();
+        record.input_files = vec!["b.png".into()];
+        record.result_nodes = vec!["1".into()];
+        record.idempotency_key = Some("secret".into());
+        let record = job_record(record);
         assert_eq!(
             serde_json::to_string(&record).unwrap(),
             concat!(

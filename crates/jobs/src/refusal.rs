@@ -4,6 +4,7 @@ use comfy_runner_protocol::{Graph, InputError, NodeErrors, PromptRefused};
 
 /// A prompt that ComfyUI refused, or a part of one.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What is wrong, with nodes named by title.
     pub detail: String,

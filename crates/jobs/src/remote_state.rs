@@ -118,7 +118,8 @@ impl RemoteState {
                 Err(error) if error.is_unreachable() => Err(error),
                 Err(error) => Ok(Self::Unreadable { error, has_left: true }),
             },
-            None => {
+            // Without an answer, or with a state that is unknown here, the queue decides.
+            Some(_) | None => {
                 let queue = QueuePositions::fetch(client).await?;
                 Self::from_queue(client, &queue, prompt_id).await
             }

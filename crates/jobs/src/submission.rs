@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use comfy_runner_protocol::{Graph, NodeId};
-use comfy_runner_store::{Outcome, Record, Summary};
+use comfy_runner_store::{Record, Summary};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -59,29 +59,20 @@ impl Submission {
     }
 
     pub(crate) fn into_record(self) -> Record {
-        let (idempotency_key, request_digest) =
-            self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();
         let prompt_id = new_prompt_id();
-        Record {
-            summary: Summary {
-                client_id: client_id_of(&prompt_id),
-                prompt_id,
-                workflow_id: self.workflow_id,
-                workflow_name: self.workflow_name,
-                output_folder: self.output_folder,
-                retry_of: self.retry_of,
-                automatic: false,
-                queued_at: unix_millis(),
-                outcome: Outcome::default(),
-            },
-            params: self.params,
-            seeds: self.seeds,
-            input_files: self.input_files,
-            result_nodes: self.result_nodes,
-            graph: self.graph,
-            idempotency_key,
-            request_digest,
-        }
+        let client_id = client_id_of(&prompt_id);
+        let mut summary = Summary::new(prompt_id, client_id, self.workflow_id, unix_millis());
+        summary.workflow_name = self.workflow_name;
+        summary.output_folder = self.output_folder;
+        summary.retry_of = self.retry_of;
+        let mut record = Record::new(summary, self.graph);
+        record.params = self.params;
+        record.seeds = self.seeds;
+        record.input_files = self.input_files;
+        record.result_nodes = self.result_nodes;
+        (record.idempotency_key, record.request_digest) =
+            self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();
+        record
     }
 }
 

@@ -36,11 +36,14 @@ pub enum SubmitError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The prompt was sent, and its answer was lost. The job stays, and its status will say whether ComfyUI has it.
-    #[error("{error}; it may have taken the job all the same: the status of \"{prompt_id}\" will tell")]
+    #[error(
+        "the answer to the submission was lost, so the status of \"{prompt_id}\" must show whether ComfyUI has it"
+    )]
     Unconfirmed {
         /// The job's id.
         prompt_id: String,
         /// What happened.
+        #[source]
         error: ClientError,
     },
     /// ComfyUI answered with an id that cannot be this job's. What it does with the prompt is unknown.
@@ -49,8 +52,8 @@ pub enum SubmitError {
     )]
     WrongId(&'static str),
     /// The job cannot be recorded. Nothing was sent to ComfyUI.
-    #[error("the job was not submitted, as it cannot be recorded: {0}")]
-    Store(StoreError),
+    #[error("the job was not submitted, as it cannot be recorded")]
+    Store(#[source] StoreError),
     /// The idempotency key came with another request before.
     #[error(
         "the idempotency key belongs to another request, the one of job \"{prompt_id}\": send the same parameters and \
@@ -223,12 +226,8 @@ async fn send_prompt(
     if let Some(key) = key {
         extra_data.insert(PartnerKey::NAME.to_owned(), key.expose().into());
     }
-    let request = PromptRequest {
-        prompt: &record.graph,
-        client_id: jobs.socket_id(),
-        prompt_id,
-        extra_data: Some(&extra_data),
-    };
+    let mut request = PromptRequest::new(&record.graph, jobs.socket_id(), prompt_id);
+    request.extra_data = Some(&extra_data);
     let error = match client.prompt(&request).await {
         Ok(accepted) => return Ok(accepted),
         Err(PromptError::Refused(refused)) => {

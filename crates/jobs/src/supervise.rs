@@ -19,6 +19,7 @@ const MAX_FAILURES: u32 = 6;
 /// Why jobs are no longer followed. The process should end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task that {task} failed {MAX_FAILURES} times in a row, at last because {reason}")]
+#[non_exhaustive]
 pub struct FollowError {
     /// What the task does.
     pub task: &'static str,
@@ -29,6 +30,7 @@ pub struct FollowError {
 /// A task that follows jobs is not running at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the task that {task} has failed and is being started again")]
+#[non_exhaustive]
 pub struct Stalled {
     /// What the task does.
     pub task: &'static str,

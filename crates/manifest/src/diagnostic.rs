@@ -13,6 +13,7 @@ pub const LONGEST_MESSAGE: usize = 1000;
 
 /// An error or a warning about a file in a workflow's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// Whether the workflow can still be used.
     pub severity: Severity,
@@ -34,6 +35,7 @@ pub struct Diagnostic {
 /// The severity of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Severity {
     /// The workflow works, but probably not as its author intends.
     Warning,

@@ -11,6 +11,7 @@ use crate::nearest::did_you_mean;
 
 /// One input of a workflow.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Input {
     /// The key of the value in a request.
     pub id: String,
@@ -41,6 +42,7 @@ pub struct Input {
 
 /// The type of an [`Input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InputKind {
     /// A string.
     Text,
@@ -80,6 +82,7 @@ pub enum InputKind {
 
 /// One entry of `options`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Choice {
     /// The display name.
     pub label: String,
@@ -89,6 +92,7 @@ pub struct Choice {
 
 /// A field of the graph that takes an input's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeField {
     /// The node's id.
     pub node: String,

@@ -107,12 +107,13 @@ pub enum LibraryError {
         diagnostics: Arc<Diagnostics>,
     },
     /// The folder of workflows itself cannot be read.
-    #[error("the folder of workflows cannot be read: {0}")]
-    Io(Arc<io::Error>),
+    #[error("the folder of workflows cannot be read")]
+    Io(#[source] Arc<io::Error>),
 }
 
 /// All workflows of a library.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Listing<T> {
     /// The workflows in the order of their ids, broken ones included.
     pub workflows: Vec<Listed<T>>,

@@ -84,6 +84,7 @@ pub struct Manifest {
 
 /// The source of a workflow's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WorkflowKind {
     /// A graph file whose fields take the inputs' values.
     Static,
@@ -93,6 +94,7 @@ pub enum WorkflowKind {
 
 /// One entry of a manifest's `outputs`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Output {
     /// The kind of media: `video`, `image`, `audio`, ...
     pub kind: Option<String>,

@@ -8,6 +8,7 @@ use crate::fields::{self, Fields};
 
 /// One stage: a block, whether and how often it is used, and what the request injects into it.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Stage {
     /// The block's name; node ids in the graph begin with it.
     pub block: String,
@@ -35,6 +36,7 @@ pub struct Stage {
 
 /// Selects a stage's file by a value of the request.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Switch {
     /// The name whose value is compared.
     pub param: String,
@@ -81,6 +83,7 @@ pub enum StageModels {
 
 /// Two LoRAs that are used together, an entry of `lora_pairs`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct LoraPair {
     /// The file for the high-noise model.
     pub high: Option<String>,

@@ -26,7 +26,6 @@ impl Progress {
     /// Applies a message, and returns whether files changed.
     fn follow(&mut self, message: &Message) -> bool {
         match message {
-            Message::Status { .. } | Message::FeatureFlags(_) | Message::Unknown { .. } => return false,
             Message::ExecutionStart(_) => {}
             Message::ExecutionCached { nodes, .. } => self.set_cached(nodes),
             Message::Executing { node: Some(node), display_node, .. } => {
@@ -51,6 +50,8 @@ impl Progress {
                 self.end(Status::Error, Some(reason));
             }
             Message::ExecutionInterrupted(_) => self.end(Status::Cancelled, None),
+            // `status`, `feature_flags` and unknown messages say nothing about a job.
+            _ => return false,
         }
         if !self.status.is_over() {
             self.status = Status::Running;
@@ -101,12 +102,9 @@ impl Progress {
                 self.start(at);
                 self.note_child(&state.node_id, at);
             }
-            NodeState::Finished | NodeState::Error => {
-                if !self.cached[at] {
-                    self.finish_node(at);
-                }
-            }
-            NodeState::Pending | NodeState::Unknown => {}
+            NodeState::Finished | NodeState::Error if !self.cached[at] => self.finish_node(at),
+            // Pending, cached, or a state that is unknown here.
+            _ => {}
         }
     }
 

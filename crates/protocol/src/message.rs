@@ -11,6 +11,7 @@ use crate::queue::QueueStatus;
 
 /// One text frame. ComfyUI sends `{"type": ..., "data": ...}`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Message {
     /// The length of the queue changed. Every socket gets it; the first message after connecting has our `sid`.
     Status {
@@ -121,6 +122,7 @@ pub struct NodeProgress {
 /// The state of a node in [`NodeProgress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum NodeState {
     /// Not started.
     Pending,

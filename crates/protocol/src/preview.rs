@@ -10,6 +10,7 @@ use crate::json;
 
 /// A binary frame.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum BinaryFrame<'a> {
     /// A preview image of a running node.
     Preview(Preview<'a>),

@@ -10,6 +10,7 @@ use crate::queue::ExtraData;
 
 /// The body of `POST /prompt`.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct PromptRequest<'a> {
     /// The graph to run.
     pub prompt: &'a Graph,
@@ -21,6 +22,13 @@ pub struct PromptRequest<'a> {
     /// Data that ComfyUI stores with the prompt and returns in its history, in addition to the client id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_data: Option<&'a ExtraData>,
+}
+
+impl<'a> PromptRequest<'a> {
+    /// Creates a request without `extra_data`.
+    pub fn new(prompt: &'a Graph, client_id: &'a str, prompt_id: &'a str) -> Self {
+        Self { prompt, client_id, prompt_id, extra_data: None }
+    }
 }
 
 /// The response if at least one output can run.

@@ -35,7 +35,7 @@ pub enum DecodeError {
     #[error("decoding it needs more memory than the simulator allows")]
     Memory(#[source] LimitError),
     /// The bytes are not an image of a known format.
-    #[error("{0}")]
+    #[error(transparent)]
     Unreadable(ImageError),
 }
 

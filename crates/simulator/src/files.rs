@@ -58,7 +58,7 @@ pub enum FileError {
     #[error("**** ERROR: Saving image outside the output folder is not allowed.\n prefix: {0}")]
     Outside(String),
     /// The disk refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

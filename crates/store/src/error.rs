@@ -18,14 +18,14 @@ pub enum StoreError {
         known: u32,
     },
     /// The folder, or its lock file, cannot be created or opened.
-    #[error("the folder of the store of jobs cannot be used: {0}")]
-    Folder(std::io::Error),
+    #[error("the folder of the store of jobs cannot be used")]
+    Folder(#[source] std::io::Error),
     /// Another process uses the folder.
     #[error("another process uses this store of jobs: stop it, or choose another state directory")]
     InUse,
     /// The thread of the store cannot be started.
-    #[error("the thread of the store of jobs cannot be started: {0}")]
-    Thread(std::io::Error),
+    #[error("the thread of the store of jobs cannot be started")]
+    Thread(#[source] std::io::Error),
     /// The database fails.
     #[error("the store of jobs {fault}: {detail}")]
     Database {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 /// Everything that is kept of a job.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Record {
     /// The part that lists show.
     pub summary: Summary,
@@ -28,8 +29,25 @@ pub struct Record {
     pub request_digest: Option<String>,
 }
 
+impl Record {
+    /// Creates the record of a job without parameters, seeds, files and idempotency key.
+    pub fn new(summary: Summary, graph: Arc<Graph>) -> Self {
+        Self {
+            summary,
+            params: Map::new(),
+            seeds: IndexMap::new(),
+            input_files: Vec::new(),
+            result_nodes: Vec::new(),
+            graph,
+            idempotency_key: None,
+            request_digest: None,
+        }
+    }
+}
+
 /// The part of a [`Record`] that lists show. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The job's id.
     pub prompt_id: String,
@@ -51,8 +69,33 @@ pub struct Summary {
     pub outcome: Outcome,
 }
 
+impl Summary {
+    /// Creates the summary of a job that ComfyUI has not accepted yet. The workflow's name is its id, and the output folder
+    /// is empty.
+    pub fn new(
+        prompt_id: impl Into<String>,
+        client_id: impl Into<String>,
+        workflow_id: impl Into<String>,
+        queued_at: i64,
+    ) -> Self {
+        let workflow_id = workflow_id.into();
+        Self {
+            prompt_id: prompt_id.into(),
+            client_id: client_id.into(),
+            workflow_name: workflow_id.clone(),
+            workflow_id,
+            output_folder: String::new(),
+            retry_of: None,
+            automatic: false,
+            queued_at,
+            outcome: Outcome::default(),
+        }
+    }
+}
+
 /// The state of a job: the part of a [`Record`] that changes. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The status.
     pub status: Status,
@@ -74,12 +117,12 @@ pub struct Outcome {
     pub outputs: IndexMap<NodeId, Vec<OutputFile>>,
 }
 
-impl Default for Outcome {
-    /// Returns the state of a job that ComfyUI has not accepted yet.
-    fn default() -> Self {
+impl Outcome {
+    /// Creates the state of a job with this status; `accepted` says whether ComfyUI is known to have accepted it.
+    pub fn new(status: Status, accepted: bool) -> Self {
         Self {
-            status: Status::Pending,
-            accepted: false,
+            status,
+            accepted,
             cancel_asked: false,
             started_at: None,
             finished_at: None,
@@ -88,5 +131,12 @@ impl Default for Outcome {
             node_errors: NodeErrors::default(),
             outputs: IndexMap::new(),
         }
+    }
+}
+
+impl Default for Outcome {
+    /// Returns the state of a job that ComfyUI has not accepted yet.
+    fn default() -> Self {
+        Self::new(Status::Pending, false)
     }
 }

@@ -155,6 +155,7 @@ pub(crate) fn list(db: &Connection, logged: &mut LoggedDamage, filter: &Filter) 
         }
     };
     and(" AND workflow_id = ?", filter.workflow_id.clone().map(Sql::from));
+    and(" AND instr(prompt_id, ?) = 1", filter.prompt_id_prefix.clone().map(Sql::from));
     and(" AND queued_at >= ?", filter.since.map(Sql::from));
     and(" AND queued_at < ?", filter.until.map(Sql::from));
     and(" AND seq < ?", filter.after.map(Sql::from));
@@ -320,7 +321,6 @@ mod tests {
     use std::io::Write;
     use std::sync::Mutex;
 
-    use comfy_runner_protocol::Graph;
     use tracing::subscriber::with_default;
 
     use super::*;
@@ -341,26 +341,7 @@ mod tests {
     }
 
     fn record(prompt_id: &str) -> Record {
-        Record {
-            summary: Summary {
-                prompt_id: prompt_id.into(),
-                client_id: "c".into(),
-                workflow_id: "w".into(),
-                workflow_name: "W".into(),
-                output_folder: "f".into(),
-                retry_of: None,
-                automatic: false,
-                queued_at: 1,
-                outcome: Outcome::default(),
-            },
-            params: Default::default(),
-            seeds: Default::default(),
-            input_files: Vec::new(),
-            result_nodes: Vec::new(),
-            graph: Arc::new(Graph::default()),
-            idempotency_key: None,
-            request_digest: None,
-        }
+        Record::new(Summary::new(prompt_id, "c", "w", 1), Arc::default())
     }
 
     #[test]

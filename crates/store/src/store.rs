@@ -40,6 +40,8 @@ pub struct Filter {
     pub statuses: Vec<Status>,
     /// Only jobs of this workflow.
     pub workflow_id: Option<String>,
+    /// Only jobs whose id begins with this.
+    pub prompt_id_prefix: Option<String>,
     /// Only jobs queued at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
     /// Only jobs queued before this time, in milliseconds since the Unix epoch.
@@ -60,6 +62,12 @@ impl Filter {
     /// Sets [`Filter::workflow_id`].
     pub fn with_workflow_id(mut self, workflow_id: Option<String>) -> Self {
         self.workflow_id = workflow_id;
+        self
+    }
+
+    /// Sets [`Filter::prompt_id_prefix`].
+    pub fn with_prompt_id_prefix(mut self, prefix: Option<String>) -> Self {
+        self.prompt_id_prefix = prefix;
         self
     }
 

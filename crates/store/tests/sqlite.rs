@@ -13,40 +13,26 @@ use serde_json::json;
 
 fn record(prompt_id: &str, queued_at: i64) -> Record {
     let graph = json!({"1": {"class_type": "KSampler", "inputs": {"seed": u64::MAX}}});
-    Record {
-        summary: Summary {
-            prompt_id: prompt_id.into(),
-            client_id: "c".into(),
-            workflow_id: "w".into(),
-            workflow_name: "W".into(),
-            output_folder: "f".into(),
-            retry_of: None,
-            automatic: false,
-            queued_at,
-            outcome: Outcome::default(),
-        },
-        params: json!({"prompt": "füchse", "cfg": 8.000000000000002}).as_object().unwrap().clone(),
-        seeds: [("seed".to_owned(), u64::MAX)].into_iter().collect(),
-        input_files: vec!["a.png".into()],
-        result_nodes: vec!["1".into()],
-        graph: Arc::new(Graph::from_value(graph).unwrap()),
-        idempotency_key: None,
-        request_digest: None,
-    }
+    let mut summary = Summary::new(prompt_id, "c", "w", queued_at);
+    summary.workflow_name = "W".into();
+    summary.output_folder = "f".into();
+    let mut record = Record::new(summary, Arc::new(Graph::from_value(graph).unwrap()));
+    record.params = json!({"prompt": "füchse", "cfg": 8.000000000000002}).as_object().unwrap().clone();
+    record.seeds = [("seed".to_owned(), u64::MAX)].into_iter().collect();
+    record.input_files = vec!["a.png".into()];
+    record.result_nodes = vec!["1".into()];
+    record
 }
 
 fn over(status: Status, finished_at: i64) -> Outcome {
     let outputs = json!({"1": [{"filename": "a.png", "subfolder": "f", "type": "output"}]});
-    Outcome {
-        status,
-        accepted: true,
-        started_at: Some(2),
-        finished_at: Some(finished_at),
-        error: Some("why".into()),
-        warnings: vec!["a warning".into()],
-        outputs: serde_json::from_value(outputs).unwrap(),
-        ..Outcome::default()
-    }
+    let mut outcome = Outcome::new(status, true);
+    outcome.started_at = Some(2);
+    outcome.finished_at = Some(finished_at);
+    outcome.error = Some("why".into());
+    outcome.warnings = vec!["a warning".into()];
+    outcome.outputs = serde_json::from_value(outputs).unwrap();
+    outcome
 }
 
 async fn put(store: &Sqlite, record: Record) -> Created {
@@ -121,7 +107,7 @@ async fn only_a_job_that_is_over_can_be_deleted_and_only_one_that_comfyui_has_no
     let store = Sqlite::in_memory().unwrap();
     put(&store, record("a", 1)).await;
     assert_eq!(store.delete("a").await.unwrap(), Deleted::Active);
-    set(&store, "a", Outcome { accepted: true, ..Outcome::default() }).await;
+    set(&store, "a", Outcome::new(Status::Pending, true)).await;
     assert!(!store.withdraw("a").await.unwrap());
     set(&store, "a", over(Status::Cancelled, 2)).await;
     assert_eq!(store.delete("a").await.unwrap(), Deleted::Done);
@@ -151,6 +137,25 @@ async fn pages_come_newest_first_and_miss_nothing_and_repeat_nothing() {
 }
 
 #[tokio::test]
+async fn jobs_are_listed_by_the_first_characters_of_their_ids() {
+    let store = Sqlite::in_memory().unwrap();
+    for (n, id) in ["ab1", "ab2", "ac1", "AB3", "a", "ab\u{10ffff}", "a%", "b"].into_iter().enumerate() {
+        put(&store, record(id, n as i64)).await;
+    }
+    for (prefix, expected) in [
+        ("ab", vec!["ab\u{10ffff}", "ab2", "ab1"]),
+        ("ab1", vec!["ab1"]),
+        ("a%", vec!["a%"]),
+        ("_", vec![]),
+        ("", vec!["b", "a%", "ab\u{10ffff}", "a", "AB3", "ac1", "ab2", "ab1"]),
+    ] {
+        let filter = Filter::default().with_prompt_id_prefix(Some(prefix.to_owned()));
+        let found = store.list(filter).await.unwrap().jobs;
+        assert_eq!(found.iter().map(|job| &*job.prompt_id).collect::<Vec<_>>(), expected, "{prefix}");
+    }
+}
+
+#[tokio::test]
 async fn retention_forgets_the_oldest_that_are_over_and_never_an_active_job() {
     let store = Sqlite::in_memory().unwrap();
     for n in 0..5 {
@@ -168,12 +173,18 @@ async fn retention_forgets_the_oldest_that_are_over_and_never_an_active_job() {
 #[tokio::test]
 async fn one_idempotency_key_is_one_record() {
     let store = Sqlite::in_memory().unwrap();
-    let keyed = |id: &str| Record { idempotency_key: Some("k".into()), ..record(id, 1) };
+    let keyed = |id: &str| {
+        let mut record = record(id, 1);
+        record.idempotency_key = Some("k".into());
+        record
+    };
     assert!(matches!(put(&store, keyed("a")).await, Created::New));
     assert!(matches!(put(&store, keyed("b")).await, Created::Known(known) if known.summary.prompt_id == "a"));
     assert_eq!(store.get("b").await.unwrap(), None);
     // A job that failed without having reached ComfyUI gives its key back.
-    set(&store, "a", Outcome { accepted: false, ..over(Status::Error, 2) }).await;
+    let mut not_accepted = over(Status::Error, 2);
+    not_accepted.accepted = false;
+    set(&store, "a", not_accepted).await;
     assert!(matches!(put(&store, keyed("b")).await, Created::New));
     set(&store, "b", over(Status::Error, 2)).await;
     assert!(matches!(put(&store, keyed("c")).await, Created::Known(known) if known.summary.prompt_id == "b"));

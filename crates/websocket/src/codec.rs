@@ -19,6 +19,7 @@ pub struct LimitedCodec {
 
 /// Why frames cannot be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CodecError {
     /// The other side announces too much.
     #[error(transparent)]

@@ -10,6 +10,7 @@ const MASKING_KEY: u64 = 4;
 
 /// Why a frame is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// The message is larger than the limit, together with its fragments so far.
     #[error("a WebSocket message of {announced} bytes was announced; at most {limit} are accepted")]

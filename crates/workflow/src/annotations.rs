@@ -18,10 +18,10 @@ impl Workflow {
             Plan::Static(workflow) => workflow.inputs_group(assembled).into_iter().collect(),
             Plan::Dynamic(_) => {
                 let blocks = assembled.blocks.iter().cloned();
-                blocks.map(|BlockNodes { name, nodes }| NodeGroup { title: name, nodes }).collect()
+                blocks.map(|BlockNodes { name, nodes }| NodeGroup::new(name, nodes)).collect()
             }
         };
-        Annotations { groups, note: Some(note(self.manifest(), assembled)) }
+        Annotations::new(groups, Some(note(self.manifest(), assembled)))
     }
 }
 
@@ -32,7 +32,7 @@ impl StaticWorkflow {
         let taking: HashSet<usize> = bound.chain(self.slots.iter().map(|slot| slot.node)).collect();
         let ids = self.graph.nodes.keys().enumerate().filter(|(at, _)| taking.contains(at)).map(|(_, id)| id);
         let nodes: Vec<_> = ids.filter(|id| assembled.graph.nodes.contains_key(*id)).cloned().collect();
-        (!nodes.is_empty()).then(|| NodeGroup { title: "Inputs".to_owned(), nodes })
+        (!nodes.is_empty()).then(|| NodeGroup::new("Inputs", nodes))
     }
 }
 

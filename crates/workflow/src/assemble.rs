@@ -11,6 +11,7 @@ use crate::workflow::{Plan, Workflow};
 
 /// A graph that is ready for `POST /prompt`, with data about the job.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Assembled {
     /// The graph.
     pub graph: Graph,
@@ -30,6 +31,7 @@ pub struct Assembled {
 
 /// The nodes of a graph that come from one instance of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BlockNodes {
     /// The block's name and number: `scene_0`.
     pub name: String,

@@ -53,7 +53,7 @@ pub async fn compare(
             raw.push(took_raw);
         }
     }
-    Ok((Latency::of(ours), Latency::of(raw)))
+    Ok((Latency::new(ours), Latency::new(raw)))
 }
 
 /// How long a request took that makes a job, and the job.
@@ -73,7 +73,7 @@ async fn withdraw(connection: &mut Connection, comfyui: &Address, job: &str) -> 
 }
 
 impl Latency {
-    fn of(mut took: Vec<Duration>) -> Self {
+    fn new(mut took: Vec<Duration>) -> Self {
         took.sort_unstable();
         let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3;
         Self { median: at(0.5), p95: at(0.95) }

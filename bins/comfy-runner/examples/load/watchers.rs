@@ -106,9 +106,9 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
         memory_watched,
         submitted,
         states: steps.values().map(Vec::len).sum(),
-        step: Latency::of(delays(&steps)).context("no step was seen by anybody")?,
+        step: Latency::new(delays(&steps)).context("no step was seen by anybody")?,
         cancel: first.duration_since(cancelled).as_secs_f64() * 1e3,
-        end: Latency::of(took).context("nobody watched")?,
+        end: Latency::new(took).context("nobody watched")?,
         requests_submitting: after.0 - before.0,
         requests_in_window: (unwatched, watched),
         sockets,
@@ -208,7 +208,7 @@ impl Watcher {
 }
 
 impl Latency {
-    fn of(mut took: Vec<Duration>) -> Option<Self> {
+    fn new(mut took: Vec<Duration>) -> Option<Self> {
         took.sort_unstable();
         let at = |share: f64| {
             let at = (took.len().checked_sub(1)? as f64 * share).round() as usize;

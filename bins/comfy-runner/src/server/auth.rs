@@ -24,6 +24,7 @@ pub struct ApiKeys(Arc<[Box<str>]>);
 
 /// The reason why keys, address and origins cannot be combined.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AuthConfigError {
     /// Every caller on the network could use the server.
     #[error(

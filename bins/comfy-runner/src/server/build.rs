@@ -22,8 +22,8 @@ pub async fn build(
     partner_key::take(&request, &mut form.params)?;
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     Ok(match format {
-        GraphFormat::Api => HttpResponse::Ok().json(assembled.graph),
         GraphFormat::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembled).await?.graph),
+        _ => HttpResponse::Ok().json(assembled.graph),
     })
 }
 

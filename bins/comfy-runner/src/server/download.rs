@@ -33,7 +33,7 @@ pub async fn view(
     query: web::Query<ViewQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let ViewQuery { filename, kind, subfolder } = query.into_inner();
+    let ViewQuery { filename, kind, subfolder, .. } = query.into_inner();
     let file = OutputFile { filename, subfolder, kind };
     check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
     check_scope(&state, &request, &file).await?;

@@ -79,7 +79,7 @@ pub enum ApiError {
     #[error("{0}")]
     Unavailable(String),
     /// 500: the response cannot be serialized.
-    #[error("the answer cannot be written: {0}")]
+    #[error("the answer cannot be written")]
     Answer(#[from] serde_json::Error),
     /// 500: the package cannot be written.
     #[error("the package cannot be written: {0}")]
@@ -113,6 +113,12 @@ impl ApiError {
             other => other,
         }
     }
+}
+
+/// Returns the message of an error, followed by those of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let messages = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    messages.collect::<Vec<_>>().join(": ")
 }
 
 impl ResponseError for ApiError {
@@ -153,7 +159,7 @@ impl ResponseError for ApiError {
             }
             _ => &mut response,
         };
-        let detail = excerpt(&self.to_string(), LONGEST_DETAIL).into_owned();
+        let detail = excerpt(&with_causes(self), LONGEST_DETAIL).into_owned();
         response.json(ErrorBody { detail, node_errors })
     }
 }
@@ -169,8 +175,9 @@ impl From<LibraryError> for ApiError {
         match &error {
             LibraryError::NotFound { .. } => Self::NotFound(error.to_string()),
             _ => {
-                tracing::error!("{error}");
-                Self::BrokenWorkflow(error.to_string())
+                let detail = with_causes(&error);
+                tracing::error!("{detail}");
+                Self::BrokenWorkflow(detail)
             }
         }
     }
@@ -213,10 +220,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => {
                 Self::Refused { detail: refusal.detail, node_errors: refusal.node_errors }
             }
-            SubmitError::Client(_) | SubmitError::Unconfirmed { .. } | SubmitError::WrongId(_) => {
-                Self::ComfyUi(error.to_string())
-            }
-            SubmitError::Store(_) => Self::Unavailable(error.to_string()),
+            SubmitError::Client(_) | SubmitError::WrongId(_) => Self::ComfyUi(error.to_string()),
+            SubmitError::Unconfirmed { .. } => Self::ComfyUi(with_causes(&error)),
+            SubmitError::Store(_) => Self::Unavailable(with_causes(&error)),
             SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
             other => Self::ComfyUi(other.to_string()),
         }

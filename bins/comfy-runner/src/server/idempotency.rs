@@ -71,8 +71,8 @@ impl RequestDigest {
             add(input.as_bytes());
             add(&content.finalize());
         }
-        let digest = whole.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Idempotency { key, digest }
+        let digest = format!("{:x}", whole.finalize());
+        Idempotency::new(key, digest)
     }
 }
 

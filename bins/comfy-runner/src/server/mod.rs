@@ -101,6 +101,7 @@ impl Settings {
 
 /// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The keys and the address cannot be combined.
     #[error(transparent)]
@@ -109,12 +110,13 @@ pub enum StartError {
     #[error(transparent)]
     Client(#[from] ConfigError),
     /// The address is in use, or not an address of this machine.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, std::io::Error),
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
 }
 
 /// The reason why a server ends without being stopped.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The network fails.
     #[error(transparent)]
@@ -123,7 +125,7 @@ pub enum ServeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Jobs are no longer followed, so their statuses would be wrong.
-    #[error("the server stops because it can no longer follow jobs: {0}")]
+    #[error("the server stops because it can no longer follow jobs")]
     Follow(#[from] FollowError),
 }
 

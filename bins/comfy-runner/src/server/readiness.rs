@@ -110,13 +110,12 @@ fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use comfy_runner_manifest::Severity;
-
     use super::*;
 
     fn error(kind: DiagnosticKind, missing: Option<&str>) -> Diagnostic {
-        let error = Diagnostic::error(kind, "workflow.json", "it is wrong");
-        Diagnostic { missing: missing.map(str::to_owned), ..error }
+        let mut error = Diagnostic::error(kind, "workflow.json", "it is wrong");
+        error.missing = missing.map(str::to_owned);
+        error
     }
 
     #[test]
@@ -147,7 +146,7 @@ mod tests {
 
     #[test]
     fn warnings_do_not_keep_a_workflow_from_running() {
-        let warning = Diagnostic { severity: Severity::Warning, ..error(DiagnosticKind::BadValue, None) };
+        let warning = Diagnostic::warning(DiagnosticKind::BadValue, "workflow.json", "it is odd");
         let found = from_findings(&[warning]);
         assert_eq!((found.ready, found.reason), (Some(true), None));
     }

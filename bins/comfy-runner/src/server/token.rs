@@ -68,8 +68,7 @@ impl Tokens {
         };
         let signed = format!("{VERSION}.{expires_at}.{scope}");
         let signature = self.mac(&signed).finalize().into_bytes();
-        let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{signed}.{hex}")
+        format!("{signed}.{signature:x}")
     }
 
     /// Reads what a token permits at a time.

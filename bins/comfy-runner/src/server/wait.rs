@@ -14,7 +14,7 @@ use comfy_runner_protocol::Media;
 use super::State;
 use super::download::stream_result;
 use super::error::ApiError;
-use super::jobs::of_record;
+use super::jobs::from_record;
 use super::stop::stopped;
 
 /// How long to wait, and what to answer with.
@@ -109,7 +109,7 @@ async fn finished(state: &State, submitted: Submitted, status: JobStatus) -> Res
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(FinishedJob { submitted, status, files: None }));
     }
-    let files = Some(of_record(&state.jobs.record(&prompt_id).await?));
+    let files = Some(from_record(&state.jobs.record(&prompt_id).await?));
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(FinishedJob {
         submitted,
         status,

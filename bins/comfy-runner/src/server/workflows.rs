@@ -94,6 +94,7 @@ fn summary(manifest: &Manifest, readiness: WorkflowReadiness) -> WorkflowSummary
 fn kind(manifest: &Manifest) -> WorkflowKind {
     match manifest.kind {
         manifest::WorkflowKind::Static => WorkflowKind::Static,
-        manifest::WorkflowKind::Dynamic => WorkflowKind::Dynamic,
+        // Anything but one graph is assembled for each request.
+        _ => WorkflowKind::Dynamic,
     }
 }

@@ -165,22 +165,22 @@ impl Api {
         for &(name, value) in headers {
             request = request.insert_header((name, value));
         }
-        Reply::of(request.send().await.unwrap()).await
+        Reply::from_response(request.send().await.unwrap()).await
     }
 
     pub async fn head(&self, path: &str) -> Reply {
-        Reply::of(self.http.head(format!("{}{path}", self.base)).send().await.unwrap()).await
+        Reply::from_response(self.http.head(format!("{}{path}", self.base)).send().await.unwrap()).await
     }
 
     pub async fn delete(&self, path: &str) -> Reply {
-        Reply::of(self.http.delete(format!("{}{path}", self.base)).send().await.unwrap()).await
+        Reply::from_response(self.http.delete(format!("{}{path}", self.base)).send().await.unwrap()).await
     }
 
     /// Posts a multipart form with an idempotency key.
     pub async fn post_with_key(&self, path: &str, key: &str, form: Form) -> Reply {
         let request = self.http.post(format!("{}{path}", self.base)).content_type(form.content_type());
         let request = request.insert_header(("Idempotency-Key", key));
-        Reply::of(request.send_body(form.body()).await.unwrap()).await
+        Reply::from_response(request.send_body(form.body()).await.unwrap()).await
     }
 
     /// Posts a multipart form.
@@ -195,7 +195,7 @@ impl Api {
         body: impl MessageBody + 'static,
     ) -> Reply {
         let request = self.http.post(format!("{}{path}", self.base)).content_type(content_type);
-        Reply::of(request.send_body(body).await.unwrap()).await
+        Reply::from_response(request.send_body(body).await.unwrap()).await
     }
 
     /// Posts a form of which no length is announced.
@@ -268,7 +268,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub async fn of<S>(mut response: awc::ClientResponse<S>) -> Self
+    pub async fn from_response<S>(mut response: awc::ClientResponse<S>) -> Self
     where
         S: futures::Stream<Item = Result<Bytes, awc::error::PayloadError>> + Unpin,
     {

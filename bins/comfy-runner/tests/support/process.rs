@@ -193,7 +193,7 @@ impl Caller {
     }
 
     pub async fn get(&self, url: &str) -> Reply {
-        Reply::of(
+        Reply::from_response(
             self.http.get(url).force_close().send().await.unwrap_or_else(|error| panic!("{url}: {error}")),
         )
         .await

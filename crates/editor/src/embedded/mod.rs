@@ -14,6 +14,7 @@ use parts::Parts;
 
 /// The graphs embedded in a file, as strings. If ComfyUI wrote them, they are JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Embedded {
     /// The graph in API format.
     pub prompt: Option<String>,

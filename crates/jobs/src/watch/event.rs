@@ -11,9 +11,9 @@ use crate::job::Job;
 pub(crate) fn job_event(id: u64, kind: EventKind, job: &Job, now: i64) -> Event {
     let workflow_id = job.workflow_id.as_deref();
     let known_time = match kind {
-        EventKind::Queued => None,
         EventKind::Started => job.started_at,
         EventKind::Completed | EventKind::Failed | EventKind::Cancelled => job.finished_at,
+        _ => None,
     };
     Event {
         id,
@@ -60,6 +60,7 @@ fn sentence(kind: EventKind, workflow_id: Option<&str>, error: Option<&str>) -> 
         (EventKind::Failed, Some(error)) => format!("{what} failed: {error}"),
         (EventKind::Failed, None) => format!("{what} failed"),
         (EventKind::Cancelled, _) => format!("{what} was cancelled"),
+        (other, _) => format!("{what}: {}", other.as_str()),
     }
 }
 

@@ -9,6 +9,7 @@ const MOST_NAMES: u64 = 100;
 
 /// An input that creates other inputs of the node. Their names begin with its own name and a dot.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum DynamicInput {
     /// `COMFY_DYNAMICCOMBO_V3`: a choice with its own inputs (`model`, `model.resolution`).
     Combo(Vec<DynamicOption>),

@@ -20,6 +20,7 @@ pub struct InputSpec {
 
 /// The kind of value that an input takes.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum InputKind {
     /// A whole number.
     Int,

@@ -51,6 +51,7 @@ pub struct NodeInputs {
 
 /// Whether an input is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Requirement {
     /// The node does not run without the input.
     Required,

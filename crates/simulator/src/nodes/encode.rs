@@ -14,11 +14,11 @@ pub type Texts = [(String, String)];
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Png(#[from] png::EncodingError),
-    #[error("{0}")]
+    #[error(transparent)]
     Image(#[from] image::ImageError),
     #[error("the animation is too large for a WebP file")]
     TooLarge,

@@ -212,7 +212,6 @@ fn example(input: &Input) -> Option<Value> {
             let option = input.options.first().map(|choice| choice.value.clone());
             option.or_else(|| input.min.clone().or(input.max.clone()).map(Value::Number)).unwrap_or(json!(1))
         }
-        InputKind::Seed => return None,
         InputKind::Boolean => json!(true),
         InputKind::Select => input.options.first().map_or_else(|| "x".into(), |choice| choice.value.clone()),
         InputKind::Image | InputKind::Mask => json!("example.png"),
@@ -230,6 +229,8 @@ fn example(input: &Input) -> Option<Value> {
             let least = input.min.as_ref().and_then(serde_json::Number::as_u64).unwrap_or(1).clamp(1, 100);
             Value::Array(vec![example_scene(input, &Map::new()); usize::try_from(least).unwrap_or(1)])
         }
+        // A seed is generated.
+        _ => return None,
     })
 }
 

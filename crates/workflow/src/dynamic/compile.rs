@@ -31,7 +31,7 @@ impl DynamicWorkflow {
         let names = Names::from_manifest(&manifest);
         let steps = steps(&manifest.pipeline);
         let mut report = manifest.diagnostics();
-        let computed = compile_computed(&manifest, &Names::of_all_stages(&manifest), &mut report);
+        let computed = compile_computed(&manifest, &Names::from_all_stages(&manifest), &mut report);
         let mut stages = Vec::with_capacity(manifest.pipeline.len());
         let mut unknown_names = Vec::new();
         for (index, spec) in manifest.pipeline.iter().enumerate() {
@@ -118,7 +118,7 @@ fn read_blocks(
 ) -> IndexMap<String, Block> {
     let mut blocks = IndexMap::new();
     let mut seen = IndexSet::new();
-    let names = Names::of_all_stages(manifest);
+    let names = Names::from_all_stages(manifest);
     for (index, spec) in manifest.pipeline.iter().enumerate() {
         for file in files(spec) {
             let path = path(manifest, file);

@@ -182,7 +182,7 @@ impl<'g> Detector<'g> {
                 label = Some(names::label(said));
             }
         } else if let Some(title) = speaks {
-            let id = names::of_title(title);
+            let id = names::from_title(title);
             label = Some(names::label_of_title(title));
             let prompt = meaning.kind == "text"
                 && (id.contains("prompt") || id.contains("positive") || id.contains("negative"));
@@ -211,7 +211,7 @@ impl<'g> Detector<'g> {
             targets.push(strength.place());
         }
         let rank = roles::rank_of(&base).filter(|_| meaning.rank == roles::SETTING).unwrap_or(meaning.rank);
-        let qualifier = title.map(names::of_title).filter(|id| !id.is_empty() && *id != base);
+        let qualifier = title.map(names::from_title).filter(|id| !id.is_empty() && *id != base);
         let fixed = self.authored.fixed_seeds.contains(&own);
         let chosen = choice.is_some();
         let Meaning { kind, shared, .. } = meaning;

@@ -66,13 +66,13 @@ impl<'g> Literal<'g> {
             let sibling = format!("{}{side}", &field[..field.len() - name.len()]);
             self.node.inputs.contains_key(&sibling)
         });
-        let role = if both { roles::of_size(class, field) } else { None };
-        role.or_else(|| roles::of_number(class, field)).map(|role| Meaning::new(role, field, kind))
+        let role = if both { roles::size_role(class, field) } else { None };
+        role.or_else(|| roles::number_role(class, field)).map(|role| Meaning::new(role, field, kind))
     }
 
     pub fn choice(&self, choices: &[Value]) -> Option<Meaning> {
         let (class, field) = (self.node.class_type.as_str(), self.field);
-        if let Some(role) = roles::of_model(class, field) {
+        if let Some(role) = roles::model_role(class, field) {
             let none = role.id == "lora"
                 && self
                     .value
@@ -87,7 +87,7 @@ impl<'g> Literal<'g> {
             return None;
         }
         let known = choices.len() > 1 && choices.contains(self.value);
-        let role = roles::of_choice(class, field).filter(|_| known)?;
+        let role = roles::choice_role(class, field).filter(|_| known)?;
         Some(Meaning::new(role, field, "select"))
     }
 

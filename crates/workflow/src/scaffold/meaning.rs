@@ -32,8 +32,8 @@ impl<'g> Detector<'g> {
     /// Returns the meaning of a value, if callers should see it.
     pub(super) fn meaning(&self, at: &Literal<'g>) -> Option<Meaning> {
         let meaning = match is_value_node(&at.node.class_type) {
-            true => self.of_value_node(at),
-            false => self.of_field(at, at.id),
+            true => self.value_node_meaning(at),
+            false => self.field_meaning(at, at.id),
         };
         meaning.filter(|meaning| fits(meaning.kind, at.value))
     }
@@ -44,7 +44,7 @@ impl<'g> Detector<'g> {
             return Some(meaning);
         }
         let model = at.value.as_str().is_some_and(is_model_file);
-        let role = if model { roles::of_any_model(&at.node.class_type, at.field) } else { None };
+        let role = if model { roles::any_model_role(&at.node.class_type, at.field) } else { None };
         let role = role.unwrap_or(Role {
             id: "",
             rank: if model { roles::MODEL + 5 } else { roles::SETTING },
@@ -65,7 +65,7 @@ impl<'g> Detector<'g> {
         };
         let kind = plain.filter(|kind| fits(kind, at.value)).unwrap_or(by_value);
         let kind = if model && kind == "text" { "select" } else { kind };
-        let title = at.own_title().filter(|_| is_value_node(&at.node.class_type)).map(names::of_title);
+        let title = at.own_title().filter(|_| is_value_node(&at.node.class_type)).map(names::from_title);
         let mut meaning = Meaning::new(role, at.field, kind);
         if let Some(title) = title.filter(|title| !title.is_empty()) {
             meaning.id = title;
@@ -75,7 +75,7 @@ impl<'g> Detector<'g> {
 
     /// Returns the meaning of a primitive's value: that of the node that uses it. A title given by the author marks it
     /// as an input.
-    fn of_value_node(&self, at: &Literal<'g>) -> Option<Meaning> {
+    fn value_node_meaning(&self, at: &Literal<'g>) -> Option<Meaning> {
         if !matches!(at.field, "value" | "choice") {
             return None;
         }
@@ -89,19 +89,19 @@ impl<'g> Detector<'g> {
             let same =
                 kind.is_some_and(|kind| std::mem::discriminant(kind) == std::mem::discriminant(&spec.kind));
             let user = Literal { node, schema: Some(schema), field, spec: Some(spec), ..at.clone() };
-            self.of_field(&user, id).filter(|_| same)
+            self.field_meaning(&user, id).filter(|_| same)
         });
         if of_user.is_some() {
             return of_user;
         }
         let kind = at.spec.as_ref().and_then(|spec| roles::plain_type(&spec.kind))?;
-        let id = names::of_title(at.own_title()?);
+        let id = names::from_title(at.own_title()?);
         let rank = if kind == "text" { roles::PROMPT + 2 } else { roles::SETTING };
         (!id.is_empty()).then_some(Meaning { id, kind, rank, shared: false })
     }
 
     /// The meaning of a field to callers. `reader` is the node that reads the value.
-    fn of_field(&self, at: &Literal<'g>, reader: &str) -> Option<Meaning> {
+    fn field_meaning(&self, at: &Literal<'g>, reader: &str) -> Option<Meaning> {
         let (field, class) = (at.field, at.node.class_type.as_str());
         let spec = at.spec.as_deref()?;
         if let Some(kind) = at.upload(spec) {
@@ -118,11 +118,10 @@ impl<'g> Detector<'g> {
             InputKind::String => return self.text(at, reader, is_api),
             InputKind::Int | InputKind::Float => at.number(spec),
             InputKind::Combo(choices) => at.choice(choices),
-            InputKind::Boolean => None,
             InputKind::Other(kind) if kind == "COLOR" => {
-                roles::of_number(class, field).map(|role| Meaning::new(role, field, "text"))
+                roles::number_role(class, field).map(|role| Meaning::new(role, field, "text"))
             }
-            InputKind::Other(_) => None,
+            _ => None,
         };
         let advanced = spec.options.get("advanced") == Some(&Value::Bool(true));
         let offered = is_api && !advanced && !at.value.as_str().is_some_and(is_model_file);

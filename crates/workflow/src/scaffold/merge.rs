@@ -37,7 +37,7 @@ impl<'g> Detector<'g> {
                     }
                 }
                 if let Some(title) = choice.title.as_deref().filter(|title| *title != "Primitive") {
-                    let id = names::of_title(title);
+                    let id = names::from_title(title);
                     if !id.is_empty() && !input.chosen {
                         input.label = Some(names::label_of_title(title));
                         if input.kind != "text" {

@@ -36,6 +36,7 @@ use write::Page;
 
 /// A first manifest and its graph.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Scaffold {
     /// The content of `manifest.yaml`.
     pub manifest: String,

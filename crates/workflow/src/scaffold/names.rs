@@ -46,7 +46,7 @@ pub fn identifier(name: &str) -> String {
 }
 
 /// Returns the id for a title, without the verbs and numbers before its subject. Empty if nothing is left.
-pub fn of_title(title: &str) -> String {
+pub fn from_title(title: &str) -> String {
     let id = identifier(title);
     let words: Vec<&str> = id.split('_').collect();
     let skipped =
@@ -145,7 +145,7 @@ mod tests {
             ("提示词", "", "提示词"),
             ("Load", "", "Load"),
         ] {
-            assert_eq!((of_title(title).as_str(), label_of_title(title).as_str()), (id, label), "{title}");
+            assert_eq!((from_title(title).as_str(), label_of_title(title).as_str()), (id, label), "{title}");
         }
         assert_eq!(humanised("lora_strength"), "LoRA strength");
         assert_eq!(ordinal(1, "image"), "second_image");

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(notes: serde_json::Value) -> Option<String> {
+    fn from_notes(notes: serde_json::Value) -> Option<String> {
         description(&serde_json::from_value(json!({"nodes": notes})).unwrap())
     }
 
@@ -136,7 +136,7 @@ mod tests {
     fn the_description_is_prose_about_the_workflow() {
         let note = |title: &str, text: &str| json!({"id": title, "type": "MarkdownNote", "title": title, "widgets_values": [text]});
         assert_eq!(
-            of(json!([
+            from_notes(json!([
                 note("Model Links", "Everything about the models that this graph loads stands here."),
                 note(
                     "About",
@@ -147,14 +147,18 @@ mod tests {
             Some("Swap puts the product into the hands of a person.")
         );
         assert_eq!(
-            of(json!([note("Note", "Increase the shift if you get too many blurry or dark images.")])),
+            from_notes(json!([note(
+                "Note",
+                "Increase the shift if you get too many blurry or dark images."
+            )])),
             None
         );
         assert_eq!(
-            of(json!([note("Note", "- a list of things that would be long enough otherwise.")])),
+            from_notes(json!([note("Note", "- a list of things that would be long enough otherwise.")])),
             None
         );
-        let long = of(json!([note("About", &"This sentence has some words in it. ".repeat(20))])).unwrap();
+        let long =
+            from_notes(json!([note("About", &"This sentence has some words in it. ".repeat(20))])).unwrap();
         assert!(long.len() <= LONGEST && long.ends_with("it."), "{long}");
     }
 }

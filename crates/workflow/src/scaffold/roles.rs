@@ -163,7 +163,7 @@ fn find(rules: &[Rule], class: &str, field: &str) -> Option<Role> {
 }
 
 /// The role of a field that holds a number or a color.
-pub fn of_number(class: &str, field: &str) -> Option<Role> {
+pub fn number_role(class: &str, field: &str) -> Option<Role> {
     if find(NUMBERS, class, field).is_some_and(|role| role.id == "frames")
         && NOT_A_LENGTH.iter().any(|other| class.contains(other))
     {
@@ -173,7 +173,7 @@ pub fn of_number(class: &str, field: &str) -> Option<Role> {
 }
 
 /// Returns the role of a width or height that is the size of the result.
-pub fn of_size(class: &str, field: &str) -> Option<Role> {
+pub fn size_role(class: &str, field: &str) -> Option<Role> {
     if NOT_A_SIZE.iter().any(|other| class.contains(other)) {
         return None;
     }
@@ -185,17 +185,17 @@ pub fn of_size(class: &str, field: &str) -> Option<Role> {
 }
 
 /// The role of a choice from a list.
-pub fn of_choice(class: &str, field: &str) -> Option<Role> {
+pub fn choice_role(class: &str, field: &str) -> Option<Role> {
     find(CHOICES, class, field)
 }
 
 /// The role of a model file that callers choose.
-pub fn of_model(class: &str, field: &str) -> Option<Role> {
+pub fn model_role(class: &str, field: &str) -> Option<Role> {
     find(MODELS, class, field)
 }
 
 /// The role of any model file.
-pub fn of_any_model(class: &str, field: &str) -> Option<Role> {
+pub fn any_model_role(class: &str, field: &str) -> Option<Role> {
     find(MODELS, class, field).or_else(|| find(COMPANIONS, class, field))
 }
 
@@ -233,7 +233,7 @@ pub fn plain_type(kind: &InputKind) -> Option<&'static str> {
         InputKind::String => Some("text"),
         InputKind::Boolean => Some("boolean"),
         InputKind::Combo(_) => Some("select"),
-        InputKind::Other(_) => None,
+        _ => None,
     }
 }
 

@@ -84,7 +84,7 @@ fn no_prompt(file: &str, error: &NoPrompt) -> Diagnostic {
         NoPrompt::NeedsSchemas | NoPrompt::Convert(ToApiError::UnknownType { .. }) => {
             DiagnosticKind::NeedsSchemas
         }
-        NoPrompt::Convert(_) => DiagnosticKind::Graph,
+        _ => DiagnosticKind::Graph,
     };
     Diagnostic::error(kind, file, error.to_string())
 }

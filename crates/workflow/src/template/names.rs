@@ -39,7 +39,7 @@ impl Names {
     }
 
     /// Returns the names that any stage sees: also the fields of everything that is repeated over.
-    pub fn of_all_stages(manifest: &Manifest) -> Self {
+    pub fn from_all_stages(manifest: &Manifest) -> Self {
         let repeats = manifest.pipeline.iter().filter_map(|stage| stage.repeat.as_ref());
         let names = Self::from_manifest(manifest);
         repeats.chain([&Repeat::ExtraScenes]).fold(names, |names, repeat| match repeat {

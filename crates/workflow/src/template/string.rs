@@ -204,7 +204,7 @@ mod tests {
     fn a_declared_name_is_a_name_and_not_an_expression() {
         let text = "id: w\ninputs: [{id: steps-1, type: int}, {id: 2nd, type: int}]\n";
         let (manifest, _) = comfy_runner_manifest::Manifest::parse(text, "w").unwrap();
-        let names = Names::of_all_stages(&manifest);
+        let names = Names::from_all_stages(&manifest);
         let variables =
             Variables::from_map(json!({"steps-1": 7, "2nd": 8, "steps": 20}).as_object().unwrap().clone());
         let value = |text: &str| Template::parse(text, &names).unwrap().value(&variables).unwrap();

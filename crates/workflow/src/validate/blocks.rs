@@ -170,7 +170,7 @@ impl Validation<'_> {
         match (severity, missing) {
             (Severity::Error, Some(name)) => report.missing(kind, place, name, message),
             (Severity::Error, None) => report.error(kind, place, message),
-            (Severity::Warning, _) => report.warning(kind, place, message),
+            _ => report.warning(kind, place, message),
         }
         self.problems.extend(report.finish());
     }

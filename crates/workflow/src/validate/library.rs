@@ -223,7 +223,7 @@ impl Mismatch {
         match (self.severity, self.missing) {
             (Severity::Error, Some(name)) => report.missing(self.kind, at, name, message),
             (Severity::Error, None) => report.error(self.kind, at, message),
-            (Severity::Warning, _) => report.warning(self.kind, at, message),
+            _ => report.warning(self.kind, at, message),
         }
     }
 }

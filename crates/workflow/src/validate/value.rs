@@ -157,7 +157,7 @@ impl<'v> ConvertedValue<'v> {
                 _ => Self::Text(python::str(value)),
             },
             InputKind::Boolean => Self::Bool(python::bool(value)),
-            InputKind::Combo(_) | InputKind::Other(_) => Self::Json(value),
+            _ => Self::Json(value),
         })
     }
 

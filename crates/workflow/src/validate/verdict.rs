@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 /// The answer of ComfyUI to a graph. As JSON it is the body of that answer: `error` and `node_errors`, and besides
 /// them `unknown` when there is any.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Why nothing would run; `None` if at least one output would run.
     pub error: Option<PromptError>,
@@ -22,6 +23,7 @@ pub struct Verdict {
 
 /// A fact that the node schemas do not contain and that may change the verdict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Unknown {
     /// The node.
     pub node: NodeId,
@@ -45,6 +47,7 @@ pub enum Question {
 
 /// A file as inputs name it: `name.png`, `folder/name.png`, `name.png [output]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
 pub struct FileName {
     /// The folder within its root, empty for none.
     pub subfolder: String,

@@ -87,7 +87,7 @@ impl Writer<'_> {
                         }
                     }
                 }
-                Some(DynamicInput::Slot(_)) => {}
+                Some(_) => {}
                 None => {
                     if let Some(value) = self.value(random, spec, depth) {
                         inputs.insert(name, value);
@@ -106,12 +106,12 @@ impl Writer<'_> {
             }
             InputKind::Float => Some(default.unwrap_or(json!(1.0))),
             InputKind::Boolean => Some(json!(random.once_in(2))),
-            InputKind::String => Some(default.unwrap_or(json!("a text"))),
+            InputKind::String => Some(default.unwrap_or(json!("some text"))),
             InputKind::Combo(choices) => {
                 Some(random.pick(choices).cloned().unwrap_or(json!("none.safetensors")))
             }
-            InputKind::Other(_) if spec.is_socketless() => Some(default.unwrap_or_default()),
-            InputKind::Other(_) => self.link(random, spec, depth),
+            _ if spec.is_socketless() => Some(default.unwrap_or_default()),
+            _ => self.link(random, spec, depth),
         }
     }
 

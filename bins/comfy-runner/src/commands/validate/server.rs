@@ -52,8 +52,7 @@ impl Server {
             let client = Client::new(config.clone())?;
             let mut known = KnownFiles::new();
             for file in files {
-                let query =
-                    FileQuery { filename: &file.filename, subfolder: &file.subfolder, kind: file.root };
+                let query = FileQuery::new(&file.filename, &file.subfolder, file.root);
                 let status = client.view(query, Method::HEAD, &HeaderMap::new()).await?.status;
                 match status {
                     StatusCode::NOT_FOUND => known.insert(file, false),

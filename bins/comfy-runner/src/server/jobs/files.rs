@@ -16,11 +16,11 @@ pub async fn files(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    answer(&JobFiles { files: of_record(&record) })
+    answer(&JobFiles { files: from_record(&record) })
 }
 
 /// The files of a recorded job, with links.
-pub fn of_record(record: &JobRecord) -> Vec<JobFile> {
+pub fn from_record(record: &JobRecord) -> Vec<JobFile> {
     let nodes = record.summary.outputs.iter();
     let files = nodes.flat_map(|(id, files)| files.iter().map(move |file| (id.as_str(), file)));
     files

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use super::State;
 use super::error::ApiError;
 use super::partner_key;
-pub use files::{files, of_record};
+pub use files::{files, from_record};
 pub use package::package;
 
 /// `GET /api/jobs`

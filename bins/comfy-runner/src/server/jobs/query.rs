@@ -18,6 +18,7 @@ pub fn filter(query: &JobsQuery) -> Result<Filter, ApiError> {
     Ok(Filter::default()
         .with_statuses(read_statuses(query.status.as_deref())?)
         .with_workflow_id(query.workflow_id.clone())
+        .with_prompt_id_prefix(query.prompt_id_prefix.clone())
         .with_times(time("since", &query.since)?, time("until", &query.until)?)
         .with_page(read_limit(query.limit.as_deref())?, after))
 }

@@ -60,9 +60,9 @@ mod tests {
     use std::pin::pin;
     use std::sync::Arc;
 
+    use comfy_runner_api::Status;
     use comfy_runner_client::{Client, Config};
     use comfy_runner_jobs::{Jobs, JobsConfig, WatchOptions};
-    use comfy_runner_protocol::Graph;
     use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
     use tokio::sync::watch;
     use tokio::time::Instant;
@@ -70,26 +70,9 @@ mod tests {
     use super::*;
 
     fn waiting() -> Record {
-        Record {
-            summary: Summary {
-                prompt_id: "waits".into(),
-                client_id: "c".into(),
-                workflow_id: "w".into(),
-                workflow_name: "W".into(),
-                output_folder: "f".into(),
-                retry_of: None,
-                automatic: false,
-                queued_at: 0,
-                outcome: Outcome { accepted: true, ..Outcome::default() },
-            },
-            params: Default::default(),
-            seeds: Default::default(),
-            input_files: Vec::new(),
-            result_nodes: Vec::new(),
-            graph: Arc::new(Graph::default()),
-            idempotency_key: None,
-            request_digest: None,
-        }
+        let mut summary = Summary::new("waits", "c", "w", 0);
+        summary.outcome = Outcome::new(Status::Pending, true);
+        Record::new(summary, Arc::default())
     }
 
     #[tokio::test(start_paused = true)]
