@@ -351,3 +351,39 @@ async fn a_stop_sends_those_who_watch_home_and_does_not_wait_for_the_job() {
     };
     tokio::join!(stop, watch_on);
 }
+
+#[actix_rt::test]
+async fn flat_frames_are_statuses_with_the_ids_of_the_job_and_nothing_else() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let mut all = Socket::open(&api, "?format=flat").await;
+    let (prompt_id, client_id) = start(&api, 10, 1).await;
+    let heard = Socket::open(&api, &format!("?client_id={client_id}&format=flat")).await.all().await;
+    let frames = heard.iter().filter_map(|heard| match heard {
+        Heard::Text(frame) => Some(frame.clone()),
+        _ => None,
+    });
+    let frames: Vec<Value> = frames.collect();
+    for frame in &frames {
+        assert_eq!(
+            (&frame["prompt_id"], &frame["client_id"]),
+            (&json!(prompt_id), &json!(client_id)),
+            "{frame}"
+        );
+        assert!(frame.get("type").is_none() && frame.get("data").is_none(), "{frame}");
+        assert!(frame["status"].is_string() && frame["percent"].is_u64(), "{frame}");
+        serde_json::from_value::<comfy_runner_api::FlatStatus>(frame.clone()).unwrap();
+    }
+    let mut last = frames.last().unwrap().clone();
+    last.as_object_mut().unwrap().retain(|key, _| !key.ends_with("_id"));
+    assert_eq!(last, api.get(&format!("/api/run/status/{prompt_id}")).await.json());
+    assert_eq!(last["status"], "completed");
+    // A watcher of all jobs gets the end of this one, and goes on to the next.
+    all.text_where(|frame| frame["prompt_id"] == json!(prompt_id) && frame["status"] == "completed").await;
+    let (second, _) = start(&api, 2, 2).await;
+    all.text_where(|frame| frame["prompt_id"] == json!(second) && frame["status"] == "completed").await;
+
+    let reply = api.get("/api/run/ws?format=plain").await;
+    assert_eq!((reply.status.as_u16(), reply.detail().contains("`messages` or `flat`")), (400, true));
+    api.stop().await;
+}

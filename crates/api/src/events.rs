@@ -14,6 +14,8 @@
 //! [`END_EVENT`].
 //!
 //! Readers skip messages of a `type` that they do not know.
+//!
+//! With `format=flat`, each text frame of the WebSocket is a [`FlatStatus`], and there are no events.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,23 @@ pub struct FollowQuery {
     /// The client id of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// `messages` for frames that are an [`Update`], as when it is absent; `flat` for a [`FlatStatus`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+}
+
+/// A text frame of the WebSocket with `format=flat`: a job's status beside its ids, without `type` and `data`.
+///
+/// `S` is the status: a [`JobStatus`], or a reference to one where it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlatStatus<S = JobStatus> {
+    /// The job's id.
+    pub prompt_id: String,
+    /// The id by which callers follow the job.
+    pub client_id: String,
+    /// What `GET /api/run/status/{prompt_id}` answers.
+    #[serde(flatten)]
+    pub status: S,
 }
 
 /// A message about a job.

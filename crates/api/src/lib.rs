@@ -12,6 +12,7 @@ pub mod health;
 pub mod inspect;
 pub mod jobs;
 pub mod manifest;
+pub mod models;
 pub mod queue;
 pub mod status;
 pub mod timestamp;
@@ -23,7 +24,7 @@ pub use build::{BuildQuery, GraphFormat};
 pub use cancel::Cancellation;
 pub use error::{ErrorBody, UnknownWord};
 pub use events::{
-    Event, EventData, EventKind, EventOutcome, FollowQuery, JobMessage, JobUpdate, OutputUpdate,
+    Event, EventData, EventKind, EventOutcome, FlatStatus, FollowQuery, JobMessage, JobUpdate, OutputUpdate,
     PreviewUpdate, Severity, Update,
 };
 pub use execute::{ExecuteQuery, ExecuteRequest, FinishedJob, Submitted};
@@ -32,9 +33,10 @@ pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
 pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};
 pub use jobs::{JobList, JobRecord, JobSummary, JobsQuery};
 pub use manifest::{
-    Input, InputEntry, InputGroup, InputOption, InputType, LabelledOption, Manifest, NodeField, NodeNumber,
-    Output, PerScene, RequiredFile, Version,
+    Input, InputEntry, InputGroup, InputOption, InputType, LabelledOption, Manifest, ManifestQuery,
+    NodeField, NodeNumber, Output, PerScene, RequiredFile, Version,
 };
+pub use models::{ModelList, ModelLists};
 pub use queue::{Queue, QueuedJob};
 pub use status::{
     CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, ReportedFile, RunningStatus, Status,

@@ -3,8 +3,11 @@
 //! | status | body |
 //! | --- | --- |
 //! | 200 | [`Manifest`] |
+//! | 400 | [`ErrorBody`](crate::ErrorBody): `resolve` is neither `true` nor `false` |
 //! | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
-//! | 500 | [`ErrorBody`](crate::ErrorBody): the workflow's files are broken |
+//! | 500 | [`ErrorBody`](crate::ErrorBody): the workflow's files are broken, or options are to be resolved and ComfyUI's node schemas cannot be fetched |
+//!
+//! The query string is a [`ManifestQuery`].
 //!
 //! The server answers every key of `manifest.yaml`, in the file's order. The keys that a form needs are fields here;
 //! the others are in `other`.
@@ -14,6 +17,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
 use crate::workflows::WorkflowKind;
+
+/// The query string of a manifest. Unknown keys are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestQuery {
+    /// `true` or `1`: inputs without `options` of their own get those that this ComfyUI offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolve: Option<String>,
+}
 
 /// A workflow's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

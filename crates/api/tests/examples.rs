@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, ErrorBody, FinishedJob, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord,
-    JobStatus, Manifest, Queue, Readiness, Submitted, TokenRequest, Update, Uploaded, WorkflowCheck,
-    WorkflowList,
+    Cancellation, ErrorBody, FinishedJob, FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList,
+    JobRecord, JobStatus, Manifest, ModelList, ModelLists, Queue, Readiness, Submitted, TokenRequest, Update,
+    Uploaded, WorkflowCheck, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -104,12 +104,18 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
         ("`GET /api/workflows`", vec![round_trip::<WorkflowList>]),
         ("`GET /api/workflows/{workflow_id}/check`", vec![round_trip::<WorkflowCheck>]),
         ("`POST /api/workflows/inspect?id=workflow`", vec![round_trip::<Inspection>]),
+        (
+            "`GET /api/models` and `GET /api/models/{kind}`",
+            vec![round_trip::<ModelLists>, round_trip::<ModelList>],
+        ),
+        ("`GET /api/run/{workflow_id}?resolve=true`", vec![round_trip::<Manifest>]),
         ("`POST /api/run/upload-image`", vec![round_trip::<Uploaded>]),
         ("`POST /api/run/{workflow_id}/execute`", vec![round_trip::<Submitted>; 2]),
         ("Waiting for the result", vec![round_trip::<FinishedJob>]),
         ("`GET /api/run/status/{prompt_id}`", vec![round_trip::<JobStatus>; 5]),
         ("`POST /api/token`", vec![round_trip::<TokenRequest>, round_trip::<IssuedToken>]),
         ("Following a job", vec![round_trip::<Update>; 4]),
+        ("`GET /api/run/ws`", vec![round_trip::<FlatStatus>; 2]),
         ("`POST /api/run/cancel/{prompt_id}`", vec![round_trip::<Cancellation>]),
         ("`GET /api/jobs`", vec![round_trip::<JobList>]),
         ("`GET /api/jobs/{prompt_id}`", vec![round_trip::<JobRecord>]),

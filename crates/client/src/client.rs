@@ -173,6 +173,24 @@ impl Client {
         self.get_json("/object_info").await
     }
 
+    /// Returns the kinds of models: the names of the folders that ComfyUI and its custom nodes registered.
+    pub async fn model_kinds(&self) -> Result<Vec<String>, ClientError> {
+        self.get_json("/models").await
+    }
+
+    /// Returns the file names of the models of one kind, or `None` if ComfyUI has no such kind.
+    pub async fn models(&self, kind: &str) -> Result<Option<Vec<String>>, ClientError> {
+        if kind.chars().all(|c| c == '.') {
+            // In a path it would mean the folder above.
+            return Ok(None);
+        }
+        let (exchange, reply) = self.ask(Method::GET, &format!("/models/{}", encode(kind))).await?;
+        if reply.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(exchange.json(&expect_success(&exchange, reply)?)?))
+    }
+
     /// Returns information about ComfyUI and its machine.
     pub async fn system_stats(&self) -> Result<SystemStats, ClientError> {
         self.get_json("/system_stats").await

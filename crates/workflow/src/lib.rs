@@ -8,6 +8,7 @@ pub mod case;
 mod dynamic;
 mod instance_seeds;
 mod message;
+mod options;
 pub mod output_folder;
 pub mod request;
 pub mod scaffold;

@@ -19,6 +19,7 @@ mod jobs;
 mod limits;
 mod live;
 mod media_type;
+mod models;
 mod origins;
 mod partner_key;
 mod readiness;

@@ -5,7 +5,9 @@ use actix_web::web;
 
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
-use super::{auth, build, cancel, download, execute, health, inspect, jobs, live, status, token, workflows};
+use super::{
+    auth, build, cancel, download, execute, health, inspect, jobs, live, models, status, token, workflows,
+};
 
 /// Adds every path of the server.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -22,6 +24,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/workflows").get(workflows::list))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))
+                .service(endpoint("/models").get(models::list))
+                .service(endpoint("/models/{kind}").get(models::of_kind))
                 .service(endpoint("/comfyui/view").get(download::view))
                 .service(endpoint("/token").post(token::issue))
                 .service(endpoint("/queue").get(jobs::queue))

@@ -93,6 +93,11 @@ impl State {
         Ok((readiness, found))
     }
 
+    /// Returns the schemas whose choices a form offers.
+    pub async fn schemas_for_options(&self) -> Result<Arc<ObjectInfo>, ApiError> {
+        self.fresh_schemas(CHECK_AGE).await.map_err(|error| no_schemas(&error))
+    }
+
     /// Returns schemas of at most this age, which ComfyUI has answered since its connection was last opened or lost.
     async fn fresh_schemas(&self, age: Duration) -> Result<Arc<ObjectInfo>, ClientError> {
         let changed = self.jobs.connection_changed();

@@ -2,7 +2,8 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::{
-    WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary, WorkflowsQuery,
+    ManifestQuery, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
+    WorkflowsQuery,
 };
 use comfy_runner_manifest::{self as manifest, Manifest};
 
@@ -36,9 +37,24 @@ pub async fn check(state: web::Data<State>, id: web::Path<String>) -> Result<imp
 }
 
 /// `GET /api/run/{workflow_id}`: the manifest, unknown keys included.
-pub async fn manifest(state: web::Data<State>, id: web::Path<String>) -> Result<impl Responder, ApiError> {
+pub async fn manifest(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    query: web::Query<ManifestQuery>,
+) -> Result<impl Responder, ApiError> {
+    let resolve = match query.resolve.as_deref() {
+        None | Some("false" | "0") => false,
+        Some("true" | "1") => true,
+        Some(other) => {
+            return Err(ApiError::BadRequest(format!("`resolve` is `true` or `false`, not \"{other}\"")));
+        }
+    };
     let workflow = state.workflow(&id).await?;
-    Ok(HttpResponse::Ok().json(workflow.manifest()))
+    if !resolve {
+        return Ok(HttpResponse::Ok().json(workflow.manifest()));
+    }
+    let schemas = state.schemas_for_options().await?;
+    Ok(HttpResponse::Ok().json(workflow.manifest_with_options(&schemas)))
 }
 
 /// The workflows to list.

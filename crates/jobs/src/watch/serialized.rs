@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
+use comfy_runner_api::{FlatStatus, JobMessage};
 use serde::Serialize;
 
 /// A message of the API that many receive. Cloning it copies nothing, and its JSON is made by the first who asks for it.
@@ -15,17 +16,30 @@ pub struct Serialized<T> {
 struct Shared<T> {
     message: T,
     json: OnceLock<ByteString>,
+    flat: OnceLock<ByteString>,
 }
 
 impl<T: Serialize> Serialized<T> {
     /// Wraps a message.
     pub fn new(message: T) -> Self {
-        Self { shared: Arc::new(Shared { message, json: OnceLock::new() }) }
+        Self { shared: Arc::new(Shared { message, json: OnceLock::new(), flat: OnceLock::new() }) }
     }
 
     /// Returns the message as JSON.
     pub fn json(&self) -> &ByteString {
         self.shared.json.get_or_init(|| to_json(&self.shared.message))
+    }
+}
+
+impl Serialized<JobMessage> {
+    /// Returns a `progress` message as the JSON of a [`FlatStatus`], and `None` for other messages.
+    pub fn flat_json(&self) -> Option<&ByteString> {
+        let JobMessage::Progress(update) = &self.shared.message else { return None };
+        let flat = || {
+            let (prompt_id, client_id) = (update.prompt_id.clone(), update.client_id.clone());
+            to_json(&FlatStatus { prompt_id, client_id, status: &update.data })
+        };
+        Some(self.shared.flat.get_or_init(flat))
     }
 }
 

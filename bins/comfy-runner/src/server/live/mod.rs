@@ -11,7 +11,7 @@ use comfy_runner_jobs::{Jobs, WatchOptions};
 
 use super::State;
 use super::error::ApiError;
-use websocket::Watcher;
+use websocket::{Frames, Watcher};
 
 /// Switches off buffering in nginx.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -23,6 +23,7 @@ pub async fn socket(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let frames = Frames::from_query(query.format.as_deref())?;
     let watcher = match one_job(&query, &state.jobs)? {
         Some(prompt_id) => {
             let options = WatchOptions::new().with_previews();
@@ -30,7 +31,7 @@ pub async fn socket(
         }
         None => Watcher::All(state.jobs.watch_all()),
     };
-    websocket::open(watcher, state.shutdown.clone(), &request, body).await
+    websocket::open(watcher, frames, state.shutdown.clone(), &request, body).await
 }
 
 /// `GET /api/run/events/{prompt_id}`

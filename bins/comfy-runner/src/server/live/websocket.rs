@@ -31,6 +31,28 @@ pub enum Watcher {
     All(AllJobsSubscription),
 }
 
+/// The form of text frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    /// Messages and events, each with its `type`.
+    Messages,
+    /// Statuses without an envelope.
+    Flat,
+}
+
+impl Frames {
+    /// Reads the parameter `format`.
+    pub fn from_query(format: Option<&str>) -> Result<Self, ApiError> {
+        match format {
+            None | Some("messages") => Ok(Self::Messages),
+            Some("flat") => Ok(Self::Flat),
+            Some(other) => {
+                Err(ApiError::BadRequest(format!("`format` is `messages` or `flat`, not \"{other}\"")))
+            }
+        }
+    }
+}
+
 impl Watcher {
     async fn next(&mut self) -> Option<Vec<Update>> {
         match self {
@@ -43,6 +65,7 @@ impl Watcher {
 /// Opens a WebSocket and sends the updates of a subscription on it.
 pub async fn open(
     watcher: Watcher,
+    frames: Frames,
     shutdown: ShutdownSignal,
     request: &HttpRequest,
     body: web::Payload,
@@ -56,7 +79,7 @@ pub async fn open(
     actix_web::rt::spawn(async move {
         let closing = session.clone();
         tokio::select! {
-            () = serve(watcher, session, incoming, taken) => {}
+            () = serve(watcher, frames, session, incoming, taken) => {}
             // The client may be gone already.
             () = stopped(shutdown) => drop(closing.close(Some(CloseCode::Away.into())).await),
         }
@@ -65,7 +88,13 @@ pub async fn open(
 }
 
 /// Sends updates until there are no more, or until the client leaves or is silent for too long.
-async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: MessageStream, taken: Rc<Notify>) {
+async fn serve(
+    mut watcher: Watcher,
+    frames: Frames,
+    mut session: Session,
+    mut incoming: MessageStream,
+    taken: Rc<Notify>,
+) {
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -74,10 +103,13 @@ async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: Message
     loop {
         let going_on = tokio::select! {
             updates = watcher.next(), if ready => match updates {
-                Some(updates) => {
-                    ready = false;
-                    send(&mut session, updates).await.is_ok()
-                }
+                Some(updates) => match send(&mut session, frames, updates).await {
+                    Ok(sent) => {
+                        ready = sent == 0;
+                        true
+                    }
+                    Err(Closed) => false,
+                },
                 // The client may be gone already.
                 None => return drop(session.close(Some(CloseCode::Normal.into())).await),
             },
@@ -97,18 +129,24 @@ async fn serve(mut watcher: Watcher, mut session: Session, mut incoming: Message
     }
 }
 
-/// Sends a few frames. The earlier ones have been taken, so there is room.
-async fn send(session: &mut Session, updates: Vec<Update>) -> Result<(), Closed> {
+/// Sends a few frames and returns their number. The earlier ones have been taken, so there is room.
+async fn send(session: &mut Session, frames: Frames, updates: Vec<Update>) -> Result<usize, Closed> {
+    let mut sent = 0;
     for update in updates {
-        match update {
-            Update::Message(message) => session.text(message.json().clone()).await?,
-            Update::Event(event) => session.text(event.json().clone()).await?,
-            Update::Preview(preview) => session.binary(preview.image().image.clone()).await?,
-            // An update of a kind that this version does not have.
-            _ => {}
+        match (update, frames) {
+            (Update::Message(message), Frames::Messages) => session.text(message.json().clone()).await?,
+            (Update::Message(message), Frames::Flat) => match message.flat_json() {
+                Some(status) => session.text(status.clone()).await?,
+                None => continue,
+            },
+            (Update::Event(event), Frames::Messages) => session.text(event.json().clone()).await?,
+            (Update::Preview(preview), _) => session.binary(preview.image().image.clone()).await?,
+            // An event, which the flat status says as well, or an update of a kind that this version does not have.
+            _ => continue,
         }
+        sent += 1;
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// Answers a frame of the client. Returns whether the connection is still open. The content of messages is ignored.
@@ -171,7 +209,7 @@ mod tests {
         let (response, taken) = drained::tell(response);
         let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory().unwrap()));
         let start = Instant::now();
-        serve(Watcher::All(jobs.watch_all()), session, incoming, taken).await;
+        serve(Watcher::All(jobs.watch_all()), Frames::Messages, session, incoming, taken).await;
         assert_eq!(start.elapsed(), SILENCE_MAX);
 
         let sent = to_bytes(response.into_body()).await.unwrap();
