@@ -172,3 +172,100 @@ pipeline: [{block: load, file: load.json, lora_injection: true, vae_override: tr
     assert_eq!(title("load_0_vae_override"), "VAE: v.pt");
     assert_eq!(assembled.required_models, Vec::<String>::new());
 }
+
+#[test]
+fn conditions_compare_the_text_of_a_value() {
+    let stage = |n: usize, condition: &str| {
+        format!("- {{block: s{n}, file: a.json, condition: {}}}\n", json!(condition))
+    };
+    let conditions = [
+        "m == 1",
+        "m != 1",
+        "res == 512x512",
+        "up == 4x-UltraSharp.pth",
+        "up != none",
+        "sampler == dpm++_sde",
+        "preset == PLUS FACE (portraits)",
+        "path == a/b",
+        "ratio != a:b",
+        "free ==",
+        "free !=",
+        "on == True",
+        "m == \"1\" and on",
+    ];
+    let stages: String = conditions.iter().enumerate().map(|(n, condition)| stage(n, condition)).collect();
+    let pack = workflow(
+        &format!(
+            "inputs:
+- {{id: m, type: select, options: ['1', '2'], default: '1'}}
+- {{id: res, type: resolution_picker, default: 512x512}}
+- {{id: up, type: select, options: [4x-UltraSharp.pth, other.pth]}}
+- {{id: sampler, type: select, options: [euler, dpm++_sde], default: dpm++_sde}}
+- {{id: preset, type: select, options: [STANDARD, PLUS FACE (portraits)], default: PLUS FACE (portraits)}}
+- {{id: path, type: text, default: a/b}}
+- {{id: ratio, type: text, default: 'a:b'}}
+- {{id: free, type: text}}
+- {{id: on, type: boolean, default: true}}
+pipeline:
+- {{block: base, file: a.json}}
+{stages}"
+        ),
+        &[("a.json", block(json!({}), &[], "x"))],
+    );
+    let used = |given: Value| -> Vec<&str> {
+        let nodes = ids(&pack, given);
+        let is_used = |n: &usize| nodes.contains(&format!("s{n}_0_n"));
+        (0..conditions.len()).filter(is_used).map(|n| conditions[n]).collect()
+    };
+    assert_eq!(
+        used(json!({})),
+        [
+            "m == 1",
+            "res == 512x512",
+            "up != none",
+            "sampler == dpm++_sde",
+            "preset == PLUS FACE (portraits)",
+            "path == a/b",
+            "free ==",
+            "on == True",
+            "m == \"1\" and on"
+        ]
+    );
+    let other = json!({"m": 2, "res": "640x512", "up": "4x-UltraSharp.pth", "sampler": "euler", "preset": "STANDARD",
+        "path": "a", "ratio": "b", "free": "x", "on": false});
+    assert_eq!(used(other), ["m != 1", "up == 4x-UltraSharp.pth", "up != none", "ratio != a:b", "free !="]);
+}
+
+#[test]
+fn a_name_that_nothing_provides_is_warned_of_with_what_the_condition_is_then() {
+    let told = |condition: &str| {
+        let manifest = format!(
+            "inputs: [{{id: mode, type: select, options: [fast, slow], default: fast}}, {{id: strong, type: boolean, default: true}}]
+pipeline:
+- {{block: a, file: a.json}}
+- {{block: b, file: a.json, condition: {}}}\n",
+            json!(condition)
+        );
+        let told = problems(&manifest, &[("a.json", block(json!({}), &[], "x"))]);
+        let message = |told: String| told.replace("manifest.yaml:6: warning: stage \"b\": `condition`: ", "");
+        told.into_iter().map(message).collect::<Vec<_>>()
+    };
+    assert_eq!(told("!unknown"), ["nothing provides `unknown`, so it is always true."]);
+    assert_eq!(told("unknown != x"), ["nothing provides `unknown`, so it is always true."]);
+    assert_eq!(told("unknown"), ["nothing provides `unknown`, so it is always false."]);
+    assert_eq!(told("unknown == x"), ["nothing provides `unknown`, so it is always false."]);
+    assert_eq!(
+        told("strng or mode == fast"),
+        ["nothing provides `strng`, so that name has no value. Did you mean \"strong\"?"]
+    );
+    assert_eq!(
+        told("mode == fast and strng"),
+        ["nothing provides `strng`, so \"fast and strng\" is compared as a text. Did you mean \"strong\"?"]
+    );
+    assert_eq!(
+        told("mode == fsat"),
+        ["\"fsat\" is not one of the options of \"mode\". Did you mean \"fast\"?"]
+    );
+    assert_eq!(told("mode != none"), Vec::<String>::new());
+    assert_eq!(told("mode == 'fast' and strong"), Vec::<String>::new());
+}

@@ -8,11 +8,12 @@ use comfy_runner_manifest::{
     Repeat, Stage,
 };
 use indexmap::{IndexMap, IndexSet};
+use serde_json::Value;
 
 use super::alternatives::{Findings, try_alternatives};
 use super::block::Block;
 use super::{CompiledStage, DynamicWorkflow, Limits, Step};
-use crate::template::{Condition, Names, compile_computed};
+use crate::template::{Condition, Names, Variables, compile_computed};
 
 impl DynamicWorkflow {
     /// Compiles a manifest and its blocks. `read` returns a block file by its path in the workflow's folder.
@@ -267,14 +268,58 @@ impl StageCheck<'_, '_> {
                 return None;
             }
         };
-        let names: Vec<String> =
-            condition.names().filter(|name| !self.names.knows(name)).map(str::to_owned).collect();
-        for name in names {
-            let hint = self.names.hint(&name);
-            let message = format!("`condition`: nothing provides `{name}`, so it is always false.{hint}");
-            self.warning(DiagnosticKind::Expression, "condition", &message);
+        self.unknown_names(&condition);
+        if condition.doubtful_names().is_empty() {
+            self.text_of_no_option(&condition);
+        } else {
+            self.doubtful_text(&condition);
         }
         Some(condition)
+    }
+
+    /// Warns of names that nothing provides, and says what the condition is without them.
+    fn unknown_names(&mut self, condition: &Condition) {
+        let names: Vec<&str> = condition.names().filter(|name| !self.names.knows(name)).collect();
+        let effect = if names.len() == condition.names().count() {
+            match condition.holds(&Variables::new()) {
+                Ok(true) => "so it is always true",
+                Ok(false) => "so it is always false",
+                Err(_) => "so it has no value",
+            }
+        } else {
+            "so that name has no value"
+        };
+        for name in names {
+            let hint = self.names.hint(name);
+            let message = format!("`condition`: nothing provides `{name}`, {effect}.{hint}");
+            self.warning(DiagnosticKind::Expression, "condition", &message);
+        }
+    }
+
+    /// Warns of what is compared as a text, but would be an expression if its names were known.
+    fn doubtful_text(&mut self, condition: &Condition) {
+        let Some((_, text)) = condition.compared_text() else { return };
+        for name in condition.doubtful_names() {
+            let hint = self.names.hint(name);
+            let message =
+                format!("`condition`: nothing provides `{name}`, so \"{text}\" is compared as a text.{hint}");
+            self.warning(DiagnosticKind::Expression, "condition", &message);
+        }
+    }
+
+    /// Warns of a comparison with a text that is none of the name's options. Nothing and `none` stand for no value.
+    fn text_of_no_option(&mut self, condition: &Condition) {
+        let Some((name, text)) = condition.compared_text() else { return };
+        let options = self.names.options(name);
+        let default = self.manifest.input(name).and_then(|input| input.default.as_ref());
+        let is_default = default.and_then(Value::as_str) == Some(text);
+        let no_value = text.is_empty() || text.eq_ignore_ascii_case("none");
+        if options.is_empty() || is_default || no_value || options.iter().any(|option| option == text) {
+            return;
+        }
+        let hint = did_you_mean(text, options.iter().map(String::as_str));
+        let message = format!("`condition`: \"{text}\" is not one of the options of \"{name}\".{hint}");
+        self.warning(DiagnosticKind::Expression, "condition", &message);
     }
 
     fn switch(&mut self) {

@@ -1,12 +1,13 @@
 //! The names that expressions may use, derived from the manifest, for checks before there is a request.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use comfy_runner_manifest::nearest::did_you_mean;
-use comfy_runner_manifest::{InputKind, Manifest, Repeat};
+use comfy_runner_manifest::{Input, InputKind, Manifest, Repeat};
 use serde_json::Value;
 
 use super::builtins;
+use super::string::push_value;
 
 /// The names that a scope declares.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Names {
     open: bool,
     /// Inputs of type `lora_picker`, which give a field the file or the strength of their value.
     loras: HashSet<String>,
+    /// The texts of the options of inputs.
+    options: HashMap<String, Vec<String>>,
 }
 
 impl Names {
@@ -33,7 +36,8 @@ impl Names {
         }
         let loras = manifest.inputs.iter().filter(|input| input.kind == InputKind::LoraPicker);
         let loras = loras.map(|input| input.id.clone()).collect();
-        let mut names = Self { known, open: false, loras };
+        let mut names = Self { known, open: false, loras, options: HashMap::new() };
+        names.add_options(&manifest.inputs);
         names.add_derived();
         names
     }
@@ -63,6 +67,7 @@ impl Names {
         match list {
             Some(input) if !input.per_scene.is_empty() => {
                 names.known.extend(input.per_scene.iter().map(|field| field.id.clone()));
+                names.add_options(&input.per_scene);
             }
             // Only a request knows what the elements of such a list are.
             Some(input) => {
@@ -86,6 +91,28 @@ impl Names {
                 self.known.extend(derived.iter().map(|name| (*name).to_owned()));
             }
         }
+    }
+
+    /// Adds the options of inputs. A scene's field takes the place of an input of the same name.
+    fn add_options(&mut self, inputs: &[Input]) {
+        for input in inputs {
+            let texts = input.options.iter().map(|choice| {
+                let mut text = String::new();
+                push_value(&mut text, &choice.value);
+                text
+            });
+            self.options.insert(input.id.clone(), texts.collect());
+        }
+    }
+
+    /// Returns whether the text is that of an option of the name.
+    pub fn is_option(&self, name: &str, text: &str) -> bool {
+        self.options.get(name).is_some_and(|options| options.iter().any(|option| option == text))
+    }
+
+    /// Returns the texts of the options of the name; empty if it has none.
+    pub fn options(&self, name: &str) -> &[String] {
+        self.options.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Returns whether the name may have a value.

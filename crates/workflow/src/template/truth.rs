@@ -6,8 +6,8 @@ use serde_json::Value;
 /// The filter that every test of an expression goes through: `not x`, `x and y`, `a if x else b`.
 pub(super) const TRUTH: &str = "__truth";
 
-/// Returns whether a value counts as true. Null, false, zero, an empty string, list or map, and the string `"false"` in
-/// any case do not.
+/// Returns whether a value counts as true. Null, false, zero, an empty string, list or map, and the strings `"0"` and
+/// `"false"` in any case do not.
 pub(crate) fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -20,7 +20,7 @@ pub(crate) fn is_true(value: &Value) -> bool {
 }
 
 fn string_is_true(string: &str) -> bool {
-    !string.is_empty() && !string.eq_ignore_ascii_case("false")
+    !matches!(string, "" | "0") && !string.eq_ignore_ascii_case("false")
 }
 
 /// Adds the filter.
@@ -56,7 +56,9 @@ mod tests {
             (json!({}), false),
             (json!(true), true),
             (json!(-1), true),
-            (json!("0"), true),
+            (json!("0"), false),
+            (json!("1"), true),
+            (json!("00"), true),
             (json!(" "), true),
             (json!([0]), true),
             (json!({"a": null}), true),
