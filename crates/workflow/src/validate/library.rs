@@ -276,6 +276,7 @@ pub(crate) fn required_nodes(manifest: &Manifest, info: &ObjectInfo, unknown_nod
 pub(crate) struct Taken<'v> {
     validator: &'v Validator<'v>,
     graph: &'v Graph,
+    class: &'v str,
     name: &'v str,
     pub spec: &'v InputSpec,
     /// Whether the node's own validation takes the input, which replaces range and choices.
@@ -292,10 +293,12 @@ impl<'v> Taken<'v> {
         name: &'v str,
         spec: &'v InputSpec,
     ) -> Self {
-        let check = graph.node(node).and_then(|node| validator.custom_check(&node.class_type));
+        let class = graph.node(node).map_or("", |node| node.class_type.as_str());
+        let check = validator.custom_check(class);
         Self {
             validator,
             graph,
+            class,
             name,
             spec,
             checked_by_node: check.is_some_and(|check| check.takes(name)),
@@ -329,7 +332,14 @@ impl<'v> Taken<'v> {
     pub fn check_value(&self, value: &Value) -> Option<Mismatch> {
         let value = unwrapped(value);
         let rules = self.validator.release.rules();
-        let reason = match value::check(self.name, self.spec, value, self.checked_by_node, &rules) {
+        let check = value::ValueCheck {
+            class: self.class,
+            name: self.name,
+            spec: self.spec,
+            checked_by_node: self.checked_by_node,
+            rules: &rules,
+        };
+        let reason = match check.check(value) {
             Ok(()) => return self.unlinked(value),
             Err(value::ValueError::Raised(exception)) => {
                 format!("takes {}, not {value} ({})", self.spec.type_name(), exception.text)

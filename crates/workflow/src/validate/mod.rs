@@ -162,6 +162,8 @@ impl<'i> Validator<'i> {
             let schema = match node.class {
                 Class::Named(name) => self.info.get(name),
                 Class::Missing | Class::Other(_) => None,
+                Class::Unhashable(class) => return Err(Box::new(crashed(&prompt::unhashable(class)))),
+                Class::Broken(entry) => return Err(Box::new(crashed(&prompt::not_iterable(entry)))),
             };
             match schema {
                 None => return Err(Box::new(unknown_type(id, node.class, node.title, &rules))),
@@ -197,7 +199,7 @@ fn unknown_type(id: &str, class: Class<'_>, title: Title<'_>, rules: &Rules) -> 
     let class = match class {
         Class::Missing => None,
         Class::Named(name) => Some(Value::from(name)),
-        Class::Other(value) => Some(value.clone()),
+        Class::Other(value) | Class::Unhashable(value) | Class::Broken(value) => Some(value.clone()),
     };
     let named = class.as_ref().map(python::str);
     let details = format!("Node ID '#{id}'");

@@ -12,7 +12,7 @@ use super::prompt::{Inputs, Nodes, not_iterable, unhashable};
 use super::python::Exception;
 use super::release::Rules;
 use super::types::{Type, fits};
-use super::value::{self, ValueError, input_config, unwrapped};
+use super::value::{ValueCheck, ValueError, input_config, unwrapped};
 use super::verdict::{Question, Unknown, input_error};
 
 /// Python gives up on deeper calls. The exact depth depends on what called the validation; graphs of such depth do not
@@ -159,8 +159,14 @@ impl<'p, 'i> NodeCheck<'p, 'i> {
         check: Option<&CustomCheck>,
         errors: &mut Vec<InputError>,
     ) -> Result<(), Exception> {
-        let checked_by_node = check.is_some_and(|check| check.takes(&input.name));
-        match value::check(&input.name, input.spec, given, checked_by_node, &self.rules) {
+        let value_check = ValueCheck {
+            class: self.nodes.get(id).map_or("", |node| node.class_name()),
+            name: &input.name,
+            spec: input.spec,
+            checked_by_node: check.is_some_and(|check| check.takes(&input.name)),
+            rules: &self.rules,
+        };
+        match value_check.check(given) {
             Ok(()) => {}
             Err(ValueError::Raised(exception)) => return Err(exception),
             Err(ValueError::Error(error)) => {

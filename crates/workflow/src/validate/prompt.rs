@@ -25,6 +25,10 @@ pub(super) enum Class<'p> {
     Named(&'p str),
     /// A value that is not a string, and therefore not a node type.
     Other(&'p Value),
+    /// A list or an object. Looking it up raises an exception.
+    Unhashable(&'p Value),
+    /// The node is not an object, so that looking for its type raises an exception.
+    Broken(&'p Value),
 }
 
 /// A node's `inputs`.
@@ -51,7 +55,7 @@ impl<'p> PromptNode<'p> {
     pub fn class_name(&self) -> &'p str {
         match self.class {
             Class::Named(name) => name,
-            Class::Missing | Class::Other(_) => "",
+            _ => "",
         }
     }
 }
@@ -70,7 +74,7 @@ pub(super) fn from_graph(graph: &Graph) -> Nodes<'_> {
     nodes.collect()
 }
 
-/// The nodes of any JSON, or the exception that ComfyUI's server does not catch, so that it answers 500.
+/// The nodes of any JSON, or the exception that ComfyUI's server raises before it looks at one node after the other.
 pub(super) fn from_json<'p>(prompt: &'p Value, rules: &Rules) -> Result<Nodes<'p>, Exception> {
     let Value::Object(entries) = prompt else {
         return Err(if rules.replacements {
@@ -79,34 +83,45 @@ pub(super) fn from_json<'p>(prompt: &'p Value, rules: &Rules) -> Result<Nodes<'p
             Exception::new("TypeError", format!("the prompt is of type '{}'", type_name(prompt)))
         });
     };
-    entries.iter().map(|(id, entry)| Ok((id.as_str(), node(entry, rules)?))).collect()
+    let nodes: Nodes<'p> = entries.iter().map(|(id, entry)| (id.as_str(), node(entry, rules))).collect();
+    if rules.replacements {
+        for node in nodes.values() {
+            replaceable(node)?;
+        }
+    }
+    Ok(nodes)
 }
 
-fn node<'p>(entry: &'p Value, rules: &Rules) -> Result<PromptNode<'p>, Exception> {
+/// Releases that replace nodes of former types look at the type and the inputs of each node that has both.
+fn replaceable(node: &PromptNode<'_>) -> Result<(), Exception> {
+    match (node.class, node.inputs) {
+        (Class::Broken(entry), _) => Err(not_iterable(entry)),
+        (Class::Missing, _) | (_, Inputs::Missing) => Ok(()),
+        (Class::Unhashable(class), _) => Err(unhashable(class)),
+        (_, Inputs::Other(inputs)) => Err(no_attribute(inputs, "items")),
+        (_, Inputs::Named(_)) => Ok(()),
+    }
+}
+
+fn node<'p>(entry: &'p Value, rules: &Rules) -> PromptNode<'p> {
     let Value::Object(keys) = entry else {
-        return match entry {
-            // Python finds no `class_type` in a string or a list, and then wants the title.
-            Value::String(_) | Value::Array(_) if !rules.missing_node_type => {
-                Ok(PromptNode { class: Class::Missing, inputs: Inputs::Missing, title: Title::Missing })
-            }
-            Value::String(_) | Value::Array(_) => {
-                Ok(PromptNode { class: Class::Missing, inputs: Inputs::Missing, title: Title::Broken(entry) })
-            }
-            _ => Err(not_iterable(entry)),
+        // Python finds no `class_type` in a string or a list, and then wants the title.
+        let class = match entry {
+            Value::String(_) | Value::Array(_) => Class::Missing,
+            _ => Class::Broken(entry),
         };
+        let title = if rules.missing_node_type { Title::Broken(entry) } else { Title::Missing };
+        return PromptNode { class, inputs: Inputs::Missing, title };
     };
     let class = match keys.get("class_type") {
         None => Class::Missing,
         Some(Value::String(name)) => Class::Named(name),
-        Some(value @ (Value::Array(_) | Value::Object(_))) => return Err(unhashable(value)),
+        Some(value @ (Value::Array(_) | Value::Object(_))) => Class::Unhashable(value),
         Some(value) => Class::Other(value),
     };
     let inputs = match keys.get("inputs") {
         None => Inputs::Missing,
         Some(Value::Object(inputs)) => Inputs::Named(inputs),
-        Some(other) if rules.replacements && !matches!(class, Class::Missing) => {
-            return Err(no_attribute(other, "items"));
-        }
         Some(other) => Inputs::Other(other),
     };
     let title = match keys.get("_meta") {
@@ -114,7 +129,7 @@ fn node<'p>(entry: &'p Value, rules: &Rules) -> Result<PromptNode<'p>, Exception
         Some(Value::Object(meta)) => meta.get("title").map_or(Title::Missing, Title::Given),
         Some(other) => Title::Broken(other),
     };
-    Ok(PromptNode { class, inputs, title })
+    PromptNode { class, inputs, title }
 }
 
 pub(super) fn no_attribute(value: &Value, name: &str) -> Exception {

@@ -74,6 +74,14 @@ pub fn list_repr(items: &[Value]) -> String {
     format!("[{}]", items.iter().map(repr).collect::<Vec<_>>().join(", "))
 }
 
+/// `repr` of a tuple of these items.
+pub fn tuple_repr(items: &[Value]) -> String {
+    match items {
+        [one] => format!("({},)", repr(one)),
+        items => format!("({})", items.iter().map(repr).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// `type(value).__name__`
 pub fn type_name(value: &Value) -> &'static str {
     match value {
@@ -365,6 +373,8 @@ mod tests {
             assert_eq!(repr(&value), python);
         }
         assert_eq!(str(&json!("plain")), "plain");
+        assert_eq!(tuple_repr(&[json!("a"), json!(1)]), "('a', 1)");
+        assert_eq!(tuple_repr(&[json!("a")]), "('a',)");
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! Rules of ComfyUI's validation that were found by comparing verdicts with real ComfyUIs.
+
+use std::fs;
+use std::path::Path;
+
+use comfy_runner_protocol::ObjectInfo;
+use comfy_runner_workflow::validate::{Release, Validator, Verdict};
+use serde_json::{Value, json};
+
+fn schemas(release: &str) -> ObjectInfo {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/object_info");
+    serde_json::from_str(&fs::read_to_string(folder.join(format!("{release}.json"))).unwrap()).unwrap()
+}
+
+fn verdict(release: &str, prompt: &Value) -> Verdict {
+    Validator::with_release(&schemas(release), Release::parse(release).unwrap()).validate_json(prompt)
+}
+
+fn kind(verdict: &Verdict) -> &str {
+    verdict.error.as_ref().map_or("", |error| &error.kind)
+}
+
+#[test]
+fn choices_that_are_a_tuple_are_quoted_in_parentheses() {
+    let prompt = json!({"1": {"class_type": "LoraSave", "inputs": {
+        "filename_prefix": "x", "rank": 8, "lora_type": "full", "bias_diff": true,
+    }}});
+    let verdict = verdict("0.33.0", &prompt);
+    assert_eq!(
+        verdict.node_errors["1"].errors[0].details,
+        "lora_type: 'full' not in ('standard', 'full_diff')"
+    );
+}
+
+#[test]
+fn a_limit_below_64_bits_is_the_one_that_the_node_has() {
+    let trimmed = |start: Value| {
+        let prompt = json!({
+            "1": {"class_type": "LoadAudio", "inputs": {"audio": "a.mp3 [output]"}},
+            "2": {"class_type": "TrimAudioDuration", "inputs": {"audio": ["1", 0], "start_index": start, "duration": 1}},
+            "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}},
+        });
+        verdict("0.33.0", &prompt).node_errors.get("2").map(|problem| problem.errors[0].message.clone())
+    };
+    // -2^64, which is less than -(2^64 - 1).
+    let message = "Value -1.8446744073709552e+19 smaller than min of -18446744073709551615";
+    assert_eq!(trimmed(json!(i64::MIN as f64 * 2.0)).as_deref(), Some(message));
+    assert_eq!(
+        trimmed(json!("-inf")).as_deref(),
+        Some("Value -inf smaller than min of -18446744073709551615")
+    );
+    assert_eq!(trimmed(json!(-1e18)), None);
+}
+
+#[test]
+fn a_node_that_is_no_object_matters_only_when_comfyui_gets_to_it_before_0_14() {
+    let refused_first = json!({"1": {"class_type": "NoSuchNode", "inputs": {}}, "2": null});
+    let broken_first = json!({"2": null, "1": {"class_type": "NoSuchNode", "inputs": {}}});
+    for release in ["0.3.64", "0.8.0"] {
+        assert_eq!(kind(&verdict(release, &refused_first)), "invalid_prompt");
+        assert_eq!(kind(&verdict(release, &broken_first)), "internal_server_error");
+    }
+    // Later releases look for nodes of former types first.
+    for prompt in [&refused_first, &broken_first] {
+        assert_eq!(kind(&verdict("0.33.0", prompt)), "internal_server_error");
+    }
+}
+
+#[test]
+fn a_type_that_is_a_list_is_an_internal_error_when_it_is_looked_up() {
+    let unknown = json!({"class_type": "NoSuchNode", "inputs": {}});
+    let list = json!({"class_type": ["KSampler"], "inputs": {}});
+    let without_inputs = json!({"class_type": ["KSampler"]});
+    for release in ["0.3.64", "0.8.0"] {
+        assert_eq!(kind(&verdict(release, &json!({"1": unknown, "2": list}))), "invalid_prompt");
+        assert_eq!(kind(&verdict(release, &json!({"1": list, "2": unknown}))), "internal_server_error");
+    }
+    assert_eq!(kind(&verdict("0.33.0", &json!({"1": unknown, "2": list}))), "internal_server_error");
+    assert_eq!(kind(&verdict("0.33.0", &json!({"1": unknown, "2": without_inputs}))), "missing_node_type");
+    assert_eq!(
+        kind(&verdict("0.33.0", &json!({"1": without_inputs, "2": unknown}))),
+        "internal_server_error"
+    );
+}
