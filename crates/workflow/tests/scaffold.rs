@@ -261,6 +261,80 @@ fn favourites_are_offered_also_where_nobody_would_look() {
     assert_eq!(manifest.input("batch_size").unwrap().targets[0].node, "12:3");
 }
 
+/// The graph of [`saved`] with a second instance of its subgraph.
+fn saved_twice(extra: Value) -> Value {
+    let mut graph = saved(extra);
+    let mut second = graph["nodes"][0].clone();
+    second["id"] = json!(15);
+    graph["nodes"].as_array_mut().unwrap().push(second);
+    graph["nodes"].as_array_mut().unwrap().push(json!({"id": 16, "type": "PreviewImage",
+        "inputs": [{"name": "images", "type": "IMAGE", "link": 9}], "outputs": []}));
+    graph["links"].as_array_mut().unwrap().push(json!([9, 15, 0, 16, 0, "IMAGE"]));
+    graph
+}
+
+const PAINT: &str = "d069257b-0abc-4d5a-9a19-579e0fe5bd8d";
+
+#[test]
+fn a_favourite_inside_a_subgraph_is_that_widget_in_all_of_its_instances() {
+    let favourite = json!({"nodeLocatorId": format!("{PAINT}:3"), "widgetName": "batch_size"});
+    let extra = json!({"favoritedWidgets": {"favorites": [favourite]}});
+    let manifest = manifest(&from_ui(saved_twice(extra)));
+    let nodes: Vec<&str> =
+        manifest.input("batch_size").unwrap().targets.iter().map(|target| target.node.as_str()).collect();
+    assert_eq!(nodes, ["12:3", "15:3"]);
+}
+
+#[test]
+fn a_locator_in_app_mode_names_the_instance_that_shows_the_widget_or_a_node_inside() {
+    for (reference, widget, expected) in [
+        // The editor looks for an instance of this id in the graph itself.
+        (format!("{PAINT}:15"), "value", "breadth 15:3.width 15:3.height"),
+        // Without one, it is a node of the subgraph.
+        (format!("{PAINT}:3"), "batch_size", "batch_size 12:3.batch_size 15:3.batch_size"),
+        (
+            "e13112f7-3d09-4ae1-9e84-633a0627d945:12:value".to_owned(),
+            "value",
+            "breadth 12:3.width 12:3.height",
+        ),
+    ] {
+        let app = json!({"linearData": {"inputs": [[reference, widget]], "outputs": []}});
+        let made = from_ui(saved_twice(app));
+        assert_eq!(listed(&manifest(&made)), [expected]);
+        assert!(made.missing.is_empty(), "{:?}", made.missing);
+    }
+}
+
+#[test]
+fn an_app_from_before_its_nodes_were_in_a_subgraph_names_what_the_instance_shows_for_them() {
+    let app = json!({"linearData": {"inputs": [[3, "width"]], "outputs": []}});
+    // The instance shows `width` and `height` as one widget, which the author named.
+    assert_eq!(listed(&manifest(&from_ui(saved(app.clone())))), ["breadth 12:3.width 12:3.height"]);
+    // With two instances, nothing tells which is meant.
+    assert_eq!(from_ui(saved_twice(app)).missing, ["[3,\"width\"]"]);
+}
+
+#[test]
+fn a_promoted_widget_of_a_nested_instance_is_found_by_the_innermost_node_that_its_entry_names() {
+    let outer = "2a3ff4f1-6ef4-4f33-9e5c-5b8e6a3f2d10";
+    for entry in [json!(["12", "3: color"]), json!(["12", "color", "3"]), json!(["12", "color"])] {
+        let mut graph = saved(json!({}));
+        let instance = graph["nodes"][0].clone();
+        graph["nodes"][0] = json!({"id": 20, "type": outer, "title": "Outer", "inputs": [],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1]}], "widgets_values": [],
+            "properties": {"proxyWidgets": [entry]}});
+        graph["links"][0] = json!([1, 20, 0, 4, 0, "IMAGE"]);
+        graph["definitions"]["subgraphs"].as_array_mut().unwrap().push(json!({
+            "id": outer, "name": "Outer", "inputs": [], "nodes": [instance],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "linkIds": [1]}],
+            "links": [{"id": 1, "origin_id": 12, "origin_slot": 0, "target_id": -20, "target_slot": 0, "type": "IMAGE"}],
+        }));
+        let manifest = manifest(&from_ui(graph));
+        let color = manifest.input("color").unwrap_or_else(|| panic!("{entry}: {:?}", listed(&manifest)));
+        assert_eq!(color.targets[0].node, "20:12:3", "{entry}");
+    }
+}
+
 #[test]
 fn values_that_hang_on_one_primitive_are_one_input_and_a_fixed_seed_stays_fixed() {
     let input =

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use comfy_runner_editor::graph::{SUBGRAPH_INPUT, Subgraph, UiGraph, UiLink, UiNode, UiNodeId};
 
+use super::locator::{NodeReference, ProxyWidget};
+
 /// The deepest nesting of subgraphs that is read.
 const MAX_DEPTH: usize = 64;
 /// The largest number of subgraph instances that are read. A graph that converts has far fewer.
@@ -46,7 +48,7 @@ pub struct App {
 /// Everything in a graph in UI format that shows its author's choices.
 #[derive(Debug, Clone, Default)]
 pub struct Authored {
-    /// App mode, if the author built an app.
+    /// App mode, if the author built an app. It may have nothing but missing entries.
     pub app: Option<App>,
     /// Widgets on the outside of subgraph instances, in order.
     pub promoted: Vec<AuthorChoice>,
@@ -150,12 +152,12 @@ impl<'g> Reader<'g> {
         let Some(definition) = self.subgraphs.get(node.kind.as_str()) else { return Vec::new() };
         let mut choices: Vec<AuthorChoice> = Vec::new();
         let slots = definition.inputs.iter().map(|slot| slot.name.clone());
-        let shown = proxies(node).into_iter().filter(|(inner, _)| inner != "-1");
-        let shown = shown.map(|(inner, name)| (Some(inner), name));
-        for (inner, name) in slots.map(|name| (None, name)).chain(shown) {
+        let shown = proxies(node).into_iter().filter(|proxy| proxy.node != "-1");
+        let shown = shown.map(|proxy| (proxy.widget.clone(), Some(proxy)));
+        for (name, inner) in slots.map(|name| (name, None)).chain(shown) {
             let targets = match &inner {
                 None => self.targets(at, node, &name),
-                Some(inner) => self.inside(at, node, inner, &name),
+                Some(proxy) => self.inside(at, node, proxy),
             };
             let seen = |target: &NodeField| choices.iter().any(|choice| choice.targets.contains(target));
             if targets.is_empty() || targets.iter().any(seen) {
@@ -200,8 +202,8 @@ impl<'g> Reader<'g> {
             self.follow_links(*inner, definition.links.iter().filter(leads), depth, found);
             return;
         }
-        for (id, _) in proxies(node).into_iter().filter(|(_, name)| name == widget) {
-            if let Some(node) = self.node(*inner, &id) {
+        for proxy in proxies(node).into_iter().filter(|proxy| proxy.widget == widget) {
+            if let Some(node) = self.node(*inner, &proxy.node) {
                 self.follow(*inner, node, widget, depth + 1, found);
                 return;
             }
@@ -218,20 +220,46 @@ impl<'g> Reader<'g> {
         for link in links {
             let node = self.scopes[at].nodes.iter().find(|node| node.id == link.target_id);
             let Some(node) = node else { continue };
-            let input = node.inputs.iter().find(|input| input.link == Some(link.id));
-            if let Some(input) = input {
-                let widget = input.widget.as_ref().and_then(|widget| widget.get("name")?.as_str());
-                self.follow(at, node, widget.unwrap_or(&input.name), depth + 1, found);
+            if let Some(widget) = linked_widget(node, link) {
+                self.follow(at, node, widget, depth + 1, found);
             }
         }
     }
 
     /// A widget that an instance shows of a node in it.
-    fn inside(&self, at: usize, node: &'g UiNode, inner: &str, widget: &str) -> Vec<NodeField> {
-        let scope = self.by_prefix.get(&format!("{}{}:", self.scopes[at].prefix, node.id));
-        scope
-            .and_then(|scope| Some(self.targets(*scope, self.node(*scope, inner)?, widget)))
-            .unwrap_or_default()
+    fn inside(&self, at: usize, node: &'g UiNode, proxy: &ProxyWidget) -> Vec<NodeField> {
+        let found = || {
+            let scope = self.inner(at, node)?;
+            let inner = self.node(scope, &proxy.node)?;
+            let Some(source) = &proxy.source else { return Some(self.targets(scope, inner, &proxy.widget)) };
+            // The inner node is an instance, and another of its widgets may have the same name.
+            if let Some(slot) = self.slot_of(inner, source, &proxy.widget) {
+                return Some(self.targets(scope, inner, slot));
+            }
+            let innermost = self.inner(scope, inner).and_then(|at| Some((at, self.node(at, source)?)));
+            let (scope, inner) = innermost.unwrap_or((scope, inner));
+            Some(self.targets(scope, inner, &proxy.widget))
+        };
+        found().unwrap_or_default()
+    }
+
+    /// The scope of an instance's nodes.
+    fn inner(&self, at: usize, node: &UiNode) -> Option<usize> {
+        self.by_prefix.get(&format!("{}{}:", self.scopes[at].prefix, node.id)).copied()
+    }
+
+    /// The instance's input that is linked to this widget of a node inside.
+    fn slot_of(&self, instance: &UiNode, node: &str, widget: &str) -> Option<&'g str> {
+        let definition = self.subgraphs.get(instance.kind.as_str())?;
+        let leads = |link: &&'g UiLink| {
+            let target = definition.nodes.iter().find(|target| target.id == link.target_id);
+            link.origin_id == SUBGRAPH_INPUT
+                && target.is_some_and(|target| {
+                    is_id(&target.id, node) && linked_widget(target, link).is_some_and(|name| name == widget)
+                })
+        };
+        let link = definition.links.iter().find(leads)?;
+        definition.inputs.get(usize::try_from(link.origin_slot).ok()?).map(|slot| slot.name.as_str())
     }
 
     fn node(&self, at: usize, id: &str) -> Option<&'g UiNode> {
@@ -254,25 +282,26 @@ impl<'g> Reader<'g> {
         let mut app = App::default();
         for entry in list("inputs") {
             let found = entry.get(0).zip(entry.get(1).and_then(Value::as_str));
-            let choice = found.and_then(|(node, widget)| self.choice(node, widget));
+            let choice = found.and_then(|(node, widget)| self.of_app(node, widget));
             match choice {
                 Some(choice) => app.inputs.push(choice),
                 None => app.missing.push(entry.to_string()),
             }
         }
         for entry in list("outputs") {
-            let node = id_text(entry).and_then(|id| self.locate(&id));
-            match node {
-                Some((at, node)) => {
-                    let id = format!("{}{}", self.scopes[at].prefix, node.id);
-                    if !app.outputs.contains(&id) {
-                        app.outputs.push(id);
-                    }
+            let nodes = id_text(entry).map(|id| self.locate(&id)).unwrap_or_default();
+            if nodes.is_empty() {
+                app.missing.push(entry.to_string());
+            }
+            for (at, node) in nodes {
+                let id = format!("{}{}", self.scopes[at].prefix, node.id);
+                if !app.outputs.contains(&id) {
+                    app.outputs.push(id);
                 }
-                None => app.missing.push(entry.to_string()),
             }
         }
-        (!app.inputs.is_empty() || !app.outputs.is_empty()).then_some(app)
+        let is_empty = app.inputs.is_empty() && app.outputs.is_empty() && app.missing.is_empty();
+        (!is_empty).then_some(app)
     }
 
     fn favourites(&self) -> Vec<AuthorChoice> {
@@ -280,14 +309,45 @@ impl<'g> Reader<'g> {
         let list = data.map(|data| data.get("favorites").unwrap_or(data)).and_then(Value::as_array);
         let choice = |entry: &Value| {
             let node = entry.get("nodeLocatorId").or_else(|| entry.get("nodeId"))?;
-            self.choice(node, entry.get("widgetName")?.as_str()?)
+            self.choice(&id_text(node)?, entry.get("widgetName")?.as_str()?)
         };
         list.into_iter().flatten().filter_map(choice).collect()
     }
 
-    fn choice(&self, node: &Value, widget: &str) -> Option<AuthorChoice> {
-        let (at, node) = self.locate(&id_text(node)?)?;
-        let targets = self.targets(at, node, widget);
+    /// An input of App mode. The editor shows widgets of the graph's own nodes there. A reference to a node inside a
+    /// subgraph is an older one to the widget that the instance shows for it.
+    fn of_app(&self, node: &Value, widget: &str) -> Option<AuthorChoice> {
+        let reference = id_text(node)?;
+        match self.parse(&reference) {
+            NodeReference::InSubgraph { node, .. } => {
+                let instance = self.node(0, node).filter(|node| self.subgraphs.contains_key(&*node.kind));
+                let shown = instance.and_then(|instance| self.chosen(&[(0, instance)], widget));
+                shown.or_else(|| self.choice(&reference, widget))
+            }
+            NodeReference::Local(id) if self.node(0, id).is_none() => {
+                let instances = self.scopes[0].nodes.iter();
+                let mut shown = instances.filter_map(|node| Some((node, self.slot_of(node, id, widget)?)));
+                match (shown.next(), shown.next()) {
+                    (Some((instance, slot)), None) => self.chosen(&[(0, instance)], slot),
+                    _ => self.choice(&reference, widget),
+                }
+            }
+            _ => self.choice(&reference, widget),
+        }
+    }
+
+    fn choice(&self, reference: &str, widget: &str) -> Option<AuthorChoice> {
+        self.chosen(&self.locate(reference), widget)
+    }
+
+    /// The choice of a widget of this node, which is there once for each instance of its subgraph.
+    fn chosen(&self, nodes: &[(usize, &'g UiNode)], widget: &str) -> Option<AuthorChoice> {
+        let (_, node) = *nodes.first()?;
+        let mut targets = Vec::new();
+        for (at, node) in nodes {
+            let new = self.targets(*at, node, widget);
+            targets.extend(new.into_iter().filter(|target| !targets.contains(target)).collect::<Vec<_>>());
+        }
         let label = match self.subgraphs.contains_key(node.kind.as_str()) {
             true => self.slot_label(node, widget),
             false => label_of(node, widget),
@@ -295,25 +355,32 @@ impl<'g> Reader<'g> {
         (!targets.is_empty()).then(|| AuthorChoice { targets, label, title: title_of(node) })
     }
 
-    /// Resolves a node reference of the editor: an id, `12:34` through instances, `<uuid>:34` in the subgraph or
-    /// graph of that id, or `<uuid>:34:<widget>`.
-    fn locate(&self, reference: &str) -> Option<(usize, &'g UiNode)> {
-        if let Some(node) = self.node(0, reference) {
-            return Some((0, node));
-        }
-        let Some((first, rest)) = reference.split_once(':') else { return self.only(reference) };
-        let of_graph = || self.graph.other.get("id").and_then(Value::as_str) == Some(first);
-        let scope = if self.subgraphs.contains_key(first) {
-            self.scopes.iter().position(|scope| scope.definition == Some(first))
-        } else if is_uuid(first) || of_graph() {
-            Some(0)
-        } else {
-            let (path, id) = reference.rsplit_once(':')?;
-            let scope = *self.by_prefix.get(&format!("{path}:"))?;
-            return Some((scope, self.node(scope, id)?));
-        }?;
-        let id = rest.split(':').next()?;
-        Some((scope, self.node(scope, id)?))
+    fn parse<'r>(&self, reference: &'r str) -> NodeReference<'r> {
+        NodeReference::parse(reference, self.graph.other.get("id").and_then(Value::as_str))
+    }
+
+    /// Resolves a reference of the editor: the nodes that it names, with their scopes.
+    fn locate(&self, reference: &str) -> Vec<(usize, &'g UiNode)> {
+        let at = |scope: usize, id: &str| self.node(scope, id).map(|node| (scope, node));
+        let found = match self.parse(reference) {
+            NodeReference::Local(id) => at(0, id).or_else(|| self.only(id)),
+            NodeReference::Widget(id) => at(0, &id),
+            NodeReference::Path { prefix, node } => {
+                let scope = self.by_prefix.get(&prefix);
+                at(0, reference).or_else(|| at(*scope?, node))
+            }
+            NodeReference::InSubgraph { subgraph, node } => {
+                let scopes = 0..self.scopes.len();
+                let instances = scopes.filter(|scope| self.scopes[*scope].definition == Some(subgraph));
+                let nodes: Vec<_> = instances.filter_map(|scope| at(scope, node)).collect();
+                // Without a subgraph of that id, it is the id of the graph itself.
+                if !nodes.is_empty() || self.subgraphs.contains_key(subgraph) {
+                    return nodes;
+                }
+                at(0, node)
+            }
+        };
+        found.into_iter().collect()
     }
 
     /// Returns the only node with this id in any subgraph: the author chose it before moving it into one.
@@ -324,16 +391,26 @@ impl<'g> Reader<'g> {
     }
 }
 
-/// Returns the widgets of inner nodes that an instance shows: the nodes' ids and the widgets' names.
-fn proxies(node: &UiNode) -> Vec<(String, String)> {
-    let Some(pairs) = node.other.get("properties").and_then(|properties| properties.get("proxyWidgets"))
+/// The name of the widget that a link leads to, or of the input if it has none.
+fn linked_widget<'n>(node: &'n UiNode, link: &UiLink) -> Option<&'n str> {
+    let input = node.inputs.iter().find(|input| input.link == Some(link.id))?;
+    let widget = input.widget.as_ref().and_then(|widget| widget.get("name")?.as_str());
+    Some(widget.unwrap_or(&input.name))
+}
+
+/// Returns the widgets of inner nodes that an instance shows.
+fn proxies(node: &UiNode) -> Vec<ProxyWidget> {
+    let Some(entries) = node.other.get("properties").and_then(|properties| properties.get("proxyWidgets"))
     else {
         return Vec::new();
     };
-    let parsed = pairs.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let pairs = parsed.as_ref().unwrap_or(pairs).as_array();
-    let pair = |pair: &Value| Some((id_text(pair.get(0)?)?, pair.get(1)?.as_str()?.to_owned()));
-    pairs.into_iter().flatten().filter_map(pair).collect()
+    let parsed = entries.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let entries = parsed.as_ref().unwrap_or(entries).as_array();
+    let entry = |entry: &Value| {
+        let source = entry.get(2).and_then(id_text);
+        Some(ProxyWidget::new(id_text(entry.get(0)?)?, entry.get(1)?.as_str()?, source))
+    };
+    entries.into_iter().flatten().filter_map(entry).collect()
 }
 
 /// The editor's values for the treatment of a seed after a run.
@@ -383,9 +460,4 @@ fn is_id(id: &UiNodeId, text: &str) -> bool {
         UiNodeId::Number(number) => text.parse() == Ok(*number),
         UiNodeId::Text(own) => own == text,
     }
-}
-
-fn is_uuid(text: &str) -> bool {
-    let lengths = text.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }

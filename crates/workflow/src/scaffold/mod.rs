@@ -6,6 +6,7 @@ mod detect;
 mod detected_input;
 mod escape;
 mod literal;
+mod locator;
 mod meaning;
 mod merge;
 mod names;
