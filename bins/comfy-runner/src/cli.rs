@@ -310,6 +310,9 @@ pub struct Request {
     /// The values as a JSON object, or @ and the name of a file with that object; -p takes precedence
     #[arg(long, value_name = "JSON|@FILE", env = "COMFY_RUNNER_PARAMS")]
     pub params: Option<String>,
+    /// A preset of the workflow, whose values apply where no others are given
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
 }
 
 /// `comfy-runner validate`

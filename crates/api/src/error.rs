@@ -3,6 +3,8 @@
 use comfy_runner_protocol::NodeErrors;
 use serde::{Deserialize, Serialize};
 
+use crate::execute::Submitted;
+
 /// The body of every error.
 ///
 /// | status | meaning |
@@ -28,12 +30,15 @@ pub struct ErrorBody {
     /// ComfyUI's own errors by node, when it refused the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_errors: Option<NodeErrors>,
+    /// The jobs that were submitted before the error, when a request asked for several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Submitted>,
 }
 
 impl ErrorBody {
     /// Creates a body without node errors.
     pub fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), node_errors: None }
+        Self { detail: detail.into(), node_errors: None, jobs: Vec::new() }
     }
 }
 

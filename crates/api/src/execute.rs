@@ -17,12 +17,15 @@
 //! | --- | --- |
 //! | 200 | [`Submitted`]; [`FinishedJob`], or the bytes of the result file, when the query asks to wait |
 //! | 202 | [`FinishedJob`] without files: the job is not over yet |
+//! | 200, 202 | [`SubmittedJobs`] and [`FinishedJobs`] with a count of jobs ([`COUNT_KEY`]); 202 while one is not over |
 //! | 400 | [`ErrorBody`](crate::ErrorBody): wrong parameters or files; or ComfyUI refuses the graph, with `node_errors` |
 //! | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
 //! | 409 | [`ErrorBody`](crate::ErrorBody): the idempotency key belongs to another request, or to one in progress |
 //! | 413 | [`ErrorBody`](crate::ErrorBody): a file or the parameters are too large |
 //! | 500 | [`ErrorBody`](crate::ErrorBody): ComfyUI cannot be reached, or the graph cannot be assembled |
 //! | 503 | [`ErrorBody`](crate::ErrorBody): the job cannot be recorded; nothing was sent to ComfyUI |
+//!
+//! When a later job of a count cannot be submitted, the error has the accepted ones as `jobs`.
 //!
 //! `POST /api/jobs/{prompt_id}/retry` answers in the same way.
 
@@ -41,6 +44,13 @@ pub const INPUT_IMAGE: &str = "input_image";
 /// The prefix of keys of `params` that name an uploaded file: `_existing_<input id>`, or `_existing_input_image` for the
 /// first image input. Every key that begins with `_` is reserved.
 pub const EXISTING_PREFIX: &str = "_existing_";
+/// The key of `params` that names a preset of the workflow, whose values apply where `params` give none.
+pub const PRESET_KEY: &str = "_preset";
+/// The key of `params` that says how many jobs to submit, at most [`MOST_JOBS`]. The response is a [`SubmittedJobs`], or
+/// a [`FinishedJobs`] with `wait`.
+pub const COUNT_KEY: &str = "_count";
+/// The largest number of jobs of a request.
+pub const MOST_JOBS: u64 = 100;
 /// The header that makes a request repeatable.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -72,6 +82,19 @@ pub struct ExecuteQuery {
 
 /// The longest that a request can wait for the end of its job, in seconds.
 pub const LONGEST_WAIT: u64 = 3600;
+
+/// The response to `execute` with a count of jobs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedJobs<J = Submitted> {
+    /// The first job, as the response has it without a count.
+    #[serde(flatten)]
+    pub first: Submitted,
+    /// Every job, in the order of submission.
+    pub jobs: Vec<J>,
+}
+
+/// The response to `execute` with a count of jobs when it waits for their end.
+pub type FinishedJobs = SubmittedJobs<FinishedJob>;
 
 /// The response to `execute` when it waits for the end of the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -27,14 +27,14 @@ pub use events::{
     Event, EventData, EventKind, EventOutcome, FlatStatus, FollowQuery, JobMessage, JobUpdate, OutputUpdate,
     PreviewUpdate, Severity, Update,
 };
-pub use execute::{ExecuteQuery, ExecuteRequest, FinishedJob, Submitted};
+pub use execute::{ExecuteQuery, ExecuteRequest, FinishedJob, FinishedJobs, Submitted, SubmittedJobs};
 pub use files::{JobFile, JobFiles, ResultQuery, ViewQuery};
 pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
 pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};
 pub use jobs::{JobList, JobRecord, JobSummary, JobsQuery};
 pub use manifest::{
     Input, InputEntry, InputGroup, InputOption, InputType, LabelledOption, Manifest, ManifestQuery,
-    NodeField, NodeNumber, Output, PerScene, RequiredFile, Version,
+    NodeField, NodeNumber, Output, PerScene, Preset, Presets, RequiredFile, Version,
 };
 pub use models::{ModelList, ModelLists};
 pub use queue::{Queue, QueuedJob};

@@ -55,11 +55,40 @@ pub struct Manifest {
     /// The models that must be installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required_models: Option<Vec<RequiredFile>>,
+    /// Named values for inputs: those of the manifest and of `presets.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presets: Option<Presets>,
     /// The packages of custom nodes that must be installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required_nodes: Option<Vec<RequiredFile>>,
     /// Every other key of the file, such as those that say how the graph is assembled (`pipeline`, `defaults`,
     /// `computed`, ...) and keys that the author added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// The presets of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Presets {
+    /// By name. A request names one as `_preset`.
+    ByName(IndexMap<String, Preset>),
+    /// Something else that the author wrote, which requests cannot use.
+    Other(Value),
+}
+
+/// Values for some inputs of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preset {
+    /// The label for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The values, by input id.
+    pub params: Map<String, Value>,
+    /// The author's own keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use comfy_runner_api::{
     Cancellation, ErrorBody, FinishedJob, FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList,
-    JobRecord, JobStatus, Manifest, ModelList, ModelLists, Queue, Readiness, Submitted, TokenRequest, Update,
-    Uploaded, WorkflowCheck, WorkflowList,
+    JobRecord, JobStatus, Manifest, ModelList, ModelLists, Queue, Readiness, Submitted, SubmittedJobs,
+    TokenRequest, Update, Uploaded, WorkflowCheck, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -111,6 +111,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
         ("`GET /api/run/{workflow_id}?resolve=true`", vec![round_trip::<Manifest>]),
         ("`POST /api/run/upload-image`", vec![round_trip::<Uploaded>]),
         ("`POST /api/run/{workflow_id}/execute`", vec![round_trip::<Submitted>; 2]),
+        ("Several jobs", vec![round_trip::<SubmittedJobs>, round_trip::<ErrorBody>]),
         ("Waiting for the result", vec![round_trip::<FinishedJob>]),
         ("`GET /api/run/status/{prompt_id}`", vec![round_trip::<JobStatus>; 5]),
         ("`POST /api/token`", vec![round_trip::<TokenRequest>, round_trip::<IssuedToken>]),

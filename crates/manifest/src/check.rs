@@ -352,7 +352,7 @@ fn model(value: &Value) -> Result<Value, String> {
 }
 
 /// Reads a whole number, also from a string or a float.
-fn whole(value: &Value) -> Option<Number> {
+pub(crate) fn whole(value: &Value) -> Option<Number> {
     match value {
         Value::Number(number) if number.is_f64() => whole_float(number.as_f64()?),
         Value::Number(number) => Some(number.clone()),
@@ -372,7 +372,7 @@ fn whole_float(number: f64) -> Option<Number> {
 }
 
 /// Width and height of `"832x1216"`, `{w, h}` or `{width, height}`.
-fn sides(value: &Value) -> Option<(Number, Number)> {
+pub(crate) fn sides(value: &Value) -> Option<(Number, Number)> {
     match &*parsed(value) {
         Value::String(text) => {
             let (w, h) = text.split_once(['x', 'X', '×', '*'])?;

@@ -80,6 +80,8 @@ pub enum DiagnosticKind {
     NeedsSchemas,
     /// `outputs[].node_id` names no node of the graph.
     OutputNode,
+    /// A preset that a request could not use.
+    Preset,
     /// A stage of a dynamic workflow's pipeline that cannot work as it is written.
     Stage,
     /// A block file does not contain a block, or a reference or export in it is broken.

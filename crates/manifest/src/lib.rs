@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod check;
+pub mod count;
 pub mod diagnostic;
 mod fields;
 pub mod first_ten;
@@ -13,11 +14,13 @@ pub mod lines;
 pub mod manifest;
 pub mod nearest;
 pub mod params;
+pub mod preset;
 pub mod seed;
 pub mod stage;
 pub mod workflow_dir;
 pub mod yaml;
 
+pub use count::{COUNT_KEY, MOST_JOBS, params_of_jobs};
 pub use diagnostic::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, Severity};
 pub use fields::typo;
 pub use first_ten::FirstTen;
@@ -26,6 +29,7 @@ pub use library::{Compile, Compiled, Library, LibraryError, Listed, Listing};
 pub use lines::Lines;
 pub use manifest::{MANIFEST_FILE, Manifest, Output, RESERVED_IDS, WorkflowKind, refuse_id};
 pub use params::{InvalidParam, Params, ParamsError, Uploads};
+pub use preset::{PRESET_KEY, PRESETS_FILE, Preset};
 pub use seed::{SEED_LIMIT, SeedRange};
 pub use stage::{LoraInjection, LoraPair, Repeat, Stage, StageModels, Switch};
 pub use workflow_dir::{LARGEST_FILE, WorkflowDir};

@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostic, DiagnosticKind, Diagnostics};
 use crate::gates::Gates;
 use crate::manifest::{MANIFEST_FILE, Manifest, refuse_id};
 use crate::nearest::nearest;
+use crate::preset;
 use crate::workflow_dir::WorkflowDir;
 
 /// A type that a workflow's folder compiles to.
@@ -321,11 +322,12 @@ impl<T: Compile> Entry<T> {
             return Err(Diagnostic::error(DiagnosticKind::WorkflowId, MANIFEST_FILE, reason).into());
         }
         let (manifest, mut warnings) = Manifest::parse_partly(&text, folder.id());
-        let Some(manifest) = manifest else { return Err(warnings) };
+        let Some(mut manifest) = manifest else { return Err(warnings) };
         if warnings.iter().any(Diagnostic::is_error) {
             warnings.extend(T::inspect(&manifest, folder));
             return Err(warnings);
         }
+        warnings.extend(preset::load(&mut manifest, folder));
         match T::compile(manifest, folder, context) {
             Ok(compiled) => {
                 warnings.extend(compiled.warnings);

@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics
 use crate::fields::{self, Fields};
 use crate::input::{self, Input, InputKind};
 use crate::lines::Lines;
+use crate::preset::{self, Preset};
 use crate::stage::{self, LoraPair, Stage};
 use crate::yaml;
 
@@ -18,7 +19,7 @@ pub const MANIFEST_FILE: &str = "manifest.yaml";
 pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
 
 /// The known keys of a manifest.
-const OUR_KEYS: [&str; 16] = [
+const OUR_KEYS: [&str; 17] = [
     "id",
     "name",
     "type",
@@ -35,6 +36,7 @@ const OUR_KEYS: [&str; 16] = [
     "defaults",
     "computed",
     "lora_pairs",
+    "presets",
 ];
 
 /// Alternative spellings of a manifest's keys, used for hints.
@@ -78,6 +80,8 @@ pub struct Manifest {
     pub computed: IndexMap<String, String>,
     /// LoRAs that belong together, by id: for stages with `lora_injection: paired`.
     pub lora_pairs: IndexMap<String, LoraPair>,
+    /// Named values for inputs, by name: those of the manifest, and in a library also those of `presets.yaml`.
+    pub presets: IndexMap<String, Preset>,
     json: Map<String, Value>,
     lines: Lines,
 }
@@ -202,7 +206,8 @@ impl Manifest {
             defaults,
             computed,
             lora_pairs,
-            json: with_type(entry, kind),
+            presets: preset::from_json(entry.get("presets")),
+            json: with_presets(with_type(entry, kind)),
             lines: Lines::default(),
         }
     }
@@ -210,6 +215,22 @@ impl Manifest {
     /// Returns the manifest as JSON for a form page: every key of the file in order, and `type` even if it is omitted.
     pub fn json(&self) -> &Map<String, Value> {
         &self.json
+    }
+
+    /// Adds presets of another file.
+    pub(crate) fn add_presets(&mut self, added: IndexMap<String, Preset>) {
+        if added.is_empty() {
+            return;
+        }
+        let mut json = preset::to_json(&added);
+        self.presets.extend(added);
+        // Presets that are no map are an error already.
+        if let (Some(Value::Object(known)), Value::Object(added)) = (self.json.get_mut("presets"), &mut json)
+        {
+            known.append(added);
+        } else {
+            self.json.insert("presets".to_owned(), json);
+        }
     }
 
     /// Returns the input with this id.
@@ -325,6 +346,19 @@ fn read_names(fields: &mut Fields<'_, '_, '_>, key: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// Returns the manifest's keys, with each preset in the form that has a key `params`.
+fn with_presets(mut entry: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(presets)) = entry.get_mut("presets") {
+        let read = preset::from_json(Some(&Value::Object(presets.clone())));
+        if let Value::Object(read) = preset::to_json(&read) {
+            for (name, preset) in read {
+                presets.insert(name, preset);
+            }
+        }
+    }
+    entry
 }
 
 /// Returns the manifest's keys, with `type` after `name` if it is omitted.

@@ -6,15 +6,17 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
 use crate::check::{Wrong, is_empty, shown_name};
+use crate::count::{self, COUNT_KEY, params_of_jobs};
 use crate::diagnostic::{LONGEST_MESSAGE, cut};
 use crate::first_ten::{Counted, FirstTen};
 use crate::input::{Input, InputKind};
 use crate::manifest::Manifest;
 use crate::nearest::did_you_mean;
+use crate::preset::{self, PRESET_KEY};
 use crate::seed::{SeedRange, generate_scene_seeds};
 
 /// The prefix of the key of a file that was uploaded before: `_existing_<id>`.
-const EXISTING: &str = "_existing_";
+pub(crate) const EXISTING: &str = "_existing_";
 
 /// Uploaded files: ComfyUI's name of each, by input id or by the name of the part that brought it.
 pub type Uploads = IndexMap<String, String>;
@@ -61,6 +63,14 @@ impl fmt::Display for ParamsError {
     }
 }
 
+impl ParamsError {
+    /// Creates an error about one key.
+    pub(crate) fn from_problem(key: &str, message: String) -> Self {
+        let message = cut(message, LONGEST_MESSAGE);
+        Self { problems: vec![InvalidParam { key: key.to_owned(), message }], more: 0 }
+    }
+}
+
 impl Params {
     /// Checks what a caller gave against a manifest.
     ///
@@ -75,13 +85,17 @@ impl Params {
         uploads: &Uploads,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Self, ParamsError> {
-        let mut check =
-            ParamsCheck { manifest, given, problems: Counted::default(), existing: IndexMap::new() };
+        let with_preset = preset::apply(manifest, given, uploads)
+            .map_err(|message| ParamsError::from_problem(PRESET_KEY, message))?;
+        let given = with_preset.as_ref().unwrap_or(given);
+        let mut check = ParamsCheck::new(manifest, given);
         check.take_uploads(uploads);
         let mut params = Self::default();
         for (key, value) in given {
             if let Some(name) = key.strip_prefix(EXISTING) {
                 check.take_existing(key, name, value);
+            } else if key == COUNT_KEY && !value.is_null() {
+                check.refuse(key, count::not_here());
             } else if key.starts_with('_') {
                 params.extra.insert(key.clone(), value.clone());
             } else if !check.knows(key) {
@@ -120,7 +134,32 @@ impl Params {
         parts: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), ParamsError> {
         let uploads = parts.into_iter().map(|part| (part.to_owned(), "still to come".to_owned())).collect();
-        Self::check(manifest, given, &uploads, &mut || 0).map(|_| ())
+        let check = |given: &_| Self::check(manifest, given, &uploads, &mut || 0).map(|_| ());
+        match params_of_jobs(manifest, given)? {
+            // Jobs differ in their seeds: if the first and the last are in range, so are the others.
+            Some(jobs) => jobs.first().into_iter().chain(jobs.last()).try_for_each(check),
+            None => check(given),
+        }
+    }
+
+    /// Checks values of which others may be added: nothing is missing. Returns the first errors.
+    pub(crate) fn check_given(manifest: &Manifest, given: &Map<String, Value>) -> Vec<InvalidParam> {
+        let mut check = ParamsCheck::new(manifest, given);
+        for (key, value) in given {
+            if let Some(name) = key.strip_prefix(EXISTING) {
+                check.take_existing(key, name, value);
+            } else if !key.starts_with('_') && !check.knows(key) {
+                check.refuse_unknown(key);
+            }
+        }
+        for input in &manifest.inputs {
+            let mut wrong = Wrong::default();
+            if let Some(given) = check.given_value(input, &mut wrong) {
+                input.check(&format!("input \"{}\"", input.id), &given, &mut wrong);
+            }
+            wrong.first.into_iter().for_each(|message| check.refuse(&input.id, message));
+        }
+        check.problems.first
     }
 
     /// Returns the value of an input, or of a key of the manifest's `defaults`. `None` if neither caller nor manifest
@@ -178,6 +217,10 @@ struct ParamsCheck<'a> {
 }
 
 impl<'a> ParamsCheck<'a> {
+    fn new(manifest: &'a Manifest, given: &'a Map<String, Value>) -> Self {
+        Self { manifest, given, problems: Counted::default(), existing: IndexMap::new() }
+    }
+
     fn refuse(&mut self, key: &str, message: String) {
         self.problems.push(InvalidParam { key: cut(key, 80), message: cut(message, LONGEST_MESSAGE) });
     }

@@ -76,6 +76,23 @@ impl WorkflowDir {
         text
     }
 
+    /// Reads a text file in the folder that need not be there: `None` if it is not.
+    ///
+    /// # Errors
+    /// Those of [`WorkflowDir::read`], for a file that is there.
+    pub fn read_optional(&mut self, file: &str) -> Result<Option<String>, Diagnostic> {
+        let read = self.read(file);
+        match read {
+            Err(_)
+                if fs::symlink_metadata(self.locate(file)?)
+                    .is_err_and(|e| e.kind() == io::ErrorKind::NotFound) =>
+            {
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
     fn read_path(&self, file: &str, path: &Path) -> Result<String, Diagnostic> {
         let refuse = |message: String| Diagnostic::error(DiagnosticKind::File, file, message);
         let cannot = |error: io::Error| refuse(io_reason(&error));

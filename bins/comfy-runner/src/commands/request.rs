@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use comfy_runner_manifest::{DiagnosticKind, LibraryError};
+use comfy_runner_manifest::{DiagnosticKind, LibraryError, PRESET_KEY};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Workflow, Workflows};
 use serde_json::{Map, Value};
@@ -29,6 +29,11 @@ pub fn read(
     for param in &request.param {
         let (key, value) = read_param(param)?;
         params.insert(key, value);
+    }
+    if let Some(preset) = &request.preset
+        && params.insert(PRESET_KEY.to_owned(), preset.clone().into()).is_some()
+    {
+        bail!("the preset is given twice: as --preset and as `{PRESET_KEY}`");
     }
     Ok((workflow, params))
 }

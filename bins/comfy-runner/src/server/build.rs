@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::{BuildQuery, GraphFormat};
+use comfy_runner_manifest::params_of_jobs;
 
 use super::State;
 use super::error::ApiError;
@@ -20,6 +21,12 @@ pub async fn build(
     let workflow = state.workflow(&id).await?;
     let mut form = Form::read(&request, body, workflow.manifest(), &state, Files::Upload).await?;
     partner_key::take(&request, &mut form.params)?;
+    // With a count of jobs, the graph of the first.
+    if let Some(params) =
+        params_of_jobs(workflow.manifest(), &form.params)?.and_then(|jobs| jobs.into_iter().next())
+    {
+        form.params = params;
+    }
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     Ok(match format {
         GraphFormat::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembled).await?.graph),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use comfy_runner_api::ErrorBody;
+use comfy_runner_api::{ErrorBody, Submitted};
 use comfy_runner_client::ClientError;
 use comfy_runner_jobs::{
     CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
@@ -95,6 +95,16 @@ pub enum ApiError {
         /// ComfyUI's own errors, by node.
         node_errors: NodeErrors,
     },
+    /// The status of `error`: a later job of a request for several was not accepted.
+    #[error("{} of {count} jobs were accepted, they are in `jobs`; the next was not: {error}", .jobs.len())]
+    Incomplete {
+        /// Why the next job was not accepted.
+        error: Box<ApiError>,
+        /// The jobs that were accepted.
+        jobs: Vec<Submitted>,
+        /// How many were asked for.
+        count: usize,
+    },
 }
 
 impl ApiError {
@@ -124,6 +134,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
+            Self::Incomplete { error, .. } => error.status_code(),
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Token(TokenError::Invalid | TokenError::Expired) => StatusCode::UNAUTHORIZED,
             Self::Token(TokenError::NotForThis | TokenError::OtherJob) | Self::Forbidden(_) => {
@@ -147,7 +158,11 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let node_errors = match self {
+        let (cause, jobs) = match self {
+            Self::Incomplete { error, jobs, .. } => (&**error, jobs.clone()),
+            _ => (self, Vec::new()),
+        };
+        let node_errors = match cause {
             Self::Refused { node_errors, .. } => Some(node_errors.clone()),
             _ => None,
         };
@@ -160,7 +175,7 @@ impl ResponseError for ApiError {
             _ => &mut response,
         };
         let detail = excerpt(&with_causes(self), LONGEST_DETAIL).into_owned();
-        response.json(ErrorBody { detail, node_errors })
+        response.json(ErrorBody { detail, node_errors, jobs })
     }
 }
 

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::{ExecuteQuery, Submitted, Uploaded};
 use comfy_runner_jobs::{Idempotency, PartnerKey};
+use comfy_runner_manifest::{COUNT_KEY, params_of_jobs};
 use comfy_runner_workflow::Workflow;
 
 use super::State;
@@ -10,6 +11,7 @@ use super::error::ApiError;
 use super::form::{Files, Form, read_upload};
 use super::idempotency::{self, RequestDigest};
 use super::partner_key;
+use super::several_jobs;
 use super::wait::{self, Wait};
 use crate::assembly::submission;
 
@@ -22,33 +24,63 @@ pub async fn execute(
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let wait = Wait::from_request(&request, &query)?;
-    let submitted = submit(&state, &id, &request, body).await?;
-    wait::answer(&state, wait, submitted).await
+    let workflow = state.workflow(&id).await?;
+    let request = JobRequest::read(&state, &workflow, &request, body).await?;
+    let Some(params) = params_of_jobs(workflow.manifest(), &request.form.params)? else {
+        let submitted = submit(&state, &workflow, request).await?;
+        return wait::answer(&state, wait, submitted).await;
+    };
+    if wait.is_some_and(Wait::is_for_result) {
+        let message = format!("`result` is one file: leave it out, or leave out `{COUNT_KEY}`");
+        return Err(ApiError::BadRequest(message));
+    }
+    let jobs = several_jobs::submit(&state, &workflow, request, params).await?;
+    wait::answer_all(&state, wait, jobs).await
+}
+
+/// What a request asks for.
+pub struct JobRequest {
+    /// The params, and the files that were stored.
+    pub form: Form,
+    /// The key for partner nodes.
+    pub partner_key: Option<PartnerKey>,
+    /// The idempotency key.
+    pub idempotency: Option<Idempotency>,
+    /// Whether an earlier request with this key led to a job. The files are not uploaded again then.
+    pub known: bool,
+}
+
+impl JobRequest {
+    /// Reads the body and the headers of a request.
+    async fn read(
+        state: &State,
+        workflow: &Workflow,
+        request: &HttpRequest,
+        body: web::Payload,
+    ) -> Result<Self, ApiError> {
+        let manifest = workflow.manifest();
+        let Some(key) = idempotency::key(request)? else {
+            let mut form = Form::read(request, body, manifest, state, Files::Upload).await?;
+            let partner_key = partner_key::take(request, &mut form.params)?;
+            return Ok(Self { form, partner_key, idempotency: None, known: false });
+        };
+        let digest = RequestDigest::default();
+        let known = state.jobs.is_known_key(&key).await?;
+        let files = if known { Files::Digest(&digest) } else { Files::UploadAndDigest(&digest) };
+        let mut form = Form::read(request, body, manifest, state, files).await?;
+        let partner_key = partner_key::take(request, &mut form.params)?;
+        let idempotency = Some(digest.with_key(key, &manifest.id, &form.params));
+        Ok(Self { form, partner_key, idempotency, known })
+    }
 }
 
 /// Submits the job of a request, or finds the job of an earlier one with the same idempotency key.
-async fn submit(
-    state: &State,
-    id: &str,
-    request: &HttpRequest,
-    body: web::Payload,
-) -> Result<Submitted, ApiError> {
-    let workflow = state.workflow(id).await?;
-    let Some(key) = idempotency::key(request)? else {
-        let mut form = Form::read(request, body, workflow.manifest(), state, Files::Upload).await?;
-        let key = partner_key::take(request, &mut form.params)?;
-        return run(state, &workflow, form, key, None).await;
-    };
-    let digest = RequestDigest::default();
-    let known = state.jobs.is_known_key(&key).await?;
-    let files = if known { Files::Digest(&digest) } else { Files::UploadAndDigest(&digest) };
-    let mut form = Form::read(request, body, workflow.manifest(), state, files).await?;
-    let partner_key = partner_key::take(request, &mut form.params)?;
-    let idempotency = digest.with_key(key, id, &form.params);
-    if known {
-        return Ok(state.jobs.submitted_before(&idempotency).await?);
+async fn submit(state: &State, workflow: &Workflow, request: JobRequest) -> Result<Submitted, ApiError> {
+    let JobRequest { form, partner_key, idempotency, known } = request;
+    match idempotency {
+        Some(idempotency) if known => Ok(state.jobs.submitted_before(&idempotency).await?),
+        idempotency => run(state, workflow, form, partner_key, idempotency).await,
     }
-    run(state, &workflow, form, partner_key, Some(idempotency)).await
 }
 
 async fn run(

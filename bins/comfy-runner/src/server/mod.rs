@@ -28,6 +28,7 @@ mod request_log;
 mod request_params;
 mod routes;
 mod schemas;
+mod several_jobs;
 mod status;
 mod stop;
 mod token;

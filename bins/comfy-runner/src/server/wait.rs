@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LOCATION, HeaderMap, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 use comfy_runner_api::execute::LONGEST_WAIT;
-use comfy_runner_api::{ExecuteQuery, FinishedJob, JobStatus, Submitted};
+use comfy_runner_api::{ExecuteQuery, FinishedJob, FinishedJobs, JobStatus, Submitted, SubmittedJobs};
 use comfy_runner_client::encode;
 use comfy_runner_jobs::WatchOptions;
 use comfy_runner_protocol::Media;
@@ -28,6 +28,11 @@ pub struct Wait {
 }
 
 impl Wait {
+    /// Returns whether the answer is the result file.
+    pub fn is_for_result(self) -> bool {
+        self.result.is_some()
+    }
+
     /// Reads the query string and the header `Prefer`. The query string takes precedence.
     pub fn from_request(request: &HttpRequest, query: &ExecuteQuery) -> Result<Option<Self>, ApiError> {
         let result = match query.result.as_deref() {
@@ -101,20 +106,60 @@ pub async fn answer(
     Ok(response)
 }
 
-async fn finished(state: &State, submitted: Submitted, status: JobStatus) -> Result<HttpResponse, ApiError> {
-    let prompt_id = submitted.prompt_id.clone();
-    if !status.status().is_over() {
-        return Ok(HttpResponse::Accepted()
-            .insert_header((LOCATION, format!("/api/run/status/{}", encode(&prompt_id))))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(FinishedJob { submitted, status, files: None }));
+/// Answers a request whose jobs were submitted: at once, or when all of them are over.
+pub async fn answer_all(
+    state: &State,
+    wait: Option<Wait>,
+    jobs: Vec<Submitted>,
+) -> Result<HttpResponse, ApiError> {
+    let first = jobs.first().cloned().unwrap_or_default();
+    let Some(wait) = wait else { return Ok(HttpResponse::Ok().json(SubmittedJobs { first, jobs })) };
+    let all_over = async {
+        for job in &jobs {
+            let options = WatchOptions::new();
+            state.jobs.watch(&state.client, &job.prompt_id, options).await?.until_over().await;
+        }
+        Ok::<(), ApiError>(())
+    };
+    tokio::select! {
+        over = all_over => over?,
+        () = tokio::time::sleep(wait.time) => {}
+        () = stopped(state.shutdown.clone()) => {}
     }
-    let files = Some(from_record(&state.jobs.record(&prompt_id).await?));
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(FinishedJob {
-        submitted,
-        status,
-        files,
-    }))
+    let mut finished = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let status = state.jobs.status(&state.client, &job.prompt_id).await?;
+        finished.push(finished_job(state, job, status).await?);
+    }
+    let is_over = finished.iter().all(|job| job.status.status().is_over());
+    let mut response = if is_over { HttpResponse::Ok() } else { HttpResponse::Accepted() };
+    if wait.preferred {
+        response.insert_header(("preference-applied", format!("wait={}", wait.time.as_secs())));
+    }
+    let answer = FinishedJobs { first, jobs: finished };
+    Ok(response.insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// Returns a job with this status, and with its files if it is over.
+async fn finished_job(
+    state: &State,
+    submitted: Submitted,
+    status: JobStatus,
+) -> Result<FinishedJob, ApiError> {
+    let files = match status.status().is_over() {
+        true => Some(from_record(&state.jobs.record(&submitted.prompt_id).await?)),
+        false => None,
+    };
+    Ok(FinishedJob { submitted, status, files })
+}
+
+async fn finished(state: &State, submitted: Submitted, status: JobStatus) -> Result<HttpResponse, ApiError> {
+    let mut response = if status.status().is_over() { HttpResponse::Ok() } else { HttpResponse::Accepted() };
+    if !status.status().is_over() {
+        response.insert_header((LOCATION, format!("/api/run/status/{}", encode(&submitted.prompt_id))));
+    }
+    let job = finished_job(state, submitted, status).await?;
+    Ok(response.insert_header((CACHE_CONTROL, "no-store")).json(job))
 }
 
 async fn result(state: &State, prompt_id: &str, media: Media) -> Result<HttpResponse, ApiError> {
