@@ -179,6 +179,15 @@ pub struct Serve {
     /// The maximum size of an uploaded file: bytes, or a number with a unit such as 100MiB
     #[arg(long, env = "COMFY_RUNNER_MAX_UPLOAD", value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
     pub max_upload: u64,
+    /// A host from which a caller may have a file fetched by its URL although its address is not public: a name or an IP
+    /// address, as in the URL; may be repeated, or separated by commas
+    #[arg(
+        long = "allow-input-host",
+        env = "COMFY_RUNNER_ALLOW_INPUT_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    pub allow_input_hosts: Vec<String>,
     /// The number of threads that answer requests
     #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,

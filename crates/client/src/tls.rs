@@ -2,15 +2,26 @@
 
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{Config, ConfigError};
 
-/// Creates the TLS configuration. It is for HTTP/1.1 only: a WebSocket needs it, and ComfyUI has no other version.
+/// Creates the TLS configuration for a ComfyUI. It is for HTTP/1.1 only: a WebSocket needs it, and ComfyUI has no other
+/// version.
 pub(crate) fn client_config(config: &Config) -> Result<Arc<ClientConfig>, ConfigError> {
+    with_roots(config.root_certificates())
+}
+
+/// Creates the TLS configuration for the public internet.
+pub(crate) fn public_config() -> Result<Arc<ClientConfig>, ConfigError> {
+    with_roots(&[])
+}
+
+fn with_roots(more: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, ConfigError> {
     let unusable = |error: rustls::Error| ConfigError::Certificate(error.to_string());
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in config.root_certificates() {
+    for certificate in more {
         roots.add(certificate.clone()).map_err(unusable)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -5,6 +5,7 @@
 //! tells these cases apart.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -34,7 +35,7 @@ type Connecting = LocalBoxFuture<'static, Result<BoxedSocket, ConnectError>>;
 
 /// Connections to one server.
 pub(crate) struct Transport {
-    connect: Box<dyn Fn(Uri) -> Connecting>,
+    connect: Box<dyn Fn(Connect) -> Connecting>,
     idle: Rc<IdleConnections>,
 }
 
@@ -83,10 +84,10 @@ impl Transport {
         S::Response: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let connector = Rc::new(connector);
-        let connect = move |uri| {
+        let connect = move |to| {
             let connector = Rc::clone(&connector);
             async move {
-                let connection = connector.call(Connect { uri, addr: None }).await?;
+                let connection = connector.call(to).await?;
                 Ok(Box::new(connection) as BoxedSocket)
             }
             .boxed_local()
@@ -95,7 +96,16 @@ impl Transport {
     }
 
     /// Sends a request without a body and reads the head of its final response.
-    pub(crate) async fn send(&self, mut head: RequestHead) -> Result<(ResponseHead, Body), TransportError> {
+    pub(crate) async fn send(&self, head: RequestHead) -> Result<(ResponseHead, Body), TransportError> {
+        self.send_to(head, None).await
+    }
+
+    /// As [`Transport::send`], over a connection to this address instead of one that the host's name resolves to.
+    pub(crate) async fn send_to(
+        &self,
+        mut head: RequestHead,
+        addr: Option<SocketAddr>,
+    ) -> Result<(ResponseHead, Body), TransportError> {
         if !head.headers.contains_key(HOST)
             && let Some(host) = host(&head.uri)
         {
@@ -109,7 +119,7 @@ impl Transport {
                 answered => return answered,
             }
         }
-        let socket = (self.connect)(head.uri.clone()).await?;
+        let socket = (self.connect)(Connect { uri: head.uri.clone(), addr }).await?;
         self.exchange(socket, head).await
     }
 

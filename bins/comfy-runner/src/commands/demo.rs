@@ -37,6 +37,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         api_keys: Vec::new(),
         allow_origins: AllowedOrigins::default(),
         max_upload: 100 << 20,
+        allow_input_hosts: Vec::new(),
         limits: Limits::default(),
         workers: Some(2),
         comfyui: Config::new(simulator.url().parse::<Endpoint>()?),

@@ -65,6 +65,7 @@ fn settings(options: &Serve, store: Arc<dyn Store>) -> anyhow::Result<Settings> 
         api_keys: options.api_keys.clone(),
         allow_origins: AllowedOrigins::new(options.allow_origins.clone()),
         max_upload: options.max_upload,
+        allow_input_hosts: options.allow_input_hosts.clone(),
         limits: limits(&options.limits),
         workers: options.workers.map(usize::from),
         comfyui: client_config(&options.comfyui)?,

@@ -13,12 +13,13 @@ use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt as _;
 
 use super::State;
+use super::brought_files;
 use super::error::ApiError;
 use super::excerpt::excerpt;
 use super::idempotency::RequestDigest;
 use super::request_params::{
     Encoding, LARGEST_PARAMS, not_a_file_form, parse_json, parse_params, parse_url_encoded, read_body,
-    too_large as params_too_large, two_params,
+    read_json_body, too_large as params_too_large, two_params,
 };
 use crate::assembly::check_before_file;
 
@@ -58,22 +59,37 @@ impl Form {
         state: &State,
         files: Files<'_>,
     ) -> Result<Self, ApiError> {
-        let from_params = |params| Self { params, ..Self::default() };
-        let parts = match Encoding::from_request(request)? {
-            Encoding::Empty => return Ok(Self::default()),
-            Encoding::Json => return parse_json(&read_body(body).await?).map(from_params),
-            Encoding::UrlEncoded => return parse_url_encoded(&read_body(body).await?).map(from_params),
-            Encoding::Multipart => multipart(request, body, state)?,
-        };
-        Self::from_parts(parts, manifest, async |input, part| match files {
-            Files::Upload => store(file_name(&part), part.boxed_local(), state).await,
-            Files::UploadAndDigest(digest) => {
-                let name = file_name(&part);
-                store(name, digest.watch(&input.id, part).boxed_local(), state).await
-            }
-            Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
-        })
-        .await
+        let mut permit = None;
+        let mut form =
+            match Encoding::from_request(request)? {
+                Encoding::Empty => return Ok(Self::default()),
+                Encoding::Json => {
+                    let body = read_json_body(body, &state.large_bodies).await?;
+                    let form = Self { params: parse_json(&body.bytes)?, ..Self::default() };
+                    permit = body.permit;
+                    form
+                }
+                Encoding::UrlEncoded => {
+                    Self { params: parse_url_encoded(&read_body(body).await?)?, ..Self::default() }
+                }
+                Encoding::Multipart => {
+                    Self::from_parts(multipart(request, body, state)?, manifest, async |input, part| {
+                        match files {
+                            Files::Upload => store(file_name(&part), part.boxed_local(), state).await,
+                            Files::UploadAndDigest(digest) => {
+                                let name = file_name(&part);
+                                store(name, digest.watch(&input.id, part).boxed_local(), state).await
+                            }
+                            Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
+                        }
+                    })
+                    .await?
+                }
+            };
+        brought_files::take(&mut form, manifest, state, files).await?;
+        // A large body is in memory until here.
+        drop(permit);
+        Ok(form)
     }
 
     /// Reads the parts of a form as they come. `take_file` reads the file for an input, and returns the name under which it

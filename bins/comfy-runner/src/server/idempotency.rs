@@ -53,6 +53,11 @@ impl RequestDigest {
         })
     }
 
+    /// Adds what stands for a file for an input.
+    pub fn add(&self, input: &str, content: &[u8]) {
+        self.files.borrow_mut().push((input.to_owned(), Sha256::new_with_prefix(content)));
+    }
+
     /// Returns the digest with its key.
     pub fn with_key(self, key: String, workflow_id: &str, params: &Map<String, Value>) -> Idempotency {
         let mut whole = Sha256::new();

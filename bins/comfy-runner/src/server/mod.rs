@@ -1,6 +1,7 @@
 //! The HTTP server: routes to handlers that parse, call a crate and answer.
 
 mod auth;
+mod brought_files;
 mod build;
 mod cancel;
 mod connection;
@@ -42,11 +43,11 @@ use std::sync::Arc;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, web};
-use comfy_runner_client::{Client, Config, ConfigError, ObjectInfoCache, Probe};
+use comfy_runner_client::{Client, Config, ConfigError, Fetcher, ObjectInfoCache, Probe};
 use comfy_runner_jobs::{FollowError, Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::{Workflow, Workflows};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub allow_origins: AllowedOrigins,
     /// The largest file that may be uploaded, in bytes.
     pub max_upload: u64,
+    /// The hosts whose addresses need not be public when a caller names a file there by its URL.
+    pub allow_input_hosts: Vec<String>,
     /// Limits on connections and callers.
     pub limits: Limits,
     /// The number of threads that answer requests; `None` for one per core.
@@ -139,6 +142,9 @@ struct State {
     schemas: Arc<ObjectInfoCache>,
     findings: Arc<FindingsCache>,
     probe: Arc<Probe>,
+    fetcher: Fetcher,
+    /// Permits for large JSON bodies.
+    large_bodies: Arc<Semaphore>,
     max_upload: u64,
     shutdown: ShutdownSignal,
 }
@@ -160,6 +166,8 @@ impl Server {
         let origins = web::Data::new(settings.allow_origins.clone());
         let tokens = web::Data::new(Tokens::new());
         let client = Client::new(settings.comfyui.clone())?;
+        let fetcher = Fetcher::new(&settings.allow_input_hosts)?;
+        let large_bodies = Arc::new(Semaphore::new(request_params::LARGE_BODIES));
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
         let workflows = WorkflowReader::new(workflows);
@@ -178,6 +186,8 @@ impl Server {
                 schemas: Arc::clone(&schemas),
                 findings: Arc::clone(&findings),
                 probe: Arc::clone(&probe),
+                fetcher: fetcher.clone(),
+                large_bodies: Arc::clone(&large_bodies),
                 max_upload,
                 shutdown: shutdown.clone(),
             };

@@ -1,15 +1,28 @@
 //! The params of `build` and `execute`: a multipart form, a JSON object or a URL-encoded form.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{self, Bytes};
+use actix_web::web::{self, Bytes, BytesMut};
+use futures::StreamExt as _;
 use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 use super::excerpt::excerpt;
 
 /// The most that `params` may have, in bytes: prompts are long, but not longer than this.
 pub const LARGEST_PARAMS: usize = 1 << 20;
+
+/// The largest JSON body, in bytes: params that bring files in base64.
+pub const LARGEST_JSON: usize = 16 << 20;
+
+/// Strings of this length or more are files in base64: they do not count as params.
+const FILE_STRING: usize = 16 << 10;
+
+/// The number of JSON bodies larger than [`LARGEST_PARAMS`] that are in memory at once. Others wait.
+pub const LARGE_BODIES: usize = 4;
 
 /// As much of a content type as an answer repeats, in bytes.
 const CONTENT_TYPE_SHOWN: usize = 100;
@@ -75,6 +88,67 @@ pub fn not_a_file_form(path: &str) -> ApiError {
 pub async fn read_body(body: web::Payload) -> Result<Bytes, ApiError> {
     let read = body.to_bytes_limited(LARGEST_PARAMS).await.map_err(|_| too_large())?;
     read.map_err(|error| ApiError::BadRequest(format!("the body cannot be read: {error}")))
+}
+
+/// A JSON body.
+pub struct JsonBody {
+    pub bytes: Bytes,
+    /// If it is large: to be held while it, or what was made of it, is in memory.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a JSON body, which may bring files in base64.
+pub async fn read_json_body(
+    mut body: web::Payload,
+    large_bodies: &Arc<Semaphore>,
+) -> Result<JsonBody, ApiError> {
+    let (mut read, mut permit) = (BytesMut::new(), None);
+    while let Some(piece) = body.next().await {
+        let piece =
+            piece.map_err(|error| ApiError::BadRequest(format!("the body cannot be read: {error}")))?;
+        if read.len() + piece.len() > LARGEST_PARAMS && permit.is_none() {
+            permit = Arc::clone(large_bodies).acquire_owned().await.ok();
+        }
+        if read.len() + piece.len() > LARGEST_JSON {
+            return Err(ApiError::TooLarge(format!(
+                "the body is larger than {LARGEST_JSON} bytes; send large files as parts of multipart/form-data, or as \
+                 {{\"url\": ...}}"
+            )));
+        }
+        read.extend_from_slice(&piece);
+    }
+    if params_length(&read) > LARGEST_PARAMS {
+        return Err(too_large());
+    }
+    Ok(JsonBody { bytes: read.freeze(), permit })
+}
+
+/// Returns the number of bytes of a JSON text without its longest strings: parsed, all else takes many times as much memory.
+fn params_length(json: &[u8]) -> usize {
+    let mut length = json.len();
+    let mut rest = json;
+    while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
+        rest = &rest[start + 1..];
+        let end = string_end(rest);
+        if end >= FILE_STRING {
+            length -= end;
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    length
+}
+
+/// Returns the position of the quote that ends a string, or the length of all that is left.
+fn string_end(text: &[u8]) -> usize {
+    let mut position = 0;
+    loop {
+        match text.get(position) {
+            Some(b'\\') => position += 2,
+            Some(b'"') => return position,
+            Some(_) => position += 1,
+            None => return text.len(),
+        }
+    }
 }
 
 pub fn too_large() -> ApiError {

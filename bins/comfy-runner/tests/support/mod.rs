@@ -46,6 +46,7 @@ pub fn settings(comfyui: &str) -> Settings {
         api_keys: Vec::new(),
         allow_origins: AllowedOrigins::default(),
         max_upload: 1 << 20,
+        allow_input_hosts: Vec::new(),
         limits: Limits::default(),
         workers: Some(1),
         comfyui: Config::new(comfyui.parse().unwrap()),
