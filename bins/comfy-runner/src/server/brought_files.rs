@@ -19,14 +19,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Moves the files that the params of a form bring to its uploads, and does with each what `files` says.
-pub(super) async fn take(
+/// Does with each file what `files` says, and adds it to the uploads of a form.
+pub(super) async fn add(
     form: &mut Form,
+    sources: Vec<(&str, FileSource)>,
     manifest: &Manifest,
     state: &State,
     files: Files<'_>,
 ) -> Result<(), ApiError> {
-    let sources = FileSource::take_all(manifest, &mut form.params)?;
     for (id, _) in &sources {
         if form.uploads.contains_key(*id) {
             return Err(ApiError::BadRequest(format!("there are two files for the input \"{id}\"")));

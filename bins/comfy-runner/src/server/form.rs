@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{self, Bytes};
 use comfy_runner_jobs::upload;
-use comfy_runner_manifest::{Input, Manifest};
+use comfy_runner_manifest::{FileSource, Input, Manifest};
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
@@ -86,7 +86,11 @@ impl Form {
                     .await?
                 }
             };
-        brought_files::take(&mut form, manifest, state, files).await?;
+        let sources = FileSource::take_all(manifest, &mut form.params)?;
+        if permit.is_some() && serde_json::to_string(&form.params)?.len() > LARGEST_PARAMS {
+            return Err(params_too_large());
+        }
+        brought_files::add(&mut form, sources, manifest, state, files).await?;
         // A large body is in memory until here.
         drop(permit);
         Ok(form)
