@@ -409,7 +409,7 @@ pub struct Samples {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     comfy-runner convert saved.json --to api --comfyui http://127.0.0.1:8188 > graph.json\n  \
-    comfy-runner convert graph.json --to workflow --object-info nodes.json -o drawn.json\n  \
+    comfy-runner convert graph.json --to workflow --object-info nodes.json -o ui-graph.json\n  \
     comfy-runner convert ComfyUI_00001_.png --to api")]
 pub struct Convert {
     /// A graph in either format, or an image, video or audio file with an embedded graph (PNG, WebP, JPEG, MP4, WebM,

@@ -155,7 +155,7 @@ async fn without_a_key_pages_of_other_sites_are_kept_out() {
     }
     assert_eq!(api.get_with("/api/workflows", &[("origin", &own)]).await.status, 200);
     assert_eq!(api.get("/api/workflows").await.status, 200);
-    // A page that sends no Origin (a picture, a link) is told apart by what browsers say of it.
+    // Requests without an Origin (an image, a link) are distinguished by `Sec-Fetch-Site`.
     for site in ["cross-site", "same-site"] {
         let reply = api.get_with("/api/workflows", &[("sec-fetch-site", site)]).await;
         assert_eq!(reply.status, 403, "{site}");

@@ -140,7 +140,7 @@ struct Script {
 }
 
 impl Script {
-    /// `queue` is what the prompt is (`pending`, `running` or `gone`) each time that somebody asks; the last stays.
+    /// `queue` is what the prompt is (`pending`, `running` or `gone`) at each request; the last stays.
     async fn start(queue: &[&'static str], history: Value) -> (Self, Mock, Mock) {
         let mut comfyui = mockito::Server::new_async().await;
         let graph = json!({"1": {"class_type": "SaveImage", "inputs": {}}});
@@ -214,7 +214,7 @@ async fn a_job_that_ends_well_just_before_it_is_interrupted_is_completed() {
 }
 
 #[actix_rt::test]
-async fn a_job_that_ends_before_comfyui_is_told_anything_is_what_the_history_says() {
+async fn a_job_that_ends_before_comfyui_receives_a_request_has_the_status_of_its_history() {
     for (history, truth) in [
         (ended("success", &json!([])), "completed"),
         (ended("error", &json!([["execution_error", {"prompt_id": "p", "exception_type": "E"}]])), "error"),
@@ -232,7 +232,7 @@ async fn a_job_that_ends_before_comfyui_is_told_anything_is_what_the_history_say
 
 #[actix_rt::test]
 async fn a_job_that_was_taken_out_of_the_queue_is_cancelled_although_messages_may_have_been_missed() {
-    // There is no WebSocket at all: whatever happened, nobody has told.
+    // There is no WebSocket, so no message is received.
     let (script, interrupt, delete) = Script::start(&["pending", "gone"], Value::Null).await;
     let (interrupt, delete) =
         (interrupt.expect(0).create_async().await, delete.expect(1).create_async().await);
@@ -266,7 +266,7 @@ async fn that_a_job_is_to_stop_is_written_down_before_comfyui_hears_of_it() {
     shelf.put("only", "id: only\nname: Only\n", &json!({"1": {"class_type": "SaveImage", "inputs": {}}}));
     let mut settings = settings(&comfyui.url());
     settings.store = Arc::new(store);
-    // Nobody but who cancels asks for the queue.
+    // Only the cancellation requests the queue.
     settings.jobs.silence = Duration::from_secs(3600);
     let api = Api::start_with(&settings, shelf.path());
     assert_eq!(api.post("/api/run/only/execute", Form::new()).await.status, 200);
@@ -290,7 +290,7 @@ async fn a_node_that_does_not_let_go_leaves_the_job_running_and_the_answer_says_
 async fn a_comfyui_that_cannot_be_told_is_500_and_the_job_goes_on() {
     let (script, _interrupt, _delete) = Script::start(&["running"], Value::Null).await;
     let reply = script.cancel().await;
-    // mockito answers 501 to what it was not told to expect.
+    // mockito answers 501 to unexpected requests.
     assert_eq!(reply.status, 500);
     assert!(reply.detail().contains("POST /interrupt"), "{}", reply.detail());
     script.api.stop().await;

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{fixtures, picture, simulator};
+use support::{fixtures, png, simulator};
 
 /// The command, with nothing of this environment's configuration.
 fn comfy_runner(args: &[&str]) -> Command {
@@ -48,7 +48,7 @@ fn write_workflow(library: &Path, id: &str, manifest: &str, graph: &str) {
 }
 
 #[test]
-fn the_demo_makes_real_pictures_from_a_graph_and_from_blocks() {
+fn the_demo_makes_real_images_from_a_graph_and_from_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let output =
         run(&["demo", "--once", "--listen", "127.0.0.1:0", "--output", folder.path().to_str().unwrap()]);
@@ -98,7 +98,7 @@ fn run_saves_every_final_file_and_prints_the_paths_alone() {
 fn run_uploads_files_and_takes_params_from_a_file() {
     let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
     let photo = folder.path().join("photo.png");
-    std::fs::write(&photo, picture()).unwrap();
+    std::fs::write(&photo, png()).unwrap();
     let params = folder.path().join("params.json");
     std::fs::write(&params, r#"{"prompt": "a red fox", "steps": 2}"#).unwrap();
     let params = format!("@{}", params.display());
@@ -275,7 +275,7 @@ fn validate_answers_for_a_graph_file_as_comfyui_does() {
 #[test]
 fn validate_asks_a_comfyui_for_the_files_that_a_graph_reads() {
     let simulator = support::simulator();
-    std::fs::write(simulator.data_dir().join("input/there.png"), support::picture()).unwrap();
+    std::fs::write(simulator.data_dir().join("input/there.png"), support::png()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let validate = |image: &str| {
         let graph = serde_json::json!({
@@ -391,7 +391,7 @@ fn every_command_has_help_with_examples() {
 fn a_local_file_as_a_param_is_uploaded_and_a_missing_one_is_asked_for() {
     let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
     let photo = folder.path().join("photo.png");
-    std::fs::write(&photo, picture()).unwrap();
+    std::fs::write(&photo, png()).unwrap();
     let (url, out) = (simulator.url(), folder.path().to_str().unwrap());
     let image = format!("image={}", photo.display());
     let run_with = |more: &[&str]| {

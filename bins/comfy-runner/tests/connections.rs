@@ -8,7 +8,7 @@ use actix_web::rt::net::TcpStream;
 use comfy_runner::server::{Limits, Settings};
 use futures::future::join_all;
 use serde_json::json;
-use support::{Api, Form, eventually, fixtures, picture, settings, simulator, uploaded};
+use support::{Api, Form, eventually, fixtures, png, settings, simulator, uploaded};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
@@ -138,7 +138,7 @@ async fn a_caller_whose_body_stalls_is_408_and_nothing_of_the_file_remains() {
     let mut settings = settings(&simulator.url());
     settings.limits.body_timeout = SOON;
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
-    let form = |name: &str| Form::new().file(name, "picture.png", &picture());
+    let form = |name: &str| Form::new().file(name, "photo.png", &png());
     for (path, form) in [
         ("/api/run/upload-image", form("file")),
         ("/api/run/image-to-image/execute", form("input_image")),
@@ -315,12 +315,12 @@ async fn is_closed(socket: &TcpStream) -> bool {
 async fn a_client_that_never_reads_is_closed_also_when_nothing_more_is_made_for_it() {
     let simulator = simulator();
     // More than any socket buffers.
-    std::fs::write(simulator.data_dir().join("output/film.mp4"), vec![7; 32 << 20]).unwrap();
+    std::fs::write(simulator.data_dir().join("output/video.mp4"), vec![7; 32 << 20]).unwrap();
     let mut settings = settings(&simulator.url());
     settings.limits.write_timeout = SOON;
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     let socket = connect(&api).await;
-    let request = "GET /api/comfyui/view?filename=film.mp4&type=output HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = "GET /api/comfyui/view?filename=video.mp4&type=output HTTP/1.1\r\nHost: localhost\r\n\r\n";
     socket.writable().await.unwrap();
     socket.try_write(request.as_bytes()).unwrap();
     let closed = async {

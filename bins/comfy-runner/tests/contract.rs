@@ -4,7 +4,7 @@ mod support;
 
 use comfy_runner_api::{Manifest, RESERVED_IDS, WorkflowList};
 use serde_json::{Value, json};
-use support::{Api, Form, picture, simulator};
+use support::{Api, Form, png, simulator};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -57,8 +57,7 @@ async fn an_uploaded_image_gets_a_unique_name() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let upload = || async {
-        let reply =
-            api.post("/api/run/upload-image", Form::new().file("file", "my-image.png", &picture())).await;
+        let reply = api.post("/api/run/upload-image", Form::new().file("file", "my-image.png", &png())).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert_eq!(keys(&reply.json()), ["filename"]);
         reply.json()["filename"].as_str().unwrap().to_owned()
@@ -74,14 +73,14 @@ async fn an_uploaded_image_gets_a_unique_name() {
 
     let view = api.get(&format!("/api/comfyui/view?filename={first}&type=input")).await;
     assert_eq!((view.status.as_u16(), view.header("content-type")), (200, "image/png"));
-    assert_eq!(view.body, picture());
+    assert_eq!(view.body, png());
     api.stop().await;
 }
 
 #[actix_rt::test]
 async fn an_upload_that_comfyui_does_not_take_is_a_500_that_says_so() {
     let api = Api::start("http://127.0.0.1:9");
-    let reply = api.post("/api/run/upload-image", Form::new().file("file", "my-image.png", &picture())).await;
+    let reply = api.post("/api/run/upload-image", Form::new().file("file", "my-image.png", &png())).await;
     assert_eq!(reply.status, 500);
     assert!(reply.detail().starts_with("Upload failed: "), "{}", reply.detail());
     api.stop().await;
@@ -102,7 +101,7 @@ async fn a_build_is_a_flat_map_of_nodes_and_needs_no_comfyui() {
         assert!(graph["12"]["inputs"]["seed"].as_u64().unwrap() < 1 << 53);
     }
     let reply = api.post(&format!("{path}?format=workflow"), Form::new().params(params.clone())).await;
-    // Drawing a graph takes ComfyUI's node schemas.
+    // The conversion needs ComfyUI's node schemas.
     assert_eq!(reply.status, 500);
     assert!(reply.detail().contains("node schemas"), "{}", reply.detail());
     let reply = api.post(&format!("{path}?format=png"), Form::new().params(params)).await;
@@ -116,7 +115,7 @@ async fn a_build_is_a_flat_map_of_nodes_and_needs_no_comfyui() {
 async fn a_build_with_an_image_names_it_in_the_graph() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let form = Form::new().params(json!({"prompt": "a cat"})).file("input_image", "my-image.png", &picture());
+    let form = Form::new().params(json!({"prompt": "a cat"})).file("input_image", "my-image.png", &png());
     let graph = api.post("/api/run/wan-i2v-14b/build", form).await.json();
     assert!(graph["1"]["inputs"]["image"].as_str().unwrap().ends_with("_my-image.png"), "{}", graph["1"]);
     api.stop().await;
@@ -128,7 +127,7 @@ async fn a_workflow_runs_with_an_image_and_its_result_is_the_file_it_made() {
     let api = Api::start(&simulator.url());
     let form = Form::new()
         .params(json!({"prompt": "a cat walking on the beach", "steps": 4, "seed": -1}))
-        .file("input_image", "my-image.png", &picture());
+        .file("input_image", "my-image.png", &png());
     let reply = api.post("/api/run/wan-i2v-14b/execute", form).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let job = reply.json();
@@ -162,11 +161,10 @@ async fn a_workflow_runs_with_an_image_and_its_result_is_the_file_it_made() {
 }
 
 #[actix_rt::test]
-async fn a_workflow_runs_with_a_picture_that_was_uploaded_before() {
+async fn a_workflow_runs_with_an_image_that_was_uploaded_before() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let upload =
-        api.post("/api/run/upload-image", Form::new().file("file", "my-image.png", &picture())).await;
+    let upload = api.post("/api/run/upload-image", Form::new().file("file", "my-image.png", &png())).await;
     let params = json!({"prompt": "a cat", "_existing_input_image": upload.json()["filename"]});
     let job = api.execute("image-to-image", params).await;
     let prompt_id = job["prompt_id"].as_str().unwrap();

@@ -16,7 +16,7 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 use support::process::{Asked, Caller, Served, Simulated};
 
-/// Requests that are under way at a time.
+/// The number of concurrent requests.
 const AT_ONCE: usize = 8;
 
 async fn pause(milliseconds: std::ops::Range<u64>) {
@@ -83,7 +83,7 @@ async fn all_over(base: &str, prompt_ids: impl Iterator<Item = String>) -> HashM
 async fn downloads(base: &str, prompt_id: &str) {
     let reply = Caller::new().get(&format!("{base}/api/run/result/{prompt_id}")).await;
     assert_eq!(reply.status, 200, "{prompt_id}: {}", reply.text());
-    assert!(reply.body.starts_with(b"\x89PNG"), "{prompt_id}: no picture");
+    assert!(reply.body.starts_with(b"\x89PNG"), "{prompt_id}: not a PNG");
 }
 
 fn base_of(server: &RefCell<Served>) -> String {
@@ -108,7 +108,7 @@ async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<Stri
     })
     .await;
     let taken = taken(&asked);
-    // A kill takes the answers of the requests under way with it, and no others.
+    // A kill loses the answers of requests in flight, and no others.
     assert!(taken.len() + kills * AT_ONCE >= jobs as usize, "{asked:?}");
     assert!(asked.values().all(|asked| matches!(asked, Asked::Taken(_) | Asked::NoAnswer)), "{asked:?}");
 
@@ -124,7 +124,7 @@ async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<Stri
     for (seed, id) in &taken {
         assert_eq!(recorded[*id].seeds["seed"], *seed);
     }
-    // Jobs of which nobody was told are over as well, in a status that is so.
+    // Jobs whose answer was lost are over as well, with the right status.
     let server = Served::start(comfyui, state.path(), &[]);
     let statuses = all_over(&server.base, recorded.keys().cloned()).await;
     let seeds: HashSet<_> = recorded.values().map(|record| record.seeds["seed"]).collect();
@@ -205,7 +205,7 @@ async fn kill_comfyui(more: &[&str]) -> (HashMap<String, Record>, HashMap<u64, A
         }
     }
     all_over(&base_of(&server), taken(&asked).into_iter().map(|(_, id)| id.to_owned())).await;
-    // Repetitions, and jobs of which nobody knows whether ComfyUI got them, are jobs as well.
+    // Repetitions, and jobs that ComfyUI may not have, are jobs as well.
     server.borrow_mut().kill();
     let recorded = records(state.path()).await;
     restart(&server, &url, state.path(), more);

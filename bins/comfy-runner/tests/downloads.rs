@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
-use support::{Api, Reply, Shelf, picture, settings, simulator};
+use support::{Api, Reply, Shelf, png, settings, simulator};
 
 /// Puts a file into one of ComfyUI's folders.
 fn put(simulator: &Simulator, place: &str, bytes: &[u8]) -> PathBuf {
@@ -32,7 +32,7 @@ async fn finished(simulator: &Simulator) -> (Api, String) {
 #[actix_rt::test]
 async fn a_part_of_a_file_can_be_had_from_both_paths() {
     let simulator = simulator();
-    put(&simulator, "input/a.png", &picture());
+    put(&simulator, "input/a.png", &png());
     let (api, result) = finished(&simulator).await;
     for path in [result.as_str(), "/api/comfyui/view?filename=a.png"] {
         let whole = api.get(path).await;
@@ -67,7 +67,7 @@ async fn a_part_of_a_file_can_be_had_from_both_paths() {
 #[actix_rt::test]
 async fn a_file_that_the_caller_has_already_is_not_sent_again() {
     let simulator = simulator();
-    put(&simulator, "input/a.png", &picture());
+    put(&simulator, "input/a.png", &png());
     let (api, result) = finished(&simulator).await;
     for path in [result.as_str(), "/api/comfyui/view?filename=a.png"] {
         let whole = api.get(path).await;
@@ -92,7 +92,7 @@ async fn a_file_that_the_caller_has_already_is_not_sent_again() {
 #[actix_rt::test]
 async fn head_tells_of_a_file_without_sending_it() {
     let simulator = simulator();
-    put(&simulator, "input/a.png", &picture());
+    put(&simulator, "input/a.png", &png());
     let (api, result) = finished(&simulator).await;
     for path in [result.as_str(), "/api/comfyui/view?filename=a.png"] {
         let whole = api.get(path).await;
@@ -130,7 +130,7 @@ async fn nothing_that_could_run_is_shown_in_our_name() {
         assert_eq!(reply.header("content-security-policy"), "sandbox allow-same-origin", "{name}");
         assert_eq!(reply.body, page);
     }
-    // A page that calls itself a picture is a broken picture, as nobody may guess.
+    // A page that is declared as an image stays one: browsers must not guess its type.
     put(&simulator, "output/page.png", page);
     let reply = api.get("/api/comfyui/view?filename=page.png&type=output").await;
     assert_eq!(
@@ -159,9 +159,9 @@ async fn errors_are_not_for_browsers_to_guess_at_either() {
 async fn no_name_folder_or_type_climbs_out_of_comfyuis_folders() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    put(&simulator, "secret.png", &picture());
-    put(&simulator, "input/inner/a.png", &picture());
-    put(&simulator, "output/a.png", &picture());
+    put(&simulator, "secret.png", &png());
+    put(&simulator, "input/inner/a.png", &png());
+    put(&simulator, "output/a.png", &png());
     let inside = api.get("/api/comfyui/view?filename=a.png&subfolder=inner").await;
     assert_eq!(inside.status, 200);
     let climbing = [
@@ -199,7 +199,7 @@ async fn no_name_folder_or_type_climbs_out_of_comfyuis_folders() {
         assert!(!reply.detail().is_empty());
         assert!(reply.headers.get("x-evil").is_none());
     }
-    // Encoded twice it is a name like any other, which nobody has.
+    // Encoded twice, it is an ordinary name that no file has.
     for query in ["filename=%252e%252e%252fsecret.png", "filename=secret.png&subfolder=%252e%252e"] {
         let reply = api.get_raw(&format!("/api/comfyui/view?{query}")).await;
         assert_eq!(reply.status, 404, "{query}: {}", reply.text());
@@ -223,11 +223,11 @@ async fn a_name_stays_inside_its_header_and_reaches_the_caller_in_its_own_letter
         ("a;b=c.png", "a%3Bb%3Dc.png", "inline; filename=\"a;b=c.png\""),
     ];
     for (name, encoded, disposition) in cases {
-        put(&simulator, &format!("input/{name}"), &picture());
+        put(&simulator, &format!("input/{name}"), &png());
         let reply = api.get(&format!("/api/comfyui/view?filename={encoded}")).await;
         assert_eq!(reply.status, 200, "{name}: {}", reply.text());
         assert_eq!(reply.header("content-disposition"), disposition);
-        assert_eq!(reply.body, picture());
+        assert_eq!(reply.body, png());
     }
     api.stop().await;
 }
@@ -262,13 +262,13 @@ async fn what_comfyui_says_of_a_file_beyond_its_bytes_is_not_passed_on() {
     api.stop().await;
 }
 
-/// A workflow that makes a picture, a film and a sound of nothing else but a still picture.
-fn picture_and_film(shelf: &Shelf, id: &str, outputs: &str) {
+/// A workflow that makes an image and a video.
+fn image_and_video(shelf: &Shelf, id: &str, outputs: &str) {
     let graph = json!({
         "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 255}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "still"}},
         "3": {"class_type": "VHS_VideoCombine", "inputs": {
-            "images": ["1", 0], "frame_rate": 8, "loop_count": 0, "filename_prefix": "film", "format": "image/gif",
+            "images": ["1", 0], "frame_rate": 8, "loop_count": 0, "filename_prefix": "video", "format": "image/gif",
             "pingpong": false, "save_output": true}},
         "4": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
     });
@@ -287,8 +287,8 @@ async fn run(api: &Api, workflow: &str) -> (String, Value) {
 async fn the_result_is_of_the_kind_asked_for_unless_the_manifest_names_a_node() {
     let simulator = simulator();
     let shelf = Shelf::new();
-    picture_and_film(&shelf, "both", "");
-    picture_and_film(&shelf, "named", "outputs: [{type: image, node_id: 2}]\n");
+    image_and_video(&shelf, "both", "");
+    image_and_video(&shelf, "named", "outputs: [{type: image, node_id: 2}]\n");
     let api = Api::start_with(&settings(&simulator.url()), shelf.path());
     let (both, status) = run(&api, "both").await;
     let outputs = &status["outputs"];
@@ -321,7 +321,7 @@ async fn a_file_that_is_not_there_is_404() {
     let reply = api.get("/api/comfyui/view?filename=none.png&type=output").await;
     assert_eq!(reply.status, 404);
     assert!(reply.detail().contains("\"none.png\""), "{}", reply.detail());
-    // The job is known, but somebody has removed its file.
+    // The job is known, but its file was removed.
     for file in support::files_below(&simulator.data_dir().join("output")) {
         std::fs::remove_file(file).unwrap();
     }

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Api, Form, Shelf, picture, settings, simulator};
+use support::{Api, Form, Shelf, png, settings, simulator};
 
 fn gif_frames(bytes: &[u8]) -> usize {
     use image::AnimationDecoder as _;
@@ -12,12 +12,12 @@ fn gif_frames(bytes: &[u8]) -> usize {
 }
 
 #[actix_rt::test]
-async fn the_studio_makes_a_batch_in_high_resolution_after_an_uploaded_picture() {
+async fn the_studio_makes_a_batch_in_high_resolution_from_an_uploaded_image() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let params = json!({"seed": 7, "batch": 2, "steps": 2, "resolution": "128x64", "hires_enabled": true, "strength": 0.5,
         "loras": [{"file": "add_detail.safetensors", "strength": 0.5}]});
-    let form = Form::new().params(params).file("input_image", "cat.png", &picture());
+    let form = Form::new().params(params).file("input_image", "cat.png", &png());
     let reply = api.post("/api/run/text-to-image-studio/execute", form).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let reply = reply.json();
@@ -26,8 +26,8 @@ async fn the_studio_makes_a_batch_in_high_resolution_after_an_uploaded_picture()
     let status = api.wait(prompt_id).await;
     assert_eq!(status["status"], "completed", "{status}");
 
-    let pictures: Vec<_> = support::files_below(&simulator.data_dir().join("output"));
-    assert_eq!(pictures.len(), 2);
+    let images: Vec<_> = support::files_below(&simulator.data_dir().join("output"));
+    assert_eq!(images.len(), 2);
     // 128x64, larger by the default scale of 1.5.
     let result = api.get(&format!("/api/run/result/{prompt_id}")).await;
     let result = image::load_from_memory(&result.body).unwrap();
@@ -41,7 +41,7 @@ async fn the_film_has_the_frames_of_all_its_scenes() {
     let api = Api::start(&simulator.url());
     let scenes = json!([{"prompt": "waves", "duration": 0.25}, {"prompt": "dusk", "duration": 0.5}, {"prompt": "night", "duration": 0.25}]);
     let params = json!({"scenes": scenes, "seed": 10, "steps": 1, "resolution": "64x64"});
-    let form = Form::new().params(params).file("image", "first.png", &picture());
+    let form = Form::new().params(params).file("image", "first.png", &png());
     let reply = api.post("/api/run/multi-scene-video/execute", form).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let reply = reply.json();
@@ -49,10 +49,10 @@ async fn the_film_has_the_frames_of_all_its_scenes() {
     let prompt_id = reply["prompt_id"].as_str().unwrap();
     let status = api.wait(prompt_id).await;
     assert_eq!(status["status"], "completed", "{status}");
-    let film = api.get(&format!("/api/run/result/{prompt_id}?output_type=video")).await;
-    assert_eq!(film.status, 200, "{}", film.text());
+    let video = api.get(&format!("/api/run/result/{prompt_id}?output_type=video")).await;
+    assert_eq!(video.status, 200, "{}", video.text());
     // duration * 16 + 1 of each scene.
-    assert_eq!(gif_frames(&film.body), 5 + 9 + 5);
+    assert_eq!(gif_frames(&video.body), 5 + 9 + 5);
     api.stop().await;
 }
 

@@ -22,7 +22,7 @@ async fn cancel(api: &Api, prompt_id: &str) {
 async fn first_moment(api: &Api, seed: u64) -> Value {
     let prompt_id = start(api, 400, 60_000, seed).await;
     let first = api.wait_until(&prompt_id, |status| status["status"] == "running").await;
-    assert!(first["step"].as_u64() < Some(1), "nobody can have measured anything yet: {first}");
+    assert!(first["step"].as_u64() < Some(1), "nothing was measured yet: {first}");
     cancel(api, &prompt_id).await;
     first
 }
@@ -41,7 +41,7 @@ async fn the_second_job_of_a_workflow_knows_from_its_start_how_long_it_takes_eve
     let first = first_moment(&api, 1).await;
     // By all that it has seen yet, nodes take no time.
     assert!(first["eta_seconds"].as_u64() <= Some(0), "{first}");
-    // Steps are told of on the WebSocket only. A job that is submitted before it is open teaches nothing.
+    // Steps are reported on the WebSocket only: from a job that is submitted before it is open, nothing is learned.
     let connected = start(&api, 10_000, 20, 2).await;
     api.wait_until(&connected, |status| status["step"].as_u64() > Some(1)).await;
     cancel(&api, &connected).await;

@@ -10,7 +10,7 @@ use actix_web::rt::net::TcpStream;
 use comfy_runner_simulator::Simulator;
 use mockito::Matcher;
 use serde_json::{Value, json};
-use support::{Api, Form, Reply, Shelf, eventually, fixtures, picture, settings, simulator};
+use support::{Api, Form, Reply, Shelf, eventually, fixtures, png, settings, simulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn recorded_refusals() -> Vec<Value> {
@@ -38,7 +38,7 @@ fn in_order(mut node_errors: Value) -> Value {
     node_errors
 }
 
-/// Starts a job that runs until somebody stops it.
+/// Starts a job that runs until it is stopped.
 async fn endless(api: &Api, seed: u64) -> String {
     let job = api.execute("test-progress", json!({"steps": 10000, "delay_ms": 20, "seed": seed})).await;
     job["prompt_id"].as_str().unwrap().to_owned()
@@ -255,7 +255,7 @@ async fn after_our_restart_finished_jobs_are_found_in_the_history_with_their_res
         "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 255}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "still"}},
         "3": {"class_type": "VHS_VideoCombine", "inputs": {
-            "images": ["1", 0], "frame_rate": 8, "loop_count": 0, "filename_prefix": "film", "format": "image/gif",
+            "images": ["1", 0], "frame_rate": 8, "loop_count": 0, "filename_prefix": "video", "format": "image/gif",
             "pingpong": false, "save_output": true}},
     });
     shelf.put("free", "id: free\nname: Free\n", &graph);
@@ -360,7 +360,7 @@ async fn an_answer_to_a_prompt_that_is_none_is_500_and_says_what_came() {
 
 #[actix_rt::test]
 async fn a_comfyui_that_does_not_answer_is_given_up() {
-    // The system accepts connections for a listener that nobody asks.
+    // The system accepts connections although the listener accepts none.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let shelf = Shelf::new();
@@ -369,7 +369,7 @@ async fn a_comfyui_that_does_not_answer_is_given_up() {
     settings.comfyui.timeouts.reply = Duration::from_millis(200);
     settings.comfyui.timeouts.idle = Duration::from_millis(200);
     let api = Api::start_with(&settings, shelf.path());
-    let upload = Form::new().file("file", "a.png", &picture());
+    let upload = Form::new().file("file", "a.png", &png());
     let replies = [
         (execute(&api, "only").await, 500),
         (api.get("/api/run/status/abc").await, 500),
@@ -490,7 +490,7 @@ async fn a_caller_that_leaves_in_the_middle_leaves_no_job_that_waits_for_ever() 
         })
         .with_chunked_body(|_| {
             std::thread::sleep(Duration::from_secs(1));
-            Err(std::io::Error::other("nobody listens any more"))
+            Err(std::io::Error::other("the listener is gone"))
         })
         .create_async()
         .await;
@@ -519,11 +519,11 @@ async fn a_caller_that_leaves_in_the_middle_leaves_no_job_that_waits_for_ever() 
 #[actix_rt::test]
 async fn readers_that_are_slow_or_leave_do_not_hurt_others() {
     let simulator = simulator();
-    let mut film = picture();
-    film.resize(32 << 20, 7);
-    std::fs::write(simulator.data_dir().join("output/film.mp4"), &film).unwrap();
+    let mut video = png();
+    video.resize(32 << 20, 7);
+    std::fs::write(simulator.data_dir().join("output/video.mp4"), &video).unwrap();
     let api = Api::start(&simulator.url());
-    let request = b"GET /api/comfyui/view?filename=film.mp4&type=output HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = b"GET /api/comfyui/view?filename=video.mp4&type=output HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut readers = Vec::new();
     for _ in 0..20 {
         let mut socket = TcpStream::connect(api.base.strip_prefix("http://").unwrap()).await.unwrap();
@@ -534,13 +534,13 @@ async fn readers_that_are_slow_or_leave_do_not_hurt_others() {
         readers.push(socket);
     }
     // All of them wait, and the one worker still answers.
-    let whole = api.get("/api/comfyui/view?filename=film.mp4&type=output").await;
-    assert!(whole.body == film, "another film");
+    let whole = api.get("/api/comfyui/view?filename=video.mp4&type=output").await;
+    assert!(whole.body == video, "another video");
     let job = api.execute("no-model", json!({})).await;
     assert_eq!(api.wait(job["prompt_id"].as_str().unwrap()).await["status"], "completed");
     drop(readers);
     assert_eq!(api.get("/health").await.status, 200);
-    assert_eq!(api.get("/api/comfyui/view?filename=film.mp4&type=output").await.body.len(), film.len());
+    assert_eq!(api.get("/api/comfyui/view?filename=video.mp4&type=output").await.body.len(), video.len());
     api.stop().await;
 }
 

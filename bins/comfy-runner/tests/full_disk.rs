@@ -1,4 +1,4 @@
-//! A store that cannot be written: callers are told so, and ComfyUI hears of nothing that is not recorded.
+//! A store that cannot be written: callers get an error, and nothing is sent to ComfyUI that is not recorded.
 
 #![cfg(unix)]
 
@@ -44,7 +44,7 @@ async fn refuses(server: &Served, simulator: &Simulated, state: &Path, words: &s
 async fn a_disk_that_takes_no_more_is_503_before_anything_is_sent() {
     let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let simulator = Simulated::start(data.path());
-    // No file may grow beyond some 256 KiB; the signal that would kill whoever tries is ignored, so that writing fails.
+    // No file may grow beyond some 256 KiB; the signal is ignored, so that writing fails.
     let mut command = Command::new("sh");
     command.args([
         "-c",
@@ -61,7 +61,7 @@ async fn a_disk_that_takes_no_more_is_503_before_anything_is_sent() {
         }
     }
     refuses(&server, &simulator, state.path(), "look at its disk").await;
-    // What is known is still told.
+    // Known jobs are still reported.
     let last = last.expect("there was room for a job");
     assert_eq!(Caller::new().over(&server.base, &last).await["status"], "completed");
 }
@@ -70,7 +70,7 @@ async fn a_disk_that_takes_no_more_is_503_before_anything_is_sent() {
 struct TinyDisk(tempfile::TempDir);
 
 impl TinyDisk {
-    /// Whoever may not mount gets none.
+    /// Returns none if the user may not mount.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")

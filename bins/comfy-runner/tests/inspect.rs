@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Api, Form, fixtures, picture, simulator, uploaded};
+use support::{Api, Form, fixtures, png, simulator, uploaded};
 
 const INSPECT: &str = "/api/workflows/inspect";
 
@@ -67,7 +67,7 @@ async fn what_is_no_graph_is_refused_with_the_reason() {
         assert_eq!(reply.status, 400, "{reason}: {}", reply.text());
         assert!(reply.detail().contains(reason), "{reason}: {}", reply.detail());
     }
-    let reply = api.post(INSPECT, file("plain.png", &picture())).await;
+    let reply = api.post(INSPECT, file("plain.png", &png())).await;
     assert_eq!(
         (reply.status.as_u16(), reply.detail().contains("contains no graph")),
         (400, true),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
 
 use serde_json::{Value, json};
-use support::{Api, Form, Reply, picture, settings, simulator, uploaded};
+use support::{Api, Form, Reply, png, settings, simulator, uploaded};
 
 async fn run(api: &Api, workflow: &str, params: Value) -> String {
     let job = api.execute(workflow, params).await;
@@ -15,7 +15,7 @@ async fn run(api: &Api, workflow: &str, params: Value) -> String {
     prompt_id
 }
 
-/// Starts a job that runs until somebody stops it.
+/// Starts a job that runs until it is stopped.
 async fn endless(api: &Api, seed: u64) -> String {
     let job = api.execute("test-progress", json!({"steps": 10000, "delay_ms": 20, "seed": seed})).await;
     job["prompt_id"].as_str().unwrap().to_owned()
@@ -110,7 +110,7 @@ async fn a_job_shows_what_it_was_made_of_and_what_became_of_it() {
     assert_eq!(*file, status["outputs"]["image"]);
     let folder = job["output_folder"].as_str().unwrap();
     assert!(file["subfolder"].as_str().unwrap().starts_with(folder), "{job}");
-    assert_eq!(api.get("/api/jobs/nobody").await.status, 404);
+    assert_eq!(api.get("/api/jobs/no-such-job").await.status, 404);
     api.stop().await;
 }
 
@@ -133,11 +133,11 @@ async fn a_job_is_repeated_with_the_same_params_and_seeds_into_a_folder_of_its_o
     assert_ne!(after["output_folder"], before["output_folder"]);
     let prefix = format!("{}/", after["output_folder"].as_str().unwrap());
     assert!(after["outputs"]["3"][0]["subfolder"].as_str().unwrap().starts_with(&prefix), "{after}");
-    let pictures = [first.as_str(), second].map(|id| format!("/api/run/result/{id}"));
+    let images = [first.as_str(), second].map(|id| format!("/api/run/result/{id}"));
     let pixels = |reply: Reply| image::load_from_memory(&reply.body).unwrap().into_rgb8();
-    assert!(pixels(api.get(&pictures[0]).await) == pixels(api.get(&pictures[1]).await), "the same seeds");
+    assert!(pixels(api.get(&images[0]).await) == pixels(api.get(&images[1]).await), "the same seeds");
 
-    assert_eq!(retry(&api, "nobody").await.status, 404);
+    assert_eq!(retry(&api, "no-such-job").await.status, 404);
     let runs = endless(&api, 1).await;
     assert_eq!(retry(&api, &runs).await.status, 409);
     api.stop().await;
@@ -185,7 +185,7 @@ async fn every_file_of_a_job_has_a_link_that_works() {
     let delivered = api.get(file["url"].as_str().unwrap()).await;
     assert_eq!((delivered.status.as_u16(), delivered.header("content-type")), (200, "image/png"));
     assert_eq!(delivered.body, api.get(&format!("/api/run/result/{prompt_id}")).await.body);
-    assert_eq!(api.get("/api/jobs/nobody/files").await.status, 404);
+    assert_eq!(api.get("/api/jobs/no-such-job/files").await.status, 404);
     api.stop().await;
 }
 
@@ -210,7 +210,7 @@ async fn a_package_holds_the_record_the_inputs_and_the_outputs() {
     let form = Form::new().params(json!({"prompt": "a red fox", "steps": 2})).file(
         "input_image",
         "photo.png",
-        &picture(),
+        &png(),
     );
     let reply = api.post("/api/run/image-to-image/execute", form).await;
     let prompt_id = reply.json()["prompt_id"].as_str().unwrap().to_owned();
@@ -223,7 +223,7 @@ async fn a_package_holds_the_record_the_inputs_and_the_outputs() {
     let [input] = &uploaded(&simulator)[..] else { panic!("one upload") };
     let record: Value = serde_json::from_slice(&files["job.json"]).unwrap();
     assert_eq!((&record["prompt_id"], &record["input_files"]), (&json!(prompt_id), &json!([input])));
-    assert_eq!(files[&format!("input/{input}")], picture());
+    assert_eq!(files[&format!("input/{input}")], png());
     let name =
         record["outputs"].as_object().unwrap().values().next().unwrap()[0]["filename"].as_str().unwrap();
     assert_eq!(files[&format!("output/final/{name}")], result.body);
@@ -238,7 +238,7 @@ async fn a_package_holds_the_record_the_inputs_and_the_outputs() {
     let files = unpacked(&api.get(&path).await);
     let missing: Value = serde_json::from_slice(&files["missing.json"]).unwrap();
     assert_eq!(missing, json!([format!("input/{input}")]));
-    assert_eq!(api.get("/api/jobs/nobody/package").await.status, 404);
+    assert_eq!(api.get("/api/jobs/no-such-job/package").await.status, 404);
     api.stop().await;
 }
 
@@ -251,11 +251,11 @@ async fn a_package_with_a_film_is_passed_on_and_not_held() {
     let file = &job["outputs"]["4"][0];
     let path = simulator.data_dir().join("output").join(file["subfolder"].as_str().unwrap());
     // Larger than what any buffer on the way holds.
-    let film = picture().repeat((24 << 20) / picture().len());
-    std::fs::write(path.join(file["filename"].as_str().unwrap()), &film).unwrap();
+    let video = png().repeat((24 << 20) / png().len());
+    std::fs::write(path.join(file["filename"].as_str().unwrap()), &video).unwrap();
     let files = unpacked(&api.get(&format!("/api/jobs/{prompt_id}/package")).await);
     let name = format!("output/final/{}", file["filename"].as_str().unwrap());
-    assert!(files[&name] == film, "another film");
+    assert!(files[&name] == video, "another video");
     api.stop().await;
 }
 
@@ -301,7 +301,7 @@ async fn records_stay_when_server_and_comfyui_forget() {
 }
 
 fn form(params: Value) -> Form {
-    Form::new().params(params).file("input_image", "photo.png", &picture())
+    Form::new().params(params).file("input_image", "photo.png", &png())
 }
 
 #[actix_rt::test]
@@ -323,11 +323,7 @@ async fn the_same_key_and_request_is_the_same_job_and_no_second_upload() {
         (path, form(json!({"prompt": "a red fox", "steps": 2, "seed": -1}))),
         (
             path,
-            Form::new().params(params.clone()).file(
-                "input_image",
-                "photo.png",
-                &[&picture()[..], b"x"].concat(),
-            ),
+            Form::new().params(params.clone()).file("input_image", "photo.png", &[&png()[..], b"x"].concat()),
         ),
         ("/api/run/no-model/execute", Form::new()),
     ];

@@ -118,9 +118,10 @@ async fn errors_name_the_thing_and_the_fix() {
     let unknown = room.jobs(&["show", "no-such-job", "--api-key", "secret"]);
     assert!(stderr(&unknown).contains("no-such-job"), "{}", stderr(&unknown));
     assert_eq!(stdout(&room.jobs(&["list", "--api-key", "secret"])), "no jobs\n");
-    let nobody = comfy_runner().args(["jobs", "list", "--server", "http://127.0.0.1:9"]).output().unwrap();
-    assert_eq!(nobody.status.code(), Some(1));
-    assert!(stderr(&nobody).contains("start `comfy-runner serve`"), "{}", stderr(&nobody));
+    let unreachable =
+        comfy_runner().args(["jobs", "list", "--server", "http://127.0.0.1:9"]).output().unwrap();
+    assert_eq!(unreachable.status.code(), Some(1));
+    assert!(stderr(&unreachable).contains("start `comfy-runner serve`"), "{}", stderr(&unreachable));
 }
 
 #[actix_rt::test]
@@ -137,7 +138,7 @@ async fn after_a_clean_stop_the_database_is_one_file_with_every_job_in_it() {
     assert_eq!(record.summary.outcome.status, Status::Completed);
 }
 
-/// A server of somebody else that answers each path as it is told.
+/// A foreign server with a fixed answer for each path.
 async fn hostile(answers: &[(&str, Value)]) -> mockito::ServerGuard {
     let mut server = mockito::Server::new_async().await;
     for (path, answer) in answers {

@@ -258,7 +258,7 @@ async fn a_placeholder_that_nothing_fills_and_a_graph_that_is_none_are_named() {
     api.stop().await;
 }
 
-/// A FIFO would be waited for by whoever opens it, and open brackets took minutes to parse.
+/// Opening a FIFO would block, and open brackets took minutes to parse.
 #[cfg(unix)]
 #[actix_rt::test]
 async fn folders_that_would_hold_up_a_reader_are_broken_and_delay_no_other() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Api, Form, picture, settings};
+use support::{Api, Form, png, settings};
 use tempfile::TempDir;
 
 /// The real ComfyUI, or nothing and a word about it.
@@ -179,15 +179,15 @@ async fn an_upload_reaches_comfyui_and_runs() {
     let Some(url) = comfyui() else { return };
     let library = library();
     let api = Api::start_with(&settings(&url), library.path());
-    let form = Form::new().params(json!({})).file("photo", "my photo.png", &picture());
+    let form = Form::new().params(json!({})).file("photo", "my photo.png", &png());
     let reply = api.post("/api/run/load/execute", form).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(api.wait(id_of(&reply.json())).await["status"], "completed");
 
     let uploaded =
-        api.post("/api/run/upload-image", Form::new().file("file", "my photo.png", &picture())).await.json();
+        api.post("/api/run/upload-image", Form::new().file("file", "my photo.png", &png())).await.json();
     let name = uploaded["filename"].as_str().unwrap();
-    assert_eq!(api.get(&format!("/api/comfyui/view?filename={name}")).await.body, picture());
+    assert_eq!(api.get(&format!("/api/comfyui/view?filename={name}")).await.body, png());
     let job = api.execute("load", json!({"_existing_input_image": name})).await;
     assert_eq!(api.wait(id_of(&job)).await["status"], "completed");
     api.stop().await;

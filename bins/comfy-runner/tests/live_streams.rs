@@ -164,13 +164,13 @@ async fn the_websocket_of_all_jobs_tells_what_happens_to_each_and_in_what_order(
     assert!(matches!(cancelled["type"].as_str(), Some("job.started" | "job.cancelled")), "{cancelled}");
     let mut ids = vec![queued["id"].as_u64().unwrap()];
     for kind in ["job.started", "job.completed"] {
-        let told = socket.text_where(event(second.clone())).await;
-        assert_eq!(told["type"], kind);
+        let reported = socket.text_where(event(second.clone())).await;
+        assert_eq!(reported["type"], kind);
         assert_eq!(
-            told["message"],
+            reported["message"],
             format!("test-progress {}", if kind == "job.started" { "runs" } else { "completed" })
         );
-        ids.push(told["id"].as_u64().unwrap());
+        ids.push(reported["id"].as_u64().unwrap());
     }
     assert!(ids.is_sorted(), "{ids:?}");
     api.stop().await;
@@ -181,20 +181,20 @@ async fn previews_are_the_bytes_that_comfyui_sent_on_every_road() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let (prompt_id, _) = start(&api, 10_000, 1).await;
-    // The picture is the same at each step.
+    // The image is the same at each step.
     let mut socket = Socket::open(&api, &format!("?prompt_id={prompt_id}")).await;
-    let picture = loop {
-        if let Some(Heard::Picture(picture)) = socket.next().await {
-            break picture;
+    let image = loop {
+        if let Some(Heard::Preview(image)) = socket.next().await {
+            break image;
         }
     };
-    let decoded = image::load_from_memory_with_format(&picture, image::ImageFormat::Jpeg).unwrap();
+    let decoded = image::load_from_memory_with_format(&image, image::ImageFormat::Jpeg).unwrap();
     assert_eq!((decoded.width(), decoded.height()), (512, 512));
 
     let latest = api.get(&format!("/api/run/preview/{prompt_id}")).await;
     assert_eq!((latest.status.as_u16(), latest.header("content-type")), (200, "image/jpeg"));
     assert_eq!(latest.header("cache-control"), "no-store");
-    assert_eq!(latest.body, picture);
+    assert_eq!(latest.body, image);
 
     let mut events = Sse::open(&api, &prompt_id).await;
     let preview = loop {
@@ -204,7 +204,7 @@ async fn previews_are_the_bytes_that_comfyui_sent_on_every_road() {
         }
     };
     assert_eq!((&preview["media_type"], &preview["node_id"]), (&json!("image/jpeg"), &json!("2")));
-    assert_eq!(BASE64_STANDARD.decode(preview["image"].as_str().unwrap()).unwrap(), picture);
+    assert_eq!(BASE64_STANDARD.decode(preview["image"].as_str().unwrap()).unwrap(), image);
     cancel(&api, &prompt_id).await;
     let over = api.get(&format!("/api/run/preview/{prompt_id}")).await;
     assert_eq!(over.status, 404);
@@ -343,7 +343,7 @@ async fn a_stop_sends_those_who_watch_home_and_does_not_wait_for_the_job() {
     let stop = async {
         // Far less than the time that requests at work would get, and far more than it takes.
         let stopped = tokio::time::timeout(Duration::from_secs(8), api.stop_gracefully()).await;
-        stopped.expect("nobody holds it up");
+        stopped.expect("nothing delays the stop");
     };
     let watch_on = async {
         while events.next().await.is_some() {}

@@ -205,7 +205,7 @@ async fn a_seed_that_is_given_passes_untouched_and_minus_one_is_random_below_2_t
         assert_eq!(graph["1"]["inputs"]["seed"].as_u64(), Some(seed));
         assert_eq!(graph["4"]["inputs"]["seed"].as_u64(), Some(seed));
     }
-    let mut drawn = std::collections::HashSet::new();
+    let mut generated = std::collections::HashSet::new();
     for params in
         [json!({"seed": -1}), json!({"seed": "-1"}), json!({"seed": ""}), json!({"seed": null}), json!({})]
     {
@@ -213,7 +213,7 @@ async fn a_seed_that_is_given_passes_untouched_and_minus_one_is_random_below_2_t
         let seed = graph["1"]["inputs"]["seed"].as_u64().unwrap();
         assert!(seed < 1 << 53);
         assert_eq!(graph["4"]["inputs"]["seed"], seed, "one input, one seed");
-        assert!(drawn.insert(seed), "{seed} twice");
+        assert!(generated.insert(seed), "{seed} twice");
         assert_eq!(graph["1"]["inputs"]["noise"], 7, "a default that is no -1 stays");
     }
     api.stop().await;

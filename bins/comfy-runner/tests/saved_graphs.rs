@@ -53,12 +53,20 @@ fn a_saved_graph_is_converted_to_the_editors_prompt_and_drawn_again() {
 
         let graph = folder.path().join("graph.json");
         std::fs::write(&graph, &converted.stdout).unwrap();
-        let drawing = folder.path().join("drawing.json");
-        let (graph, drawing) = (graph.to_str().unwrap(), drawing.to_str().unwrap());
-        let drawn =
-            comfy_runner(&["convert", graph, "--to", "workflow", "--object-info", &schemas(), "-o", drawing]);
-        assert!(drawn.status.success() && drawn.stdout.is_empty(), "{}", stderr(&drawn));
-        let back = comfy_runner(&["convert", drawing, "--to", "api", "--object-info", &schemas()]);
+        let ui_graph = folder.path().join("ui_graph.json");
+        let (graph, ui_graph) = (graph.to_str().unwrap(), ui_graph.to_str().unwrap());
+        let converted = comfy_runner(&[
+            "convert",
+            graph,
+            "--to",
+            "workflow",
+            "--object-info",
+            &schemas(),
+            "-o",
+            ui_graph,
+        ]);
+        assert!(converted.status.success() && converted.stdout.is_empty(), "{}", stderr(&converted));
+        let back = comfy_runner(&["convert", ui_graph, "--to", "api", "--object-info", &schemas()]);
         assert_eq!(json(&back.stdout), prompt, "{name}");
     }
 }
@@ -92,13 +100,13 @@ fn what_cannot_be_converted_is_told_and_nothing_is_written() {
             "e.json",
         ),
     ];
-    for (arguments, told) in cases {
+    for (arguments, reported) in cases {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let refused = comfy_runner(
             &[&["convert", "--to", "api", "-o", out.to_str().unwrap()], &arguments[..]].concat(),
         );
-        assert_eq!(refused.status.code(), Some(1), "{told}");
-        assert!(stderr(&refused).contains(told), "{told} is not in: {}", stderr(&refused));
+        assert_eq!(refused.status.code(), Some(1), "{reported}");
+        assert!(stderr(&refused).contains(reported), "{reported} is not in: {}", stderr(&refused));
         assert!(!out.exists());
     }
 }
@@ -138,8 +146,8 @@ fn a_folder_made_from_a_saved_graph_works_as_it_is() {
         );
     }
     let validated = comfy_runner(&["validate", folder]);
-    let told = String::from_utf8_lossy(&validated.stdout).into_owned();
-    assert!(validated.status.success() && told.contains("0 errors"), "{told}");
+    let reported = String::from_utf8_lossy(&validated.stdout).into_owned();
+    assert!(validated.status.success() && reported.contains("0 errors"), "{reported}");
 }
 
 #[test]
@@ -177,16 +185,16 @@ fn init_refuses_what_it_cannot_make_a_folder_of_and_leaves_nothing_behind() {
     let saved = fixture("ui/default.0.3.64.workflow.json");
     let not_a_graph = library.path().join("notes.txt");
     std::fs::write(&not_a_graph, "hello").unwrap();
-    let picture = fixture_picture(library.path());
+    let image = png_without_graph(library.path());
     let cases = [
         ("../up", saved.as_str(), "../up"),
         ("mine", not_a_graph.to_str().unwrap(), "notes.txt"),
-        ("mine", picture.as_str(), "no graph"),
+        ("mine", image.as_str(), "no graph"),
     ];
-    for (id, file, told) in cases {
+    for (id, file, reported) in cases {
         let refused = init(id, file, library.path());
-        assert_eq!(refused.status.code(), Some(1), "{told}");
-        assert!(stderr(&refused).contains(told), "{told} is not in: {}", stderr(&refused));
+        assert_eq!(refused.status.code(), Some(1), "{reported}");
+        assert!(stderr(&refused).contains(reported), "{reported} is not in: {}", stderr(&refused));
     }
     assert_eq!(std::fs::read_dir(library.path()).unwrap().count(), 2, "the two files and no folder");
     assert!(init("mine", &saved, library.path()).status.success());
@@ -194,10 +202,10 @@ fn init_refuses_what_it_cannot_make_a_folder_of_and_leaves_nothing_behind() {
     assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
 }
 
-/// A picture without a graph.
-fn fixture_picture(folder: &Path) -> String {
+/// A image without a graph.
+fn png_without_graph(folder: &Path) -> String {
     let file = folder.join("plain.png");
-    std::fs::write(&file, support::picture()).unwrap();
+    std::fs::write(&file, support::png()).unwrap();
     file.to_str().unwrap().to_owned()
 }
 
@@ -218,7 +226,7 @@ fn convert_and_init_print_their_findings_as_json() {
     let finding = &converted["findings"][0];
     assert_eq!((&finding["severity"], &finding["file"]), (&"warning".into(), &graph.into()));
     assert!(finding["message"].as_str().unwrap().contains("NoSuchNode"), "{finding}");
-    let file = folder.path().join("drawn.json");
+    let file = folder.path().join("ui_graph.json");
     let written = convert(&["-o", file.to_str().unwrap()]);
     assert_eq!(written["output"], file.to_str().unwrap());
     assert_eq!((&written["graph"], &written["findings"]), (&Value::Null, &converted["findings"]));

@@ -7,21 +7,21 @@ use std::collections::HashSet;
 use actix_web::rt::net::TcpStream;
 use comfy_runner_simulator::Simulator;
 use serde_json::json;
-use support::{Api, Form, Reply, eventually, files_below, fixtures, picture, settings, simulator, uploaded};
+use support::{Api, Form, Reply, eventually, files_below, fixtures, png, settings, simulator, uploaded};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const UPLOAD: &str = "/api/run/upload-image";
 const MIB: usize = 1 << 20;
 
-/// A picture of this many bytes: what stands behind its end is nobody's business.
-fn picture_of(length: usize) -> Vec<u8> {
-    let mut bytes = picture();
+/// Returns a PNG file of this many bytes, padded after its end.
+fn png_of_size(length: usize) -> Vec<u8> {
+    let mut bytes = png();
     bytes.resize(length, 0);
     bytes
 }
 
 fn file(bytes: &[u8]) -> Form {
-    Form::new().file("file", "picture.png", bytes)
+    Form::new().file("file", "photo.png", bytes)
 }
 
 /// A whole request, as a client sends it that does not wait for an answer.
@@ -50,10 +50,10 @@ async fn assert_nothing_uploaded(simulator: &Simulator) {
 async fn a_file_may_have_as_many_bytes_as_the_limit_says_and_not_one_more() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let reply = api.post(UPLOAD, file(&picture_of(MIB + 1))).await;
+    let reply = api.post(UPLOAD, file(&png_of_size(MIB + 1))).await;
     assert_too_large(&reply);
     assert_nothing_uploaded(&simulator).await;
-    let reply = api.post(UPLOAD, file(&picture_of(MIB))).await;
+    let reply = api.post(UPLOAD, file(&png_of_size(MIB))).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     api.stop().await;
 }
@@ -64,7 +64,7 @@ async fn a_request_that_announces_too_much_is_refused_and_the_caller_hears_it() 
     let api = Api::start(&simulator.url());
     for path in [UPLOAD, "/api/run/image-to-image/execute", "/api/run/image-to-image/build"] {
         let name = if path == UPLOAD { "file" } else { "input_image" };
-        let form = Form::new().file(name, "picture.png", &picture_of(8 * MIB));
+        let form = Form::new().file(name, "photo.png", &png_of_size(8 * MIB));
         assert_too_large(&api.send_raw(&request(path, form)).await);
     }
     assert_nothing_uploaded(&simulator).await;
@@ -75,21 +75,21 @@ async fn a_request_that_announces_too_much_is_refused_and_the_caller_hears_it() 
 async fn a_body_without_length_is_cut_at_the_limit_and_the_caller_hears_it() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    assert_too_large(&api.post_unmeasured(UPLOAD, file(&picture_of(8 * MIB))).await);
+    assert_too_large(&api.post_unmeasured(UPLOAD, file(&png_of_size(8 * MIB))).await);
     let form = Form::new().params(json!({"prompt": "a fox"})).file(
         "input_image",
-        "picture.png",
-        &picture_of(8 * MIB),
+        "photo.png",
+        &png_of_size(8 * MIB),
     );
     assert_too_large(&api.post_unmeasured("/api/run/image-to-image/execute", form).await);
     assert_nothing_uploaded(&simulator).await;
-    let reply = api.post_unmeasured(UPLOAD, file(&picture())).await;
+    let reply = api.post_unmeasured(UPLOAD, file(&png())).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     api.stop().await;
 }
 
 #[actix_rt::test]
-async fn what_is_no_picture_film_or_sound_by_its_content_is_refused() {
+async fn a_file_whose_content_is_no_image_video_or_audio_is_refused() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let refused: [(&str, &[u8]); 7] = [
@@ -106,7 +106,7 @@ async fn what_is_no_picture_film_or_sound_by_its_content_is_refused() {
         assert_eq!(reply.status, 400, "{kind}: {}", reply.text());
         let detail = reply.detail();
         assert!(
-            detail.contains("\"picture.png\"") && detail.contains("an image, a video or an audio file"),
+            detail.contains("\"photo.png\"") && detail.contains("an image, a video or an audio file"),
             "{kind}: {detail}"
         );
     }
@@ -122,8 +122,8 @@ async fn films_and_sounds_are_taken_too() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let taken: [(&str, &[u8]); 4] = [
-        ("film.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isommp41\0\0\0\x08free"),
-        ("film.webm", b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm"),
+        ("video.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isommp41\0\0\0\x08free"),
+        ("video.webm", b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm"),
         ("sound.mp3", b"ID3\x03\0\0\0\0\0\x0fTSSE\0\0"),
         ("sound.wav", b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0"),
     ];
@@ -160,14 +160,14 @@ async fn whatever_a_file_calls_itself_it_gets_a_name_of_its_own_inside_the_input
         "",
         ".htaccess",
         "page.html",
-        "drawing.svg",
+        "ui_graph.svg",
         &long,
         "same.png",
         "same.png",
     ];
     let mut given = HashSet::new();
     for name in names {
-        let reply = api.post(UPLOAD, Form::new().file("file", name, &picture())).await;
+        let reply = api.post(UPLOAD, Form::new().file("file", name, &png())).await;
         assert_eq!(reply.status, 200, "{name}: {}", reply.text());
         let stored = reply.json()["filename"].as_str().unwrap().to_owned();
         let harmless = |c: char| c.is_alphanumeric() || "._-".contains(c);
@@ -175,7 +175,7 @@ async fn whatever_a_file_calls_itself_it_gets_a_name_of_its_own_inside_the_input
         assert!(stored.len() < 200 && !stored.starts_with('.'), "{name}: {stored}");
         assert!(stored.ends_with(".png"), "{name}: {stored}");
         let view = api.get(&format!("/api/comfyui/view?filename={}", escaped(&stored))).await;
-        assert_eq!((view.status.as_u16(), &view.body), (200, &picture()), "{name}: {stored}");
+        assert_eq!((view.status.as_u16(), &view.body), (200, &png()), "{name}: {stored}");
         assert!(given.insert(stored.clone()), "{stored} twice");
     }
     let after: HashSet<_> = files_below(&simulator.data_dir()).into_iter().collect();
@@ -196,7 +196,7 @@ fn escaped(name: &str) -> String {
 async fn a_line_break_in_a_part_header_smuggles_nothing() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let reply = api.post(UPLOAD, Form::new().file("file", "a\r\nX-Evil: 1\r\n\r\n.png", &picture())).await;
+    let reply = api.post(UPLOAD, Form::new().file("file", "a\r\nX-Evil: 1\r\n\r\n.png", &png())).await;
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert_nothing_uploaded(&simulator).await;
     api.stop().await;
@@ -206,7 +206,7 @@ async fn a_line_break_in_a_part_header_smuggles_nothing() {
 async fn a_body_that_breaks_off_in_the_middle_leaves_no_file() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let whole = request(UPLOAD, file(&picture_of(MIB / 2)));
+    let whole = request(UPLOAD, file(&png_of_size(MIB / 2)));
     for length in [whole.len() / 2, whole.len() - 5] {
         let mut socket = TcpStream::connect(api.base.strip_prefix("http://").unwrap()).await.unwrap();
         socket.write_all(&whole[..length]).await.unwrap();
@@ -220,13 +220,13 @@ async fn a_body_that_breaks_off_in_the_middle_leaves_no_file() {
     socket.write_all(&whole[..whole.len() / 2]).await.unwrap();
     drop(socket);
     // A caller that closes a form too early, in a request that is whole.
-    let mut body = file(&picture_of(MIB / 2)).body();
+    let mut body = file(&png_of_size(MIB / 2)).body();
     body.truncate(MIB / 4);
     let reply = api.post_body(UPLOAD, file(b"").content_type(), body).await;
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert!(reply.detail().contains("broke off"), "{}", reply.detail());
     assert_nothing_uploaded(&simulator).await;
-    assert_eq!(api.post(UPLOAD, file(&picture())).await.status, 200);
+    assert_eq!(api.post(UPLOAD, file(&png())).await.status, 200);
     assert_eq!(uploaded(&simulator).len(), 1);
     api.stop().await;
 }
@@ -237,7 +237,7 @@ async fn a_large_file_passes_through_whole() {
     let mut settings = settings(&simulator.url());
     settings.max_upload = 64 << 20;
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
-    let mut bytes = picture();
+    let mut bytes = png();
     bytes.extend((0u32..10 << 20).flat_map(u32::to_le_bytes));
     let reply = api.post(UPLOAD, file(&bytes)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -252,7 +252,7 @@ async fn an_upload_without_its_part_says_which_is_missing() {
     let api = Api::start(&simulator.url());
     let cases = [
         (Form::new(), "has no parts"),
-        (Form::new().file("picture", "a.png", &picture()).text("note", "x"), "it has `picture`, `note`"),
+        (Form::new().file("image", "a.png", &png()).text("note", "x"), "it has `image`, `note`"),
     ];
     for (form, parts) in cases {
         let reply = api.post(UPLOAD, form).await;
@@ -276,9 +276,9 @@ async fn params_may_stand_before_or_behind_the_file_and_the_part_may_have_the_in
     let api = Api::start(&simulator.url());
     let params = json!({"prompt": "a fox"});
     let forms = [
-        Form::new().params(params.clone()).file("input_image", "fox.png", &picture()),
-        Form::new().file("input_image", "fox.png", &picture()).params(params.clone()),
-        Form::new().file("image", "fox.png", &picture()).params(params),
+        Form::new().params(params.clone()).file("input_image", "fox.png", &png()),
+        Form::new().file("input_image", "fox.png", &png()).params(params.clone()),
+        Form::new().file("image", "fox.png", &png()).params(params),
     ];
     for form in forms {
         let reply = api.post("/api/run/image-to-image/build", form).await;
@@ -304,7 +304,7 @@ async fn wrong_params_before_the_file_are_refused_before_anything_is_uploaded() 
     ];
     for action in ["build", "execute"] {
         for (params, expected) in &wrong {
-            let form = Form::new().params(params.clone()).file("input_image", "fox.png", &picture());
+            let form = Form::new().params(params.clone()).file("input_image", "fox.png", &png());
             let reply = api.post(&format!("/api/run/image-to-image/{action}"), form).await;
             assert_eq!(reply.status, 400, "{params}: {}", reply.text());
             assert!(reply.detail().contains(expected), "{params}: {}", reply.detail());
@@ -318,17 +318,13 @@ async fn wrong_params_before_the_file_are_refused_before_anything_is_uploaded() 
 async fn a_part_that_cannot_be_placed_is_refused_by_name() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let picture = picture();
+    let image = png();
     let params = || Form::new().params(json!({"prompt": "a fox"}));
     let cases = [
-        ("image-to-image", params().file("mask", "a.png", &picture), vec!["\"mask\"", "`image`"]),
+        ("image-to-image", params().file("mask", "a.png", &image), vec!["\"mask\"", "`image`"]),
         ("image-to-image", params().text("prompt", "a fox"), vec!["\"prompt\"", "`params`"]),
         ("image-to-image", params().params(json!({"steps": 5})), vec!["two", "`params`"]),
-        (
-            "text-to-image",
-            params().file("input_image", "a.png", &picture),
-            vec!["\"input_image\"", "no files"],
-        ),
+        ("text-to-image", params().file("input_image", "a.png", &image), vec!["\"input_image\"", "no files"]),
         ("image-to-image", params(), vec!["\"image\" is required", "\"_existing_image\""]),
     ];
     for (workflow, form, expected) in cases {
@@ -339,7 +335,7 @@ async fn a_part_that_cannot_be_placed_is_refused_by_name() {
     }
     assert_nothing_uploaded(&simulator).await;
     for second in ["image", "input_image"] {
-        let form = params().file("input_image", "a.png", &picture).file(second, "b.png", &picture);
+        let form = params().file("input_image", "a.png", &image).file(second, "b.png", &image);
         let reply = api.post("/api/run/image-to-image/execute", form).await;
         assert_eq!(reply.status, 400, "{}", reply.text());
         assert!(reply.detail().contains("two files for the input \"image\""), "{}", reply.detail());

@@ -98,17 +98,17 @@ fn every_command_that_asks_comfyui_names_a_wrong_url() {
     let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
     let url = format!("{}/prompt", simulator.url());
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (graph, drawing, out) = (path("graph.json"), path("drawing.json"), path("out"));
+    let (graph, ui_graph, out) = (path("graph.json"), path("ui_graph.json"), path("out"));
     let nodes = json!({"1": {"class_type": "EmptyImage", "inputs": {}}});
     std::fs::write(&graph, nodes.to_string()).unwrap();
-    std::fs::write(&drawing, json!({"nodes": [], "links": [], "version": 0.4}).to_string()).unwrap();
+    std::fs::write(&ui_graph, json!({"nodes": [], "links": [], "version": 0.4}).to_string()).unwrap();
     for args in [
         vec!["run", "text-to-image", "-p", "prompt=x", "-o", &out],
         vec!["run", "no-model", "-o", &out],
         vec!["validate"],
         vec!["validate", &graph],
         vec!["init", "mine", &graph, "--workflows", &out],
-        vec!["convert", &drawing, "--to", "api"],
+        vec!["convert", &ui_graph, "--to", "api"],
         vec!["build", "text-to-image", "-p", "prompt=x", "--format", "workflow"],
     ] {
         let output = run(&[&args[..], &["--comfyui", &url]].concat());

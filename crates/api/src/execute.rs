@@ -41,9 +41,6 @@ use crate::status::JobStatus;
 pub const PARAMS_PART: &str = "params";
 /// The name of the form's part with a file for the first image input.
 pub const INPUT_IMAGE: &str = "input_image";
-/// The prefix of keys of `params` that name an uploaded file: `_existing_<input id>`, or `_existing_input_image` for the
-/// first image input. Every key that begins with `_` is reserved.
-pub const EXISTING_PREFIX: &str = "_existing_";
 /// The key of `params` that names a preset of the workflow, whose values apply where `params` give none.
 pub const PRESET_KEY: &str = "_preset";
 /// The key of `params` that says how many jobs to submit, at most [`MOST_JOBS`]. The response is a [`SubmittedJobs`], or
@@ -59,7 +56,8 @@ pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 #[non_exhaustive]
 pub struct ExecuteRequest {
     /// Values by input id; the manifest says which ids there are and what they take. An input that is absent takes its
-    /// default. A seed of -1 is replaced by a random number.
+    /// default. A seed of -1 is replaced by a random number. The key `_existing_<input id>` names an uploaded file, and
+    /// `_existing_input_image` one for the first image input; every other key that begins with `_` is reserved.
     #[serde(default)]
     pub params: Map<String, Value>,
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use awc::http::{Method, StatusCode};
 use awc::{ClientBuilder, ClientRequest, Connector};
-use bytes::Bytes;
 use comfy_runner_protocol::queue::{DeleteFromQueue, Interrupt, QueueError, QueueReader, QueueStatus};
 use comfy_runner_protocol::{History, HistoryEntry, ObjectInfo, PromptAccepted, PromptRequest, Queue, json};
 use futures::StreamExt as _;
@@ -203,11 +202,6 @@ impl Client {
             Ok(value) => Ok(value),
             Err(error) => Err(self.explain(error).await),
         }
-    }
-
-    /// Fetches any other path and returns the bytes. The path begins with a slash and must be percent-encoded.
-    pub async fn get_raw(&self, path: &str) -> Result<Bytes, ClientError> {
-        Ok(self.get(path).await?.1.body)
     }
 
     /// Creates a request whose reply or own body is streamed.

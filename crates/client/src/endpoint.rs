@@ -47,11 +47,6 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Returns whether it is reached by TLS.
-    pub fn is_secure(&self) -> bool {
-        self.base.starts_with("https://")
-    }
-
     /// Returns `host:port`, as error messages show it.
     pub fn address(&self) -> &str {
         &self.address

@@ -75,7 +75,7 @@ impl Exchange {
     /// Returns the error for a response without a length, whose end could also be a broken connection.
     pub(crate) fn without_length(&self) -> ClientError {
         self.unreadable(
-            "it has neither a length nor chunks, so its end cannot be told from a broken connection",
+            "it has neither a length nor chunks, so its end cannot be distinguished from a broken connection",
         )
     }
 

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use awc::body::{BodyStream, BoxBody, SizedStream};
 use awc::http::Method;
 use bytes::Bytes;
-use comfy_runner_protocol::OutputFile;
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -129,11 +128,6 @@ impl StoredFile {
         let UploadedFile { name, subfolder, .. } = &self.file;
         if subfolder.is_empty() { name.clone() } else { format!("{subfolder}/{name}") }
     }
-
-    /// Returns the file as `/view` names it.
-    pub fn into_file(self) -> OutputFile {
-        OutputFile { filename: self.file.name, subfolder: self.file.subfolder, kind: self.file.kind }
-    }
 }
 
 impl Client {
@@ -241,6 +235,5 @@ mod tests {
         let reply = r#"{"name": "a (1).png", "subfolder": "x", "type": "input"}"#;
         let uploaded: StoredFile = serde_json::from_str(reply).unwrap();
         assert_eq!(uploaded.reference(), "x/a (1).png");
-        assert_eq!(uploaded.into_file().kind, "input");
     }
 }

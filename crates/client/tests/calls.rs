@@ -297,8 +297,6 @@ async fn system_stats_tell_the_version() {
     let stats = json!({"system": {"comfyui_version": "0.3.64", "argv": []}, "devices": [{"name": "cpu"}]});
     let (_server, client) = answering("GET", "/system_stats", 200, &stats.to_string()).await;
     assert_eq!(client.system_stats().await.unwrap().comfyui_version(), Some("0.3.64"));
-    let raw: Value = serde_json::from_slice(&client.get_raw("/system_stats").await.unwrap()).unwrap();
-    assert_eq!(raw, stats);
 }
 
 #[actix_rt::test]

@@ -32,7 +32,7 @@ async fn prompts_uploads_and_files_go_through_it() {
     server.mock("POST", "/prompt").with_body(r#"{"prompt_id": "p", "number": 1}"#).create_async().await;
     server
         .mock("POST", "/upload/image")
-        .match_body(Matcher::Regex("picture".into()))
+        .match_body(Matcher::Regex("content".into()))
         .with_body(r#"{"name": "a.png", "subfolder": "", "type": "input"}"#)
         .create_async()
         .await;
@@ -43,7 +43,7 @@ async fn prompts_uploads_and_files_go_through_it() {
     let graph = Arc::new(Graph::default());
     let accepted = handle.prompt(graph, "c".into(), "p".into(), None).await.unwrap();
     assert_eq!(accepted.prompt_id, "p");
-    let uploaded = handle.upload("a.png".into(), "image/png".into(), Bytes::from("picture")).await.unwrap();
+    let uploaded = handle.upload("a.png".into(), "image/png".into(), Bytes::from("content")).await.unwrap();
     assert_eq!(uploaded.reference(), "a.png");
     let asked = OutputFile { filename: "f.png".into(), subfolder: "".into(), kind: "output".into() };
     let mut reply = handle.view(asked).await.unwrap();

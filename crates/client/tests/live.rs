@@ -34,11 +34,11 @@ fn prompt_id() -> String {
     format!("{a}-{b}-{c}-{d}-{e}")
 }
 
-/// Pictures from no model. `seed` keeps ComfyUI from having them in its cache.
-fn pictures(count: u32, seed: u32) -> Graph {
+/// Images without a model. `seed` prevents ComfyUI from having them in its cache.
+fn images(count: u32, seed: u32) -> Graph {
     Graph::from_value(json!({
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": count, "color": seed}},
-        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "client-test/picture"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "client-test/image"}},
     }))
     .unwrap()
 }
@@ -74,7 +74,7 @@ async fn a_prompt_runs_its_events_come_and_its_file_is_there() {
     let (client_id, prompt_id) = (unique("client"), prompt_id());
     let mut events = client.events(&client_id);
     assert_eq!(events.next().await, Some(SocketEvent::Connected));
-    submit(&client, &pictures(1, rand::random::<u32>() & 0xff_ffff), &client_id, &prompt_id).await;
+    submit(&client, &images(1, rand::random::<u32>() & 0xff_ffff), &client_id, &prompt_id).await;
     // `execution_success` comes a moment before the history has its entry, this one after.
     let messages = until(&mut events, |message| closes(message, &prompt_id)).await;
     assert!(messages.iter().any(|message| matches!(message, Message::ExecutionSuccess(_))));
@@ -123,8 +123,8 @@ async fn waiting_prompts_are_deleted_and_running_ones_interrupted() {
     let mut events = client.events(&client_id);
     assert_eq!(events.next().await, Some(SocketEvent::Connected));
     let (long, waiting) = (prompt_id(), prompt_id());
-    submit(&client, &pictures(4096, rand::random::<u32>() & 0xff_ffff), &client_id, &long).await;
-    submit(&client, &pictures(1, rand::random::<u32>() & 0xff_ffff), &client_id, &waiting).await;
+    submit(&client, &images(4096, rand::random::<u32>() & 0xff_ffff), &client_id, &long).await;
+    submit(&client, &images(1, rand::random::<u32>() & 0xff_ffff), &client_id, &waiting).await;
     let started =
         |message: &Message| matches!(message, Message::ExecutionStart(start) if start.prompt_id == long);
     until(&mut events, started).await;

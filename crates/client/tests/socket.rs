@@ -89,7 +89,7 @@ async fn messages_of_all_prompts_and_both_kinds_of_preview_come_in_order() {
                 image_type: "image/png".into(),
             };
             for metadata in [None, Some(metadata)] {
-                let preview = Preview { format: ImageFormat::Png, image: b"picture", metadata };
+                let preview = Preview { format: ImageFormat::Png, image: b"image", metadata };
                 session.binary(preview.to_frame().unwrap()).await.unwrap();
             }
             incoming.next().await;
@@ -105,7 +105,7 @@ async fn messages_of_all_prompts_and_both_kinds_of_preview_come_in_order() {
         let SocketEvent::Preview { format, image, metadata } = next(&mut events).await else {
             panic!("a preview")
         };
-        assert_eq!((format, &image[..]), (ImageFormat::Png, &b"picture"[..]));
+        assert_eq!((format, &image[..]), (ImageFormat::Png, &b"image"[..]));
         assert_eq!(metadata.as_ref().map(|metadata| metadata.prompt_id.as_str()), prompt);
     }
 }
@@ -130,8 +130,8 @@ async fn junk_fragments_and_frames_of_megabytes_do_no_harm() {
             session.continuation(Item::FirstText(Bytes::from(start.to_owned()))).await.unwrap();
             session.ping(b"").await.unwrap();
             session.continuation(Item::Last(Bytes::from(end.to_owned()))).await.unwrap();
-            let picture = vec![7; 20 * 1024 * 1024];
-            let preview = Preview { format: ImageFormat::Jpeg, image: &picture, metadata: None };
+            let jpeg = vec![7; 20 * 1024 * 1024];
+            let preview = Preview { format: ImageFormat::Jpeg, image: &jpeg, metadata: None };
             session.binary(preview.to_frame().unwrap()).await.unwrap();
             session.text(two).await.unwrap();
             while incoming.next().await.is_some() {}

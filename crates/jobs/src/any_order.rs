@@ -28,7 +28,7 @@ enum Truth {
     Success,
     Failure,
     Interruption,
-    /// Somebody took it out of the queue while it waited.
+    /// It was deleted from the queue while it waited.
     Deletion,
 }
 
@@ -117,7 +117,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     prop::collection::vec(happening, 0..40)
 }
 
-/// A job that ComfyUI took, of which everything is worth a look at once.
+/// A job that ComfyUI accepted and that is looked up at once.
 fn jobs(missed_messages: bool, cancel_asked: bool) -> Jobs {
     let config = JobsConfig::default().with_silence(Duration::ZERO);
     let jobs = Jobs::new(config, STORE.clone());

@@ -71,12 +71,6 @@ impl JobsConfig {
         self
     }
 
-    /// Sets [`JobsConfig::unreadable_tries`] and [`JobsConfig::unreadable_for`].
-    pub fn with_unreadable(mut self, tries: u32, for_at_least: Duration) -> Self {
-        (self.unreadable_tries, self.unreadable_for) = (tries, for_at_least);
-        self
-    }
-
     /// Sets [`JobsConfig::partner_key`].
     pub fn with_partner_key(mut self, key: Option<PartnerKey>) -> Self {
         self.partner_key = key;

@@ -126,7 +126,7 @@ mod tests {
         looked.unwrap()
     }
 
-    async fn learnt(jobs: &Jobs) -> usize {
+    async fn learned(jobs: &Jobs) -> usize {
         jobs.flush().await.unwrap();
         jobs.store().durations("w").await.unwrap().iter().count()
     }
@@ -143,7 +143,7 @@ mod tests {
         load_durations(&first, "w").await;
         complete(&first, "a");
         assert!(start(&first, "waits", |running| running.eta_seconds.is_some()));
-        assert_eq!(learnt(&first).await, 1);
+        assert_eq!(learned(&first).await, 1);
 
         let next = process(&["b"]);
         load_durations(&next, "w").await;
@@ -166,14 +166,14 @@ mod tests {
         // Its end was late by more than a look at the history.
         jobs.change("looked up", |job| job.missed_messages = false);
         jobs.change("looked up", |job| job.progress.finish(&history));
-        assert_eq!(learnt(&jobs).await, 0);
+        assert_eq!(learned(&jobs).await, 0);
     }
 
     #[actix_rt::test]
     async fn what_could_not_be_read_is_not_written_over() {
         let jobs = jobs(&["a"], 10);
         complete(&jobs, "a");
-        assert_eq!(learnt(&jobs).await, 0);
+        assert_eq!(learned(&jobs).await, 0);
         assert!(jobs.lock().table.durations.get("w").is_none());
     }
 }

@@ -169,7 +169,7 @@ fn apply(job: &mut Job, message: &Message, now: Duration) -> Heard {
 
 /// Returns whether the message ends a prompt without saying reliably how. If messages were missed, an error or files may be
 /// among them. A prompt that is merely closed has reported its end before, unless that message was lost; versions that do
-/// not report success close a prompt that succeeded, and cannot be told from those that do.
+/// not report success close a prompt that succeeded, and cannot be distinguished from those that do.
 fn needs_history(message: &Message, missed_messages: bool) -> bool {
     match message {
         Message::Executing { node: None, .. } => true,

@@ -25,11 +25,9 @@ pub type Uploads = IndexMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Params {
     values: IndexMap<String, Value>,
-    given: IndexSet<String>,
     seeds: IndexMap<String, u64>,
     generated: IndexSet<String>,
     generated_seed: u64,
-    extra: Map<String, Value>,
 }
 
 /// The errors in a request's params.
@@ -96,9 +94,7 @@ impl Params {
                 check.take_existing(key, name, value);
             } else if key == COUNT_KEY && !value.is_null() {
                 check.refuse(key, count::not_here());
-            } else if key.starts_with('_') {
-                params.extra.insert(key.clone(), value.clone());
-            } else if !check.knows(key) {
+            } else if !key.starts_with('_') && !check.knows(key) {
                 check.refuse_unknown(key);
             }
         }
@@ -110,9 +106,6 @@ impl Params {
         for (key, default) in &manifest.defaults {
             if manifest.input(key).is_none() {
                 let value = given.get(key).filter(|value| !value.is_null());
-                if value.is_some() {
-                    params.given.insert(key.clone());
-                }
                 params.values.insert(key.clone(), value.unwrap_or(default).clone());
             }
         }
@@ -173,11 +166,6 @@ impl Params {
         self.values.iter().map(|(id, value)| (id.as_str(), value))
     }
 
-    /// Returns whether the caller, and not the manifest, gave this value.
-    pub fn is_given(&self, id: &str) -> bool {
-        self.given.contains(id)
-    }
-
     /// Returns the seeds by input, as the graph takes them.
     pub fn seeds(&self) -> &IndexMap<String, u64> {
         &self.seeds
@@ -199,11 +187,6 @@ impl Params {
     /// Returns a random number below [`SEED_LIMIT`](crate::SEED_LIMIT), for seeds that are not inputs.
     pub fn generated_seed(&self) -> u64 {
         self.generated_seed
-    }
-
-    /// Returns the keys with a leading `_` that have no meaning to the manifest.
-    pub fn extra(&self) -> &Map<String, Value> {
-        &self.extra
     }
 }
 
@@ -300,9 +283,6 @@ impl<'a> ParamsCheck<'a> {
         let mut wrong = Wrong::default();
         let given = self.given_value(input, &mut wrong);
         let mut value = given.and_then(|given| input.check(&subject, &given, &mut wrong));
-        if value.is_some() {
-            params.given.insert(input.id.clone());
-        }
         if !wrong.is_empty() {
             self.problems.more += wrong.more;
             wrong.first.into_iter().for_each(|message| self.refuse(&input.id, message));

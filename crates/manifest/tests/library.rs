@@ -161,8 +161,8 @@ fn a_wrong_manifest_does_not_hide_what_is_wrong_beside_it() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "w/manifest.yaml", "id: w\ninputs:\n- {id: steps, type: int, min: 5, max: 2}\n");
     let library = Library::<Plain>::open(root.path()).unwrap();
-    let told = library.get("w").err().unwrap().to_string();
-    assert!(told.contains("manifest.yaml:3") && told.contains("workflow.json"), "{told}");
+    let reported = library.get("w").err().unwrap().to_string();
+    assert!(reported.contains("manifest.yaml:3") && reported.contains("workflow.json"), "{reported}");
 }
 
 /// A workflow whose compilation counts, and waits for the first one to be released.

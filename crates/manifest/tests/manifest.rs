@@ -1,4 +1,4 @@
-//! What a manifest may say, and how each mistake is told.
+//! What a manifest may say, and the error for each mistake.
 
 use comfy_runner_manifest::{
     Diagnostic, DiagnosticKind, Diagnostics, InputKind, LoraInjection, Manifest, Params, Repeat, Severity,
@@ -83,7 +83,7 @@ inputs:
 
 #[test]
 fn mistakes_in_a_group_of_inputs_have_their_line() {
-    let told = problems(
+    let reported = problems(
         "id: w
 inputs:
 - {id: a, type: int}
@@ -96,7 +96,7 @@ inputs:
 - {group: Odd, items: {id: c}}
 ",
     );
-    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let reported: Vec<String> = reported.iter().map(ToString::to_string).collect();
     let expected = [
         "manifest.yaml:6: input \"a\": another input has this id too; rename one",
         "manifest.yaml:7: the input \"Steps\" has no `id`; callers give its value under that key",
@@ -105,7 +105,7 @@ inputs:
         "manifest.yaml:9: the group \"Typo\": `items` is missing, the list of the group's inputs",
         "manifest.yaml:10: the group \"Odd\": `items` must be a list, this is a map",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]
@@ -117,13 +117,13 @@ inputs:
 - {id: c, type: resolution_picker, options: [512x512], default: 640x640}
 ";
     let (manifest, found) = Manifest::parse(text, "w").unwrap();
-    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let reported: Vec<String> = found.iter().map(ToString::to_string).collect();
     let expected = [
         "manifest.yaml:3: warning: input \"a\": the default must be one of \"x\", \"y\", not \"z\"",
         "manifest.yaml:4: warning: input \"b\": the default must be one of 1, 2, not 3",
         "manifest.yaml:5: warning: input \"c\": the default must be one of \"512x512\", not \"640x640\"",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     let check = |given: serde_json::Value| {
         let given = given.as_object().unwrap();
         Params::check(&manifest, given, &Uploads::new(), &mut || 1).map_err(|error| error.to_string())
@@ -190,10 +190,10 @@ fn every_mistake_is_its_own_error_with_its_line() {
         ("- steps\n", DiagnosticKind::WrongType, 3, "an input is a map"),
         ("- id: _a\n  type: int\n", DiagnosticKind::InputId, 3, "may not begin with `_`"),
     ];
-    for (inputs, kind, line, told) in cases {
+    for (inputs, kind, line, reported) in cases {
         let problem = input_problem(inputs);
         assert_eq!((problem.kind, problem.line), (kind, Some(line)), "{problem}");
-        assert!(problem.message.contains(told), "{problem}");
+        assert!(problem.message.contains(reported), "{problem}");
     }
 }
 
@@ -268,7 +268,7 @@ pipeline:
     assert_eq!(c.loras, Some(LoraInjection::Paired { nodes, start_slot: 1 }));
     assert_eq!(manifest.computed["c"], "3");
 
-    let told = problems(
+    let reported = problems(
         "id: w
 type: dynamic
 lora_pairs: {p: {}}
@@ -281,7 +281,7 @@ pipeline:
 - 7
 ",
     );
-    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let reported: Vec<String> = reported.iter().map(ToString::to_string).collect();
     for expected in [
         "manifest.yaml:3: the LoRA pair \"p\" names no file",
         "manifest.yaml:5: stage 1: `block` is missing",
@@ -295,7 +295,7 @@ pipeline:
         "manifest.yaml:9: stage \"d\": `scene_index` must be a whole number from 0",
         "manifest.yaml:10: stage 6 is a map with `block` and `file`",
     ] {
-        assert!(told.iter().any(|told| told.starts_with(expected)), "{expected}: {told:#?}");
+        assert!(reported.iter().any(|reported| reported.starts_with(expected)), "{expected}: {reported:#?}");
     }
 }
 

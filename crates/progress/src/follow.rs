@@ -18,9 +18,9 @@ impl Progress {
         let before = self.visible();
         let files_changed = self.follow(message);
         self.move_percent();
-        let news = files_changed || self.visible() != before;
-        self.revision += u64::from(news);
-        news
+        let changed = files_changed || self.visible() != before;
+        self.revision += u64::from(changed);
+        changed
     }
 
     /// Applies a message, and returns whether files changed.

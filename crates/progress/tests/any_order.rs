@@ -37,7 +37,7 @@ fn messages(prompt_id: &str, recorded: &[Message]) -> Vec<Message> {
     messages
 }
 
-/// What may have been learnt of the recordings' nodes, the impossible included.
+/// Durations of the recordings' nodes, impossible ones included.
 fn durations() -> impl Strategy<Value = Durations> {
     let class = prop::sample::select(vec![
         "EmptyImage",
@@ -88,11 +88,11 @@ proptest! {
             now = if pause == 49 { now / 2 } else { now + pause * 10 };
             let at = Duration::from_millis(now);
             let revision = progress.revision();
-            let news = match pause % 5 {
+            let changed = match pause % 5 {
                 3 => progress.tick(at),
                 _ => progress.apply(pick.get(&messages), at),
             };
-            prop_assert_eq!(news, progress.revision() != revision);
+            prop_assert_eq!(changed, progress.revision() != revision);
             prop_assert!(progress.percent() >= percent);
             percent = progress.percent();
             match over {
@@ -112,9 +112,9 @@ proptest! {
             let mut late = Progress::new(&job.prompt_id, &job.graph, None);
             late.finish(history);
             prop_assert_eq!(late.node_outputs(), progress.node_outputs());
-            let mut learnt = known.clone();
-            learnt.learn_from(&progress);
-            prop_assert!(progress.status() == Status::Completed || learnt == known);
+            let mut learned = known.clone();
+            learned.learn_from(&progress);
+            prop_assert!(progress.status() == Status::Completed || learned == known);
         }
     }
 }

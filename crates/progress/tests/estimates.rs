@@ -30,7 +30,7 @@ struct Run {
     messages: Vec<(Duration, Message)>,
 }
 
-/// Looks at a job at a thousand moments of its time, as somebody who asks for its status would, and lets it have a tick
+/// Looks at a job at a thousand moments of its time, as a caller would, and lets it have a tick
 /// each second as the server does. Returns what it came to, for others to learn from.
 fn watch(run: &Run, prompt_id: &str, history: &Durations) -> (Progress, Error) {
     let mut progress = Progress::new(prompt_id, &run.graph, None);
@@ -38,12 +38,12 @@ fn watch(run: &Run, prompt_id: &str, history: &Durations) -> (Progress, Error) {
     let (start, end) = (run.messages[0].0, run.messages.last().unwrap().0);
     let took = (end - start).as_secs_f64();
     let mut error = Error::default();
-    let (mut told, mut ticks, mut known) = (0, 1, 0);
+    let (mut applied, mut ticks, mut known) = (0, 1, 0);
     for moment in 0..1000 {
         let now = start + (end - start) * moment / 1000;
-        while run.messages[told].0 <= now {
-            progress.apply(&run.messages[told].1, run.messages[told].0);
-            told += 1;
+        while run.messages[applied].0 <= now {
+            progress.apply(&run.messages[applied].1, run.messages[applied].0);
+            applied += 1;
         }
         while start + Duration::from_secs(ticks) <= now {
             progress.tick(start + Duration::from_secs(ticks));
@@ -62,7 +62,7 @@ fn watch(run: &Run, prompt_id: &str, history: &Durations) -> (Progress, Error) {
         }
     }
     error.left /= f64::from(known.max(1));
-    for (at, message) in &run.messages[told..] {
+    for (at, message) in &run.messages[applied..] {
         progress.apply(message, *at);
     }
     assert_eq!(progress.status(), Status::Completed);
@@ -188,7 +188,7 @@ fn made_up_runs(graph: impl Fn(u64) -> Value, nodes: &[Behaviour]) -> Vec<(Run, 
 }
 
 #[test]
-fn on_pictures_the_error_falls() {
+fn on_images_the_error_falls() {
     let graph = |steps: u64| {
         json!({
             "load": {"class_type": "CheckpointLoaderSimple", "inputs": {}},
@@ -213,10 +213,10 @@ fn on_pictures_the_error_falls() {
         node("save", 0.4),
     ];
     let same_steps = made_up_runs(|_| graph(20), &nodes);
-    let (without, with) = compare("pictures", &same_steps);
+    let (without, with) = compare("images", &same_steps);
     assert!(with.percent < without.percent / 2.0 && with.left < without.left && with.unknown < 1.0);
     let other_steps = made_up_runs(|job| graph(10 + 10 * (job % 4)), &nodes);
-    let (without, with) = compare("pictures, 10 to 40 steps", &other_steps);
+    let (without, with) = compare("images, 10 to 40 steps", &other_steps);
     assert!(with.percent < without.percent / 2.0 && with.left < without.left && with.unknown < 1.0);
 }
 

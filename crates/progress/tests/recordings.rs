@@ -93,10 +93,10 @@ fn what_only_a_dropped_output_needs_is_not_among_the_nodes_that_run() {
             running(&progress, Duration::ZERO)["effective_total"].as_u64()
         };
         let all = Progress::new(&job.prompt_id, &job.graph, None);
-        let mut told = all.clone();
-        // The preview of a picture that cannot be scaled, as the reply says.
-        told.leave_out(["6"]);
-        assert_eq!((in_all(all), in_all(told)), (Some(6), Some(4)));
+        let mut without_preview = all.clone();
+        // The reply drops the preview of an image that cannot be scaled.
+        without_preview.leave_out(["6"]);
+        assert_eq!((in_all(all), in_all(without_preview)), (Some(6), Some(4)));
         assert_eq!(in_all(Progress::new(&job.prompt_id, &job.graph, job.outputs.as_deref())), Some(4));
     }
 }
@@ -244,9 +244,9 @@ fn the_latest_preview_is_kept_and_says_whose_it_is() {
         let job = &recording.jobs[0];
         let mut progress = Progress::new(&job.prompt_id, &job.graph, None);
         replay(&mut progress, &recording, |_, _| {});
-        let picture = progress.preview_image().expect("a picture");
-        assert!(picture.image.starts_with(b"\xff\xd8\xff"));
-        assert_eq!(picture.node_id.as_deref(), Some("3"), "{}", recording.name);
+        let preview = progress.preview_image().expect("a preview image");
+        assert!(preview.image.starts_with(b"\xff\xd8\xff"));
+        assert_eq!(preview.node_id.as_deref(), Some("3"), "{}", recording.name);
         assert_eq!(progress.preview_revision(), 5, "{}", recording.name);
     }
 }

@@ -166,7 +166,7 @@ fn an_empty_graph_is_no_reason_to_divide_by_zero() {
 #[test]
 fn a_job_restored_from_a_record_looks_as_it_did_when_it_ended() {
     let mut ended = Progress::new("p", &graph(), None).with_result_nodes(vec!["4".into()]);
-    for (node, name) in [("2", "first.png"), ("4", "second.png"), ("9", "of a node nobody knows.mp4")] {
+    for (node, name) in [("2", "first.png"), ("4", "second.png"), ("9", "of an unknown node.mp4")] {
         let output = json!({"images": [{"filename": name, "subfolder": "s", "type": "output"}]});
         ended.apply(&message("executed", json!({"node": node, "output": output})), seconds(1));
     }
@@ -228,14 +228,14 @@ fn nodes_of_which_nothing_is_known_count_as_the_mean_of_the_others() {
 
 #[test]
 fn a_job_that_did_not_complete_teaches_nothing() {
-    let mut learnt = Durations::default();
+    let mut learned = Durations::default();
     for (end, teaches) in [("execution_interrupted", false), ("execution_success", true)] {
         let mut progress = Progress::new("p", &graph(), None);
         progress.apply(&message("executing", json!({"node": "1"})), seconds(0));
         progress.apply(&message("executing", json!({"node": "2"})), seconds(3));
         let data = json!({"node_id": "2", "node_type": "Sample", "executed": []});
         progress.apply(&message(end, data), seconds(4));
-        assert_eq!(learnt.learn_from(&progress), teaches, "{end}");
+        assert_eq!(learned.learn_from(&progress), teaches, "{end}");
     }
-    assert_eq!(learnt.iter().count(), 2);
+    assert_eq!(learned.iter().count(), 2);
 }

@@ -1,6 +1,5 @@
 //! The graph in API format, which `POST /prompt` takes: a map from node id to node.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -117,20 +116,6 @@ impl Graph {
         self.nodes.is_empty()
     }
 
-    /// Returns the given nodes and all nodes that they depend on, each once, in the order of the graph. Ids that do not
-    /// exist are left out. The graph may have cycles.
-    pub fn ancestors<'g>(&'g self, of: impl IntoIterator<Item = &'g str>) -> impl Iterator<Item = &'g str> {
-        let mut wanted: HashSet<&str> = HashSet::new();
-        let mut open: Vec<&str> = of.into_iter().collect();
-        while let Some(id) = open.pop() {
-            let Some(node) = self.nodes.get(id) else { continue };
-            if wanted.insert(id) {
-                open.extend(node.links().map(|(_, link)| link.node));
-            }
-        }
-        self.nodes.keys().map(String::as_str).filter(move |id| wanted.contains(id))
-    }
-
     /// Returns links to nodes that do not exist: the node, its input, and the missing id.
     pub fn dangling_links(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.nodes.iter().flat_map(|(id, node)| {
@@ -221,14 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn ancestors_follow_links_once_and_survive_a_cycle() {
+    fn links_to_missing_nodes_are_found() {
         let graph = Graph::from_value(json!({
             "a": {"class_type": "A", "inputs": {"x": ["b", 0]}},
             "b": {"class_type": "B", "inputs": {"x": ["a", 1]}},
             "c": {"class_type": "C", "inputs": {"x": ["gone", 0]}},
         }))
         .unwrap();
-        assert_eq!(graph.ancestors(["b"]).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(graph.dangling_links().collect::<Vec<_>>(), [("c", "x", "gone")]);
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn open(worker: &Worker, file: OutputFile) -> Result<Download, 
     opened.await?
 }
 
-/// Forwards the pieces of a file until it ends or nobody reads it.
+/// Forwards the pieces of a file until it ends or its reader is dropped.
 async fn forward(mut body: FileBody, sender: mpsc::Sender<Piece>) {
     loop {
         let piece = tokio::select! {

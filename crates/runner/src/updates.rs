@@ -43,7 +43,7 @@ impl Updates {
     }
 }
 
-/// Forwards updates until the job is over or nobody reads them.
+/// Forwards updates until the job is over or their reader is dropped.
 async fn forward(mut subscription: Subscription, sender: mpsc::Sender<Batch>) {
     loop {
         let batch = tokio::select! {

@@ -191,18 +191,18 @@ async fn one_idempotency_key_is_one_record() {
 }
 
 #[tokio::test]
-async fn what_was_learnt_of_a_workflow_is_there_after_a_restart_and_nobody_elses() {
+async fn the_learned_durations_of_a_workflow_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mean = |seconds, steps, count| MeanDuration { mean: Duration::from_secs(seconds), steps, count };
-    let learnt = |sampler| -> Durations {
+    let learned = |sampler| -> Durations {
         [("KSampler".to_owned(), sampler), ("SaveImage".to_owned(), mean(1, None, 4))].into_iter().collect()
     };
     let store = Sqlite::open(folder.path()).unwrap();
-    store.remember_durations("w", learnt(mean(9, Some(20.0), 1))).await.unwrap();
-    store.remember_durations("w", learnt(mean(7, Some(25.0), 2))).await.unwrap();
+    store.remember_durations("w", learned(mean(9, Some(20.0), 1))).await.unwrap();
+    store.remember_durations("w", learned(mean(7, Some(25.0), 2))).await.unwrap();
     drop(store);
     let store = Sqlite::open(folder.path()).unwrap();
-    assert_eq!(store.durations("w").await.unwrap(), learnt(mean(7, Some(25.0), 2)));
+    assert_eq!(store.durations("w").await.unwrap(), learned(mean(7, Some(25.0), 2)));
     assert!(store.durations("other").await.unwrap().is_empty());
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comfy_runner_manifest::{
     Compile, Compiled, Diagnostic, Diagnostics, Library, Manifest, WorkflowDir, WorkflowKind,
 };
-use comfy_runner_protocol::{Graph, Media, NodeId, ObjectInfo};
+use comfy_runner_protocol::{Graph, NodeId, ObjectInfo};
 
 use crate::dynamic::DynamicWorkflow;
 use crate::static_workflow::StaticWorkflow;
@@ -46,20 +46,6 @@ impl Workflow {
     /// Returns the nodes whose files are the result, by the manifest's `outputs[].node_id`. Empty if it names none.
     pub fn result_nodes(&self) -> impl Iterator<Item = &NodeId> {
         self.manifest().outputs.iter().filter_map(|output| output.node.as_ref())
-    }
-
-    /// Returns the kind of media of the manifest's first output.
-    pub fn expected_media(&self) -> Option<Media> {
-        let kinds = self.manifest().outputs.iter().filter_map(|output| output.kind.as_deref());
-        kinds.into_iter().find_map(|kind| match kind {
-            "video" => Some(Media::Video),
-            "image" => Some(Media::Image),
-            "audio" => Some(Media::Audio),
-            "3d" => Some(Media::ThreeD),
-            "text" => Some(Media::Text),
-            "file" => Some(Media::File),
-            _ => None,
-        })
     }
 }
 

@@ -79,17 +79,17 @@ fn an_expression_without_a_value_is_refused_with_its_node() {
         json!({"7": {"class_type": "T", "inputs": {"a": "{{ 10 // steps }}"}, "_meta": {"title": "Tiler"}}});
     let workflow = workflow("inputs:\n- {id: steps, type: int}\n", &graph);
     for given in [json!({"steps": 0}), json!({})] {
-        let told = assemble(&workflow, given).unwrap_err().to_string();
-        assert!(told.contains("Tiler") && told.contains("10 // steps"), "{told}");
+        let reported = assemble(&workflow, given).unwrap_err().to_string();
+        assert!(reported.contains("Tiler") && reported.contains("10 // steps"), "{reported}");
     }
     let found = problems(
         "computed: {a: stpes + 1, b: 1 +}\ninputs: [{id: steps, type: int}]\n",
         r#"{"1": {"class_type": "T", "inputs": {"x": "{{ stepz * 2 }}", "y": "{{steps}}"}}}"#,
     );
-    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 3, "{told:#?}");
+    let reported: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(reported.len(), 3, "{reported:#?}");
     for expected in ["`stpes`", "`1 +`", "`{{stepz}}`"] {
-        assert!(told.iter().any(|told| told.contains(expected)), "{expected}: {told:#?}");
+        assert!(reported.iter().any(|reported| reported.contains(expected)), "{expected}: {reported:#?}");
     }
 }
 
@@ -225,7 +225,7 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
             "add `part: w` or `part: h`",
         ),
     ];
-    for (rest, kind, line, told) in cases {
+    for (rest, kind, line, reported) in cases {
         let found = problems(&rest, graph);
         assert_eq!(found.len(), 1, "{rest}: {found:?}");
         assert_eq!(
@@ -233,7 +233,7 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
             (kind, line, "manifest.yaml"),
             "{found:?}"
         );
-        assert!(found[0].message.contains(told), "{}", found[0]);
+        assert!(found[0].message.contains(reported), "{}", found[0]);
     }
 }
 
@@ -241,19 +241,19 @@ fn every_mistake_between_manifest_and_graph_is_its_own_error() {
 fn every_mistake_in_the_graph_is_told_with_its_line() {
     let graph = "{\n \"1\": {\"class_type\": \"T\",\n  \"inputs\": {\n   \"a\": \"{{ stpes }}\",\n   \"b\": \"{{ a + }}\",\n   \"c\": [\"8\", 0],\n   \"{{k}}\": 1}}}";
     let found = problems("inputs: []\ndefaults: {steps: 1}", graph);
-    let told: Vec<_> = found.iter().map(|problem| (problem.kind, problem.line.unwrap())).collect();
+    let reported: Vec<_> = found.iter().map(|problem| (problem.kind, problem.line.unwrap())).collect();
     let placeholder = DiagnosticKind::Placeholder;
     assert_eq!(
-        told,
+        reported,
         [(placeholder, 2), (placeholder, 4), (placeholder, 5), (DiagnosticKind::Graph, 6)],
         "{found:?}"
     );
     assert!(found[1].message.contains("Did you mean \"steps\"?"), "{}", found[1]);
     let json = problems("", "{\n \"1\": {,}\n}");
     assert_eq!((json[0].kind, json[0].line), (DiagnosticKind::Syntax, Some(2)));
-    let drawn = problems("", r#"{"nodes": [], "links": []}"#);
-    assert_eq!(drawn[0].kind, DiagnosticKind::NeedsSchemas);
-    assert!(drawn[0].message.contains("node schemas"), "{}", drawn[0]);
+    let in_ui_format = problems("", r#"{"nodes": [], "links": []}"#);
+    assert_eq!(in_ui_format[0].kind, DiagnosticKind::NeedsSchemas);
+    assert!(in_ui_format[0].message.contains("node schemas"), "{}", in_ui_format[0]);
     assert!(problems("", "{}")[0].message.contains("no nodes"));
 }
 
@@ -280,26 +280,26 @@ inputs: [{id: steps, type: int, default: 60, min: -5, max: 70}, {id: mode, type:
         &graph,
     );
     let found = validate(&workflow, &info);
-    let told = |kind: DiagnosticKind, part: &str| {
+    let reported = |kind: DiagnosticKind, part: &str| {
         let hits =
             found.iter().filter(|problem| problem.kind == kind && problem.message.contains(part)).count();
         assert_eq!(hits, 1, "{kind:?} {part}: {found:#?}");
     };
-    told(DiagnosticKind::MissingModel, "needs the model \"b.safetensors\"");
-    told(DiagnosticKind::MissingModel, "\"c.safetensors\" is not installed");
-    told(DiagnosticKind::BadLink, "takes MODEL, but output 0 of node 4 \"Image\" gives IMAGE");
-    told(DiagnosticKind::BadLink, "links to output 3 of node 1 \"Load\", which has 1");
-    told(DiagnosticKind::BadValue, "takes at most 50, not 99");
-    told(DiagnosticKind::BadValue, "takes one of \"x\", \"y\", not \"z\"");
-    told(DiagnosticKind::BadValue, "takes at most 50, not 60");
-    told(DiagnosticKind::BadValue, "not \"q\"");
-    told(DiagnosticKind::BadValue, "takes a link to a node that gives MODEL");
-    told(DiagnosticKind::Range, "`min` is -5, but the node takes at least 1");
-    told(DiagnosticKind::Range, "`max` is 70, but the node takes at most 50");
-    told(DiagnosticKind::UnknownField, "Save has no input `odd`");
-    told(DiagnosticKind::MissingField, "`image` (COMBO) is missing");
-    told(DiagnosticKind::UnknownNodeType, "Did you mean \"Image\"?");
-    told(DiagnosticKind::MissingNodes, "\"Absent\"");
+    reported(DiagnosticKind::MissingModel, "needs the model \"b.safetensors\"");
+    reported(DiagnosticKind::MissingModel, "\"c.safetensors\" is not installed");
+    reported(DiagnosticKind::BadLink, "takes MODEL, but output 0 of node 4 \"Image\" gives IMAGE");
+    reported(DiagnosticKind::BadLink, "links to output 3 of node 1 \"Load\", which has 1");
+    reported(DiagnosticKind::BadValue, "takes at most 50, not 99");
+    reported(DiagnosticKind::BadValue, "takes one of \"x\", \"y\", not \"z\"");
+    reported(DiagnosticKind::BadValue, "takes at most 50, not 60");
+    reported(DiagnosticKind::BadValue, "not \"q\"");
+    reported(DiagnosticKind::BadValue, "takes a link to a node that gives MODEL");
+    reported(DiagnosticKind::Range, "`min` is -5, but the node takes at least 1");
+    reported(DiagnosticKind::Range, "`max` is 70, but the node takes at most 50");
+    reported(DiagnosticKind::UnknownField, "Save has no input `odd`");
+    reported(DiagnosticKind::MissingField, "`image` (COMBO) is missing");
+    reported(DiagnosticKind::UnknownNodeType, "Did you mean \"Image\"?");
+    reported(DiagnosticKind::MissingNodes, "\"Absent\"");
     let uploads: Vec<_> = found.iter().filter(|problem| problem.message.contains("gone.png")).collect();
     assert!(uploads.len() == 1 && !uploads[0].is_error(), "{found:#?}");
 }

@@ -143,10 +143,10 @@ computed: {twice: seed * 2}
         json!({"seed": 40, "batch_1": 40, "batch_2": 41})
     );
     assert_eq!(ids(&workflow, json!({"batch": 0})), ["c_0_n"]);
-    let drawn = seeds(json!({"batch": 3}));
-    assert_eq!(drawn["batch_1"], drawn["seed"]);
-    assert!(drawn["batch_2"] != drawn["batch_1"] + 1 && drawn["batch_2"] != drawn["batch_3"]);
-    assert!(drawn.values().all(|seed| *seed < 1 << 53));
+    let generated = seeds(json!({"batch": 3}));
+    assert_eq!(generated["batch_1"], generated["seed"]);
+    assert!(generated["batch_2"] != generated["batch_1"] + 1 && generated["batch_2"] != generated["batch_3"]);
+    assert!(generated.values().all(|seed| *seed < 1 << 53));
 }
 
 const SCENES: &str = "- id: scenes
@@ -202,7 +202,7 @@ pipeline:
     );
     let seeds = serde_json::to_value(assemble(&workflow, given).unwrap().seeds).unwrap();
     assert_eq!(seeds, json!({"seed": 5, "scene_1": 5, "scene_2": 6, "scene_3": 99}));
-    // Without a picture the loader's input is left out.
+    // Without an image, the loader's input is left out.
     assert_eq!(inputs(&workflow, json!({}), "load_0_n"), json!({}));
 }
 

@@ -206,7 +206,7 @@ fn files(blocks: &[Value]) -> HashMap<String, String> {
     blocks.iter().enumerate().map(|(n, block)| (format!("blocks/{n}.json"), block.to_string())).collect()
 }
 
-/// A text with some bytes cut, doubled or replaced by bytes that mean something.
+/// A string with some bytes cut, doubled or replaced by bytes that mean something.
 fn mutate(text: &str, cuts: &[(usize, usize, &str)]) -> String {
     let mut text = text.to_owned();
     for (at, length, put) in cuts {

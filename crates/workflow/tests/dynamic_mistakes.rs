@@ -18,7 +18,7 @@ fn plain() -> Value {
 
 #[test]
 fn every_mistake_is_told_and_not_only_the_first() {
-    let told = problems(
+    let reported = problems(
         "inputs: [{id: steps, type: int, default: 1}, {id: name, type: text}]
 computed: {half: stpes / 2, odd: 1 +, late: early * 2, early: 2}
 pipeline:
@@ -56,27 +56,28 @@ outputs: [{type: image, node_id: z_0_n}]
         "manifest.yaml:10: stage \"e\": `chain_imports`: blocks/b.json has no import \"imagee\"",
         "manifest.yaml:10: stage \"e\": `vae_override`: blocks/b.json does not export `vae`",
     ] {
-        assert!(told.iter().any(|told| told.contains(expected)), "{expected}\n{told:#?}");
+        assert!(reported.iter().any(|reported| reported.contains(expected)), "{expected}\n{reported:#?}");
     }
-    assert_eq!(told.len(), 20, "{told:#?}");
+    assert_eq!(reported.len(), 20, "{reported:#?}");
 }
 
 #[test]
 fn an_undeclared_variable_is_told_with_the_name_that_was_meant() {
-    let told = problem(
+    let reported = problem(
         "inputs: [{id: steps, type: int, default: 1}]\npipeline: [{block: a, file: a.json}]\n",
         &[("a.json", block(json!({"s": "{{ step + 1 }}"}), &[], "x"))],
     );
     assert!(
-        told.starts_with("blocks/a.json:6: node \"n\", input `s`: nothing provides `step` to stage \"a\""),
-        "{told}"
+        reported
+            .starts_with("blocks/a.json:6: node \"n\", input `s`: nothing provides `step` to stage \"a\""),
+        "{reported}"
     );
-    assert!(told.ends_with("Did you mean \"steps\"?"), "{told}");
+    assert!(reported.ends_with("Did you mean \"steps\"?"), "{reported}");
 }
 
 #[test]
 fn what_a_stage_asks_of_its_block_must_be_there() {
-    let told = problems(
+    let reported = problems(
         "pipeline: [{block: a, file: a.json, vae_override: true, lora_injection: true, chain_imports: {imgae: x}},
   {block: b, file: a.json, lora_injection: paired, lora_nodes: [n, m]}]\n",
         &[("a.json", block(json!({}), &["image"], "x"))],
@@ -87,7 +88,7 @@ fn what_a_stage_asks_of_its_block_must_be_there() {
         "stage \"a\": `chain_imports`: blocks/a.json has no import \"imgae\". Did you mean \"image\"?",
         "stage \"b\": `lora_nodes`: blocks/a.json has no node \"m\"",
     ] {
-        assert!(told.iter().any(|told| told.contains(expected)), "{expected}\n{told:#?}");
+        assert!(reported.iter().any(|reported| reported.contains(expected)), "{expected}\n{reported:#?}");
     }
 }
 
@@ -95,14 +96,17 @@ fn what_a_stage_asks_of_its_block_must_be_there() {
 fn an_import_nobody_exports_breaks_the_workflow() {
     let blocks = [("a.json", plain()), ("b.json", block(json!({"x": ["imgae", 0]}), &["imgae"], "y"))];
     let manifest = "pipeline: [{block: a, file: a.json}, {block: b, file: b.json}]\n";
-    let told = problem(manifest, &blocks);
+    let reported = problem(manifest, &blocks);
     assert!(
-        told.contains(
+        reported.contains(
             "stage \"b\" (blocks/b.json), node \"n\", input `x`: no stage before this one exports \"imgae\""
         ),
-        "{told}"
+        "{reported}"
     );
-    assert!(told.contains("Did you mean \"image\"?") && told.starts_with("blocks/b.json:6"), "{told}");
+    assert!(
+        reported.contains("Did you mean \"image\"?") && reported.starts_with("blocks/b.json:6"),
+        "{reported}"
+    );
     assert!(compile(manifest, &blocks).is_err());
 }
 
@@ -115,8 +119,11 @@ pipeline:
 - {block: two, file: a.json, condition: mode == \"b\"}
 - {block: last, file: b.json, condition: up or mode != a}
 ";
-    let told = problem(manifest, &blocks);
-    assert!(told.contains("stage \"last\"") && told.ends_with("(when \"mode\" is \"c\")"), "{told}");
+    let reported = problem(manifest, &blocks);
+    assert!(
+        reported.contains("stage \"last\"") && reported.ends_with("(when \"mode\" is \"c\")"),
+        "{reported}"
+    );
     let compiled = compile(manifest, &blocks).unwrap();
     assert!(compiled.warnings.iter().all(comfy_runner_manifest::Diagnostic::is_error));
     let refused = blocks::assemble(&compiled.workflow, json!({"mode": "c"})).unwrap_err().to_string();
@@ -135,7 +142,7 @@ pipeline:
 - {block: first, file: first.json, condition: not (a and b)}
 - {block: more, file: uses.json, repeat: scenes, condition: cut}
 ";
-    let told = problem(
+    let reported = problem(
         manifest,
         &[
             ("plain.json", block(json!({}), &[], "other")),
@@ -143,32 +150,32 @@ pipeline:
             ("uses.json", block(json!({"x": "{{image}}", "t": "{{t}}"}), &["image"], "z")),
         ],
     );
-    assert!(told.contains("\"a\" is true and \"b\" is true and \"scenes\" is a list of"), "{told}");
+    assert!(reported.contains("\"a\" is true and \"b\" is true and \"scenes\" is a list of"), "{reported}");
 }
 
 #[test]
 fn a_condition_on_an_unknown_name_is_a_warning_as_missing_is_false() {
-    let told = problem(
+    let reported = problem(
         "inputs: [{id: hires, type: boolean}]\npipeline: [{block: a, file: a.json}, {block: b, file: a.json, condition: hirse}]\n",
         &[("a.json", plain())],
     );
     assert!(
-        told.contains("warning: stage \"b\": `condition`: nothing provides `hirse`")
-            && told.contains("\"hires\""),
-        "{told}"
+        reported.contains("warning: stage \"b\": `condition`: nothing provides `hirse`")
+            && reported.contains("\"hires\""),
+        "{reported}"
     );
 }
 
 #[test]
 fn two_nodes_of_one_id_are_told() {
-    let told = problem(
+    let reported = problem(
         "pipeline: [{block: a, file: a.json}, {block: a_0, file: b.json}]\n",
         &[
             ("a.json", json!({"nodes": {"0_n": node("T", json!({}))}})),
             ("b.json", json!({"nodes": {"n": node("T", json!({}))}})),
         ],
     );
-    assert!(told.contains("another node of the id \"a_0_0_n\""), "{told}");
+    assert!(reported.contains("another node of the id \"a_0_0_n\""), "{reported}");
 }
 
 #[test]

@@ -37,16 +37,16 @@ fn every_alternative_of_the_samples_fits_the_simulators_schemas() {
     }
     let info: ObjectInfo = serde_json::from_value(info).unwrap();
     for id in ["text-to-image-studio", "multi-scene-video"] {
-        let told: Vec<String> = validate(&sample(id), &info).iter().map(ToString::to_string).collect();
+        let reported: Vec<String> = validate(&sample(id), &info).iter().map(ToString::to_string).collect();
         // The simulator has no packages of custom nodes, but their node types.
-        let told: Vec<&String> =
-            told.iter().filter(|told| !told.contains("ComfyUI-VideoHelperSuite")).collect();
-        assert_eq!(told, Vec::<&String>::new(), "{id}");
+        let reported: Vec<&String> =
+            reported.iter().filter(|reported| !reported.contains("ComfyUI-VideoHelperSuite")).collect();
+        assert_eq!(reported, Vec::<&String>::new(), "{id}");
     }
 }
 
 #[test]
-fn the_studio_stacks_loras_takes_a_picture_repeats_and_upscales() {
+fn the_studio_stacks_loras_takes_an_image_repeats_and_upscales() {
     let studio = sample("text-to-image-studio");
     let plain = assemble(&studio, json!({"seed": 1})).unwrap();
     let ids = plain.graph.nodes.keys().map(String::as_str).collect::<Vec<_>>();
@@ -84,12 +84,12 @@ fn the_studio_stacks_loras_takes_a_picture_repeats_and_upscales() {
 
 #[test]
 fn the_scenes_of_the_film_are_chained_and_joined() {
-    let film = sample("multi-scene-video");
+    let workflow = sample("multi-scene-video");
     let scenes = |count: usize| {
         let scenes: Vec<Value> =
             (0..count).map(|n| json!({"prompt": format!("scene {n}"), "duration": n + 1})).collect();
         let given = json!({"scenes": scenes, "seed": 10, "_existing_input_image": "first.png"});
-        film.assemble(&params(&film, given), &folder()).unwrap()
+        workflow.assemble(&params(&workflow, given), &folder()).unwrap()
     };
     let three = scenes(3);
     let input = |node: &str, field: &str| three.graph.nodes[node].inputs[field].clone();

@@ -74,8 +74,11 @@ pipeline:
     let compiled = compile(manifest, &blocks).unwrap();
     assert_eq!(ids(&compiled.workflow, json!({})), ["end_0_n"]);
     assert_eq!(ids(&compiled.workflow, json!({"mode": "b"})), ["s_0_n", "end_0_n"]);
-    let told = problems(manifest, &blocks);
-    assert!(told[0].contains("warning: stage \"s\": `default: none` is not one of the cases"), "{told:?}");
+    let reported = problems(manifest, &blocks);
+    assert!(
+        reported[0].contains("warning: stage \"s\": `default: none` is not one of the cases"),
+        "{reported:?}"
+    );
 }
 
 #[test]
@@ -138,12 +141,15 @@ pipeline: [{{block: a, file: a.json}}, {{block: b, file: b.json, condition: {con
     let reason = "nothing provides `strenght` to stage \"b\"; add an input or a key of `defaults` to the manifest. \
                   Did you mean \"strength\"?";
     assert_eq!(refused.to_string(), format!("stage \"b\" (blocks/b.json), node \"n\", input `v`: {reason}"));
-    let told = problems(&manifest("more"), &blocks());
-    assert_eq!(told, [format!("blocks/b.json:10: node \"n\", input `v`: {reason} (when \"more\" is true)")]);
-    // No request uses it.
-    let told = problems(&manifest("false"), &blocks());
+    let reported = problems(&manifest("more"), &blocks());
     assert_eq!(
-        told,
+        reported,
+        [format!("blocks/b.json:10: node \"n\", input `v`: {reason} (when \"more\" is true)")]
+    );
+    // No request uses it.
+    let reported = problems(&manifest("false"), &blocks());
+    assert_eq!(
+        reported,
         [format!(
             "blocks/b.json:10: warning: node \"n\", input `v`: {reason} (no request was found that uses the block)"
         )]

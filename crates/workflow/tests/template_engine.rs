@@ -89,7 +89,7 @@ fn an_input_without_a_value_is_left_out() {
 
 #[test]
 fn what_is_no_template_is_refused_in_both() {
-    for (template, told) in [
+    for (template, reported) in [
         ("{{steps", "`{{` has no `}}`"),
         ("{{steps}", "`{{` has no `}}`"),
         ("{{ steps + }}", "cannot be read"),
@@ -99,7 +99,7 @@ fn what_is_no_template_is_refused_in_both() {
     ] {
         for result in both(&json!({"x": template})) {
             let error = result.expect_err(template);
-            assert!(error.contains(told), "{template}: {error}");
+            assert!(error.contains(reported), "{template}: {error}");
         }
     }
 }

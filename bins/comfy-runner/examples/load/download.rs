@@ -33,7 +33,7 @@ pub struct Memory {
 }
 
 impl Large {
-    /// Runs a job that saves a picture, and puts 256 MiB in its place below the simulator's folder `data`.
+    /// Runs a job that saves an image, and puts 256 MiB in its place below the simulator's folder `data`.
     pub async fn make(server: &Address, data: &Path) -> anyhow::Result<Self> {
         let job = Job::start(server, SAVED).await?;
         let status = job.until(server, "completed").await?;

@@ -10,7 +10,7 @@
 //! thousand open files (`ulimit -n`).
 //!
 //! With `COMFYUI_URL` set, `/execute` and `/status` are also measured before that ComfyUI, which must have the test nodes
-//! of `fixtures/comfyui_test_nodes`, and which nobody else should use meanwhile.
+//! of `fixtures/comfyui_test_nodes`, and which nothing else may use meanwhile.
 
 mod download;
 mod execute;

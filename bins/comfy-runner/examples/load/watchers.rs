@@ -88,12 +88,12 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
         .await?
         .exchange(&server.post_json(&format!("/api/run/cancel/{}", running.0), &json!({})))
         .await?;
-    let mut told = Vec::new();
+    let mut ended = Vec::new();
     for end in ends {
-        told.push(end.await??);
+        ended.push(end.await??);
     }
-    let first = told.iter().copied().min().context("nobody watched")?;
-    let took = told.into_iter().map(|at| at.duration_since(first)).collect();
+    let first = ended.iter().copied().min().context("there are no watchers")?;
+    let took = ended.into_iter().map(|at| at.duration_since(first)).collect();
     // What waits must not run on: it is nobody's.
     Connection::open(simulator)
         .await?
@@ -106,9 +106,9 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
         memory_watched,
         submitted,
         states: steps.values().map(Vec::len).sum(),
-        step: Latency::new(delays(&steps)).context("no step was seen by anybody")?,
+        step: Latency::new(delays(&steps)).context("no watcher received a step")?,
         cancel: first.duration_since(cancelled).as_secs_f64() * 1e3,
-        end: Latency::new(took).context("nobody watched")?,
+        end: Latency::new(took).context("there are no watchers")?,
         requests_submitting: after.0 - before.0,
         requests_in_window: (unwatched, watched),
         sockets,
@@ -178,7 +178,7 @@ impl Watcher {
         Ok(Self(stream))
     }
 
-    /// Notes each step that it is told of, until it is told of the end; then says when that was.
+    /// Records each step that it receives until the end, and returns the time of the end.
     async fn watch(mut self, seen: Rc<RefCell<Seen>>) -> anyhow::Result<Instant> {
         let mut buffer = vec![0; 16 * 1024];
         let mut filled = 0;
@@ -186,7 +186,7 @@ impl Watcher {
             ensure!(filled < buffer.len(), "a message is too long for this tool");
             let read = self.0.read(&mut buffer[filled..]).await?;
             if read == 0 {
-                bail!("a watcher was not told of the end: {}", String::from_utf8_lossy(&buffer[..filled]));
+                bail!("a watcher did not receive the end: {}", String::from_utf8_lossy(&buffer[..filled]));
             }
             let now = Instant::now();
             filled += read;

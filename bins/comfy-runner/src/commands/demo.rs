@@ -52,14 +52,14 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         let serving = actix_rt::spawn(server.run());
         errln!("ComfyUI simulator: {} (no models: it paints its own images)", simulator.url());
         errln!("comfy-runner API:  http://{address}");
-        let pictures = Api::new(address).make_pictures(&options.output).await;
-        if pictures.is_err() {
+        let images = Api::new(address).make_images(&options.output).await;
+        if images.is_err() {
             handle.stop(true).await;
         }
-        let pictures = pictures?;
+        let images = images?;
         errln!("the images are saved at");
-        for picture in pictures {
-            outln!("{}", picture.display());
+        for image in images {
+            outln!("{}", image.display());
         }
         if options.once {
             handle.stop(true).await;
@@ -97,27 +97,27 @@ impl Api {
     }
 
     /// Runs the sample workflows and saves their images.
-    async fn make_pictures(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
+    async fn make_images(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
         errln!("running \"{WORKFLOW}\": {PROMPT}");
-        let first = self.make_picture(WORKFLOW, &json!({"prompt": PROMPT}), folder).await?;
+        let first = self.make_image(WORKFLOW, &json!({"prompt": PROMPT}), folder).await?;
         errln!("running \"{DYNAMIC}\", assembled from blocks, with a LoRA and a high-resolution pass");
         let loras = json!([{"file": "add_detail.safetensors", "strength": 0.6}]);
         let params = json!({"prompt": PROMPT, "loras": loras, "hires_enabled": true});
-        Ok([first, self.make_picture(DYNAMIC, &params, folder).await?])
+        Ok([first, self.make_image(DYNAMIC, &params, folder).await?])
     }
 
     /// Runs a workflow and saves its image.
-    async fn make_picture(&self, workflow: &str, params: &Value, folder: &Path) -> anyhow::Result<PathBuf> {
+    async fn make_image(&self, workflow: &str, params: &Value, folder: &Path) -> anyhow::Result<PathBuf> {
         let prompt_id = self.execute(workflow, params).await?;
         self.wait(&prompt_id).await?;
         let mut result =
             self.http.get(format!("{}/result/{prompt_id}", self.base)).send().await.map_err(http_error)?;
         ensure!(result.status().is_success(), "there is no result: {}", result.status());
-        let picture = result.body().limit(64 << 20).await?;
+        let image = result.body().limit(64 << 20).await?;
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let path = folder.join(format!("{workflow}_{}.png", &prompt_id[..8.min(prompt_id.len())]));
-        std::fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, image).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 

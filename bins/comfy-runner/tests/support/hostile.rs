@@ -255,7 +255,7 @@ impl State {
                 socket.write_all(&frame(error.as_bytes())).await?;
             }
             Answer::WrongId => {
-                let end = json!({"type": "execution_success", "data": {"prompt_id": "of nobody"}});
+                let end = json!({"type": "execution_success", "data": {"prompt_id": "of no job"}});
                 socket.write_all(&frame(end.to_string().as_bytes())).await?;
             }
             Answer::Deep => {
@@ -342,7 +342,7 @@ async fn respond(socket: &mut TcpStream, status: u16, body: &[u8]) -> std::io::R
     socket.write_all(body).await
 }
 
-/// Sends a text until nobody takes it any more.
+/// Sends a string until the connection is closed.
 async fn flood(socket: &mut TcpStream, text: &str, chunked: bool) -> std::io::Result<()> {
     let text = text.repeat(65536 / text.len());
     let piece = match chunked {

@@ -32,8 +32,8 @@ pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }
 
-/// A picture that is one.
-pub fn picture() -> Vec<u8> {
+/// Returns a PNG file.
+pub fn png() -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     let image = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 128]));
     image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
@@ -199,7 +199,7 @@ impl Api {
         Reply::from_response(request.send_body(body).await.unwrap()).await
     }
 
-    /// Posts a form of which no length is announced.
+    /// Posts a form without announcing its length.
     pub async fn post_unmeasured(&self, path: &str, form: Form) -> Reply {
         let content_type = form.content_type();
         let pieces: Vec<_> = form.body().chunks(1 << 16).map(Bytes::copy_from_slice).collect();
@@ -225,7 +225,7 @@ impl Api {
         Reply::parse(&answer)
     }
 
-    /// A GET whose path and headers nobody tidies up on the way.
+    /// Sends a GET without normalizing its path and headers.
     pub async fn get_raw(&self, path: &str) -> Reply {
         self.send_raw(
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes(),

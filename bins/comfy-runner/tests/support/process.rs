@@ -162,7 +162,7 @@ pub enum Asked {
     Refused(u16, String),
     /// Nothing listens: the server has not heard of it.
     NotHeard,
-    /// The connection broke: nobody knows.
+    /// The connection broke, so the outcome is unknown.
     NoAnswer,
 }
 

@@ -86,7 +86,7 @@ pub struct Socket {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     Text(Value),
-    Picture(Bytes),
+    Preview(Bytes),
 }
 
 impl Socket {
@@ -101,10 +101,11 @@ impl Socket {
     /// What comes next; `None` when the server has closed, as it should with a word.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
-            let frame = tokio::time::timeout(PATIENCE, self.connection.next()).await.expect("news come");
+            let frame =
+                tokio::time::timeout(PATIENCE, self.connection.next()).await.expect("a message arrives");
             match frame.expect("the server closes with a word").unwrap() {
                 Frame::Text(text) => return Some(Heard::Text(serde_json::from_slice(&text).unwrap())),
-                Frame::Binary(picture) => return Some(Heard::Picture(picture)),
+                Frame::Binary(image) => return Some(Heard::Preview(image)),
                 Frame::Ping(payload) => self.connection.send(Message::Pong(payload)).await.unwrap(),
                 Frame::Close(reason) => {
                     let code = reason.expect("a reason").code;
@@ -121,7 +122,7 @@ impl Socket {
         loop {
             match self.next().await.expect("the server goes on") {
                 Heard::Text(text) => return text,
-                Heard::Picture(_) => {}
+                Heard::Preview(_) => {}
             }
         }
     }

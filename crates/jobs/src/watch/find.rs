@@ -1,4 +1,4 @@
-//! Finding a job that somebody asks for by its id.
+//! Finding a job by the id that a caller gives.
 
 use comfy_runner_api::Event;
 use comfy_runner_client::Client;

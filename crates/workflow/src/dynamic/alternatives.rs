@@ -289,8 +289,8 @@ fn axes(workflow: &DynamicWorkflow) -> Vec<Axis> {
             names.extend(expression.names().map(str::to_owned));
         }
     }
-    let own_picture = ["input_image", "has_input_image", "_uploaded_image", "_has_input_image"];
-    if own_picture.iter().any(|name| names.contains(*name)) {
+    let own_image = ["input_image", "has_input_image", "_uploaded_image", "_has_input_image"];
+    if own_image.iter().any(|name| names.contains(*name)) {
         names.extend(manifest.file_input("input_image").map(|input| input.id.clone()));
     }
     let mut axes = Vec::new();

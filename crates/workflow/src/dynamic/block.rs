@@ -480,13 +480,15 @@ mod tests {
 
     #[test]
     fn every_mistake_of_a_block_is_told_with_node_input_and_line() {
-        let told = refused(json!({
+        let reported = refused(json!({
             "nodes": {"sampler": node(json!({"model": ["modle", 0], "steps": "{{ steps + }}"})), "empty": {}},
             "imports": ["model"], "exports": {"image": {"node": "decode", "output": 0}, "odd": 3}, "variables": [1],
         }));
-        assert_eq!(told.len(), 6, "{told:#?}");
-        assert!(told.iter().all(|told| told.starts_with("blocks/b.json:")), "{told:#?}");
-        let has = |part: &str| assert!(told.iter().any(|told| told.contains(part)), "{part}: {told:#?}");
+        assert_eq!(reported.len(), 6, "{reported:#?}");
+        assert!(reported.iter().all(|reported| reported.starts_with("blocks/b.json:")), "{reported:#?}");
+        let has = |part: &str| {
+            assert!(reported.iter().any(|reported| reported.contains(part)), "{part}: {reported:#?}")
+        };
         has("node \"sampler\": input `model`: refers to \"modle\"");
         has("Did you mean \"model\"?");
         has("input `steps`: the expression `steps +` cannot be read");
@@ -510,11 +512,11 @@ mod tests {
 
     #[test]
     fn circles_are_found() {
-        let told =
+        let reported =
             refused(json!({"nodes": {"a": node(json!({"x": ["b", 0]})), "b": node(json!({"x": ["a", 0]}))}}));
-        assert!(told[0].contains("\"a\", \"b\" depend on each other in a circle"), "{told:?}");
-        let told = refused(json!({"nodes": {"a": node(json!({"x": ["a", 0]}))}}));
-        assert!(told[0].contains("circle"), "{told:?}");
+        assert!(reported[0].contains("\"a\", \"b\" depend on each other in a circle"), "{reported:?}");
+        let reported = refused(json!({"nodes": {"a": node(json!({"x": ["a", 0]}))}}));
+        assert!(reported[0].contains("circle"), "{reported:?}");
     }
 
     #[test]

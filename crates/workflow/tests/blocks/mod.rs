@@ -32,20 +32,20 @@ pub fn compile(manifest: &str, blocks: &[(&str, Value)]) -> Result<Compiled<Work
 /// A workflow that has nothing wrong with it.
 pub fn workflow(manifest: &str, blocks: &[(&str, Value)]) -> Workflow {
     let compiled =
-        compile(manifest, blocks).unwrap_or_else(|problems| panic!("{}", told(&problems).join("\n")));
-    assert_eq!(told(&compiled.warnings), Vec::<String>::new());
+        compile(manifest, blocks).unwrap_or_else(|problems| panic!("{}", reported(&problems).join("\n")));
+    assert_eq!(reported(&compiled.warnings), Vec::<String>::new());
     compiled.workflow
 }
 
 /// Everything that is wrong, warnings included.
 pub fn problems(manifest: &str, blocks: &[(&str, Value)]) -> Vec<String> {
     match compile(manifest, blocks) {
-        Ok(compiled) => told(&compiled.warnings),
-        Err(problems) => told(&problems),
+        Ok(compiled) => reported(&compiled.warnings),
+        Err(problems) => reported(&problems),
     }
 }
 
-fn told(problems: &[Diagnostic]) -> Vec<String> {
+fn reported(problems: &[Diagnostic]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 

@@ -10,7 +10,7 @@ use actix_web::web::Bytes;
 use tokio::sync::Notify;
 
 /// A body that notifies when the connection has taken its data.
-struct Told {
+struct NotifyingBody {
     body: BoxBody,
     taken: Rc<Notify>,
 }
@@ -20,10 +20,10 @@ struct Told {
 pub fn tell(response: HttpResponse) -> (HttpResponse, Rc<Notify>) {
     let taken = Rc::new(Notify::new());
     let of_body = Rc::clone(&taken);
-    (response.map_body(|_, body| BoxBody::new(Told { body, taken: of_body })), taken)
+    (response.map_body(|_, body| BoxBody::new(NotifyingBody { body, taken: of_body })), taken)
 }
 
-impl MessageBody for Told {
+impl MessageBody for NotifyingBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

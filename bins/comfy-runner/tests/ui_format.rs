@@ -1,19 +1,19 @@
-//! Graphs in the editor's format: built ones go out in it, and folders may hold one that somebody saved.
+//! Graphs in the editor's format: built ones go out in it, and folders may have one that the editor saved.
 
 mod support;
 
 use comfy_runner_editor::{UiGraph, to_api};
 use comfy_runner_protocol::object_info::ObjectInfo;
 use serde_json::{Value, json};
-use support::{Api, Form, Shelf, fixtures, picture, settings, simulator};
+use support::{Api, Form, Shelf, fixtures, png, settings, simulator};
 
 fn fixture(path: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(fixtures().join(path)).unwrap()).unwrap()
 }
 
-fn prompt_of(drawing: &Value) -> Value {
+fn api_format(ui_graph: &Value) -> Value {
     let schemas: ObjectInfo = serde_json::from_value(fixture("object_info/0.3.64.json")).unwrap();
-    let graph: UiGraph = serde_json::from_value(drawing.clone()).unwrap();
+    let graph: UiGraph = serde_json::from_value(ui_graph.clone()).unwrap();
     serde_json::to_value(to_api(&graph, &schemas).unwrap()).unwrap()
 }
 
@@ -26,24 +26,25 @@ async fn a_static_workflow_is_drawn_with_its_inputs_in_a_frame_and_a_note_that_e
     let graph = api.post(&format!("{path}?format=api"), Form::new().params(params.clone())).await.json();
     let reply = api.post(&format!("{path}?format=workflow"), Form::new().params(params)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let drawing = reply.json();
-    let back = prompt_of(&drawing);
+    let ui_graph = reply.json();
+    let back = api_format(&ui_graph);
     for (id, node) in graph.as_object().unwrap() {
         let mut inputs = node["inputs"].clone();
-        let mut drawn = back[id]["inputs"].clone();
-        for inputs in [&mut inputs, &mut drawn] {
+        let mut converted = back[id]["inputs"].clone();
+        for inputs in [&mut inputs, &mut converted] {
             // Each build has a folder of its own.
             inputs.as_object_mut().unwrap().remove("filename_prefix");
         }
         // What the graph leaves to the node's default is a value in the editor.
         for (name, value) in inputs.as_object().unwrap() {
             // JavaScript writes 7.0 as 7.
-            let same = drawn[name] == *value || (value.is_number() && drawn[name].as_f64() == value.as_f64());
-            assert!(same, "node {id}: {name}: {} for {value}", drawn[name]);
+            let same = converted[name] == *value
+                || (value.is_number() && converted[name].as_f64() == value.as_f64());
+            assert!(same, "node {id}: {name}: {} for {value}", converted[name]);
         }
     }
-    assert_eq!(drawing["groups"][0]["title"], "Inputs");
-    let nodes = drawing["nodes"].as_array().unwrap();
+    assert_eq!(ui_graph["groups"][0]["title"], "Inputs");
+    let nodes = ui_graph["nodes"].as_array().unwrap();
     let note = nodes.iter().find(|node| node["type"] == "MarkdownNote").unwrap();
     let text = note["widgets_values"][0].as_str().unwrap();
     assert!(text.contains("# Text to image") && text.contains("`prompt` Prompt (text, required)"), "{text}");
@@ -58,15 +59,15 @@ async fn a_dynamic_workflow_is_drawn_with_a_frame_around_each_block() {
     let form = Form::new().params(json!({"scenes": scenes, "seed": 10, "steps": 1})).file(
         "image",
         "first.png",
-        &picture(),
+        &png(),
     );
     let reply = api.post("/api/run/multi-scene-video/build?format=workflow", form).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let drawing = reply.json();
+    let ui_graph = reply.json();
     let titles: Vec<&str> =
-        drawing["groups"].as_array().unwrap().iter().map(|group| group["title"].as_str().unwrap()).collect();
+        ui_graph["groups"].as_array().unwrap().iter().map(|group| group["title"].as_str().unwrap()).collect();
     assert!(titles.len() >= 3 && titles.iter().any(|title| title.ends_with("_0")), "{titles:?}");
-    assert!(drawing["nodes"].as_array().unwrap().iter().any(|node| node["id"].is_string()));
+    assert!(ui_graph["nodes"].as_array().unwrap().iter().any(|node| node["id"].is_string()));
     api.stop().await;
 }
 
@@ -93,10 +94,10 @@ async fn nodes_that_comfyui_does_not_know_are_drawn_as_far_as_they_can_be_and_li
     let api = Api::start_with(&settings(&simulator.url()), shelf.path());
     let reply = api.post("/api/run/odd/build?format=workflow", Form::new()).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let drawing = reply.json();
-    let remark = drawing["extra"]["comfy_runner"]["remarks"][0].as_str().unwrap();
+    let ui_graph = reply.json();
+    let remark = ui_graph["extra"]["comfy_runner"]["remarks"][0].as_str().unwrap();
     assert!(remark.contains("node 1: type \"FromElsewhere\" has no schema"), "{remark}");
-    assert_eq!(drawing["nodes"][0]["outputs"][0]["links"], json!([1]));
+    assert_eq!(ui_graph["nodes"][0]["outputs"][0]["links"], json!([1]));
     api.stop().await;
 }
 
@@ -154,25 +155,28 @@ fn build_draws_a_graph_and_reads_one_that_was_saved_in_the_editor() {
     let folder = shelf.path().to_str().unwrap();
     let build = ["build", "saved", "--workflows", folder, "-p", "prompt=a hut", "-p", "seed=5"];
     let refused = comfy_runner(&build);
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let reported = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success());
     assert!(
-        told.contains("\"saved\" is in ComfyUI's UI format") && told.contains("--object-info FILE"),
-        "{told}"
+        reported.contains("\"saved\" is in ComfyUI's UI format") && reported.contains("--object-info FILE"),
+        "{reported}"
     );
 
     let with_schemas = [&build[..], &["--object-info", schemas]].concat();
     let api = comfy_runner(&with_schemas);
     let graph: Value = serde_json::from_slice(&api.stdout).unwrap();
     assert_eq!(graph["6"]["inputs"]["text"], "a hut");
-    let drawn = comfy_runner(&[&with_schemas[..], &["--format", "workflow"]].concat());
-    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
-    let drawing: Value = serde_json::from_slice(&drawn.stdout).unwrap();
-    assert_eq!(prompt_of(&drawing)["3"]["inputs"]["seed"], 5);
-    assert_eq!(drawing["groups"][0]["title"], "Inputs");
+    let converted = comfy_runner(&[&with_schemas[..], &["--format", "workflow"]].concat());
+    assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+    let ui_graph: Value = serde_json::from_slice(&converted.stdout).unwrap();
+    assert_eq!(api_format(&ui_graph)["3"]["inputs"]["seed"], 5);
+    assert_eq!(ui_graph["groups"][0]["title"], "Inputs");
 
     // The schemas are of a ComfyUI without models: it is the graph that is looked at, and only that is missing.
     let validate = comfy_runner(&["validate", folder, "--object-info", schemas]);
-    let told = String::from_utf8_lossy(&validate.stdout).into_owned();
-    assert!(told.contains("node 4 \"Load Checkpoint\"") && told.contains("1 error, 0 warnings"), "{told}");
+    let reported = String::from_utf8_lossy(&validate.stdout).into_owned();
+    assert!(
+        reported.contains("node 4 \"Load Checkpoint\"") && reported.contains("1 error, 0 warnings"),
+        "{reported}"
+    );
 }
