@@ -19,7 +19,7 @@ fuzz_target!(|input: &str| {
     let given: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
     match Params::check(&manifest, &given, &Uploads::new(), &mut || 7) {
         Ok(params) => {
-            // What was checked is taken again as it is.
+            // Checked values pass the check again.
             let again: Map<String, Value> =
                 params.iter().map(|(id, value)| (id.to_owned(), value.clone())).collect();
             let again = Params::check(&manifest, &again, &Uploads::new(), &mut || 7);

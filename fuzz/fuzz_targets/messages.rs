@@ -26,7 +26,6 @@ fuzz_target!(|input: &[u8]| {
             Ok(Ok(message)) => {
                 let _ = message.prompt_id();
                 progress.apply(&message, now);
-                progress.apply_unnamed(&message, now);
             }
             Ok(Err(error)) => drop(error.to_string()),
             Err(_) => match BinaryFrame::parse(frame) {

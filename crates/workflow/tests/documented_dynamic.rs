@@ -63,8 +63,8 @@ fn the_documented_example_makes_the_graph_that_the_page_shows() {
     assert_eq!(ids[..3], ["model_0_ckpt", "model_0_negative", "model_0_lora_1"]);
     let scene = [
         "prompt_N_text",
-        "picture_N_empty",
-        "picture_N_sampler",
+        "sample_N_empty",
+        "sample_N_sampler",
         "hires_N_larger",
         "hires_N_sampler",
         "save_N_decode",
@@ -76,11 +76,11 @@ fn the_documented_example_makes_the_graph_that_the_page_shows() {
     assert_eq!(input("prompt_0_text", "text"), "a harbour, watercolour");
     assert_eq!(input("prompt_1_text", "text"), "a village, watercolour, moonlight");
     assert_eq!(
-        (input("picture_1_sampler", "steps"), input("hires_1_sampler", "steps")),
+        (input("sample_1_sampler", "steps"), input("hires_1_sampler", "steps")),
         (json!(12), json!(6))
     );
     assert_eq!(
-        (input("hires_1_larger", "width"), input("picture_1_sampler", "seed")),
+        (input("hires_1_larger", "width"), input("sample_1_sampler", "seed")),
         (json!(768), json!(8))
     );
     let seeds = serde_json::to_value(&assembled.seeds).unwrap();
@@ -113,5 +113,5 @@ fn the_tutorial_arrives_at_the_graph_it_began_with_and_goes_beyond() {
     let graph = assemble(&last, &given).graph;
     assert_eq!(graph.len(), 3 + 1 + 2 + 2 * 3);
     assert_eq!(graph.nodes["sample_1_sampler"].inputs["denoise"], 0.6);
-    assert_eq!(graph.nodes["sample_1_sampler"].inputs["latent_image"], json!(["picture_0_encode", 0]));
+    assert_eq!(graph.nodes["sample_1_sampler"].inputs["latent_image"], json!(["photo_0_encode", 0]));
 }
