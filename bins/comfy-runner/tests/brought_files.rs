@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use comfy_runner::server::Settings;
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
-use support::{Api, Form, Reply, fixtures, picture, settings, simulator, uploaded};
+use support::{Api, Form, Reply, fixtures, png, settings, simulator, uploaded};
 
 const EXECUTE: &str = "/api/run/image-to-image/execute";
 
@@ -23,7 +23,7 @@ async fn execute(api: &Api, params: Value) -> Reply {
 /// A server with an image at `/fox.png`.
 async fn web() -> mockito::ServerGuard {
     let mut web = mockito::Server::new_async().await;
-    web.mock("GET", "/fox.png").with_body(picture()).create_async().await;
+    web.mock("GET", "/fox.png").with_body(png()).create_async().await;
     web
 }
 
@@ -36,7 +36,7 @@ async fn an_image_is_fetched_from_its_url() {
     assert_eq!(api.wait(reply.json()["prompt_id"].as_str().unwrap()).await["status"], "completed");
     let [name] = &uploaded(&simulator)[..] else { panic!("one file") };
     assert!(name.ends_with("_fox.png"), "{name}");
-    assert_eq!(std::fs::read(simulator.data_dir().join("input").join(name)).unwrap(), picture());
+    assert_eq!(std::fs::read(simulator.data_dir().join("input").join(name)).unwrap(), png());
     api.stop().await;
 }
 
@@ -48,10 +48,10 @@ async fn an_image_comes_in_base64_also_when_it_is_larger_than_params_may_be() {
         &fixtures().join("workflows"),
     );
     // What follows the image is not read by a decoder.
-    let mut image = picture();
+    let mut image = png();
     image.resize(3 << 20, 0);
     for source in [
-        json!({"base64": STANDARD.encode(picture())}),
+        json!({"base64": STANDARD.encode(png())}),
         json!({"url": format!("data:image/png;base64,{}", STANDARD.encode(&image))}),
     ] {
         let reply = execute(&api, json!({"steps": 1, "image": source})).await;
@@ -69,7 +69,7 @@ async fn a_form_may_name_a_url_too_but_not_beside_a_file() {
     let params = json!({"image": {"url": format!("{}/fox.png", web.url())}});
     let form = || Form::new().params(params.clone());
     assert_eq!(api.post("/api/run/image-to-image/build", form()).await.status, 200);
-    let reply = api.post(EXECUTE, form().file("image", "a.png", &picture())).await;
+    let reply = api.post(EXECUTE, form().file("image", "a.png", &png())).await;
     assert_eq!(reply.status, 400);
     assert!(reply.detail().contains("by its id and as a file; send one"), "{}", reply.detail());
     api.stop().await;
@@ -79,7 +79,7 @@ async fn a_form_may_name_a_url_too_but_not_beside_a_file() {
 async fn what_cannot_be_used_is_refused_with_the_reason_and_nothing_is_uploaded() {
     let (simulator, mut web) = (simulator(), web().await);
     web.mock("GET", "/page.png").with_body("<!DOCTYPE html><html>").create_async().await;
-    web.mock("GET", "/large.png").with_body([picture(), vec![0; 2 << 20]].concat()).create_async().await;
+    web.mock("GET", "/large.png").with_body([png(), vec![0; 2 << 20]].concat()).create_async().await;
     let api = serve(&simulator);
     let url = |path: &str| json!({"url": format!("{}{path}", web.url())});
     let cases = [
@@ -121,7 +121,7 @@ async fn params_may_not_be_longer_because_a_file_may() {
 #[actix_rt::test]
 async fn a_repeated_request_with_a_key_is_the_same_job_and_fetches_nothing_again() {
     let (simulator, mut web) = (simulator(), mockito::Server::new_async().await);
-    let fetched = web.mock("GET", "/fox.png").with_body(picture()).expect(1).create_async().await;
+    let fetched = web.mock("GET", "/fox.png").with_body(png()).expect(1).create_async().await;
     let api = serve(&simulator);
     let form = |url: &str| Form::new().params(json!({"steps": 1, "image": {"url": url}}));
     let url = format!("{}/fox.png", web.url());

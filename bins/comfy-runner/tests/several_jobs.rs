@@ -4,7 +4,7 @@ mod support;
 
 use comfy_runner_api::{FinishedJobs, SubmittedJobs};
 use serde_json::{Value, json};
-use support::{Api, Form, Shelf, picture, settings, simulator, uploaded};
+use support::{Api, Form, Shelf, png, settings, simulator, uploaded};
 
 /// A workflow that needs no model, with a seed and an image.
 fn shelf() -> Shelf {
@@ -100,7 +100,7 @@ async fn nothing_is_submitted_when_the_count_or_a_later_seed_is_wrong() {
         assert!(reply.detail().contains(message), "{}", reply.detail());
     }
     // The file is not uploaded either.
-    let form = Form::new().params(json!({"_count": 3, "seed": 999})).file("image", "a.png", &picture());
+    let form = Form::new().params(json!({"_count": 3, "seed": 999})).file("image", "a.png", &png());
     assert_eq!(api.post("/api/run/w/execute", form).await.status, 400);
     assert_eq!(uploaded(&simulator), [""; 0]);
     assert_eq!(api.get("/api/jobs").await.json()["jobs"], json!([]));
@@ -130,7 +130,7 @@ async fn a_repeated_request_for_several_jobs_gives_the_same_jobs() {
     let (simulator, shelf) = (simulator(), shelf());
     let api = Api::start_with(&settings(&simulator.url()), shelf.path());
     let send = async |key: &str, params: Value| {
-        let form = Form::new().params(params).file("image", "a.png", &picture());
+        let form = Form::new().params(params).file("image", "a.png", &png());
         api.post_with_key("/api/run/w/execute", key, form).await
     };
     let first = send("k", json!({"_count": 3})).await.json();

@@ -79,10 +79,7 @@ fn the_documented_example_makes_the_graph_that_the_page_shows() {
         (input("sample_1_sampler", "steps"), input("hires_1_sampler", "steps")),
         (json!(12), json!(6))
     );
-    assert_eq!(
-        (input("hires_1_larger", "width"), input("sample_1_sampler", "seed")),
-        (json!(768), json!(8))
-    );
+    assert_eq!((input("hires_1_larger", "width"), input("sample_1_sampler", "seed")), (json!(768), json!(8)));
     let seeds = serde_json::to_value(&assembled.seeds).unwrap();
     assert_eq!(seeds, json!({"seed": 7, "scene_1": 7, "scene_2": 8}));
     assert_eq!(assembled.required_models, ["v1-5-pruned-emaonly-fp16.safetensors"]);
