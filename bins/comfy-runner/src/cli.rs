@@ -603,6 +603,22 @@ pub struct Simulate {
     /// Milliseconds per step of a simulated model
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_STEP_MS", value_name = "MS", default_value_t = 60)]
     pub step_ms: u64,
+    /// Milliseconds to load a simulated model that is not in memory
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_MODEL_LOAD_MS", value_name = "MS", default_value_t = 0)]
+    pub model_load_ms: u64,
+    /// The number of models that stay in memory
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_VRAM", value_name = "MODELS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub vram: u16,
+    /// How many times as fast as that the models are
+    #[arg(long, env = "COMFY_RUNNER_SIMULATE_SPEED", value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_speed)]
+    pub speed: f64,
+}
+
+/// Reads a speed.
+#[cfg(feature = "simulator")]
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.001..=1000.0).contains(speed));
+    speed.ok_or_else(|| "write a number from 0.001 to 1000; 2 is twice as fast".to_owned())
 }
 
 /// Reads an IP address and a port.

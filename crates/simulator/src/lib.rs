@@ -6,6 +6,7 @@ mod catalog;
 mod decode;
 mod execution;
 mod files;
+mod gpu;
 mod http;
 mod jobs;
 mod nodes;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::catalog::Catalog;
 use crate::execution;
 use crate::files::{Files, Folder};
+use crate::gpu::GpuOptions;
 use crate::http;
 use crate::paint::{Latent, Layer, Painting};
 use crate::state::State;
@@ -30,7 +31,7 @@ pub struct Builder {
     listen: String,
     data_dir: Option<PathBuf>,
     version: Version,
-    step_delay: Duration,
+    gpu: GpuOptions,
     max_upload_size: usize,
     stop_on_signals: bool,
 }
@@ -80,7 +81,12 @@ impl Default for Builder {
             listen: "127.0.0.1:0".to_owned(),
             data_dir: None,
             version: Version::default(),
-            step_delay: Duration::from_millis(80),
+            gpu: GpuOptions {
+                step: Duration::from_millis(80),
+                model_load: Duration::ZERO,
+                models: 1,
+                speed: 1.0,
+            },
             max_upload_size: 100 << 20,
             stop_on_signals: false,
         }
@@ -110,7 +116,27 @@ impl Builder {
 
     /// Sets how long a step of a sampler takes, 80 ms by default. Loading a model takes a few steps. Tests use zero.
     pub fn step_delay(mut self, delay: Duration) -> Self {
-        self.step_delay = delay;
+        self.gpu.step = delay;
+        self
+    }
+
+    /// Sets how long a sampler waits for a model that is not in memory, zero by default.
+    pub fn model_load(mut self, duration: Duration) -> Self {
+        self.gpu.model_load = duration;
+        self
+    }
+
+    /// Sets how many models are in memory at once, 1 by default. The models that were not used for the longest time make room
+    /// for others.
+    pub fn models_in_memory(mut self, models: usize) -> Self {
+        self.gpu.models = models;
+        self
+    }
+
+    /// Sets how many times as fast as the other options say everything goes that a model does: 1 by default. A speed that is
+    /// not a positive number counts as 1.
+    pub fn speed(mut self, speed: f64) -> Self {
+        self.gpu.speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
         self
     }
 
@@ -142,7 +168,7 @@ impl Builder {
         let unusable = |source| StartError::DataDir { path: root.clone(), source };
         let files = Files::create(&root).map_err(unusable)?;
         write_example(&files).map_err(unusable)?;
-        let state = web::Data::new(State::new(catalog, files, self.max_upload_size, self.step_delay));
+        let state = web::Data::new(State::new(catalog, files, self.max_upload_size, self.gpu));
         let executor = std::thread::Builder::new().name("simulator-executor".to_owned()).spawn({
             let state = state.clone();
             move || execution::work(&state)

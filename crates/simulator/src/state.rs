@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::catalog::Catalog;
 use crate::files::Files;
+use crate::gpu::{GpuOptions, LoadedModels};
 use crate::queue::{Ending, Prompt, Queue};
 use crate::sockets::Sockets;
 
@@ -19,8 +20,9 @@ pub struct State {
     pub sockets: Sockets,
     /// The size in bytes that an upload, or a prompt, may have.
     pub max_upload_size: usize,
-    /// How long the stand-ins of models take for a step.
-    pub step_delay: Duration,
+    /// How fast it is, and how many models it holds.
+    pub gpu: GpuOptions,
+    loaded_models: Mutex<LoadedModels>,
     queue: Mutex<Queue>,
     wake: Condvar,
     signals: Mutex<Signals>,
@@ -60,12 +62,13 @@ pub struct Current {
 
 impl State {
     /// A state with an empty queue.
-    pub fn new(catalog: Catalog, files: Files, max_upload_size: usize, step_delay: Duration) -> Self {
+    pub fn new(catalog: Catalog, files: Files, max_upload_size: usize, gpu: GpuOptions) -> Self {
         Self {
             catalog,
             files,
             max_upload_size,
-            step_delay,
+            gpu,
+            loaded_models: Mutex::default(),
             sockets: Sockets::default(),
             queue: Mutex::default(),
             wake: Condvar::new(),
@@ -191,6 +194,7 @@ impl State {
 
     /// Clears the queue and the history and drops the running prompt, as a restart does. The sockets stay open.
     pub fn forget(&self) {
+        self.loaded_models().unload();
         let mut queue = self.queue();
         queue.forget();
         self.forgotten_times.fetch_add(1, Ordering::Relaxed);
@@ -203,6 +207,11 @@ impl State {
         let _queue = self.queue();
         self.signal(|signals| signals.stopping = true);
         self.wake.notify_all();
+    }
+
+    /// Locks the models in memory.
+    pub fn loaded_models(&self) -> MutexGuard<'_, LoadedModels> {
+        lock(&self.loaded_models)
     }
 
     /// Sleeps for this time, or until the prompt must stop.

@@ -57,6 +57,25 @@ async fn what_ran_before_is_cached_until_another_prompt_comes() {
 }
 
 #[actix_rt::test]
+async fn a_model_is_loaded_when_it_is_not_in_memory_and_freed_on_request() {
+    let simulator = simulator();
+    let comfy = Comfy::at(simulator.url());
+    let sampled = async |seed: u64, checkpoint: &str| {
+        let mut graph = text_to_image("a fox", seed);
+        graph["4"]["inputs"]["ckpt_name"] = json!(checkpoint);
+        assert_eq!(comfy.run(&graph).await["status"]["status_str"], "success");
+        let stats = comfy.get("/system_stats").await.json();
+        (stats["system"]["simulator_model_loads"].clone(), stats["system"]["simulator_loaded_models"].clone())
+    };
+    let (first, second) = ("v1-5-pruned-emaonly-fp16.safetensors", "sd_xl_base_1.0.safetensors");
+    assert_eq!(sampled(1, first).await, (json!(1), json!([first])));
+    assert_eq!(sampled(2, first).await, (json!(1), json!([first])));
+    assert_eq!(sampled(3, second).await, (json!(2), json!([second])));
+    comfy.post("/free", &json!({"unload_models": true, "free_memory": true})).await;
+    assert_eq!(sampled(4, second).await, (json!(3), json!([second])));
+}
+
+#[actix_rt::test]
 async fn an_interrupted_prompt_ends_as_an_error_and_the_next_one_runs() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());

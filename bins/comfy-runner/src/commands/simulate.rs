@@ -13,6 +13,9 @@ pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
         .listen(options.listen.to_string())
         .speak_as(options.speak_as)
         .step_delay(Duration::from_millis(options.step_ms))
+        .model_load(Duration::from_millis(options.model_load_ms))
+        .models_in_memory(options.vram.into())
+        .speed(options.speed)
         .data_dir(options.data)
         .stop_on_signals(true)
         .start()?;

@@ -125,7 +125,15 @@ impl Steps for Reporter<'_> {
     }
 
     fn take_model_time(&mut self, steps: u32) {
-        self.state.pause(self.state.step_delay * steps);
+        self.state.pause(self.state.gpu.duration(self.state.gpu.step * steps));
+    }
+
+    fn use_model(&mut self, model: &str) {
+        let gpu = self.state.gpu;
+        let is_cold = self.state.loaded_models().use_model(model, gpu.models);
+        if is_cold {
+            self.state.pause(gpu.duration(gpu.model_load));
+        }
     }
 
     fn take_time(&mut self, milliseconds: u64) {

@@ -1,6 +1,7 @@
 //! Information about the server: `/system_stats`, `/features`, `/object_info`, `/models` and similar paths.
 
 use actix_web::{HttpResponse, web};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::state::State;
@@ -31,6 +32,8 @@ pub async fn system_stats(state: web::Data<State>) -> HttpResponse {
             "simulator": simulator,
             "simulator_requests": state.requests(),
             "simulator_sockets": state.sockets.open(),
+            "simulator_loaded_models": state.loaded_models().names().collect::<Vec<_>>(),
+            "simulator_model_loads": state.loaded_models().loads(),
         },
         "devices": [{
             "name": "simulator",
@@ -77,7 +80,17 @@ pub async fn models(state: web::Data<State>, folder: web::Path<String>) -> HttpR
     }
 }
 
-/// There are no models in memory to free.
-pub async fn free() -> HttpResponse {
+/// The body of `POST /free`.
+#[derive(Deserialize)]
+pub struct Free {
+    #[serde(default)]
+    unload_models: bool,
+}
+
+/// Removes models from memory. There is no other memory to free.
+pub async fn free(state: web::Data<State>, body: web::Json<Free>) -> HttpResponse {
+    if body.unload_models {
+        state.loaded_models().unload();
+    }
     HttpResponse::Ok().finish()
 }

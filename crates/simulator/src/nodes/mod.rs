@@ -51,6 +51,9 @@ pub trait Steps {
     /// Waits for the time that this many steps of a model take, or until the prompt must stop.
     fn take_model_time(&mut self, steps: u32);
 
+    /// Puts a model into memory, which takes time if it is not there.
+    fn use_model(&mut self, model: &str);
+
     /// Waits this many milliseconds, or until the prompt must stop.
     fn take_time(&mut self, milliseconds: u64);
 

@@ -65,6 +65,7 @@ pub fn encode_vision(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
 pub fn upscale_image(call: &mut Call<'_>) -> Result<NodeResult, Failure> {
     let model = call.model("upscale_model")?;
     let images = call.images("image")?;
+    call.steps.use_model(&model);
     let factor = if model.contains("2x") || model.contains("x2") { 2 } else { 4 };
     let (width, height) = images[0].dimensions();
     let (width, height) = (width.saturating_mul(factor), height.saturating_mul(factor));

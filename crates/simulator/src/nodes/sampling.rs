@@ -71,6 +71,7 @@ impl Sampling {
     pub fn run(&self, call: &mut Call<'_>, latent: &Latent, guider: &Guider) -> Result<Latent, Failure> {
         let mut latent = latent.clone();
         let Guider { model, positive, negative } = guider;
+        call.steps.use_model(model);
         let paintings = if latent.is_video { 1 } else { latent.frames };
         // Each image of a batch has noise of its own.
         let image_seed = |image: u32| self.seed.wrapping_add(u64::from(image) << 32);
