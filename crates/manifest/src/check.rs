@@ -147,9 +147,10 @@ impl Input {
                 Ok(Value::Null)
             }
             value @ Value::String(_) => model(value).and_then(|value| self.one_of(value)),
+            value @ Value::Object(_) if is_empty_lora(value) => Ok(Value::Null),
             Value::Object(entry) => self.lora_entry(entry).map(Value::Object),
             Value::Array(list) => {
-                let entries = list.iter().map(|entry| match entry {
+                let entries = list.iter().filter(|entry| !is_empty_lora(entry)).map(|entry| match entry {
                     Value::String(_) => model(entry),
                     Value::Object(entry) => self.lora_entry(entry).map(Value::Object),
                     other => Err(format!("{WHAT}, not {}", shown(other))),
@@ -164,7 +165,7 @@ impl Input {
         const WHAT: &str = "must be a list of `{file, strength}`";
         let value = parsed(value);
         let list = value.as_array().ok_or_else(|| format!("{WHAT}, not {}", shown(&value)))?;
-        let entries = list.iter().map(|entry| match entry {
+        let entries = list.iter().filter(|entry| !is_empty_lora(entry)).map(|entry| match entry {
             Value::String(_) => Ok(json!({"file": model(entry)?, "strength": 1.0})),
             Value::Object(entry) if entry.contains_key("file") => {
                 let mut entry = self.lora_entry(entry)?;
@@ -178,14 +179,15 @@ impl Input {
 
     /// `{file, strength}`, or the pairs of a dynamic workflow: `{high, low, strength_high, strength_low}`, `{pair_id}`.
     fn lora_entry(&self, entry: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-        if !["file", "high", "low", "pair_id"].iter().any(|key| entry.contains_key(*key)) {
+        if !LORA_NAMES.iter().any(|key| entry.contains_key(*key)) {
             return Err("must name each LoRA's `file`".to_owned());
         }
         let mut checked = Map::with_capacity(entry.len());
         for (key, value) in entry {
             let value = match key.as_str() {
                 "file" => model(value).and_then(|value| self.one_of(value))?,
-                "high" | "low" if !value.is_null() => model(value)?,
+                "high" | "low" if is_empty(value) => Value::Null,
+                "high" | "low" => model(value)?,
                 key if key.starts_with("strength") => {
                     self.float(value).map_err(|reason| format!("`{key}` {reason}"))?
                 }
@@ -244,6 +246,36 @@ impl Input {
         (wrong.len() == before).then_some(Value::Array(scenes))
     }
 
+    /// Returns the scenes of a request that gives none: one, with an empty prompt and five seconds as in ComfyUI Studio,
+    /// completed with the defaults of its fields, or `open` if the fields are not described. `None` if a scene needs more
+    /// than that, or if one is too few.
+    pub(crate) fn single_scene(&self, open: impl FnOnce() -> Value) -> Option<Value> {
+        let one = Number::from(1);
+        if self.min.as_ref().is_some_and(|min| compare(&one, min).is_lt()) {
+            return None;
+        }
+        if self.per_scene.is_empty() {
+            return Some(json!([open()]));
+        }
+        let known = |id: &str| match id {
+            "prompt" => Some(json!("")),
+            "duration" => Some(json!(5)),
+            _ => None,
+        };
+        let mut scene = Map::new();
+        for field in &self.per_scene {
+            let value = known(&field.id).and_then(|value| field.check("", &value, &mut Wrong::default()));
+            match value.or_else(|| field.default.clone()) {
+                Some(value) => {
+                    scene.insert(field.id.clone(), value);
+                }
+                None if field.required => return None,
+                None => {}
+            }
+        }
+        Some(json!([scene]))
+    }
+
     fn scene(&self, place: &str, scene: &Map<String, Value>, wrong: &mut Wrong) -> Map<String, Value> {
         let mut checked = Map::with_capacity(scene.len());
         for field in &self.per_scene {
@@ -270,6 +302,20 @@ impl Input {
             }
         }
         checked
+    }
+}
+
+/// The keys of a LoRA's entry that name what is loaded.
+const LORA_NAMES: [&str; 4] = ["file", "high", "low", "pair_id"];
+
+/// Returns whether an entry of a list of LoRAs names nothing, as forms send for a row that is not filled in.
+fn is_empty_lora(entry: &Value) -> bool {
+    match entry {
+        Value::Object(fields) => {
+            let mut named = LORA_NAMES.iter().filter_map(|key| fields.get(*key)).peekable();
+            named.peek().is_some() && named.all(is_empty)
+        }
+        entry => is_empty(entry),
     }
 }
 
@@ -387,7 +433,7 @@ pub(crate) fn sides(value: &Value) -> Option<(Number, Number)> {
 }
 
 /// A list or object that came as text: form fields know nothing else.
-fn parsed(value: &Value) -> std::borrow::Cow<'_, Value> {
+pub(crate) fn parsed(value: &Value) -> std::borrow::Cow<'_, Value> {
     let structured = value.as_str().filter(|text| text.trim_start().starts_with(['[', '{']));
     match structured.and_then(|text| serde_json::from_str(text).ok()) {
         Some(value) => std::borrow::Cow::Owned(value),

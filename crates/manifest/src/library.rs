@@ -323,6 +323,7 @@ impl<T: Compile> Entry<T> {
         }
         let (manifest, mut warnings) = Manifest::parse_partly(&text, folder.id());
         let Some(mut manifest) = manifest else { return Err(warnings) };
+        warnings.extend(manifest.add_shared_lora_pairs(folder));
         if warnings.iter().any(Diagnostic::is_error) {
             warnings.extend(T::inspect(&manifest, folder));
             return Err(warnings);

@@ -78,7 +78,8 @@ pub struct Manifest {
     pub defaults: Map<String, Value>,
     /// Expressions of a dynamic workflow by name, in order.
     pub computed: IndexMap<String, String>,
-    /// LoRAs that belong together, by id: for stages with `lora_injection: paired`.
+    /// LoRAs that belong together, by id: for stages with `lora_injection: paired`. A library adds those of
+    /// [`LORA_PAIRS_FILE`](crate::LORA_PAIRS_FILE).
     pub lora_pairs: IndexMap<String, LoraPair>,
     /// Named values for inputs, by name: those of the manifest, and in a library also those of `presets.yaml`.
     pub presets: IndexMap<String, Preset>,

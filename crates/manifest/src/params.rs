@@ -3,14 +3,14 @@
 use std::fmt;
 
 use indexmap::{IndexMap, IndexSet};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::check::{Wrong, is_empty, shown_name};
+use crate::check::{Wrong, is_empty, parsed, shown_name};
 use crate::count::{self, COUNT_KEY, params_of_jobs};
 use crate::diagnostic::{LONGEST_MESSAGE, cut};
 use crate::first_ten::{Counted, FirstTen};
 use crate::input::{Input, InputKind};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, WorkflowKind};
 use crate::nearest::did_you_mean;
 use crate::preset::{self, PRESET_KEY};
 use crate::seed::{SeedRange, generate_scene_seeds};
@@ -106,7 +106,10 @@ impl Params {
         for (key, default) in &manifest.defaults {
             if manifest.input(key).is_none() {
                 let value = given.get(key).filter(|value| !value.is_null());
-                params.values.insert(key.clone(), value.unwrap_or(default).clone());
+                let value = value.unwrap_or(default);
+                let no_scenes = manifest.kind == WorkflowKind::Dynamic && key == "scenes" && is_empty(value);
+                let value = if no_scenes { json!([open_scene(manifest)]) } else { value.clone() };
+                params.values.insert(key.clone(), value);
             }
         }
         match check.problems {
@@ -188,6 +191,17 @@ impl Params {
     pub fn generated_seed(&self) -> u64 {
         self.generated_seed
     }
+}
+
+/// Returns the scene of a request that gives none, in a list whose fields are not described: as in ComfyUI Studio, with
+/// a random seed where the workflow has none.
+fn open_scene(manifest: &Manifest) -> Value {
+    let mut scene = json!({"prompt": "", "duration": 5});
+    let has_seed = manifest.inputs.iter().any(|input| input.kind == InputKind::Seed);
+    if !has_seed && !manifest.defaults.contains_key("seed") {
+        scene["seed"] = (-1).into();
+    }
+    scene
 }
 
 /// The state of a check.
@@ -281,7 +295,7 @@ impl<'a> ParamsCheck<'a> {
     fn input(&mut self, input: &Input, params: &mut Params, random: &mut dyn FnMut() -> u64) {
         let subject = format!("input \"{}\"", input.id);
         let mut wrong = Wrong::default();
-        let given = self.given_value(input, &mut wrong);
+        let given = self.given_value(input, &mut wrong).filter(|given| !self.is_no_scenes(input, given));
         let mut value = given.and_then(|given| input.check(&subject, &given, &mut wrong));
         if !wrong.is_empty() {
             self.problems.more += wrong.more;
@@ -289,6 +303,10 @@ impl<'a> ParamsCheck<'a> {
             return;
         }
         value = value.or_else(|| input.default.clone());
+        let no_scenes = |value: &Value| self.is_no_scenes(input, value);
+        if value.as_ref().map_or(self.takes_scenes(input), no_scenes) && !input.required {
+            value = input.single_scene(|| open_scene(self.manifest)).or(value);
+        }
         if input.kind == InputKind::Seed {
             let seed = value.as_ref().and_then(Value::as_u64).unwrap_or_else(|| {
                 params.generated.insert(input.id.clone());
@@ -308,6 +326,16 @@ impl<'a> ParamsCheck<'a> {
         if let Some(value) = value {
             params.values.insert(input.id.clone(), value);
         }
+    }
+
+    /// Returns whether the input takes the scenes of a dynamic workflow.
+    fn takes_scenes(&self, input: &Input) -> bool {
+        input.kind == InputKind::SceneList && self.manifest.kind == WorkflowKind::Dynamic
+    }
+
+    /// Returns whether the value is an empty list of scenes, also as text.
+    fn is_no_scenes(&self, input: &Input, value: &Value) -> bool {
+        self.takes_scenes(input) && parsed(value).as_array().is_some_and(Vec::is_empty)
     }
 
     /// Returns the value that the caller gave for this input, in any of its spellings.
@@ -347,7 +375,7 @@ impl<'a> ParamsCheck<'a> {
             return None;
         }
         match (w.or_else(|| default("w")), h.or_else(|| default("h"))) {
-            (Some(w), Some(h)) => Some(serde_json::json!({"w": w, "h": h})),
+            (Some(w), Some(h)) => Some(json!({"w": w, "h": h})),
             _ => {
                 let id = &input.id;
                 wrong.push(format!("input \"{id}\" needs both width and height, because it has no default"));

@@ -131,6 +131,12 @@ const OUR_KEYS: [&str; 17] = [
     "models",
 ];
 
+/// The first slot that `lora_injection: paired` fills: packs have LoRAs of their own in the two before it.
+const FIRST_FREE_SLOT: u64 = 3;
+
+/// The nodes that `lora_injection: paired` fills, where a stage names none.
+const PAIRED_NODES: [&str; 2] = ["lora_high", "lora_low"];
+
 /// Words that people write for a key of a stage.
 const ALIASES: [(&str, &str); 2] = [("if", "condition"), ("when", "condition")];
 
@@ -226,9 +232,14 @@ pub(crate) fn read_computed(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String,
 /// Reads `lora_pairs`: LoRAs that are used together, by id.
 pub(crate) fn read_pairs(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, LoraPair> {
     let Some(pairs) = fields.map("lora_pairs") else { return IndexMap::new() };
-    let mut read = IndexMap::with_capacity(pairs.len());
-    for (id, pair) in pairs {
-        let place = format!("lora_pairs/{}", crate::lines::escape(id));
+    read_pair_map(&mut fields.inside(pairs, "lora_pairs"))
+}
+
+/// Reads LoRA pairs from a map by their ids.
+pub(crate) fn read_pair_map(fields: &mut Fields<'_, '_, '_>) -> IndexMap<String, LoraPair> {
+    let mut read = IndexMap::with_capacity(fields.entry.len());
+    for (id, pair) in fields.entry {
+        let place = crate::lines::escape(id);
         let Value::Object(entry) = pair else {
             let message =
                 format!("the LoRA pair \"{id}\" is a map of `high` and `low`, or `both`; this is {pair}");
@@ -358,14 +369,17 @@ fn read_loras(fields: &mut Fields<'_, '_, '_>) -> Option<LoraInjection> {
         Value::Bool(true) => Some(LoraInjection::Chain),
         Value::String(kind) if kind == "chain" => Some(LoraInjection::Chain),
         Value::String(kind) if kind == "paired" => {
-            let start_slot = read_count(fields, "lora_start_slot").unwrap_or(1);
-            let ids = fields.list("lora_nodes").unwrap_or_default().iter().map(fields::plain);
-            match <[String; 2]>::try_from(ids.collect::<Vec<_>>()) {
+            let start_slot = read_count(fields, "lora_start_slot").unwrap_or(FIRST_FREE_SLOT);
+            let ids = match fields.list("lora_nodes") {
+                Some(ids) => ids.iter().map(fields::plain).collect(),
+                None => PAIRED_NODES.map(str::to_owned).to_vec(),
+            };
+            match <[String; 2]>::try_from(ids) {
                 Ok(nodes) => Some(LoraInjection::Paired { nodes, start_slot }),
                 Err(_) => {
-                    let message = "`lora_injection: paired` needs `lora_nodes: [a, b]`, the two loader nodes of the \
-                                   block: for the high-noise model and for the low-noise one";
-                    fields.error(DiagnosticKind::Stage, "lora_injection", message.to_owned());
+                    let message = "`lora_nodes: [a, b]` are the two loader nodes of the block: for the high-noise model \
+                                   and for the low-noise one";
+                    fields.error(DiagnosticKind::Stage, "lora_nodes", message.to_owned());
                     None
                 }
             }

@@ -27,13 +27,23 @@ pub struct WorkflowDir {
 /// The state of a file when it was read, or found missing.
 #[derive(Debug)]
 struct Seen {
-    /// The name, relative to the folder.
+    /// The name, relative to the folder, or to the folder that contains it.
     file: String,
+    place: Place,
     stamp: Option<Stamp>,
     /// Whether the file may have changed since without a new stamp.
     racy: bool,
     /// A digest of the content, or of the reason why it could not be read.
     digest: u64,
+}
+
+/// Where a file lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the workflow's folder.
+    Inside,
+    /// Beside that folder.
+    Beside,
 }
 
 /// Metadata that changes with the file's content.
@@ -69,10 +79,31 @@ impl WorkflowDir {
     /// regular file, larger than [`LARGEST_FILE`], or not UTF-8.
     pub fn read(&mut self, file: &str) -> Result<String, Diagnostic> {
         let path = self.locate(file)?;
+        self.read_seen(file, Place::Inside, &path)
+    }
+
+    /// Reads a text file beside the workflow's folder, which workflows share. Returns `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of [`WorkflowDir::read`], with the folder that contains the workflow's. Diagnostics have `../` before the
+    /// name.
+    pub fn read_beside(&mut self, file: &str) -> Result<Option<String>, Diagnostic> {
+        self.locate(file)?;
+        let path = self.path_of(file, Place::Beside);
+        let missing = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let text = self.read_seen(file, Place::Beside, &path);
+        if missing { Ok(None) } else { text.map(Some) }
+    }
+
+    /// Reads a file and records its state.
+    fn read_seen(&mut self, file: &str, place: Place, path: &Path) -> Result<String, Diagnostic> {
         // Before reading: a change from now on has another stamp, or is racy.
-        let (stamp, racy) = Stamp::now(&path);
-        let text = self.read_path(file, &path);
-        self.seen.push(Seen { file: file.to_owned(), stamp, racy, digest: digest(&text) });
+        let (stamp, racy) = Stamp::now(path);
+        let text = match place {
+            Place::Inside => read_path(file, path, &self.path),
+            Place::Beside => read_path(&format!("../{file}"), path, path.parent().unwrap_or(path)),
+        };
+        self.seen.push(Seen { file: file.to_owned(), place, stamp, racy, digest: digest(&text) });
         text
     }
 
@@ -93,29 +124,12 @@ impl WorkflowDir {
         }
     }
 
-    fn read_path(&self, file: &str, path: &Path) -> Result<String, Diagnostic> {
-        let refuse = |message: String| Diagnostic::error(DiagnosticKind::File, file, message);
-        let cannot = |error: io::Error| refuse(io_reason(&error));
-        let path = path.canonicalize().map_err(cannot)?;
-        if !path.starts_with(self.path.canonicalize().map_err(cannot)?) {
-            return Err(refuse("this is a link that leads out of the workflow's folder".to_owned()));
+    fn path_of(&self, file: &str, place: Place) -> PathBuf {
+        match place {
+            Place::Inside => self.path.join(file),
+            // By name, as the folder may be a link.
+            Place::Beside => self.path.with_file_name(file),
         }
-        let Some(open) = open_regular_file(&path).map_err(cannot)? else {
-            return Err(refuse("this is not a regular file".to_owned()));
-        };
-        let mut bytes = Vec::new();
-        // The limit holds while reading, as a file may grow after it was measured.
-        open.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
-        if bytes.len() as u64 > LARGEST_FILE {
-            let message = format!("the file has more than {LARGEST_FILE} bytes, which is the limit");
-            return Err(Diagnostic::error(DiagnosticKind::Limit, file, message));
-        }
-        let mut text =
-            String::from_utf8(bytes).map_err(|_| refuse("the file is not UTF-8 text".to_owned()))?;
-        if text.starts_with('\u{feff}') {
-            text.drain(..'\u{feff}'.len_utf8());
-        }
-        Ok(text)
     }
 
     /// Returns the path of a file in the folder, if the name does not lead out of it.
@@ -132,7 +146,9 @@ impl WorkflowDir {
 
     /// Returns whether all files that were read are unchanged. Costs one `stat` for each file.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.seen.iter().all(|seen| !seen.racy && Stamp::read(&self.path.join(&seen.file)) == seen.stamp)
+        self.seen
+            .iter()
+            .all(|seen| !seen.racy && Stamp::read(&self.path_of(&seen.file, seen.place)) == seen.stamp)
     }
 
     /// Reads files again that changed just before they were read, or whose stamp has changed. Returns the folder with
@@ -141,13 +157,41 @@ impl WorkflowDir {
         let mut again = Self::new(self.id.as_str(), self.path.as_path());
         for seen in &self.seen {
             // A failure to read is compared as well.
-            let _text = again.read(&seen.file);
+            let _text = match seen.place {
+                Place::Inside => again.read(&seen.file).map(Some),
+                Place::Beside => again.read_beside(&seen.file),
+            };
             if again.seen.last().is_none_or(|now| now.digest != seen.digest) {
                 return None;
             }
         }
         Some(again)
     }
+}
+
+/// Reads a text file. `root` is the folder that it must not lead out of.
+fn read_path(file: &str, path: &Path, root: &Path) -> Result<String, Diagnostic> {
+    let refuse = |message: String| Diagnostic::error(DiagnosticKind::File, file, message);
+    let cannot = |error: io::Error| refuse(io_reason(&error));
+    let path = path.canonicalize().map_err(cannot)?;
+    if !path.starts_with(folder_of(root).canonicalize().map_err(cannot)?) {
+        return Err(refuse("this is a link that leads out of the workflow's folder".to_owned()));
+    }
+    let Some(open) = open_regular_file(&path).map_err(cannot)? else {
+        return Err(refuse("this is not a regular file".to_owned()));
+    };
+    let mut bytes = Vec::new();
+    // The limit holds while reading, as a file may grow after it was measured.
+    open.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        let message = format!("the file has more than {LARGEST_FILE} bytes, which is the limit");
+        return Err(Diagnostic::error(DiagnosticKind::Limit, file, message));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| refuse("the file is not UTF-8 text".to_owned()))?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
 }
 
 impl Stamp {
@@ -190,6 +234,11 @@ fn digest(text: &Result<String, Diagnostic>) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.as_ref().map_err(|problem| &problem.message).hash(&mut hasher);
     hasher.finish()
+}
+
+/// Returns the folder as a path that can be opened: that of a relative name without a folder is empty.
+fn folder_of(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 /// Returns why a file could not be read, without the server's path.

@@ -265,7 +265,7 @@ pipeline:
     assert_eq!((&b.repeat, b.in_repeat), (&Some(Repeat::Named("list".into())), Some(false)));
     assert_eq!(c.repeat, Some(Repeat::ExtraScenes));
     let nodes = ["1".to_owned(), "2".to_owned()];
-    assert_eq!(c.loras, Some(LoraInjection::Paired { nodes, start_slot: 1 }));
+    assert_eq!(c.loras, Some(LoraInjection::Paired { nodes, start_slot: 3 }));
     assert_eq!(manifest.computed["c"], "3");
 
     let reported = problems(
@@ -277,7 +277,7 @@ pipeline:
 - {block: a}
 - {block: a, file: a.json, repeat: -2, conditoin: x}
 - {block: c, switch: mode, cases: {a: 3}, default: b}
-- {block: d, file: d.json, lora_injection: paired, chain_imports: [x], scene_index: -1}
+- {block: d, file: d.json, lora_injection: paired, lora_nodes: [a], chain_imports: [x], scene_index: -1}
 - 7
 ",
     );
@@ -290,7 +290,7 @@ pipeline:
         "manifest.yaml:7: warning: stage \"a\": `conditoin` has no meaning here. Did you mean `condition`?",
         "manifest.yaml:8: stage \"c\": the case \"a\" must be a block's file",
         "manifest.yaml:8: warning: stage \"c\": `default: b` is not one of the cases, so a value that is none",
-        "manifest.yaml:9: stage \"d\": `lora_injection: paired` needs `lora_nodes: [a, b]`",
+        "manifest.yaml:9: stage \"d\": `lora_nodes: [a, b]` are the two loader nodes of the block",
         "manifest.yaml:9: stage \"d\": `chain_imports` must be a map",
         "manifest.yaml:9: stage \"d\": `scene_index` must be a whole number from 0",
         "manifest.yaml:10: stage 6 is a map with `block` and `file`",

@@ -4,7 +4,7 @@ mod blocks;
 
 use blocks::{assemble, block, compile, graph, ids, inputs, node, problems, workflow};
 use comfy_runner_manifest::Manifest;
-use comfy_runner_workflow::Workflow;
+use comfy_runner_workflow::{Workflow, Workflows};
 use serde_json::{Value, json};
 
 /// Compiles a manifest in the folder `w` and its graph.
@@ -274,4 +274,168 @@ pipeline:
     );
     assert_eq!(told("mode != none"), Vec::<String>::new());
     assert_eq!(told("mode == 'fast' and strong"), Vec::<String>::new());
+}
+
+/// A block with the two loaders of a Wan pack, which have LoRAs of their own in two slots.
+fn loaders() -> Value {
+    let own = |n: u8| json!({"on": true, "lora": format!("accelerator_{n}"), "strength": 1});
+    let loader = || {
+        node(
+            "Power Lora Loader (rgthree)",
+            json!({"lora_1": own(1), "lora_2": own(2), "{{free}}": "{{slots}}"}),
+        )
+    };
+    json!({
+        "nodes": {"lora_high": loader(), "lora_low": loader()},
+        "exports": {"model_high": ["lora_high", 0], "model_low": ["lora_low", 0]},
+    })
+}
+
+const PAIRED: &str = "inputs:
+- {id: loras_high, type: lora_picker_dynamic}
+- {id: loras_low, type: lora_picker_dynamic}
+- {id: pairs, type: lora_picker}
+lora_pairs: {ink: {high: own_high, low: own_low}}
+pipeline: [{block: setup, file: setup.json, lora_injection: paired}]
+";
+
+fn slots(workflow: &Workflow, given: Value, node: &str) -> Value {
+    let inputs = inputs(workflow, given, node);
+    let inputs = inputs.as_object().unwrap().iter();
+    inputs.map(|(slot, lora)| (slot.clone(), lora["lora"].clone())).collect()
+}
+
+#[test]
+fn pairs_of_loras_keep_the_slots_of_the_pack_and_empty_entries_are_skipped() {
+    let pack = workflow(PAIRED, &[("setup.json", loaders())]);
+    let own = json!({"lora_1": "accelerator_1", "lora_2": "accelerator_2"});
+    assert_eq!(slots(&pack, json!({}), "setup_0_lora_high"), own);
+    let given = json!({
+        "loras_high": [{"file": "", "strength": 1}, {"file": "a", "strength": 0.5}, "", {"file": null}, {"file": "b"}],
+        "loras_low": "[{\"file\": \"\"}]",
+        "pairs": [{"pair_id": ""}, {"high": "", "low": ""}, {"pair_id": "ink", "strength_low": 0.2}, null],
+    });
+    assert_eq!(
+        slots(&pack, given.clone(), "setup_0_lora_high"),
+        json!({"lora_1": "accelerator_1", "lora_2": "accelerator_2", "lora_3": "a", "lora_4": "b", "lora_5": "own_high"})
+    );
+    let low = inputs(&pack, given, "setup_0_lora_low");
+    assert_eq!(low["lora_3"], json!({"on": true, "lora": "own_low", "strength": 0.2}));
+    assert_eq!(low.as_object().unwrap().len(), 3);
+    for nothing in [json!([{"file": ""}]), json!({"file": ""}), json!(""), json!([]), Value::Null] {
+        assert_eq!(slots(&pack, json!({"pairs": nothing}), "setup_0_lora_high"), own, "{nothing}");
+    }
+}
+
+#[test]
+fn a_file_beside_the_workflows_has_pairs_for_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("w/manifest.yaml", &format!("id: w\ntype: dynamic\n{PAIRED}"));
+    write("w/blocks/setup.json", &loaders().to_string());
+    // A workflow without pairs is not affected by the file.
+    write("plain/manifest.yaml", "id: plain\ntype: dynamic\npipeline: [{block: a, file: a.json}]\n");
+    write("plain/blocks/a.json", &block(json!({}), &[], "x").to_string());
+    let library = Workflows::open(folder.path()).unwrap();
+    let high = |pair: &str| {
+        let workflow = library.get("w").map_err(|error| error.to_string())?;
+        let given = json!({"pairs": [{"pair_id": pair}]});
+        let assembled = assemble(&workflow, given).map_err(|error| error.to_string())?;
+        Ok::<Value, String>(assembled.graph.nodes["setup_0_lora_high"].inputs["lora_3"]["lora"].clone())
+    };
+    assert!(high("wash").unwrap_err().contains(
+        "neither `lora_pairs` nor the file lora_pairs.yaml beside the workflows has \"wash\"; there is ink"
+    ));
+    write("lora_pairs.yaml", "wash: {both: wash_both}\nink: {high: other, low: other}\n");
+    assert_eq!(high("wash"), Ok(json!("wash_both")));
+    assert_eq!(high("ink"), Ok(json!("own_high")), "the manifest's own take precedence");
+    assert!(library.get("w").unwrap().manifest().json()["lora_pairs"].get("wash").is_none());
+
+    write("lora_pairs.yaml", "ink: {high: other}\nwash: {}\n");
+    let broken = high("ink").unwrap_err();
+    assert!(broken.contains("../lora_pairs.yaml:2: the LoRA pair \"wash\" names no file"), "{broken}");
+    assert!(library.get("plain").is_ok());
+    write("lora_pairs.yaml", "- ink\n");
+    assert!(high("ink").unwrap_err().contains("LoRA pairs are a map from id to `high` and `low`"));
+    std::fs::remove_file(folder.path().join("lora_pairs.yaml")).unwrap();
+    assert_eq!(high("ink"), Ok(json!("own_high")));
+}
+
+#[test]
+fn no_scenes_mean_one_with_the_defaults_of_its_fields() {
+    let scene = |samples: &str| {
+        let text = json!({"text": "{{prompt}}|{{duration_frames}}|{{motion}}|{{scene_num}}", "seed": "{{seed}}", "from": samples});
+        let mut block = block(text, &[], "samples");
+        block["exports"]["images"] = json!(["n", 0]);
+        block
+    };
+    let extend = json!({
+        "nodes": {"n": node("Extend", json!({"text": "{{prompt}}", "from": "{{prev_samples}}"}))},
+        "imports": ["prev_samples"], "exports": {"samples": ["n", 0], "images": ["n", 0]},
+    });
+    let manifest = |scenes: &str| {
+        format!(
+            "inputs:
+- {{id: scenes, type: scene_list, {scenes}per_scene: [
+    {{id: prompt, type: text, required: true}},
+    {{id: duration, type: select, options: [3, 5, 8], default: 3}},
+    {{id: motion, type: int, default: 7}},
+    {{id: seed, type: seed, default: -1}}]}}
+pipeline:
+- {{block: first, file: first.json, scene_index: 0}}
+- {{block: more, file: more.json, repeat: extra_scenes, chain: true, chain_imports: {{prev_samples: samples}}}}
+- {{block: out, file: out.json, in_repeat: false}}
+"
+        )
+    };
+    let blocks = || {
+        [
+            ("first.json", scene("")),
+            ("more.json", extend.clone()),
+            ("out.json", block(json!({"x": ["images", 0]}), &["images"], "video")),
+        ]
+    };
+    let pack = workflow(&manifest(""), &blocks());
+    for given in [json!({}), json!({"scenes": null}), json!({"scenes": []}), json!({"scenes": "[]"})] {
+        assert_eq!(ids(&pack, given.clone()), ["first_0_n", "out_0_n"], "{given}");
+        let assembled = assemble(&pack, given).unwrap();
+        let first = &assembled.graph.nodes["first_0_n"].inputs;
+        assert_eq!(first["text"], "|81|7|1");
+        assert_eq!(first["seed"], assembled.seeds["scene_1"]);
+    }
+    let given = json!({"scenes": [{"prompt": "a"}, {"prompt": "b"}]});
+    assert_eq!(ids(&pack, given.clone()), ["first_0_n", "more_0_n", "out_0_n"]);
+    assert_eq!(inputs(&pack, given, "first_0_n")["text"], "a|49|7|1");
+
+    // A default, and more than one required scene, take precedence.
+    let pack = workflow(&manifest("default: [{prompt: d}, {prompt: e}], "), &blocks());
+    assert_eq!(ids(&pack, json!({"scenes": []})), ["first_0_n", "more_0_n", "out_0_n"]);
+}
+
+#[test]
+fn no_scenes_are_one_also_in_an_open_list_and_in_defaults_and_none_where_a_field_is_missing() {
+    let text = || [("a.json", block(json!({"text": "{{prompt}}", "d": "{{duration}}"}), &[], "x"))];
+    for scenes in ["inputs: [{id: scenes, type: scene_list}]", "defaults: {scenes: []}"] {
+        let manifest = format!("{scenes}\npipeline: [{{block: a, file: a.json, scene_index: 0}}]\n");
+        let pack = compile(&manifest, &text()).unwrap().workflow;
+        assert_eq!(inputs(&pack, json!({}), "a_0_n"), json!({"text": "", "d": 5}), "{scenes}");
+    }
+    let own = |field: &str| {
+        format!(
+            "inputs: [{{id: shots, type: scene_list, per_scene: [{{id: title, type: text{field}}}]}}]
+pipeline: [{{block: base, file: base.json}}, {{block: a, file: a.json, repeat: shots}}]\n"
+        )
+    };
+    let blocks = || {
+        [("base.json", block(json!({}), &[], "y")), ("a.json", block(json!({"t": "{{title}}"}), &[], "x"))]
+    };
+    let pack = workflow(&own(", default: untitled"), &blocks());
+    assert_eq!(inputs(&pack, json!({}), "a_0_n"), json!({"t": "untitled"}));
+    // A scene of this list needs a title: without scenes there is none.
+    let pack = workflow(&own(", required: true"), &blocks());
+    assert_eq!(ids(&pack, json!({})), ["base_0_n"]);
 }

@@ -1,6 +1,6 @@
 //! The LoRAs that a caller selects: single ones and pairs.
 
-use comfy_runner_manifest::{InputKind, LoraPair, Manifest};
+use comfy_runner_manifest::{InputKind, LORA_PAIRS_FILE, LoraPair, Manifest};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
@@ -93,7 +93,9 @@ fn pair(id: &str, entry: &Value, pairs: &IndexMap<String, LoraPair>) -> Result<[
         Value::Null => return Ok([None, None]),
         Value::String(name) if is_none(name) => return Ok([None, None]),
         Value::String(name) => (&none, Some(name.as_str())),
-        Value::Object(fields) => (fields, fields.get("pair_id").and_then(Value::as_str)),
+        Value::Object(fields) => {
+            (fields, fields.get("pair_id").and_then(Value::as_str).filter(|name| !is_none(name)))
+        }
         other => return Err(format!("\"{id}\" takes pairs as {{high, low}} or {{pair_id}}, not {other}")),
     };
     let known = match named.map(|name| (name, pairs.get(name))) {
@@ -102,7 +104,10 @@ fn pair(id: &str, entry: &Value, pairs: &IndexMap<String, LoraPair>) -> Result<[
         Some((name, None)) => {
             let known: Vec<&str> = pairs.keys().take(30).map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(format!("\"{id}\": `lora_pairs` has no \"{name}\"; there is {known}"));
+            return Err(format!(
+                "\"{id}\": neither `lora_pairs` nor the file {LORA_PAIRS_FILE} beside the workflows has \"{name}\"; \
+                 there is {known}"
+            ));
         }
     };
     let text = |key: &str| fields.get(key).and_then(Value::as_str).filter(|file| !is_none(file));

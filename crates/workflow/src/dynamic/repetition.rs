@@ -36,11 +36,9 @@ impl<'a> Instances<'a> {
                     Some(Value::String(text)) if text.parse::<u64>().is_ok() => {
                         return Self::counted(text.parse().unwrap_or(0), name, limits);
                     }
+                    Some(Value::Null) if takes_list(manifest, name) => (&[] as &[Value], 0, is_list),
                     // A count that is not given is one, as in ComfyUI Studio.
-                    Some(Value::Null) if !takes_list(manifest, name) => {
-                        return Self::counted(1, name, limits);
-                    }
-                    Some(Value::Null) => return Err(format!("`repeat: {name}`: \"{name}\" has no value")),
+                    Some(Value::Null) => return Self::counted(1, name, limits),
                     Some(other) => {
                         return Err(format!(
                             "`repeat: {name}`: {} is neither a count nor a list",
