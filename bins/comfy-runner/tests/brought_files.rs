@@ -90,6 +90,11 @@ async fn what_cannot_be_used_is_refused_with_the_reason_and_nothing_is_uploaded(
         (json!({"url": "file:///etc/passwd"}), 400, "only http and https"),
         (json!({"base64": "not base64"}), 400, "not valid base64"),
         (json!({"base64": STANDARD.encode("hello")}), 400, "of no kind that is known"),
+        (
+            json!({"base64": STANDARD.encode(b"\0\0\0\x18ftypisom\0\0\0\0isommp41")}),
+            400,
+            "is video/mp4, not an image",
+        ),
         (json!({"path": "/etc/passwd"}), 400, "write {\"url\""),
     ];
     for (image, status, part) in cases {

@@ -146,6 +146,67 @@ fn run_fails_with_the_reason() {
     }
 }
 
+#[test]
+fn run_prints_one_error_when_comfyui_is_down() {
+    let output = run(&["run", "text-to-image", "--comfyui", "http://127.0.0.1:9", "-p", "prompt=x"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: ComfyUI at 127.0.0.1:9 cannot be reached: connection refused (is ComfyUI running, and is this its \
+         port?); give another URL with --comfyui\n"
+    );
+}
+
+#[test]
+fn the_error_of_every_command_begins_with_error() {
+    let missing = "/no/such/file";
+    for args in [
+        &["serve", "--workflows", missing][..],
+        &["serve", "--listen", "8081"],
+        &["demo", "--once", "--listen", "192.0.2.1:1"],
+        &["run", "text-to-image", "--comfyui", "localhost"],
+        &["run", "none"],
+        &["build", "none"],
+        &["init", "mine", missing],
+        &["init", "../up", missing],
+        &["convert", missing, "--to", "api"],
+        &["validate", missing],
+        &["validate", "--object-info", missing],
+        &["test", missing],
+        &["samples", "/proc/nowhere"],
+        &["jobs", "--server", "http://127.0.0.1:9", "list"],
+        &["jobs", "--server", "http://127.0.0.1:9", "cancel", "x"],
+        &["jobs", "--server", "http://127.0.0.1:9", "delete", "x"],
+        &["simulate", "--listen", "192.0.2.1:1"],
+        &["nonsense"],
+    ] {
+        let output = run(args);
+        assert!(!output.status.success(), "{args:?}");
+        assert!(stderr(&output).starts_with("error: "), "{args:?}: {}", stderr(&output));
+        let errors = stderr(&output).lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!((errors, stdout(&output).as_str()), (1, ""), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_video_for_an_input_that_takes_an_image_is_refused() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let film = folder.path().join("film.png");
+    let mut bytes = b"\0\0\0\x18ftypisom\0\0\0\0isommp41\0\0\0\x08free".to_vec();
+    bytes.resize(1000, 0);
+    std::fs::write(&film, bytes).unwrap();
+    let (url, film) = (simulator.url(), film.to_str().unwrap());
+    let args = ["run", "image-to-image", "--comfyui", &url, "-p", "prompt=x", "--image", film, "-o", "out"];
+    let output = comfy_runner(&args).current_dir(folder.path()).output().unwrap();
+    assert_eq!(
+        (output.status.code(), stderr(&output).as_str()),
+        (
+            Some(1),
+            "error: the file for the input \"image\": the file \"film.png\" is video/mp4, not an image\n"
+        )
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_cancels_the_job_on_comfyui() {
@@ -231,6 +292,7 @@ fn validate_names_every_problem_with_its_place() {
     let output = run(&["validate", library, "--object-info", schemas.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let report = stdout(&output);
+    assert!(report.lines().filter(|line| line.contains(": error: ")).count() > 2, "{report}");
     for expected in ["broken/manifest.yaml:4", "worse/manifest.yaml", "unknown/workflow.json", "NoSuchNode"] {
         assert!(report.contains(expected), "{expected}: {report}");
     }

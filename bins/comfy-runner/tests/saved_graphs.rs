@@ -180,6 +180,30 @@ fn the_inputs_that_people_want_are_found() {
 }
 
 #[test]
+fn init_ends_with_a_summary_and_fails_only_when_nothing_is_written() {
+    let library = TempDir::new().unwrap();
+    let made = init("mine", &fixture("ui/default.0.3.64.workflow.json"), library.path());
+    // The model of the graph is missing: a warning, as it can be installed later.
+    assert!(made.status.success(), "{}", stderr(&made));
+    let manifest = library.path().join("mine/manifest.yaml");
+    assert_eq!(String::from_utf8_lossy(&made.stdout), format!("{}\n", manifest.display()));
+    let printed = stderr(&made);
+    let lines: Vec<_> = printed.lines().collect();
+    let [warning, summary] = lines[..] else { panic!("{printed}") };
+    assert!(
+        warning.starts_with(&manifest.display().to_string()) && warning.contains(": warning: "),
+        "{warning}"
+    );
+    assert!(warning.contains("no model of this kind is installed"), "{warning}");
+    assert!(summary.starts_with("created \"mine\" with ") && summary.contains("(prompt, "), "{summary}");
+    assert!(summary.ends_with(", 1 warning; run it with `comfy-runner run mine`"), "{summary}");
+
+    let refused = init("other", &fixture("no such file"), library.path());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(!library.path().join("other").exists());
+}
+
+#[test]
 fn init_refuses_what_it_cannot_make_a_folder_of_and_leaves_nothing_behind() {
     let library = TempDir::new().unwrap();
     let saved = fixture("ui/default.0.3.64.workflow.json");

@@ -138,6 +138,31 @@ async fn films_and_sounds_are_taken_too() {
 }
 
 #[actix_rt::test]
+async fn an_input_for_images_takes_no_video_whatever_it_is_called() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let mut film = b"\0\0\0\x18ftypisom\0\0\0\0isommp41\0\0\0\x08free".to_vec();
+    film.resize(1000, 0);
+    for name in ["film.mp4", "film.png"] {
+        let form = Form::new().params(json!({"prompt": "a fox"})).file("input_image", name, &film);
+        let reply = api.post("/api/run/image-to-image/execute", form).await;
+        let error = format!("input \"image\" takes an image: the file \"{name}\" is video/mp4, not an image");
+        assert_eq!((reply.status.as_u16(), reply.detail()), (400, error));
+    }
+    assert_nothing_uploaded(&simulator).await;
+
+    let stored = api.post(UPLOAD, Form::new().file("file", "film.mp4", &film)).await.json();
+    let stored = stored["filename"].as_str().unwrap();
+    for key in ["_existing_input_image", "image"] {
+        let form = Form::new().params(json!({"prompt": "a fox", key: stored}));
+        let reply = api.post("/api/run/image-to-image/execute", form).await;
+        let error = format!("input \"image\" must be an image; \"{stored}\" is named as a mp4 file");
+        assert_eq!((reply.status.as_u16(), reply.detail()), (400, error));
+    }
+    api.stop().await;
+}
+
+#[actix_rt::test]
 async fn whatever_a_file_calls_itself_it_gets_a_name_of_its_own_inside_the_input_folder() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());

@@ -44,5 +44,5 @@ pub use retry::RetryError;
 pub use submission::Submission;
 pub use submit::SubmitError;
 pub use supervise::{FollowError, Stalled};
-pub use upload::{UploadError, upload};
+pub use upload::{UploadError, upload, upload_image};
 pub use watch::{AllJobsSubscription, Preview, PreviewError, Serialized, Subscription, Update, WatchOptions};

@@ -33,6 +33,14 @@ pub enum UploadError {
         /// What its bytes show.
         found: &'static str,
     },
+    /// The file is a video or audio where only an image will do.
+    #[error("the file \"{name}\" is {found}, not an image")]
+    NotAnImage {
+        /// The caller's name for it.
+        name: String,
+        /// What its bytes show.
+        found: &'static str,
+    },
     /// The file is larger than the limit.
     #[error("the file \"{name}\" is larger than the limit of {limit} bytes")]
     TooLarge {
@@ -62,6 +70,34 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
     E: std::fmt::Display + 'static,
 {
+    upload_media(client, name, body, limit, false).await
+}
+
+/// As [`upload`], for an input that takes images only.
+pub async fn upload_image<S, E>(
+    client: &Client,
+    name: &str,
+    body: S,
+    limit: u64,
+) -> Result<String, UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
+    upload_media(client, name, body, limit, true).await
+}
+
+async fn upload_media<S, E>(
+    client: &Client,
+    name: &str,
+    body: S,
+    limit: u64,
+    images_only: bool,
+) -> Result<String, UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
     let shown = shown_name(name);
     let mut body = body.fuse();
     let head = read_head(&shown, &mut body).await?;
@@ -69,6 +105,9 @@ where
         None => UploadError::Empty(shown.clone()),
         Some(found) => UploadError::NotMedia { name: shown.clone(), found },
     })?;
+    if images_only && !kind.media_type.starts_with("image/") {
+        return Err(UploadError::NotAnImage { name: shown, found: kind.media_type });
+    }
     let unique = unique_name(name, kind, OffsetDateTime::now_utc(), rand::rng().random());
     let whole = stream::once(async move { Ok(head) }).chain(body);
     // The limit and failures of the source are reported beside the stream: through the client they would look like a broken

@@ -37,7 +37,8 @@ impl Input {
             InputKind::Boolean => boolean(value),
             InputKind::Select => self.one_of(value.clone()),
             InputKind::Seed => self.seed(value),
-            InputKind::Image | InputKind::Video | InputKind::Audio | InputKind::Mask => file_name(value),
+            InputKind::Image | InputKind::Mask => file_name(value).and_then(image_name),
+            InputKind::Video | InputKind::Audio => file_name(value),
             InputKind::CheckpointPicker | InputKind::VaePicker => {
                 model(value).and_then(|value| self.one_of(value))
             }
@@ -385,6 +386,23 @@ fn file_name(value: &Value) -> Result<Value, String> {
         Some(reason) => {
             Err(format!("must be the name of an uploaded file; {} is refused: {reason}", shown(value)))
         }
+    }
+}
+
+/// Extensions of video and audio files, which no node opens as an image. GIF is not among them: ComfyUI reads its first
+/// frame.
+const NOT_IMAGES: [&str; 17] = [
+    "mp4", "m4v", "mov", "webm", "mkv", "avi", "mpg", "mpeg", "ogv", "wav", "mp3", "flac", "ogg", "oga",
+    "opus", "m4a", "aac",
+];
+
+/// Refuses the name of a video or audio file. ComfyUI's annotation of a folder, as in `a.png [output]`, is not part of it.
+fn image_name(value: Value) -> Result<Value, String> {
+    let name = value.as_str().unwrap_or_default().split(" [").next().unwrap_or_default();
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.filter(|extension| NOT_IMAGES.contains(&extension.as_str())) {
+        Some(extension) => Err(format!("must be an image; {} is named as a {extension} file", shown(&value))),
+        None => Ok(value),
     }
 }
 

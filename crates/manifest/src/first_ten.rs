@@ -5,7 +5,7 @@ use std::fmt;
 /// How many entries of a list a message shows.
 pub const SHOWN_ENTRIES: usize = 10;
 
-/// Shows the first ten entries, parted by `; `, and counts the others.
+/// Shows the first ten entries, parted by `; ` where they are not whole sentences, and counts the others.
 ///
 /// ```
 /// use comfy_runner_manifest::FirstTen;
@@ -20,9 +20,11 @@ pub struct FirstTen<I>(pub I);
 impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for FirstTen<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut entries = self.0.clone();
-        for (index, entry) in entries.by_ref().take(SHOWN_ENTRIES).enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
+        let mut separator = "";
+        for entry in entries.by_ref().take(SHOWN_ENTRIES) {
+            let entry = entry.to_string();
             write!(f, "{separator}{entry}")?;
+            separator = if entry.ends_with(['.', '?']) { " " } else { "; " };
         }
         match entries.count() {
             0 => Ok(()),
@@ -63,5 +65,19 @@ impl<T> Counted<T> {
 
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_not_followed_by_a_semicolon() {
+        assert_eq!(FirstTen(["a", "b"].iter()).to_string(), "a; b");
+        assert_eq!(
+            FirstTen(["No a. Did you mean \"b\"?", "No c.", "d"].iter()).to_string(),
+            "No a. Did you mean \"b\"? No c. d"
+        );
     }
 }

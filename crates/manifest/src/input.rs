@@ -141,6 +141,11 @@ impl InputKind {
     pub fn is_file(&self) -> bool {
         matches!(self, Self::Image | Self::Video | Self::Audio | Self::Mask)
     }
+
+    /// Returns whether the value is an image that the caller uploads.
+    pub fn is_image(&self) -> bool {
+        matches!(self, Self::Image | Self::Mask)
+    }
 }
 
 impl fmt::Display for InputKind {

@@ -275,7 +275,7 @@ fn validation_tells_what_a_comfyui_would_refuse() {
         "6": node("Save", json!({"model": 3, "steps": 1, "mode": "x", "image": "a.png"})),
     });
     let workflow = workflow(
-        "required_models: [sub/a.safetensors, c.safetensors]\nrequired_nodes: [comfyui_present, Absent]
+        "required_models: [sub/a.safetensors, c.safetensors, x/b.safetensors]\nrequired_nodes: [comfyui_present, Absent]
 inputs: [{id: steps, type: int, default: 60, min: -5, max: 70}, {id: mode, type: select, options: [x, q]}]",
         &graph,
     );
@@ -285,7 +285,8 @@ inputs: [{id: steps, type: int, default: 60, min: -5, max: 70}, {id: mode, type:
             found.iter().filter(|problem| problem.kind == kind && problem.message.contains(part)).count();
         assert_eq!(hits, 1, "{kind:?} {part}: {found:#?}");
     };
-    reported(DiagnosticKind::MissingModel, "needs the model \"b.safetensors\"");
+    // Of the graph and of `required_models`, but reported once.
+    reported(DiagnosticKind::MissingModel, "b.safetensors");
     reported(DiagnosticKind::MissingModel, "\"c.safetensors\" is not installed");
     reported(DiagnosticKind::BadLink, "takes MODEL, but output 0 of node 4 \"Image\" gives IMAGE");
     reported(DiagnosticKind::BadLink, "links to output 3 of node 1 \"Load\", which has 1");
@@ -302,6 +303,79 @@ inputs: [{id: steps, type: int, default: 60, min: -5, max: 70}, {id: mode, type:
     reported(DiagnosticKind::MissingNodes, "\"Absent\"");
     let uploads: Vec<_> = found.iter().filter(|problem| problem.message.contains("gone.png")).collect();
     assert!(uploads.len() == 1 && !uploads[0].is_error(), "{found:#?}");
+}
+
+#[test]
+fn a_missing_model_is_reported_once_with_what_needs_it() {
+    let info: ObjectInfo = serde_json::from_value(json!({
+        "Load": {"input": {"required": {"name": [[]]}}, "output": ["MODEL"]},
+        "Save": {"input": {"required": {"model": ["MODEL"]}}, "output": [], "output_node": true},
+    }))
+    .unwrap();
+    let graph = json!({
+        "1": node("Load", json!({"name": "b.safetensors"})),
+        "2": node("Save", json!({"model": ["1", 0]})),
+    });
+    let workflow = workflow(
+        "required_models: [b.safetensors]
+inputs: [{id: model, type: select, node_id: 1, field: name, default: b.safetensors, options: [b.safetensors]}]",
+        &graph,
+    );
+    let found: Vec<_> = validate(&workflow, &info).iter().map(|found| found.message.clone()).collect();
+    assert_eq!(
+        found,
+        [
+            "the default of input \"model\" for node 1 \"Load\" (`name`) needs the model \"b.safetensors\"; no model of \
+             this kind is installed."
+        ]
+    );
+}
+
+#[test]
+fn inputs_that_the_editor_adds_are_not_unknown() {
+    let info: ObjectInfo = serde_json::from_value(json!({
+        "CustomCombo": {"input": {"required": {"choice": ["COMBO", {"options": []}]}}, "output": ["STRING"],
+            "output_node": true},
+        "SaveGLB": {"input": {}, "output": [], "output_node": true},
+    }))
+    .unwrap();
+    let inputs = json!({"choice": "a", "index": 0, "option1": "a", "option2": "b"});
+    let graph =
+        json!({"1": node("CustomCombo", inputs), "2": node("SaveGLB", json!({"image": "", "imge": ""}))});
+    let found = validate(&workflow("", &graph), &info);
+    let unknown: Vec<_> = found
+        .iter()
+        .filter(|found| found.kind == DiagnosticKind::UnknownField)
+        .map(|found| &found.message)
+        .collect();
+    assert_eq!(unknown, ["node 2 \"SaveGLB\": SaveGLB has no input `imge`."]);
+}
+
+#[test]
+fn the_graphs_own_file_is_missed_where_a_caller_may_leave_it_out() {
+    let info: ObjectInfo = serde_json::from_value(json!({
+        "LoadImage": {"input": {"required": {"image": [["there.png"], {"image_upload": true}]}}, "output": ["IMAGE"]},
+        "Save": {"input": {"required": {"image": ["IMAGE"]}}, "output": [], "output_node": true},
+    }))
+    .unwrap();
+    let found = |file: &str, required: bool| {
+        let graph = json!({
+            "1": node("LoadImage", json!({"image": file})),
+            "2": node("Save", json!({"image": ["1", 0]})),
+        });
+        let input =
+            format!("inputs: [{{id: image, type: image, node_id: 1, field: image, required: {required}}}]");
+        validate(&workflow(&input, &graph), &info).to_vec()
+    };
+    assert_eq!(found("there.png", false), []);
+    assert_eq!(found("gone.png", true), []);
+    let missed = found("gone.png", false);
+    assert!(missed.len() == 1 && !missed[0].is_error(), "{missed:?}");
+    assert_eq!(
+        missed[0].message,
+        "without a file for the input \"image\", node 1 \"LoadImage\" takes \"gone.png\", which this ComfyUI does not \
+         have; send a file, or make the input required"
+    );
 }
 
 proptest! {

@@ -34,6 +34,11 @@ impl Finding {
         Self { severity, kind: Some(kind), file, line, column, message }
     }
 
+    /// Returns the finding as a warning.
+    pub fn into_warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
     /// Creates a warning about a file as a whole.
     pub fn warning(file: &Path, message: impl fmt::Display) -> Self {
         Self {
@@ -54,8 +59,8 @@ impl fmt::Display for Finding {
         for number in self.line.iter().chain(self.line.and(self.column.as_ref())) {
             write!(f, ":{number}")?;
         }
-        let mark = if self.severity == Severity::Warning { "warning: " } else { "" };
-        write!(f, ": {mark}{}", self.message)
+        let mark = if self.severity == Severity::Warning { "warning" } else { "error" };
+        write!(f, ": {mark}: {}", self.message)
     }
 }
 

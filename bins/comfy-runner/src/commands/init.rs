@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
+use comfy_runner_manifest::{Diagnostic, Diagnostics, MANIFEST_FILE, Manifest, refuse_id};
 use comfy_runner_protocol::ObjectInfo;
-use comfy_runner_workflow::{Scaffold, scaffold_file};
+use comfy_runner_workflow::{Scaffold, Workflow, scaffold_file};
 use serde::Serialize;
 
 use super::findings::{Finding, print_warnings};
@@ -40,29 +40,49 @@ pub fn init(options: Init) -> anyhow::Result<ExitCode> {
     let made = scaffold_file(saved, &schemas, id)
         .inspect_err(|_| print_warnings(&findings))
         .with_context(|| format!("cannot make a workflow from {}", options.file.display()))?;
-    let warnings = check(&made, &schemas, id)?;
+    let (workflow, warnings) = check(&made, &schemas, id)?;
     write(library, &folder, &made)?;
     let manifest = folder.join(MANIFEST_FILE);
     findings.extend(left_out(&made).map(|message| Finding::warning(&manifest, message)));
     if options.json {
-        findings.extend(warnings.iter().map(|warning| Finding::new(&folder, warning)));
+        findings.extend(warnings.iter().map(|warning| Finding::new(&folder, warning).into_warning()));
         let written = Written { manifest: &manifest, inputs: made.inputs, findings: &findings };
         outln!("{}", serde_json::to_string_pretty(&written)?);
     } else {
-        warnings.iter().for_each(|warning| errln!("{id}/{warning}"));
+        for warning in &warnings {
+            errln!("{}", Finding::new(&folder, warning).into_warning());
+        }
         print_warnings(&findings);
         outln!("{}", manifest.display());
+        errln!("{}", summary(workflow.manifest(), findings.len() + warnings.len()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says what was written, and what to do next.
+fn summary(manifest: &Manifest, warnings: usize) -> String {
+    let ids: Vec<_> = manifest.inputs.iter().map(|input| input.id.as_str()).collect();
+    let inputs = match ids.as_slice() {
+        [] => "no inputs".to_owned(),
+        [one] => format!("1 input ({one})"),
+        several => format!("{} inputs ({})", several.len(), several.join(", ")),
+    };
+    let warnings = match warnings {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        several => format!(", {several} warnings"),
+    };
+    let id = &manifest.id;
+    format!("created \"{id}\" with {inputs}{warnings}; run it with `comfy-runner run {id}`")
+}
+
 /// Validates the folder as the library would. What this ComfyUI lacks is a warning: models can be installed later.
-fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<Vec<Diagnostic>> {
+fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<(Workflow, Diagnostics)> {
     let listed = |diagnostics: &[Diagnostic]| {
         diagnostics.iter().map(|diagnostic| format!("\n  {diagnostic}")).collect::<String>()
     };
     match made.check(schemas, id) {
-        Ok((_, warnings)) => Ok(warnings.to_vec()),
+        Ok(checked) => Ok(checked),
         Err(diagnostics) => bail!("no workflow can be made of this graph:{}", listed(&diagnostics)),
     }
 }

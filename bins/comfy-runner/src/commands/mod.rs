@@ -29,7 +29,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_runner_client::{Config, Endpoint};
+use comfy_runner_client::{ClientError, Config, Endpoint};
 
 use crate::cli::{Access, Cli, ComfyUi, Command};
 use crate::config_file::{OptionsError, parse_args};
@@ -84,6 +84,14 @@ fn run_command(cli: Cli) -> ExitCode {
 /// Runs a future on this thread, in an actix system, which awc requires.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     actix_rt::System::new().block_on(future)
+}
+
+/// Returns the error of a call to ComfyUI. If nothing answers, it names the option for the URL.
+fn comfyui_error(error: ClientError) -> anyhow::Error {
+    match error.is_unreachable() {
+        true => anyhow::anyhow!("{error}; give another URL with --comfyui"),
+        false => error.into(),
+    }
 }
 
 /// Returns the client configuration of the options.

@@ -10,7 +10,7 @@ use actix_web::http::header::HeaderMap;
 use anyhow::{Context as _, bail};
 use comfy_runner_api::{JobStatus, Status};
 use comfy_runner_client::Client;
-use comfy_runner_jobs::{Jobs, JobsConfig, follow, upload};
+use comfy_runner_jobs::{Jobs, JobsConfig, follow, upload, upload_image};
 use comfy_runner_manifest::Manifest;
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::OutputFile;
@@ -19,7 +19,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::progress_bar::{Display, Report};
-use super::{block_on, client_config, partial_file, request, result_file, schemas};
+use super::{block_on, client_config, comfyui_error, partial_file, request, result_file, schemas};
 use crate::assembly::{check_before_files, submission};
 use crate::cli::Run;
 use crate::terminal::{errln, outln};
@@ -37,10 +37,12 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot create the folder {}", options.output.display()))?;
     block_on(async {
         let client = Client::new(config)?;
-        client.identify().await?;
+        client.identify().await.map_err(comfyui_error)?;
         let mut uploads = IndexMap::new();
         for (id, file) in images {
-            let stored = upload_file(&client, &file).await?;
+            let is_image = workflow.manifest().file_input(&id).is_some_and(|input| input.kind.is_image());
+            let stored = upload_file(&client, &file, is_image).await;
+            let stored = stored.with_context(|| format!("the file for the input \"{id}\""))?;
             uploads.insert(id, stored);
         }
         let assembled = workflow.request(&params).uploads(uploads).assemble()?;
@@ -126,12 +128,15 @@ fn require_files(
     Ok(())
 }
 
-async fn upload_file(client: &Client, file: &Path) -> anyhow::Result<String> {
+async fn upload_file(client: &Client, file: &Path, is_image: bool) -> anyhow::Result<String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let opened =
         tokio::fs::File::open(file).await.with_context(|| format!("cannot read {}", file.display()))?;
     let bytes = tokio_util::io::ReaderStream::new(opened);
-    Ok(upload(client, &name, bytes, u64::MAX).await?)
+    Ok(match is_image {
+        true => upload_image(client, &name, bytes, u64::MAX).await?,
+        false => upload(client, &name, bytes, u64::MAX).await?,
+    })
 }
 
 /// Waits for the end of the job, shows its progress, and returns its final files. Ctrl-C cancels the job.

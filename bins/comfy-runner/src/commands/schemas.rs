@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use comfy_runner_client::{Client, Config, Endpoint};
 use comfy_runner_protocol::ObjectInfo;
 
-use super::{block_on, config};
+use super::{block_on, comfyui_error, config};
 use crate::cli::{NodeSchemas, Validate};
 
 /// Returns the schemas to check against, if the options name any.
@@ -39,5 +39,5 @@ pub fn read(file: &Path) -> anyhow::Result<ObjectInfo> {
 
 /// Fetches the schemas of a ComfyUI.
 pub fn fetch(config: Config) -> anyhow::Result<ObjectInfo> {
-    block_on(async { Client::new(config)?.object_info().await.map_err(anyhow::Error::from) })
+    block_on(async { Client::new(config)?.object_info().await.map_err(comfyui_error) })
 }

@@ -4,13 +4,12 @@ use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use comfy_runner_jobs::upload;
-use comfy_runner_manifest::{FileSource, Manifest};
+use comfy_runner_manifest::{FileSource, Input, Manifest};
 use futures::stream;
 
 use super::State;
 use super::error::ApiError;
-use super::form::{Files, Form};
+use super::form::{Files, Form, store_for};
 use crate::assembly::check_before_file;
 
 /// Base64 with or without padding.
@@ -41,7 +40,10 @@ pub(super) async fn add(
         }
         let stored = match files {
             Files::Digest(_) => String::new(),
-            Files::Upload | Files::UploadAndDigest(_) => store(id, source, state).await?,
+            Files::Upload | Files::UploadAndDigest(_) => match manifest.input(id) {
+                Some(input) => store(input, source, state).await?,
+                None => continue,
+            },
         };
         form.uploads.insert(id.to_owned(), stored);
     }
@@ -49,7 +51,8 @@ pub(super) async fn add(
 }
 
 /// Streams a file to ComfyUI, and returns the name under which it is stored.
-async fn store(id: &str, source: FileSource, state: &State) -> Result<String, ApiError> {
+async fn store(input: &Input, source: FileSource, state: &State) -> Result<String, ApiError> {
+    let id = input.id.as_str();
     match source {
         FileSource::Url(url) => {
             let refused =
@@ -59,7 +62,7 @@ async fn store(id: &str, source: FileSource, state: &State) -> Result<String, Ap
                 return Err(too_large(id, state));
             }
             let name = fetched.name.clone();
-            Ok(upload(&state.client, &name, fetched.into_stream(), state.max_upload).await?)
+            store_for(input, &name, fetched.into_stream(), state).await
         }
         FileSource::Base64(text) => {
             let bytes = BASE64.decode(text.trim()).map_err(|error| {
@@ -67,7 +70,7 @@ async fn store(id: &str, source: FileSource, state: &State) -> Result<String, Ap
             })?;
             drop(text);
             let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
-            Ok(upload(&state.client, id, body, state.max_upload).await?)
+            store_for(input, id, body, state).await
         }
         _ => Err(ApiError::BadRequest(format!("the file for input \"{id}\" is of an unknown kind"))),
     }

@@ -219,9 +219,10 @@ impl From<RequestError> for ApiError {
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
         match &error {
-            UploadError::Empty(_) | UploadError::NotMedia { .. } | UploadError::Source { .. } => {
-                Self::BadRequest(error.to_string())
-            }
+            UploadError::Empty(_)
+            | UploadError::NotMedia { .. }
+            | UploadError::NotAnImage { .. }
+            | UploadError::Source { .. } => Self::BadRequest(error.to_string()),
             UploadError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             UploadError::Client(_) => Self::ComfyUi(error.to_string()),
             other => Self::ComfyUi(other.to_string()),

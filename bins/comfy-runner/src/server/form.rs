@@ -4,7 +4,7 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{self, Bytes};
-use comfy_runner_jobs::upload;
+use comfy_runner_jobs::{UploadError, upload, upload_image};
 use comfy_runner_manifest::{FileSource, Input, Manifest};
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
@@ -60,32 +60,33 @@ impl Form {
         files: Files<'_>,
     ) -> Result<Self, ApiError> {
         let mut permit = None;
-        let mut form =
-            match Encoding::from_request(request)? {
-                Encoding::Empty => return Ok(Self::default()),
-                Encoding::Json => {
-                    let body = read_json_body(body, &state.large_bodies).await?;
-                    let form = Self { params: parse_json(&body.bytes)?, ..Self::default() };
-                    permit = body.permit;
-                    form
-                }
-                Encoding::UrlEncoded => {
-                    Self { params: parse_url_encoded(&read_body(body).await?)?, ..Self::default() }
-                }
-                Encoding::Multipart => {
-                    Self::from_parts(multipart(request, body, state)?, manifest, async |input, part| {
-                        match files {
-                            Files::Upload => store(file_name(&part), part.boxed_local(), state).await,
-                            Files::UploadAndDigest(digest) => {
-                                let name = file_name(&part);
-                                store(name, digest.watch(&input.id, part).boxed_local(), state).await
-                            }
-                            Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
+        let mut form = match Encoding::from_request(request)? {
+            Encoding::Empty => return Ok(Self::default()),
+            Encoding::Json => {
+                let body = read_json_body(body, &state.large_bodies).await?;
+                let form = Self { params: parse_json(&body.bytes)?, ..Self::default() };
+                permit = body.permit;
+                form
+            }
+            Encoding::UrlEncoded => {
+                Self { params: parse_url_encoded(&read_body(body).await?)?, ..Self::default() }
+            }
+            Encoding::Multipart => {
+                Self::from_parts(
+                    multipart(request, body, state)?,
+                    manifest,
+                    async |input, part| match files {
+                        Files::Upload => store_for(input, &file_name(&part), part.boxed_local(), state).await,
+                        Files::UploadAndDigest(digest) => {
+                            let name = file_name(&part);
+                            store_for(input, &name, digest.watch(&input.id, part).boxed_local(), state).await
                         }
-                    })
-                    .await?
-                }
-            };
+                        Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
+                    },
+                )
+                .await?
+            }
+        };
         let sources = FileSource::take_all(manifest, &mut form.params)?;
         if permit.is_some() && serde_json::to_string(&form.params)?.len() > LARGEST_PARAMS {
             return Err(params_too_large());
@@ -220,6 +221,29 @@ fn file_name(part: &Field) -> String {
 /// Streams a file to ComfyUI, and returns the name under which it is stored.
 async fn store(name: String, body: Part, state: &State) -> Result<String, ApiError> {
     Ok(upload(&state.client, &name, body, state.max_upload).await?)
+}
+
+/// As [`store`], for an input: one for images takes nothing else.
+pub(super) async fn store_for<S, E>(
+    input: &Input,
+    name: &str,
+    body: S,
+    state: &State,
+) -> Result<String, ApiError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
+    let stored = match input.kind.is_image() {
+        true => upload_image(&state.client, name, body, state.max_upload).await,
+        false => upload(&state.client, name, body, state.max_upload).await,
+    };
+    match stored {
+        Err(error @ UploadError::NotAnImage { .. }) => {
+            Err(ApiError::BadRequest(format!("input \"{}\" takes an image: {error}", input.id)))
+        }
+        stored => Ok(stored?),
+    }
 }
 
 /// Reads a file without storing it. Returns an empty name.

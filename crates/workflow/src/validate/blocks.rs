@@ -5,7 +5,9 @@ use comfy_runner_protocol::{Graph, InputSpec, Link, Node, ObjectInfo};
 use time::OffsetDateTime;
 
 use super::Validator;
-use super::library::{Mismatch, Taken, is_upload, missing_field, unknown_input, unknown_node};
+use super::library::{
+    Mismatch, MissingModels, Taken, is_of_the_editor, is_upload, missing_field, unknown_input, unknown_node,
+};
 use super::walk::{Walked, walk};
 use crate::dynamic::{Alternative, Block, BlockSource, DynamicWorkflow, Limits, Origin, alternatives};
 use crate::message::{called, pointer};
@@ -20,6 +22,7 @@ pub(crate) fn validate(workflow: &DynamicWorkflow, info: &ObjectInfo) -> Diagnos
         validator: &validator,
         problems: Diagnostics::new(),
         reported: Vec::new(),
+        missing_models: MissingModels::default(),
         unknown_nodes: false,
     };
     let folder = OutputFolder::new(OffsetDateTime::UNIX_EPOCH, 0);
@@ -42,6 +45,7 @@ struct Validation<'v> {
     problems: Diagnostics,
     /// What was reported already, by file, place and kind: alternatives and instances have the same mistakes.
     reported: Vec<(String, String, DiagnosticKind)>,
+    missing_models: MissingModels,
     unknown_nodes: bool,
 }
 
@@ -88,12 +92,14 @@ impl Validation<'_> {
                     None if self.is_made_up(origin, field, spec, alternative) => None,
                     None => taken.check_value(value),
                 };
+                let wrong = wrong.filter(|wrong| wrong.is_new(&mut self.missing_models));
                 if let Some(Mismatch { severity, kind, reason, missing }) = wrong {
                     let severity = if is_upload(spec) { Severity::Warning } else { severity };
                     let message = format!("node {name} (`{field}`) {reason}");
                     self.error(&origin.file, &at(&["inputs", field]), kind, severity, missing, message);
                 }
             }
+            Walked::Unknown { name: field, .. } if is_of_the_editor(node, field) => {}
             Walked::Unknown { name: field, schema } => {
                 let message = unknown_input(&name, node, field, schema);
                 let (place, kind) = (at(&["inputs", field]), DiagnosticKind::UnknownField);
@@ -134,7 +140,7 @@ impl Validation<'_> {
         let of_all = self.workflow.manifest.required_models.iter().enumerate();
         let of_all = of_all.map(|(index, model)| (format!("/required_models/{index}"), model.as_str()));
         for (place, model) in of_all.chain(of_stages).collect::<Vec<_>>() {
-            if !super::library::is_installed(self.info, model) {
+            if !super::library::is_installed(self.info, model) && self.missing_models.is_new(model) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
                 self.error(
                     MANIFEST_FILE,

@@ -1,5 +1,7 @@
 //! Validates a workflow against the node schemas of a ComfyUI.
 
+use std::collections::HashSet;
+
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, Input, Manifest, Severity};
 use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo};
@@ -25,6 +27,14 @@ const SHOWN_CHOICES: usize = 10;
 const MODEL_FILES: [&str; 9] =
     [".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".engine"];
 
+/// Inputs that the editor sends beside those of a node's schema, by node type. `*` stands for all.
+const EDITOR_INPUTS: [(&str, &[&str]); 4] = [
+    ("CustomCombo", &["*"]),
+    ("Load3D", &["clear", "upload 3d model", "upload extra resources"]),
+    ("Preview3D", &["image"]),
+    ("SaveGLB", &["image"]),
+];
+
 /// Returns everything in the workflow that this ComfyUI refuses or lacks.
 pub fn validate(workflow: &Workflow, info: &ObjectInfo) -> Diagnostics {
     match &workflow.plan {
@@ -43,6 +53,7 @@ fn validate_static(workflow: &StaticWorkflow, info: &ObjectInfo) -> Diagnostics 
         validator: &validator,
         graph: &mut graph,
         manifest: &mut manifest,
+        missing_models: MissingModels::default(),
         unknown_nodes: false,
     };
     check.nodes();
@@ -62,7 +73,20 @@ struct Validation<'v, 'l> {
     validator: &'v Validator<'v>,
     graph: &'v mut FileDiagnostics<'l>,
     manifest: &'v mut FileDiagnostics<'l>,
+    missing_models: MissingModels,
     unknown_nodes: bool,
+}
+
+/// The missing models that were reported: an input's options, its default, the graph and `required_models` may all name the
+/// same one.
+#[derive(Default)]
+pub(crate) struct MissingModels(HashSet<String>);
+
+impl MissingModels {
+    /// Returns whether this model was not reported before.
+    pub fn is_new(&mut self, model: &str) -> bool {
+        self.0.insert(base_name(model).to_owned())
+    }
 }
 
 /// An error in one value.
@@ -97,6 +121,9 @@ impl<'v> Validation<'v, '_> {
     /// ComfyUI ignores inputs that a node does not have, and some nodes accept any: an error only if an input of
     /// the manifest depends on it.
     fn unknown_field(&mut self, index: usize, id: &str, node: &Node, field: &str, schema: &NodeSchema) {
+        if is_of_the_editor(node, field) {
+            return;
+        }
         let message = unknown_input(&self.called(id), node, field, schema);
         let at = pointer(&[id, "inputs", field]);
         match self.workflow.source(index, field) {
@@ -119,16 +146,25 @@ impl<'v> Validation<'v, '_> {
                 };
                 if let Some(wrong) = wrong {
                     let wrong = if is_upload(spec) { wrong.into_warning() } else { wrong };
-                    wrong.report(self.graph, &at, &subject);
+                    self.in_graph(wrong, &at, &subject);
                 }
             }
             FieldSource::Default(value) => {
                 if let Some(wrong) = taken.check_value(value) {
-                    wrong.report(self.manifest, "/defaults", &subject);
+                    self.in_manifest(wrong, "/defaults", &subject);
                 }
             }
             FieldSource::Input(input, part) => {
                 if is_upload(spec) || input.kind.is_file() {
+                    if !input.required && input.default.is_none() && lacks_file(spec, value) {
+                        let message = format!(
+                            "without a file for the input \"{}\", node {} takes {value}, which this ComfyUI does not have; \
+                             send a file, or make the input required",
+                            input.id,
+                            self.called(id)
+                        );
+                        self.graph.warning(DiagnosticKind::BadValue, &at, message);
+                    }
                     return;
                 }
                 self.input(input, part, &taken, &subject);
@@ -136,9 +172,21 @@ impl<'v> Validation<'v, '_> {
                 let stays = input.default.is_none() && !input.required && Link::from_value(value).is_none();
                 let own = !value.as_str().is_some_and(|text| text.contains("{{"));
                 if let Some(wrong) = taken.check_value(value).filter(|_| stays && own) {
-                    wrong.report(self.graph, &at, &subject);
+                    self.in_graph(wrong, &at, &subject);
                 }
             }
+        }
+    }
+
+    fn in_graph(&mut self, wrong: Mismatch, at: &str, subject: &str) {
+        if wrong.is_new(&mut self.missing_models) {
+            wrong.report(self.graph, at, subject);
+        }
+    }
+
+    fn in_manifest(&mut self, wrong: Mismatch, at: &str, subject: &str) {
+        if wrong.is_new(&mut self.missing_models) {
+            wrong.report(self.manifest, at, subject);
         }
     }
 
@@ -157,15 +205,12 @@ impl<'v> Validation<'v, '_> {
         if let Some(wrong) =
             default.filter(|value| !random(value)).and_then(|value| taken.check_value(&value))
         {
-            wrong.report(
-                self.manifest,
-                &format!("{}/default", input.pointer()),
-                &format!("{subject}, default"),
-            );
+            let subject = format!("the default of {subject}");
+            self.in_manifest(wrong, &format!("{}/default", input.pointer()), &subject);
         }
         for (index, choice) in input.options.iter().enumerate() {
             if let Some(wrong) = of_part(&choice.value).and_then(|value| taken.check_value(&value)) {
-                wrong.report(self.manifest, &format!("{}/options/{index}", input.pointer()), &subject);
+                self.in_manifest(wrong, &format!("{}/options/{index}", input.pointer()), &subject);
             }
         }
         if !matches!(spec.kind, InputKind::Int | InputKind::Float) {
@@ -196,7 +241,7 @@ impl<'v> Validation<'v, '_> {
 
     fn required_models(&mut self) {
         for (index, model) in self.workflow.manifest.required_models.iter().enumerate() {
-            if !is_installed(self.info, model) {
+            if !is_installed(self.info, model) && self.missing_models.is_new(model) {
                 let message = format!("the model \"{model}\" is not installed in this ComfyUI");
                 let at = format!("/required_models/{index}");
                 self.manifest.missing(DiagnosticKind::MissingModel, &at, model, message);
@@ -216,6 +261,11 @@ impl Mismatch {
 
     fn into_warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }
+    }
+
+    /// Returns whether it is to be reported: a missing model is, once.
+    pub fn is_new(&self, missing_models: &mut MissingModels) -> bool {
+        self.missing.as_ref().is_none_or(|model| missing_models.is_new(model))
     }
 
     fn report(self, report: &mut FileDiagnostics<'_>, at: &str, subject: &str) {
@@ -385,17 +435,18 @@ impl<'v> Taken<'v> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let offered = if shown.is_empty() { "no value".to_owned() } else { shown.join(", ") + &more };
         let hint = value.as_str().map_or_else(String::new, |value| did_you_mean(value, names()));
-        if let Some(model) = value.as_str().filter(|name| is_model_file(name)) {
+        let missing = value.as_str().filter(|name| is_model_file(name)).map(str::to_owned);
+        let (kind, reason) = if missing.is_some() {
             let reason = if choices.is_empty() {
                 format!("needs the model {value}; no model of this kind is installed.")
             } else {
                 format!("needs the model {value}, which is not installed; installed are {offered}.{hint}")
             };
-            let missing = Mismatch::new(Severity::Error, DiagnosticKind::MissingModel, reason);
-            return Mismatch { missing: Some(model.to_owned()), ..missing };
-        }
-        let reason = format!("takes one of {offered}, not {value}.{hint}");
-        Mismatch::new(Severity::Error, DiagnosticKind::BadValue, reason)
+            (DiagnosticKind::MissingModel, reason)
+        } else {
+            (DiagnosticKind::BadValue, format!("takes one of {offered}, not {value}.{hint}"))
+        };
+        Mismatch { severity: Severity::Error, kind, reason, missing }
     }
 }
 
@@ -410,6 +461,12 @@ pub(crate) fn is_installed(info: &ObjectInfo, model: &str) -> bool {
     choices.any(|choices| choices.iter().any(is_it))
 }
 
+/// Returns whether the editor sends this input although the node's schema does not have it.
+pub(crate) fn is_of_the_editor(node: &Node, field: &str) -> bool {
+    let inputs = EDITOR_INPUTS.iter().find(|(class_type, _)| *class_type == node.class_type);
+    inputs.is_some_and(|(_, names)| names.contains(&"*") || names.contains(&field))
+}
+
 /// Returns whether this is the name of a model file.
 pub(crate) fn is_model_file(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -419,6 +476,12 @@ pub(crate) fn is_model_file(name: &str) -> bool {
 /// Whether the choices are uploaded files, which come and go.
 pub(crate) fn is_upload(spec: &InputSpec) -> bool {
     spec.options.iter().any(|(key, value)| key.ends_with("_upload") && *value == true)
+}
+
+/// Returns whether a ComfyUI that offers these choices does not have the file. It lists only those that are in no subfolder.
+fn lacks_file(spec: &InputSpec, value: &Value) -> bool {
+    let InputKind::Combo(choices) = &spec.kind else { return false };
+    value.as_str().is_some_and(|name| !name.contains(['/', '\\', '[', '{'])) && !choices.contains(value)
 }
 
 fn base_name(path: &str) -> &str {

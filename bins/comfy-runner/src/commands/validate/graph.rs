@@ -54,7 +54,7 @@ fn print(verdict: &Verdict, prompt: &Value, file: &Path) {
     for (id, problem) in &verdict.node_errors {
         let title = prompt[id]["_meta"]["title"].as_str().unwrap_or(&problem.class_type);
         for error in &problem.errors {
-            outln!("{file}: node {id} \"{title}\": {}: {}", error.message, error.details);
+            outln!("{file}: error: node {id} \"{title}\": {}: {}", error.message, error.details);
         }
     }
     for unknown in &verdict.unknown {
