@@ -270,7 +270,7 @@ pub struct Demo {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     comfy-runner run text-to-image --workflows ./workflows -p prompt=\"a red fox\" -p steps=30\n  \
-    comfy-runner run image-to-image --workflows ./workflows --image photo.png -p denoise=0.6 -o out\n  \
+    comfy-runner run image-to-image --workflows ./workflows --image photo.png -p strength=0.6 -o out\n  \
     comfy-runner run text-to-image --workflows ./workflows --params @params.json")]
 pub struct Run {
     #[command(flatten)]
@@ -377,7 +377,7 @@ pub struct Test {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     comfy-runner init portrait saved.json --workflows ./workflows --comfyui http://127.0.0.1:8188\n  \
-    comfy-runner init portrait ComfyUI_00001_.png --workflows ./workflows --object-info nodes.json")]
+    comfy-runner init landscape ComfyUI_00001_.png --workflows ./workflows --object-info nodes.json")]
 pub struct Init {
     /// The workflow's id: the name of the folder to create
     pub id: String,

@@ -26,6 +26,28 @@ pub fn without_configuration(mut command: Command) -> Command {
 pub struct Process(Child);
 
 impl Process {
+    /// Starts a command whose stdout is a pipe, and waits for a line of it. Returns the lines so far, or all of them if the
+    /// command ends before.
+    pub fn start_until(
+        command: &mut Command,
+        is_ready: impl Fn(&str) -> bool,
+    ) -> Result<(Self, String), String> {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let process = Self(child);
+        let mut printed = String::new();
+        loop {
+            let Some(line) = lines.next() else { return Err(printed) };
+            let line = line.unwrap();
+            printed += &format!("{line}\n");
+            if is_ready(&line) {
+                // A full pipe would stop the process.
+                std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+                return Ok((process, printed));
+            }
+        }
+    }
+
     /// SIGKILL: the process does nothing more.
     pub fn kill(&mut self) {
         // It may have ended by itself; that is for others to notice.
