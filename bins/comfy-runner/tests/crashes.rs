@@ -23,8 +23,8 @@ async fn pause(milliseconds: std::ops::Range<u64>) {
     actix_rt::time::sleep(Duration::from_millis(rand::rng().random_range(milliseconds))).await;
 }
 
-/// Asks for so many jobs, each with a seed of its own, while `chaos` goes on. A request is sent again only if nobody has
-/// heard it. Returns what came of each, by seed.
+/// Submits so many jobs, each with its own seed, while `chaos` runs. A request is sent again only if the server did not
+/// receive it. Returns the outcome of each, by seed.
 async fn ask_for(
     jobs: u64,
     server: &Rc<RefCell<Served>>,

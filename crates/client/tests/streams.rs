@@ -218,7 +218,7 @@ async fn only_statuses_of_a_file_are_files() {
         let error = client(&url).view(FILE, Method::GET, &HeaderMap::new()).await.err().unwrap();
         assert_eq!(error.status().map(|status| status.to_string()).as_deref(), Some(status), "{error}");
     }
-    // A part, or a condition that holds, that nobody asked for.
+    // A partial answer, or 304, that was not requested.
     for answer in [
         &b"HTTP/1.1 206 Partial Content\r\ncontent-length: 1\r\n\r\nx"[..],
         b"HTTP/1.1 304 Not Modified\r\n\r\n",

@@ -15,7 +15,7 @@ use mutations::Random;
 use serde_json::{Map, Value, json};
 use verdicts::normalized;
 
-/// How many orders of outputs and inputs are tried: ComfyUI's sets have one that nobody knows.
+/// The number of orders of outputs and inputs that are tried, because the order of ComfyUI's sets is unknown.
 const ORDERS: u64 = 3000;
 
 struct ComfyUi {

@@ -49,7 +49,7 @@ impl Process {
     /// Starts a process and waits until its output tells, after `mark`, where it listens.
     async fn start(mut command: Command, log: &Path, mark: &str) -> anyhow::Result<(Self, Address)> {
         let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        // What is set for somebody's server must not change what is measured.
+        // The user's own settings must not change what is measured.
         command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let mut process = Self(child);

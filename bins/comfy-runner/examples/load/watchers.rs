@@ -94,7 +94,7 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
     }
     let first = ended.iter().copied().min().context("there are no watchers")?;
     let took = ended.into_iter().map(|at| at.duration_since(first)).collect();
-    // What waits must not run on: it is nobody's.
+    // The waiting jobs must not run: nothing reads their results.
     Connection::open(simulator)
         .await?
         .exchange(&simulator.post_json("/queue", &json!({"clear": true})))
