@@ -15,6 +15,7 @@ pub mod lines;
 mod lora_pairs;
 pub mod manifest;
 pub mod nearest;
+mod older_dialect;
 pub mod params;
 pub mod preset;
 pub mod seed;
@@ -35,5 +36,5 @@ pub use manifest::{MANIFEST_FILE, Manifest, Output, RESERVED_IDS, WorkflowKind, 
 pub use params::{InvalidParam, Params, ParamsError, Uploads};
 pub use preset::{PRESET_KEY, PRESETS_FILE, Preset};
 pub use seed::{SEED_LIMIT, SeedRange};
-pub use stage::{LoraInjection, LoraPair, Repeat, Stage, StageModels, Switch};
+pub use stage::{Connection, ConnectionSource, LoraInjection, LoraPair, Repeat, Stage, StageModels, Switch};
 pub use workflow_dir::{LARGEST_FILE, WorkflowDir};

@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics
 use crate::fields::{self, Fields};
 use crate::input::{self, Input, InputKind};
 use crate::lines::Lines;
+use crate::older_dialect;
 use crate::preset::{self, Preset};
 use crate::stage::{self, LoraPair, Stage};
 use crate::yaml;
@@ -19,7 +20,7 @@ pub const MANIFEST_FILE: &str = "manifest.yaml";
 pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
 
 /// The known keys of a manifest.
-const OUR_KEYS: [&str; 17] = [
+const OUR_KEYS: [&str; 18] = [
     "id",
     "name",
     "type",
@@ -37,6 +38,7 @@ const OUR_KEYS: [&str; 17] = [
     "computed",
     "lora_pairs",
     "presets",
+    "connections",
 ];
 
 /// Alternative spellings of a manifest's keys, used for hints.
@@ -173,7 +175,11 @@ impl Manifest {
         let computed = stage::read_computed(&mut fields);
         let lora_pairs = stage::read_pairs(&mut fields);
         let pipeline = match kind {
-            WorkflowKind::Dynamic => stage::read_all(pipeline, report),
+            WorkflowKind::Dynamic => {
+                let mut stages = stage::read_all(pipeline, report);
+                older_dialect::translate(&entry, pipeline, &mut stages, report);
+                stages
+            }
             WorkflowKind::Static => Vec::new(),
         };
         if kind == WorkflowKind::Dynamic && entry.get("pipeline").is_none_or(is_empty) {

@@ -26,6 +26,8 @@ pub struct Stage {
     pub scene_index: Option<usize>,
     /// Export by import: what an instance takes from the one before it.
     pub chain_imports: IndexMap<String, String>,
+    /// The sources of imports that are not the latest export of their own name, from the manifest's `connections`.
+    pub connections: IndexMap<String, Connection>,
     /// Where the caller's LoRAs go.
     pub loras: Option<LoraInjection>,
     /// Whether the caller's `vae_override` replaces the block's `vae` export.
@@ -45,6 +47,27 @@ pub struct Switch {
     /// The case to use when the name has no value, or a value without a case. Without one, or if there is no such case,
     /// the stage has its plain file or is skipped.
     pub default: Option<String>,
+}
+
+/// The export that an import is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Where the export comes from.
+    pub source: ConnectionSource,
+    /// The name of the export.
+    pub export: String,
+}
+
+/// The source of an export that an import is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionSource {
+    /// The stage of this name.
+    Stage(String),
+    /// The latest stage that exports it.
+    Latest,
+    /// The instance before this one, as in `chain_imports`.
+    Previous,
 }
 
 /// How often a stage's block is in the graph.
@@ -209,6 +232,7 @@ impl Stage {
             in_repeat,
             scene_index,
             chain_imports,
+            connections: IndexMap::new(),
             loras,
             vae_override,
             models,
@@ -318,6 +342,10 @@ fn read_repeat(fields: &mut Fields<'_, '_, '_>) -> Option<Repeat> {
     let repeat = match fields.entry.get("repeat") {
         None | Some(Value::Null | Value::Bool(false)) if variable.is_none() => return None,
         None | Some(Value::Null | Value::Bool(_)) => variable.clone().map(Value::from),
+        // One is the default of `repeat`, which `repeat_variable` overrides.
+        Some(Value::Number(one)) if one.as_u64() == Some(1) && variable.is_some() => {
+            variable.clone().map(Value::from)
+        }
         Some(value) => Some(value.clone()),
     };
     match repeat {

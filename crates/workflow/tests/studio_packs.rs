@@ -439,3 +439,98 @@ pipeline: [{{block: base, file: base.json}}, {{block: a, file: a.json, repeat: s
     let pack = workflow(&own(", required: true"), &blocks());
     assert_eq!(ids(&pack, json!({})), ["base_0_n"]);
 }
+
+const OLDER: &str = "inputs:
+- {id: scenes, type: scene_list, per_scene: [{id: prompt, type: text, required: true}, {id: duration, type: int, default: 5}]}
+- {id: seed, type: seed, default: 7}
+pipeline:
+- {block: setup, file: setup.json}
+- {block: scene_first, file: first.json, repeat: 1}
+- {block: scene_extend, file: extend.json, repeat_variable: extra_scenes}
+- {block: output, file: output.json}
+connections:
+  setup_to_scenes: {engine: setup.model}
+  scene_chain: {prev_samples: prev_scene.samples}
+  last_scene_to_output: {final_images: last_scene.images}
+";
+
+/// The blocks of [`OLDER`], whose imports have other names than the exports.
+fn older_blocks() -> [(&'static str, Value); 4] {
+    let exports = json!({"samples": ["n", 0], "images": ["n", 1]});
+    let scene = |mut inputs: Value, imports: &[&str]| {
+        inputs["text"] = json!("{{scene_num}} {{prompt}} {{duration_frames}}");
+        inputs["seed"] = json!("{{seed}}");
+        json!({"nodes": {"n": node("Scene", inputs)}, "imports": imports, "exports": exports})
+    };
+    [
+        ("setup.json", block(json!({}), &[], "model")),
+        ("first.json", scene(json!({"m": "{{engine}}"}), &["engine"])),
+        (
+            "extend.json",
+            scene(json!({"m": "{{engine}}", "from": "{{prev_samples}}"}), &["engine", "prev_samples"]),
+        ),
+        ("output.json", block(json!({"x": "{{final_images}}"}), &["final_images"], "video")),
+    ]
+}
+
+#[test]
+fn the_older_dialect_of_pipelines_builds() {
+    let pack = workflow(OLDER, &older_blocks());
+    let scenes = json!({"scenes": [{"prompt": "a"}, {"prompt": "b", "duration": 3}, {"prompt": "c"}]});
+    let scene = |text: &str, seed: u64| json!(["Scene", {"m": ["setup_0_n", 0], "text": text, "seed": seed}]);
+    let after = |text: &str, seed: u64, from: &str| {
+        let mut node = scene(text, seed);
+        node[1]["from"] = json!([from, 0]);
+        node
+    };
+    assert_eq!(
+        graph(&pack, scenes),
+        json!({
+            "setup_0_n": ["T", {}],
+            "scene_first_0_n": scene("1 a 81", 7),
+            "scene_extend_0_n": after("2 b 49", 8, "scene_first_0_n"),
+            "scene_extend_1_n": after("3 c 81", 9, "scene_extend_0_n"),
+            "output_0_n": ["T", {"x": ["scene_extend_1_n", 1]}],
+        })
+    );
+    for given in [json!({"scenes": []}), json!({})] {
+        assert_eq!(
+            graph(&pack, given),
+            json!({
+                "setup_0_n": ["T", {}],
+                "scene_first_0_n": scene("1  81", 7),
+                "output_0_n": ["T", {"x": ["scene_first_0_n", 1]}],
+            })
+        );
+    }
+    // The stage for the first scene may also have only its name, and the count may be in both spellings.
+    for (from, to) in [
+        ("first.json, repeat: 1}", "first.json}"),
+        ("repeat_variable: extra", "repeat: 1, repeat_variable: extra"),
+    ] {
+        let other = workflow(&OLDER.replace(from, to), &older_blocks());
+        let given = json!({"scenes": [{"prompt": "a"}, {"prompt": "b"}]});
+        assert_eq!(graph(&other, given.clone()), graph(&pack, given));
+    }
+}
+
+#[test]
+fn a_connection_to_nothing_is_an_error_with_its_line() {
+    let told = |from: &str, to: &str| problems(&OLDER.replace(from, to), &older_blocks());
+    assert_eq!(
+        told("setup.model", "setp.model"),
+        ["manifest.yaml:12: `connections`, \"engine\": there is no stage \"setp\". Did you mean \"setup\"?"]
+    );
+    assert_eq!(
+        told("setup.model", "setup.mdoel"),
+        ["manifest.yaml:11: `connections`: stage \"setup\" has no export \"mdoel\". Did you mean \"model\"?"]
+    );
+    assert_eq!(
+        told("setup.model", "model"),
+        [
+            "manifest.yaml:12: `connections`, \"engine\": must be `stage.export`, such as `setup.model`, not \"model\""
+        ]
+    );
+    let told = told("last_scene.images", "last_scene.video");
+    assert!(told[0].contains("no stage before this one exports \"final_images\""), "{told:?}");
+}

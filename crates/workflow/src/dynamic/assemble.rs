@@ -58,6 +58,8 @@ pub(super) struct Walk<'a> {
     seeds: InstanceSeeds,
     pub built: Built,
     pub exports: HashMap<String, NodeOutput>,
+    /// The latest exports of each stage, by its name.
+    pub exports_of: HashMap<String, HashMap<String, NodeOutput>>,
     /// The number of instances of each stage so far.
     instances: HashMap<usize, usize>,
     /// The bytes of text that the graph may still take.
@@ -87,6 +89,7 @@ impl DynamicWorkflow {
             seeds: InstanceSeeds::from_params(&self.manifest, params),
             built: Built::default(),
             exports: HashMap::new(),
+            exports_of: HashMap::new(),
             instances: HashMap::new(),
             text_left: limits.text,
             full: false,
@@ -225,6 +228,7 @@ impl<'a> Walk<'a> {
             self.override_vae(&instance, variables, &mut exports);
         }
         self.exports.extend(exports.iter().cloned());
+        self.exports_of.entry(spec.block.clone()).or_default().extend(exports.iter().cloned());
         let models = match (&spec.models, case) {
             (StageModels::Always(models), _) => models.as_slice(),
             (StageModels::ByCase(cases), Some(case)) => {

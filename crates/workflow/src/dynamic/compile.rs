@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{
-    Compiled, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics, InputKind, LoraInjection, Manifest,
-    Repeat, Stage,
+    Compiled, Connection, ConnectionSource, Diagnostic, DiagnosticKind, Diagnostics, FileDiagnostics,
+    InputKind, LoraInjection, Manifest, Repeat, Stage,
 };
 use indexmap::{IndexMap, IndexSet};
 use serde_json::Value;
@@ -51,6 +51,7 @@ impl DynamicWorkflow {
             }
             stages.push(CompiledStage { spec: spec.clone(), condition });
         }
+        check_connections(&manifest, &blocks, &mut report);
         check_outputs(&manifest, &mut report);
         let mut found = report.finish();
         found.extend(problems);
@@ -403,6 +404,31 @@ impl StageCheck<'_, '_> {
         if self.spec.vae_override && !block.exports.contains_key("vae") {
             let message = format!("`vae_override`: {} does not export `vae`", block.file);
             self.error(DiagnosticKind::Stage, "vae_override", &message);
+        }
+    }
+}
+
+/// Checks that the stages that `connections` names export what it says.
+fn check_connections(
+    manifest: &Manifest,
+    blocks: &IndexMap<String, Block>,
+    report: &mut FileDiagnostics<'_>,
+) {
+    let connections = manifest.pipeline.iter().flat_map(|stage| stage.connections.values());
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for Connection { source, export } in connections {
+        let ConnectionSource::Stage(source) = source else { continue };
+        if seen.contains(&(source, export)) {
+            continue;
+        }
+        seen.push((source, export));
+        let stage = manifest.pipeline.iter().find(|stage| stage.block == *source);
+        let of_stage = stage.into_iter().flat_map(files).filter_map(|file| blocks.get(&path(manifest, file)));
+        let exports: Vec<&String> = of_stage.flat_map(|block| block.exports.keys()).collect();
+        if !exports.contains(&export) {
+            let hint = did_you_mean(export, exports.iter().map(|export| export.as_str()));
+            let message = format!("`connections`: stage \"{source}\" has no export \"{export}\".{hint}");
+            report.error(DiagnosticKind::Import, "/connections", message);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use comfy_runner_manifest::{DiagnosticKind, nearest};
+use comfy_runner_manifest::{ConnectionSource, DiagnosticKind, nearest};
 use serde_json::{Value, json};
 
 use super::assemble::{Instance, NodeOutput, Walk, expression_problem};
@@ -23,8 +23,15 @@ impl<'a> Walk<'a> {
     /// Returns the output that a stage's import refers to.
     pub(super) fn import(&self, stage: usize, import: &str) -> Result<Value, (DiagnosticKind, String)> {
         let spec = &self.workflow.stages[stage].spec;
-        let output = match spec.chain_imports.get(import) {
-            None => self.exports.get(import),
+        let connection = spec.connections.get(import);
+        let chained = connection.filter(|connection| connection.source == ConnectionSource::Previous);
+        let chained = spec.chain_imports.get(import).or(chained.map(|connection| &connection.export));
+        let connected = || match &connection?.source {
+            ConnectionSource::Stage(source) => self.exports_of.get(source)?.get(&connection?.export),
+            _ => self.exports.get(&connection?.export),
+        };
+        let output = match chained {
+            None => connected().or_else(|| self.exports.get(import)),
             Some(export) => {
                 let Chain { before, by_stage, by_name } = &self.chain;
                 let last = by_stage.get(&(stage, export.clone())).or_else(|| by_name.get(export));
@@ -37,7 +44,7 @@ impl<'a> Walk<'a> {
                 let mut known: Vec<&str> = self.exports.keys().map(String::as_str).collect();
                 known.sort_unstable();
                 let hint = nearest::did_you_mean(import, known);
-                let chained = spec.chain_imports.get(import).map_or_else(String::new, |export| {
+                let chained = chained.map_or_else(String::new, |export| {
                     format!(" (nor \"{export}\", which it is chained to)")
                 });
                 let reason = format!("no stage before this one exports \"{import}\"{chained}.{hint}");
