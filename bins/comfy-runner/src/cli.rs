@@ -188,6 +188,12 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub allow_input_hosts: Vec<String>,
+    /// ComfyUI's input folder, if it is on this machine: callers may delete the files that they uploaded
+    #[arg(long, env = "COMFYUI_INPUT_DIR", value_name = "DIR")]
+    pub comfyui_input_dir: Option<PathBuf>,
+    /// ComfyUI's output folder, if it is on this machine: callers may delete the files of jobs
+    #[arg(long, env = "COMFYUI_OUTPUT_DIR", value_name = "DIR")]
+    pub comfyui_output_dir: Option<PathBuf>,
     /// The number of threads that answer requests
     #[arg(long, env = "COMFY_RUNNER_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,
@@ -512,11 +518,14 @@ pub enum JobsCommand {
         #[arg(long, short, env = "COMFY_RUNNER_OUTPUT", value_name = "DIR", default_value = ".")]
         output: PathBuf,
     },
-    /// Delete the records of jobs that are over; their files stay
+    /// Delete the records of jobs that are over; their files stay without --files
     Delete {
         /// The jobs' ids, or their first characters
         #[arg(required = true)]
         prompt_ids: Vec<String>,
+        /// Delete the jobs' output files too. The server must know ComfyUI's output folder
+        #[arg(long)]
+        files: bool,
     },
     /// Run a job again with the same values and seeds, and print the new id
     Retry {

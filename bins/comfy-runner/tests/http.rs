@@ -17,11 +17,13 @@ fn start(comfyui: &str) -> Api {
 }
 
 /// Every path of the server, and the methods that it has.
-const PATHS: [(&str, &str); 22] = [
+const PATHS: [(&str, &str); 24] = [
     ("/health", "GET, HEAD"),
     ("/ready", "GET, HEAD"),
     ("/api/workflows", "GET, HEAD"),
     ("/api/workflows/no-model/check", "GET, HEAD"),
+    ("/api/files", "GET, HEAD"),
+    ("/api/files/a.png", "DELETE"),
     ("/api/models", "GET, HEAD"),
     ("/api/models/loras", "GET, HEAD"),
     ("/api/comfyui/view?filename=a.png", "GET, HEAD"),

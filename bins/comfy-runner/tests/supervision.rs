@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use comfy_runner::server::{ServeError, Server};
 use comfy_runner_progress::Durations;
 use comfy_runner_store::{
-    Created, Deleted, Filter, Outcome, Page, Record, Retention, Sqlite, Store, StoreFuture,
+    Created, Deleted, Filter, Outcome, Page, Record, Retention, Sqlite, Store, StoreFuture, Upload,
+    UploadPage, UploadUse,
 };
 use comfy_runner_workflow::Workflows;
 use serde_json::json;
@@ -64,6 +65,18 @@ impl Store for Panicking {
     }
     fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64> {
         self.store.reserve_event_ids(from, count)
+    }
+    fn add_upload(&self, upload: Upload) -> StoreFuture<'_, ()> {
+        self.store.add_upload(upload)
+    }
+    fn uploads(&self, limit: u32, after: Option<i64>) -> StoreFuture<'_, UploadPage> {
+        self.store.uploads(limit, after)
+    }
+    fn upload_use(&self, filename: &str) -> StoreFuture<'_, UploadUse> {
+        self.store.upload_use(filename)
+    }
+    fn delete_upload(&self, filename: &str) -> StoreFuture<'_, bool> {
+        self.store.delete_upload(filename)
     }
     fn close(&self) -> StoreFuture<'_, ()> {
         self.store.close()

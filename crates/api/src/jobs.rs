@@ -6,6 +6,8 @@
 //! | list | 400 | [`ErrorBody`](crate::ErrorBody): a wrong or unknown parameter |
 //! | `GET` | 200 | [`JobRecord`] |
 //! | `DELETE` | 204 | none; the files of the job stay |
+//! | `DELETE` | 200 | [`DeletedJob`], with `files=true` in the query string ([`DeleteJobQuery`]) |
+//! | `DELETE` | 501 | [`ErrorBody`](crate::ErrorBody): files are to be deleted, and the server has no access to them; the record stays |
 //! | `retry` | 200 | [`Submitted`](crate::Submitted) with `retry_of` |
 //! | `DELETE`, `retry` | 409 | [`ErrorBody`](crate::ErrorBody): the job is not over |
 //! | all but the list | 404 | [`ErrorBody`](crate::ErrorBody): there is no record of the job |
@@ -55,6 +57,26 @@ pub struct JobList {
     pub jobs: Vec<JobSummary>,
     /// The `cursor` of the next page; None on the last.
     pub next_cursor: Option<String>,
+}
+
+/// The query string of `DELETE /api/jobs/{prompt_id}`. Unknown keys are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteJobQuery {
+    /// `true` or `1`: delete the job's output files too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
+}
+
+/// The response of `DELETE /api/jobs/{prompt_id}?files=true`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedJob {
+    /// The job's id.
+    pub prompt_id: String,
+    /// The number of files that were deleted: all in the job's own folder below ComfyUI's output folder.
+    pub deleted_files: u64,
+    /// Files that the job reported and that stay, because they are in another folder.
+    pub kept: Vec<OutputFile>,
 }
 
 /// A job in a list.

@@ -31,7 +31,7 @@ pub use execute::{ExecuteQuery, ExecuteRequest, FinishedJob, FinishedJobs, Submi
 pub use files::{JobFile, JobFiles, ResultQuery, ViewQuery};
 pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
 pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};
-pub use jobs::{JobList, JobRecord, JobSummary, JobsQuery};
+pub use jobs::{DeleteJobQuery, DeletedJob, JobList, JobRecord, JobSummary, JobsQuery};
 pub use manifest::{
     Input, InputEntry, InputGroup, InputOption, InputType, LabelledOption, Manifest, ManifestQuery,
     NodeField, NodeNumber, Output, PerScene, Preset, Presets, RequiredFile, Version,
@@ -43,7 +43,7 @@ pub use status::{
 };
 pub use timestamp::Timestamp;
 pub use token::{IssuedToken, TokenRequest};
-pub use uploads::Uploaded;
+pub use uploads::{DeletedFile, FileFate, Uploaded, UploadedFile, UploadedFiles, UploadedFilesQuery};
 pub use workflows::{
     Missing, RESERVED_IDS, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
     WorkflowsQuery,

@@ -1,4 +1,5 @@
-//! `POST /api/run/upload-image`: a file for later requests.
+//! `POST /api/run/upload-image`: a file for later requests. `GET /api/files` and `DELETE /api/files/{filename}`: the files
+//! that were uploaded.
 //!
 //! The request is a multipart form with one file in the part [`FILE_PART`]. The file must be an image, a video or audio
 //! by its content.
@@ -9,7 +10,19 @@
 //! | 400, 413 | [`ErrorBody`](crate::ErrorBody): the file is refused |
 //! | 500 | [`ErrorBody`](crate::ErrorBody) with `Upload failed: ...`: ComfyUI does not take it |
 
+//!
+//! | route | status | body |
+//! | --- | --- | --- |
+//! | `GET` | 200 | [`UploadedFiles`]; the query string is an [`UploadedFilesQuery`] |
+//! | `GET` | 400 | [`ErrorBody`](crate::ErrorBody): a wrong or unknown parameter |
+//! | `DELETE` | 200 | [`DeletedFile`] |
+//! | `DELETE` | 404 | [`ErrorBody`](crate::ErrorBody): no such file was uploaded through this server |
+//! | `DELETE` | 409 | [`ErrorBody`](crate::ErrorBody): a job that is not over reads the file |
+//! | `DELETE` | 500 | [`ErrorBody`](crate::ErrorBody): the file cannot be deleted; its record stays |
+
 use serde::{Deserialize, Serialize};
+
+use crate::timestamp::Timestamp;
 
 /// The name of the form's part.
 pub const FILE_PART: &str = "file";
@@ -20,4 +33,65 @@ pub struct Uploaded {
     /// The name under which ComfyUI stored the file, for `_existing_input_image` of a later request. It is unique: a
     /// time stamp and random digits come before the name that was sent.
     pub filename: String,
+}
+
+/// The query string of `GET /api/files`. Unknown keys are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadedFilesQuery {
+    /// The number of files per page, 1 to 200; 50 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The response of `GET /api/files`: a page of the files that were uploaded through this server, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedFiles {
+    /// The files.
+    pub files: Vec<UploadedFile>,
+    /// The `cursor` of the next page; None on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// A file that was uploaded, alone or with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedFile {
+    /// The name under which ComfyUI stored it.
+    pub filename: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The `Content-Type` of the response at `url`.
+    pub media_type: String,
+    /// When it was uploaded.
+    pub uploaded_at: Option<Timestamp>,
+    /// Where it can be fetched, from this server's root.
+    pub url: String,
+}
+
+/// The response of `DELETE /api/files/{filename}`. The record of the file is deleted in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedFile {
+    /// The file.
+    pub filename: String,
+    /// What became of the file itself.
+    pub file: FileFate,
+    /// Why the file stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What became of a file whose record is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FileFate {
+    /// It was deleted from ComfyUI's input folder.
+    Deleted,
+    /// It was not in ComfyUI's input folder any more.
+    Missing,
+    /// It stays in ComfyUI's input folder, to which the server has no access.
+    Kept,
 }

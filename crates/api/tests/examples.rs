@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, ErrorBody, FinishedJob, FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList,
-    JobRecord, JobStatus, Manifest, ModelList, ModelLists, Queue, Readiness, Submitted, SubmittedJobs,
-    TokenRequest, Update, Uploaded, WorkflowCheck, WorkflowList,
+    Cancellation, DeletedFile, DeletedJob, ErrorBody, FinishedJob, FlatStatus, Health, Inspection,
+    IssuedToken, JobFiles, JobList, JobRecord, JobStatus, Manifest, ModelList, ModelLists, Queue, Readiness,
+    Submitted, SubmittedJobs, TokenRequest, Update, Uploaded, UploadedFiles, WorkflowCheck, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -121,6 +121,11 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
         ("`GET /api/jobs`", vec![round_trip::<JobList>]),
         ("`GET /api/jobs/{prompt_id}`", vec![round_trip::<JobRecord>]),
         ("`GET /api/jobs/{prompt_id}/files`", vec![round_trip::<JobFiles>]),
+        ("`DELETE /api/jobs/{prompt_id}`", vec![round_trip::<DeletedJob>]),
+        (
+            "`GET /api/files` and `DELETE /api/files/{filename}`",
+            vec![round_trip::<UploadedFiles>, round_trip::<DeletedFile>],
+        ),
         ("`GET /api/queue`", vec![round_trip::<Queue>]),
         ("`GET /health` and `GET /ready`", vec![round_trip::<Health>, round_trip::<Readiness>]),
     ]);

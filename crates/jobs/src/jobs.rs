@@ -7,7 +7,7 @@ use comfy_runner_api::{Event, JobRecord, JobStatus, Queue, Status, Submitted};
 use comfy_runner_client::Client;
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, OutputFile};
-use comfy_runner_store::{Filter, Store, StoreError};
+use comfy_runner_store::{Filter, Store, StoreError, UploadPage};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
@@ -26,6 +26,7 @@ use crate::submission::Submission;
 use crate::submit::{self, SubmitError};
 use crate::supervise::{Stalled, Supervision};
 use crate::table::{Change, Table};
+use crate::uploads::{self, UploadedError};
 use crate::watch::{
     self, AllJobsSubscription, ChangeFeed, PreviewError, Serialized, Subscription, WatchOptions,
 };
@@ -258,6 +259,38 @@ impl Jobs {
     /// See [`RecordError`].
     pub async fn forget(&self, prompt_id: &str) -> Result<(), RecordError> {
         records::forget(self, prompt_id).await
+    }
+
+    /// Records a file that was uploaded to ComfyUI's input folder, with its size in bytes.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn record_upload(&self, filename: &str, size: u64) -> Result<(), StoreError> {
+        uploads::record(self, filename, size).await
+    }
+
+    /// Returns at most `limit` uploaded files, newest first, beginning after a page with this `next`.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn uploads(&self, limit: u32, after: Option<i64>) -> Result<UploadPage, StoreError> {
+        uploads::list(self, limit, after).await
+    }
+
+    /// Checks that a file was uploaded here and that no job that is not over reads it.
+    ///
+    /// # Errors
+    /// See [`UploadedError`].
+    pub async fn check_unused(&self, filename: &str) -> Result<(), UploadedError> {
+        uploads::check_unused(self, filename).await
+    }
+
+    /// Deletes the record of an uploaded file. The file stays.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn forget_upload(&self, filename: &str) -> Result<(), StoreError> {
+        uploads::forget(self, filename).await
     }
 
     /// Returns whether an earlier request with this key led to a job.

@@ -109,7 +109,7 @@ pub(crate) fn job_summary(summary: Summary) -> JobSummary {
 }
 
 /// Returns a time in milliseconds since the Unix epoch as records have it, or `None` if no calendar has it.
-fn timestamp(millis: i64) -> Option<Timestamp> {
+pub fn timestamp(millis: i64) -> Option<Timestamp> {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
     Some(Timestamp::new(time.format(format).ok()?))

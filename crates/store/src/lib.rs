@@ -9,8 +9,10 @@ mod rows;
 mod sqlite;
 mod state_dir;
 mod store;
+mod uploads;
 
 pub use error::{Fault, StoreError};
 pub use record::{Outcome, Record, Summary};
 pub use sqlite::Sqlite;
 pub use store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
+pub use uploads::{Upload, UploadPage, UploadUse};

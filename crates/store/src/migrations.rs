@@ -53,6 +53,14 @@ const STEPS: &[&str] = &[
     "ALTER TABLE node_durations ADD COLUMN mean_steps REAL",
     "ALTER TABLE jobs ADD COLUMN cancel_asked INTEGER NOT NULL DEFAULT FALSE",
     "CREATE TABLE event_ids (only INTEGER PRIMARY KEY CHECK (only = 1), next INTEGER NOT NULL) STRICT",
+    "
+    CREATE TABLE uploads (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        filename TEXT NOT NULL UNIQUE,
+        size INTEGER NOT NULL,
+        uploaded_at INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

@@ -15,6 +15,7 @@ use crate::record::{Outcome, Record};
 use crate::rows::{self, LoggedDamage};
 use crate::state_dir;
 use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
+use crate::uploads::{self, Upload, UploadPage, UploadUse};
 use comfy_runner_progress::Durations;
 
 /// How long to wait while another connection holds the database.
@@ -194,6 +195,24 @@ impl Store for Sqlite {
 
     fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64> {
         self.call(move |db| rows::reserve_event_ids(&mut db.connection, from, count))
+    }
+
+    fn add_upload(&self, upload: Upload) -> StoreFuture<'_, ()> {
+        self.call(move |db| uploads::add(&db.connection, &upload))
+    }
+
+    fn uploads(&self, limit: u32, after: Option<i64>) -> StoreFuture<'_, UploadPage> {
+        self.call(move |db| uploads::list(&db.connection, limit, after))
+    }
+
+    fn upload_use(&self, filename: &str) -> StoreFuture<'_, UploadUse> {
+        let filename = filename.to_owned();
+        self.call(move |db| uploads::usage(&db.connection, &filename))
+    }
+
+    fn delete_upload(&self, filename: &str) -> StoreFuture<'_, bool> {
+        let filename = filename.to_owned();
+        self.call(move |db| uploads::delete(&db.connection, &filename))
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::error::StoreError;
 use crate::record::{Outcome, Record, Summary};
+use crate::uploads::{Upload, UploadPage, UploadUse};
 
 /// The future result of a call.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -148,6 +149,14 @@ pub trait Store: Send + Sync {
     /// Reserves `count` event ids and returns the first: `from`, or the one after all reserved ids. Ids never decrease, even if
     /// the clock from which `from` is read is set back.
     fn reserve_event_ids(&self, from: u64, count: u64) -> StoreFuture<'_, u64>;
+    /// Records an uploaded file, or records it again.
+    fn add_upload(&self, upload: Upload) -> StoreFuture<'_, ()>;
+    /// Returns at most `limit` uploaded files, newest first, beginning after a page with this `next`.
+    fn uploads(&self, limit: u32, after: Option<i64>) -> StoreFuture<'_, UploadPage>;
+    /// Returns whether an uploaded file can be deleted.
+    fn upload_use(&self, filename: &str) -> StoreFuture<'_, UploadUse>;
+    /// Deletes the record of an uploaded file. Returns whether there was one.
+    fn delete_upload(&self, filename: &str) -> StoreFuture<'_, bool>;
     /// Writes everything to the database's own file and closes it. Later calls fail.
     fn close(&self) -> StoreFuture<'_, ()>;
     /// Returns the known durations of a workflow's nodes.

@@ -30,6 +30,19 @@ impl OutputFolder {
         Self::new(OffsetDateTime::UNIX_EPOCH, 0)
     }
 
+    /// Returns the folder with this name, or `None` if no job's folder is called so.
+    pub fn parse(name: &str) -> Option<Self> {
+        let digits =
+            |part: &str, count: usize| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let mut parts = name.split('_');
+        let valid = digits(parts.next()?, 8)
+            && digits(parts.next()?, 6)
+            && parts.next().is_some_and(|part| part.len() == 6 && part.bytes().all(hex))
+            && parts.next().is_none();
+        valid.then(|| Self(name.to_owned()))
+    }
+
     /// Returns the folder's name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -61,7 +74,24 @@ mod tests {
     fn a_folder_is_named_by_the_utc_second_and_six_hex_digits() {
         let folder = OutputFolder::new(datetime!(2026-03-24 15:30:52 +1), 0xffa1_b2c3);
         assert_eq!(folder.as_str(), "20260324_143052_a1b2c3");
+        assert_eq!(OutputFolder::parse(folder.as_str()), Some(folder.clone()));
         assert_eq!(folder.final_prefix(), "20260324_143052_a1b2c3/final/final");
         assert_eq!(folder.intermediate_prefix(), "20260324_143052_a1b2c3/intermediate/intermediate");
+    }
+
+    #[test]
+    fn no_other_name_is_that_of_a_jobs_folder() {
+        for name in [
+            "",
+            "..",
+            "20260324_143052",
+            "20260324_143052_A1B2C3",
+            "20260324_143052_a1b2c3/",
+            "a/20260324_143052_a1b2c3",
+            "20260324_143052_a1b2c3_",
+            "2026032４_143052_a1b2c",
+        ] {
+            assert_eq!(OutputFolder::parse(name), None, "{name}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::progress_bar::{Display, Report};
 use super::{block_on, samples};
 use crate::cli::Demo;
-use crate::server::{AllowedOrigins, Limits, Server, Settings};
+use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, Server, Settings};
 use crate::terminal::{errln, outln};
 
 const WORKFLOW: &str = "text-to-image";
@@ -41,6 +41,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         limits: Limits::default(),
         workers: Some(2),
         comfyui: Config::new(simulator.url().parse::<Endpoint>()?),
+        folders: ComfyUiFolders::default(),
         jobs: JobsConfig::default(),
         store: Arc::new(Sqlite::in_memory()?),
     };

@@ -14,7 +14,7 @@ use etcetera::BaseStrategy as _;
 use super::{block_on, client_config, request};
 use crate::cli::{self, Records, Serve};
 use crate::file_limit;
-use crate::server::{AllowedOrigins, Limits, Server, Settings};
+use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, Server, Settings};
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
     let settings = settings(&options, open_store(&options.records)?)?;
@@ -69,6 +69,10 @@ fn settings(options: &Serve, store: Arc<dyn Store>) -> anyhow::Result<Settings> 
         limits: limits(&options.limits),
         workers: options.workers.map(usize::from),
         comfyui: client_config(&options.comfyui)?,
+        folders: ComfyUiFolders {
+            input: options.comfyui_input_dir.clone(),
+            output: options.comfyui_output_dir.clone(),
+        },
         jobs: jobs_config(&options.records).with_partner_key(options.comfy_api_key.clone()),
         store,
     })

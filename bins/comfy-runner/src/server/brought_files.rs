@@ -9,7 +9,8 @@ use futures::stream;
 
 use super::State;
 use super::error::ApiError;
-use super::form::{Files, Form, store_for};
+use super::form::{Files, Form};
+use super::store_file::store_for;
 use crate::assembly::check_before_file;
 
 /// Base64 with or without padding.

@@ -9,7 +9,7 @@ use comfy_runner_api::{ErrorBody, Submitted};
 use comfy_runner_client::ClientError;
 use comfy_runner_jobs::{
     CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
-    UploadError,
+    UploadError, UploadedError,
 };
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
@@ -69,6 +69,12 @@ pub enum ApiError {
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
+    /// 500: a file of ComfyUI cannot be deleted.
+    #[error("{0}")]
+    Files(String),
+    /// 501: the server is not configured for it.
+    #[error("{0}")]
+    NotImplemented(&'static str),
     /// 502: ComfyUI's response is not usable.
     #[error("{0}")]
     BadGateway(String),
@@ -151,6 +157,8 @@ impl ResponseError for ApiError {
             Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            Self::Files(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -288,6 +296,17 @@ impl From<RecordError> for ApiError {
             RecordError::Unknown(_) => Self::NotFound(error.to_string()),
             RecordError::Active(_) => Self::Conflict(error.to_string()),
             RecordError::Store(error) => error.into(),
+            other => Self::ComfyUi(other.to_string()),
+        }
+    }
+}
+
+impl From<UploadedError> for ApiError {
+    fn from(error: UploadedError) -> Self {
+        match error {
+            UploadedError::Unknown(_) => Self::NotFound(error.to_string()),
+            UploadedError::InUse { .. } => Self::Conflict(error.to_string()),
+            UploadedError::Store(error) => error.into(),
             other => Self::ComfyUi(other.to_string()),
         }
     }

@@ -4,9 +4,7 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{self, Bytes};
-use comfy_runner_jobs::{UploadError, upload, upload_image};
 use comfy_runner_manifest::{FileSource, Input, Manifest};
-use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -21,9 +19,8 @@ use super::request_params::{
     Encoding, LARGEST_PARAMS, not_a_file_form, parse_json, parse_params, parse_url_encoded, read_body,
     read_json_body, too_large as params_too_large, two_params,
 };
+use super::store_file::{store_file, store_for};
 use crate::assembly::check_before_file;
-
-type Part = LocalBoxStream<'static, Result<Bytes, MultipartError>>;
 
 /// As many parts of a form are named in an answer.
 const PARTS_NAMED: usize = 8;
@@ -138,7 +135,7 @@ pub async fn read_upload(
 ) -> Result<String, ApiError> {
     let mut parts = file_form(request, body, state)?;
     let part = file_part(&mut parts).await?;
-    store(file_name(&part), part.boxed_local(), state).await
+    store_file(&file_name(&part), part.boxed_local(), state).await
 }
 
 /// Reads the part `file` of a form into an unnamed temporary file, which is deleted when it is closed.
@@ -216,34 +213,6 @@ fn multipart(request: &HttpRequest, body: web::Payload, state: &State) -> Result
 
 fn file_name(part: &Field) -> String {
     part.content_disposition().and_then(|header| header.get_filename()).unwrap_or("upload").to_owned()
-}
-
-/// Streams a file to ComfyUI, and returns the name under which it is stored.
-async fn store(name: String, body: Part, state: &State) -> Result<String, ApiError> {
-    Ok(upload(&state.client, &name, body, state.max_upload).await?)
-}
-
-/// As [`store`], for an input: one for images takes nothing else.
-pub(super) async fn store_for<S, E>(
-    input: &Input,
-    name: &str,
-    body: S,
-    state: &State,
-) -> Result<String, ApiError>
-where
-    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
-    E: std::fmt::Display + 'static,
-{
-    let stored = match input.kind.is_image() {
-        true => upload_image(&state.client, name, body, state.max_upload).await,
-        false => upload(&state.client, name, body, state.max_upload).await,
-    };
-    match stored {
-        Err(error @ UploadError::NotAnImage { .. }) => {
-            Err(ApiError::BadRequest(format!("input \"{}\" takes an image: {error}", input.id)))
-        }
-        stored => Ok(stored?),
-    }
 }
 
 /// Reads a file without storing it. Returns an empty name.

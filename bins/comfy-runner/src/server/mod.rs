@@ -4,6 +4,7 @@ mod auth;
 mod brought_files;
 mod build;
 mod cancel;
+mod comfyui_folders;
 mod connection;
 mod download;
 mod endpoint;
@@ -11,6 +12,7 @@ mod error;
 mod excerpt;
 mod execute;
 mod failed_keys;
+mod files;
 mod form;
 mod head;
 mod health;
@@ -32,6 +34,7 @@ mod schemas;
 mod several_jobs;
 mod status;
 mod stop;
+mod store_file;
 mod token;
 mod wait;
 mod workflow_reader;
@@ -52,6 +55,7 @@ use tokio::sync::{Semaphore, watch};
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
 // The fuzz target `multipart` reads forms without a server.
+pub use comfyui_folders::{ComfyUiFolders, NotAFolder};
 #[doc(hidden)]
 pub use error::ApiError;
 use failed_keys::FailedKeys;
@@ -86,6 +90,8 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// The ComfyUI and how to reach it.
     pub comfyui: Config,
+    /// ComfyUI's folders, if files in them may be deleted.
+    pub folders: ComfyUiFolders,
     /// How jobs are followed, and how long records are kept.
     pub jobs: JobsConfig,
     /// The store of records.
@@ -100,6 +106,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), StartError> {
         ApiKeys::new(&self.api_keys, self.listen, &self.allow_origins)?;
         Client::new(self.comfyui.clone())?;
+        self.folders.check()?;
         Ok(())
     }
 }
@@ -114,6 +121,9 @@ pub enum StartError {
     /// No client can be created for this ComfyUI.
     #[error(transparent)]
     Client(#[from] ConfigError),
+    /// A folder of ComfyUI is none.
+    #[error(transparent)]
+    Folder(#[from] NotAFolder),
     /// The address is in use, or not an address of this machine.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -146,6 +156,7 @@ struct State {
     /// Permits for large JSON bodies.
     large_bodies: Arc<Semaphore>,
     max_upload: u64,
+    folders: ComfyUiFolders,
     shutdown: ShutdownSignal,
 }
 
@@ -168,6 +179,8 @@ impl Server {
         let client = Client::new(settings.comfyui.clone())?;
         let fetcher = Fetcher::new(&settings.allow_input_hosts)?;
         let large_bodies = Arc::new(Semaphore::new(request_params::LARGE_BODIES));
+        settings.folders.check()?;
+        let folders = settings.folders.clone();
         let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
         let workflows = WorkflowReader::new(workflows);
@@ -189,6 +202,7 @@ impl Server {
                 fetcher: fetcher.clone(),
                 large_bodies: Arc::clone(&large_bodies),
                 max_upload,
+                folders: folders.clone(),
                 shutdown: shutdown.clone(),
             };
             App::new()

@@ -6,7 +6,8 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    auth, build, cancel, download, execute, health, inspect, jobs, live, models, status, token, workflows,
+    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, status, token,
+    workflows,
 };
 
 /// Adds every path of the server.
@@ -24,13 +25,15 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/workflows").get(workflows::list))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))
+                .service(endpoint("/files").get(files::list))
+                .service(endpoint("/files/{filename}").delete(files::delete))
                 .service(endpoint("/models").get(models::list))
                 .service(endpoint("/models/{kind}").get(models::of_kind))
                 .service(endpoint("/comfyui/view").get(download::view))
                 .service(endpoint("/token").post(token::issue))
                 .service(endpoint("/queue").get(jobs::queue))
                 .service(endpoint("/jobs").get(jobs::list))
-                .service(endpoint("/jobs/{prompt_id}").get(jobs::show).delete(jobs::forget))
+                .service(endpoint("/jobs/{prompt_id}").get(jobs::show).delete(jobs::delete))
                 .service(endpoint("/jobs/{prompt_id}/retry").post(jobs::retry))
                 .service(endpoint("/jobs/{prompt_id}/files").get(jobs::files))
                 .service(endpoint("/jobs/{prompt_id}/package").get(jobs::package))

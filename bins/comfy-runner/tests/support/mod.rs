@@ -15,7 +15,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
-use comfy_runner::server::{AllowedOrigins, Handle, Limits, Server, Settings};
+use comfy_runner::server::{AllowedOrigins, ComfyUiFolders, Handle, Limits, Server, Settings};
 use comfy_runner_client::Config;
 use comfy_runner_jobs::JobsConfig;
 use comfy_runner_simulator::Simulator;
@@ -50,6 +50,7 @@ pub fn settings(comfyui: &str) -> Settings {
         limits: Limits::default(),
         workers: Some(1),
         comfyui: Config::new(comfyui.parse().unwrap()),
+        folders: ComfyUiFolders::default(),
         jobs: JobsConfig::default(),
         store: Arc::new(Sqlite::in_memory().unwrap()),
     }

@@ -32,7 +32,7 @@ pub fn jobs(options: Jobs) -> anyhow::Result<ExitCode> {
             JobsCommand::Download { prompt_id, output } => {
                 download::download(&server, &id::complete(&server, prompt_id).await?, output).await
             }
-            JobsCommand::Delete { prompt_ids } => delete(&server, prompt_ids).await,
+            JobsCommand::Delete { prompt_ids, files } => delete(&server, prompt_ids, *files).await,
             JobsCommand::Cancel { prompt_ids, json } => cancel(&server, prompt_ids, *json).await,
             JobsCommand::Retry { prompt_id, watch, json } => {
                 retry(&server, &id::complete(&server, prompt_id).await?, *watch, *json).await
@@ -67,10 +67,10 @@ async fn cancel_one(server: &Server, prompt_id: &str) -> anyhow::Result<Cancella
 }
 
 /// Deletes the records of jobs. An error with one does not stop the others.
-async fn delete(server: &Server, prompt_ids: &[String]) -> anyhow::Result<ExitCode> {
+async fn delete(server: &Server, prompt_ids: &[String], files: bool) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for prompt_id in prompt_ids {
-        match delete_one(server, prompt_id).await {
+        match delete_one(server, prompt_id, files).await {
             Ok(prompt_id) => outln!("{prompt_id} deleted"),
             Err(error) => {
                 errln!("error: {prompt_id}: {}", error_chain(&error));
@@ -81,9 +81,10 @@ async fn delete(server: &Server, prompt_ids: &[String]) -> anyhow::Result<ExitCo
     Ok(code)
 }
 
-async fn delete_one(server: &Server, prompt_id: &str) -> anyhow::Result<String> {
+async fn delete_one(server: &Server, prompt_id: &str, files: bool) -> anyhow::Result<String> {
     let prompt_id = id::complete(server, prompt_id).await?;
-    server.open(Method::DELETE, &format!("/api/jobs/{}", encode(&prompt_id))).await?;
+    let query = if files { "?files=true" } else { "" };
+    server.open(Method::DELETE, &format!("/api/jobs/{}{query}", encode(&prompt_id))).await?;
     Ok(prompt_id)
 }
 

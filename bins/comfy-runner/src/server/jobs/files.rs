@@ -40,7 +40,7 @@ pub fn from_record(record: &JobRecord) -> Vec<JobFile> {
 }
 
 /// Returns the path and query string of a file on this server.
-fn link(file: &OutputFile) -> String {
+pub fn link(file: &OutputFile) -> String {
     format!("/api/comfyui{}", FileQuery::from(file).path())
 }
 

@@ -1,9 +1,10 @@
 //! Records of jobs.
 
+mod delete;
 mod files;
 mod package;
 mod package_path;
-mod query;
+pub mod query;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
@@ -15,7 +16,8 @@ use time::OffsetDateTime;
 use super::State;
 use super::error::ApiError;
 use super::partner_key;
-pub use files::{files, from_record};
+pub use delete::delete;
+pub use files::{files, from_record, link};
 pub use package::package;
 
 /// `GET /api/jobs`
@@ -41,22 +43,13 @@ pub async fn retry(
     Ok(HttpResponse::Ok().json(submitted))
 }
 
-/// `DELETE /api/jobs/{prompt_id}`
-pub async fn forget(
-    state: web::Data<State>,
-    prompt_id: web::Path<String>,
-) -> Result<impl Responder, ApiError> {
-    state.jobs.forget(&prompt_id).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
 /// `GET /api/queue`
 pub async fn queue(state: web::Data<State>) -> Result<impl Responder, ApiError> {
     answer(&state.jobs.queue(&state.client).await?)
 }
 
 /// Answers JSON that must not be cached.
-fn answer(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
+pub fn answer(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -36,7 +36,8 @@ fn read_statuses(words: Option<&str>) -> Result<Vec<Status>, ApiError> {
     words.filter(|word| !word.is_empty()).map(status).collect()
 }
 
-fn read_limit(text: Option<&str>) -> Result<u32, ApiError> {
+/// Parses the number of entries on a page.
+pub fn read_limit(text: Option<&str>) -> Result<u32, ApiError> {
     let Some(text) = text else { return Ok(LIMITS.0) };
     let limit = text.parse().ok().filter(|limit| (1..=LIMITS.1).contains(limit));
     limit.ok_or_else(|| {
@@ -64,7 +65,8 @@ pub fn cursor(seq: i64) -> String {
     format!("c{seq:x}")
 }
 
-fn read_cursor(text: &str) -> Result<i64, ApiError> {
+/// Parses the cursor of a page.
+pub fn read_cursor(text: &str) -> Result<i64, ApiError> {
     let seq = text.strip_prefix('c').and_then(|hex| i64::from_str_radix(hex, 16).ok());
     seq.ok_or_else(|| {
         ApiError::BadRequest("`cursor` is the `next_cursor` of another page, as it came".to_owned())
