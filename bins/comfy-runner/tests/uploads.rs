@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use actix_web::rt::net::TcpStream;
 use comfy_runner_simulator::Simulator;
 use serde_json::json;
-use support::{Api, Form, Reply, eventually, files_below, fixtures, png, settings, simulator, uploaded};
+use support::{
+    Api, Form, Reply, Shelf, eventually, files_below, fixtures, png, settings, simulator, uploaded,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const UPLOAD: &str = "/api/run/upload-image";
@@ -89,7 +91,7 @@ async fn a_body_without_length_is_cut_at_the_limit_and_the_caller_hears_it() {
 }
 
 #[actix_rt::test]
-async fn a_file_whose_content_is_no_image_video_or_audio_is_refused() {
+async fn a_file_whose_content_is_no_image_video_audio_or_3d_model_is_refused() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let refused: [(&str, &[u8]); 7] = [
@@ -106,7 +108,7 @@ async fn a_file_whose_content_is_no_image_video_or_audio_is_refused() {
         assert_eq!(reply.status, 400, "{kind}: {}", reply.text());
         let detail = reply.detail();
         assert!(
-            detail.contains("\"photo.png\"") && detail.contains("an image, a video or an audio file"),
+            detail.contains("\"photo.png\"") && detail.contains("an image, a video, audio or a 3D model"),
             "{kind}: {detail}"
         );
     }
@@ -313,6 +315,30 @@ async fn params_may_stand_before_or_behind_the_file_and_the_part_may_have_the_in
         assert_eq!(graph["6"]["inputs"]["text"], "a fox");
     }
     assert_eq!(uploaded(&simulator).len(), 3);
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_3d_model_goes_to_comfyuis_folder_for_models() {
+    let (simulator, library) = (simulator(), Shelf::new());
+    let manifest = "id: turntable\nname: Turntable\ninputs:\n  - {id: model_3d, type: 3d, node_id: 1, field: model_file}\n";
+    let graph =
+        json!({"1": {"class_type": "Load3D", "inputs": {"model_file": "none", "width": 64, "height": 64}}});
+    library.put("turntable", manifest, &graph);
+    let api = Api::start_with(&settings(&simulator.url()), library.path());
+    let glb = b"glTF\x02\0\0\0\x0c\0\0\0";
+    let built = |reply: Reply| reply.json()["1"]["inputs"]["model_file"].as_str().unwrap().to_owned();
+    let reply = api.post("/api/run/turntable/build", Form::new().file("model_3d", "Red Fox.glb", glb)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let stored = built(reply);
+    assert!(stored.starts_with("3d/") && stored.ends_with("_Red_Fox.glb"), "{stored}");
+    assert_eq!(uploaded(&simulator), [stored]);
+    // The same in two steps.
+    let reply = api.post(UPLOAD, Form::new().file("file", "fox.glb", glb)).await;
+    let stored = reply.json()["filename"].as_str().unwrap().to_owned();
+    assert!(stored.starts_with("3d/"), "{stored}");
+    let params = Form::new().params(json!({"_existing_model_3d": stored}));
+    assert_eq!(built(api.post("/api/run/turntable/build", params).await), stored);
     api.stop().await;
 }
 

@@ -221,6 +221,9 @@ pub enum InputType {
     Audio,
     /// An image file whose alpha channel is the mask.
     Mask,
+    /// A file of a 3D model.
+    #[serde(rename = "3d")]
+    ThreeD,
     /// The file name of a checkpoint.
     CheckpointPicker,
     /// The file name of a VAE.

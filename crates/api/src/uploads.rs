@@ -2,7 +2,8 @@
 //! that were uploaded.
 //!
 //! The request is a multipart form with one file in the part [`FILE_PART`]. The file must be an image, a video or audio
-//! by its content.
+//! by its content, or a 3D model (GLB, PLY or FBX by its content; glTF, OBJ, STL, USDZ, SPZ or a splat by extension and
+//! content).
 //!
 //! | status | body |
 //! | --- | --- |

@@ -8,6 +8,7 @@ mod cancel;
 mod change_log;
 mod config;
 mod durations;
+mod file_kind;
 mod follow;
 mod idempotency;
 mod job;

@@ -1,6 +1,6 @@
 //! Uploads to ComfyUI's input folder: which files are accepted, their names, and their size limit.
 //!
-//! The kind of a file is recognised by its first bytes, not by its name. The file is streamed and never kept in memory.
+//! The file is streamed and never kept in memory.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,6 +11,8 @@ use futures::stream::{self, Stream, StreamExt};
 use rand::RngExt;
 use time::OffsetDateTime;
 use time::macros::format_description;
+
+use crate::file_kind::FileKind;
 
 /// The number of first bytes that are needed to recognise a kind of media: some containers are recognised late.
 const HEAD: usize = 4096;
@@ -25,15 +27,15 @@ pub enum UploadError {
     /// The file has no bytes.
     #[error("the file \"{0}\" is empty")]
     Empty(String),
-    /// The file is not an image, a video or audio.
-    #[error("the file \"{name}\" is {found}; upload an image, a video or an audio file")]
+    /// The file is not an image, a video, audio or a 3D model.
+    #[error("the file \"{name}\" is {found}; upload an image, a video, audio or a 3D model")]
     NotMedia {
         /// The caller's name for it.
         name: String,
         /// What its bytes show.
         found: &'static str,
     },
-    /// The file is a video or audio where only an image will do.
+    /// The file is a video, audio or a 3D model where only an image will do.
     #[error("the file \"{name}\" is {found}, not an image")]
     NotAnImage {
         /// The caller's name for it.
@@ -62,7 +64,8 @@ pub enum UploadError {
     Client(#[from] ClientError),
 }
 
-/// Streams a file to ComfyUI's input folder under a unique name, and returns that name.
+/// Streams a file to ComfyUI's input folder under a unique name, and returns that name. A 3D model goes to the folder `3d`
+/// there, which is part of the name: ComfyUI looks for models in that folder only.
 ///
 /// `limit` is in bytes. The body is read no faster than ComfyUI takes it.
 pub async fn upload<S, E>(client: &Client, name: &str, body: S, limit: u64) -> Result<String, UploadError>
@@ -101,7 +104,7 @@ where
     let shown = shown_name(name);
     let mut body = body.fuse();
     let head = read_head(&shown, &mut body).await?;
-    let kind = recognise(&head).map_err(|found| match found {
+    let kind = FileKind::recognise(name, &head).map_err(|found| match found {
         None => UploadError::Empty(shown.clone()),
         Some(found) => UploadError::NotMedia { name: shown.clone(), found },
     })?;
@@ -114,33 +117,11 @@ where
     // request.
     let failure = Failure::default();
     let limited = limited(Box::pin(whole), shown, limit, failure.clone());
-    let stored = client.upload(&Upload::new(&unique, kind.media_type), limited).await;
+    let folder = if kind.is_3d() { "3d" } else { "" };
+    let stored = client.upload(&Upload::new(&unique, kind.media_type).with_subfolder(folder), limited).await;
     match failure.0.take() {
         Some(error) => Err(error),
         None => Ok(stored?.reference()),
-    }
-}
-
-/// A kind of media, recognised by the first bytes of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kind {
-    media_type: &'static str,
-    extension: &'static str,
-}
-
-/// Recognises media by the first bytes of a file. The error says what else they are; it is `None` for an empty file.
-fn recognise(head: &[u8]) -> Result<Kind, Option<&'static str>> {
-    if head.is_empty() {
-        return Err(None);
-    }
-    let Some(found) = infer::get(head) else {
-        return Err(Some("of no kind that is known"));
-    };
-    match found.matcher_type() {
-        infer::MatcherType::Image | infer::MatcherType::Video | infer::MatcherType::Audio => {
-            Ok(Kind { media_type: found.mime_type(), extension: found.extension() })
-        }
-        _ => Err(Some(found.mime_type())),
     }
 }
 
@@ -148,15 +129,12 @@ fn recognise(head: &[u8]) -> Result<Kind, Option<&'static str>> {
 ///
 /// Only letters, digits, `.`, `_` and `-` are kept. If the extension belongs to another kind of file (an image called
 /// `page.html`), the right one is added.
-fn unique_name(name: &str, kind: Kind, now: OffsetDateTime, random: u32) -> String {
+fn unique_name(name: &str, kind: FileKind, now: OffsetDateTime, random: u32) -> String {
     let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let (stem, extension) = base.rsplit_once('.').unwrap_or((base, ""));
-    let fits = mime_guess::from_ext(extension).iter().any(|guess| {
-        kind.media_type.split_once('/').is_some_and(|(top, _)| guess.type_() == top)
-            && guess.subtype() != "svg"
-    });
+    let extension = extension.to_ascii_lowercase();
     let (stem, extension) =
-        if fits { (stem, extension.to_ascii_lowercase()) } else { (base, kind.extension.to_owned()) };
+        if kind.takes(&extension) { (stem, extension) } else { (base, kind.extension.to_owned()) };
     let mut stem: String =
         stem.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     // ComfyUI stores a name with two dots in a row, and then refuses to return the file.
@@ -235,7 +213,7 @@ mod tests {
     use super::*;
     use time::macros::datetime;
 
-    const PNG: Kind = Kind { media_type: "image/png", extension: "png" };
+    const PNG: FileKind = FileKind { media_type: "image/png", extension: "png" };
 
     fn name(of: &str) -> String {
         unique_name(of, PNG, datetime!(2026-03-24 14:30:52 UTC), 0xffa1_b2c3)
@@ -274,23 +252,6 @@ mod tests {
         assert_eq!(name("film.mp4"), "20260324_143052_a1b2c3_film.mp4.png");
         assert_eq!(name("photo.jpeg"), "20260324_143052_a1b2c3_photo.jpeg");
         assert_eq!(name("no_extension"), "20260324_143052_a1b2c3_no_extension.png");
-    }
-
-    #[test]
-    fn a_file_is_recognised_by_its_first_bytes() {
-        assert_eq!(recognise(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Ok(PNG));
-        assert_eq!(recognise(b"\xff\xd8\xff\xe0..").map(|kind| kind.media_type), Ok("image/jpeg"));
-        assert_eq!(
-            recognise(b"\0\0\0\x18ftypisom\0\0\0\0isommp41").map(|kind| kind.media_type),
-            Ok("video/mp4")
-        );
-        assert_eq!(recognise(b"ID3\x03\0\0\0").map(|kind| kind.media_type), Ok("audio/mpeg"));
-        assert_eq!(recognise(b""), Err(None));
-        for text in
-            [&b"<svg xmlns='x'></svg>"[..], b"<!DOCTYPE html><html>", b"#!/bin/sh\n", b"%PDF-1.7", b"hello"]
-        {
-            assert!(matches!(recognise(text), Err(Some(_))), "{text:?}");
-        }
     }
 
     #[actix_rt::test]

@@ -38,7 +38,7 @@ impl Input {
             InputKind::Select => self.one_of(value.clone()),
             InputKind::Seed => self.seed(value),
             InputKind::Image | InputKind::Mask => file_name(value).and_then(image_name),
-            InputKind::Video | InputKind::Audio => file_name(value),
+            InputKind::Video | InputKind::Audio | InputKind::ThreeD => file_name(value),
             InputKind::CheckpointPicker | InputKind::VaePicker => {
                 model(value).and_then(|value| self.one_of(value))
             }
@@ -391,12 +391,12 @@ fn file_name(value: &Value) -> Result<Value, String> {
 
 /// Extensions of video and audio files, which no node opens as an image. GIF is not among them: ComfyUI reads its first
 /// frame.
-const NOT_IMAGES: [&str; 17] = [
+const NOT_IMAGES: [&str; 23] = [
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "mpg", "mpeg", "ogv", "wav", "mp3", "flac", "ogg", "oga",
-    "opus", "m4a", "aac",
+    "opus", "m4a", "aac", "glb", "gltf", "obj", "fbx", "stl", "ply",
 ];
 
-/// Refuses the name of a video or audio file. ComfyUI's annotation of a folder, as in `a.png [output]`, is not part of it.
+/// Refuses the name of a video, audio file or 3D model. ComfyUI's annotation of a folder, as in `a.png [output]`, is not part of it.
 fn image_name(value: Value) -> Result<Value, String> {
     let name = value.as_str().unwrap_or_default().split(" [").next().unwrap_or_default();
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());

@@ -64,6 +64,8 @@ pub enum InputKind {
     Audio,
     /// A mask that the caller uploads.
     Mask,
+    /// A 3D model that the caller uploads: GLB, glTF, OBJ, FBX, STL and others.
+    ThreeD,
     /// The file name of a checkpoint.
     CheckpointPicker,
     /// The file name of a VAE.
@@ -103,7 +105,7 @@ pub struct NodeField {
 }
 
 /// The names of all known types, as manifests write them.
-const KNOWN: [(&str, InputKind); 16] = [
+const KNOWN: [(&str, InputKind); 17] = [
     ("text", InputKind::Text),
     ("int", InputKind::Int),
     ("float", InputKind::Float),
@@ -114,6 +116,7 @@ const KNOWN: [(&str, InputKind); 16] = [
     ("video", InputKind::Video),
     ("audio", InputKind::Audio),
     ("mask", InputKind::Mask),
+    ("3d", InputKind::ThreeD),
     ("checkpoint_picker", InputKind::CheckpointPicker),
     ("vae_picker", InputKind::VaePicker),
     ("lora_picker", InputKind::LoraPicker),
@@ -139,7 +142,7 @@ impl InputKind {
 
     /// Returns whether the value is a file that the caller uploads.
     pub fn is_file(&self) -> bool {
-        matches!(self, Self::Image | Self::Video | Self::Audio | Self::Mask)
+        matches!(self, Self::Image | Self::Video | Self::Audio | Self::Mask | Self::ThreeD)
     }
 
     /// Returns whether the value is an image that the caller uploads.

@@ -100,8 +100,8 @@ impl Runner {
         Ok(Job::new(self.clone(), submitted))
     }
 
-    /// Streams a file to ComfyUI's input folder and returns the name that it has there. Only images, videos and audio files
-    /// are accepted. The stream is read no faster than ComfyUI takes it.
+    /// Streams a file to ComfyUI's input folder and returns the name that it has there. Images, videos, audio and
+    /// 3D models are accepted; the name of a model has its folder, `3d/`. The stream is read no faster than ComfyUI takes it.
     ///
     /// # Errors
     /// The file is not accepted, larger than [`RunnerBuilder::max_upload`], or breaks off; ComfyUI does not take it; or the

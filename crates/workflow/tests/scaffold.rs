@@ -175,6 +175,22 @@ fn a_3d_model_is_the_result_of_a_workflow_for_3d() {
 }
 
 #[test]
+fn a_3d_model_that_is_loaded_is_a_file_of_the_caller() {
+    let manifest = from_api(json!({
+        "1": {"class_type": "Load3D", "inputs": {"model_file": "3d/fox.glb", "image": {}, "width": 1024, "height": 1024},
+            "_meta": {"title": "Load 3D & Animation"}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        "3": {"class_type": "Load3D", "inputs": {"model_file": "none", "image": {}, "width": 1024, "height": 1024},
+            "_meta": {"title": "Load the Red Fox"}},
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
+    }));
+    for (id, node) in [("model_3d", "1"), ("red_fox", "3")] {
+        let input = manifest.input(id).unwrap();
+        assert_eq!((input.kind.as_str(), &*input.targets[0].node, &input.default), ("3d", node, &None));
+    }
+}
+
+#[test]
 fn types_without_a_schema_are_reported() {
     let graph = Graph::from_value(json!({"7": {"class_type": "Strange", "inputs": {"seed": 3}}})).unwrap();
     let made = scaffold(&graph, None, &schemas(), "made");

@@ -82,3 +82,32 @@ fn a_type_that_is_a_list_is_an_internal_error_when_it_is_looked_up() {
         "internal_server_error"
     );
 }
+
+#[test]
+fn camera_controls_need_a_movement_and_stop_at_the_first_value_that_is_no_number() {
+    let controls = |pan: Value, zoom: Value| {
+        let prompt = json!({
+            "1": {"class_type": "KlingCameraControls", "inputs": {
+                "camera_control_type": "simple", "horizontal_movement": 0, "vertical_movement": "0", "pan": pan,
+                "tilt": 0, "roll": 0, "zoom": zoom,
+            }},
+            "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+        });
+        let verdict = verdict("0.3.64", &prompt);
+        verdict.node_errors.get("1").map_or(String::new(), |problem| {
+            let error = &problem.errors[0];
+            format!("{}: {}", error.kind, error.details)
+        })
+    };
+    assert_eq!(controls(json!(0), json!(0.5)), "");
+    assert!(controls(json!(0), json!(0)).starts_with("custom_validation_failed: "));
+    assert_eq!(
+        controls(json!(""), json!(0.5)),
+        "exception_during_inner_validation: must be real number, not str"
+    );
+    // The first movement is enough.
+    assert_eq!(
+        controls(json!("nan"), json!("")),
+        "invalid_input_type: zoom, , could not convert string to float: ''"
+    );
+}

@@ -217,6 +217,7 @@ fn example(input: &Input) -> Option<Value> {
         InputKind::Image | InputKind::Mask => json!("example.png"),
         InputKind::Video => json!("example.mp4"),
         InputKind::Audio => json!("example.wav"),
+        InputKind::ThreeD => json!("3d/example.glb"),
         InputKind::CheckpointPicker | InputKind::VaePicker | InputKind::LoraPicker => {
             input.options.first().map_or_else(|| json!("example.safetensors"), |choice| choice.value.clone())
         }

@@ -79,7 +79,7 @@ impl<'g> Detector<'g> {
     /// seeds are offered all the same, since no two requests have the same.
     fn is_hidden(&self, node: &str, meaning: &Meaning) -> bool {
         let inside = self.authored.chosen_scopes.iter().any(|prefix| node.starts_with(prefix.as_str()));
-        inside && !matches!(meaning.kind, "seed" | "image" | "video" | "audio" | "mask")
+        inside && !matches!(meaning.kind, "seed" | "image" | "video" | "audio" | "mask" | "3d")
     }
 
     fn literals(&self) -> impl Iterator<Item = Literal<'g>> + '_ {

@@ -48,7 +48,11 @@ impl<'g> Literal<'g> {
         if flag("video_upload") || class.contains("LoadVideo") && matches!(self.field, "video" | "file") {
             return Some("video");
         }
-        (flag("audio_upload") || class == "LoadAudio" && self.field == "audio").then_some("audio")
+        if flag("audio_upload") || class == "LoadAudio" && self.field == "audio" {
+            return Some("audio");
+        }
+        // ComfyUI's own nodes have the button for any file for 3D models only.
+        (flag("file_upload") && (class.starts_with("Load3D") || self.field == "model_file")).then_some("3d")
     }
 
     pub fn number(&self, spec: &InputSpec) -> Option<Meaning> {
@@ -121,7 +125,7 @@ pub fn fits(kind: &str, value: &Value) -> bool {
 
 /// Returns whether values of this type are files.
 pub fn is_file(kind: &str) -> bool {
-    matches!(kind, "image" | "video" | "audio" | "mask")
+    matches!(kind, "image" | "video" | "audio" | "mask" | "3d")
 }
 
 /// Returns whether nodes of this type hold a value for others.

@@ -105,7 +105,8 @@ impl<'g> Detector<'g> {
         let (field, class) = (at.field, at.node.class_type.as_str());
         let spec = at.spec.as_deref()?;
         if let Some(kind) = at.upload(spec) {
-            return Some(Meaning::new(Role { id: kind, rank: roles::FILE, shared: false }, field, kind));
+            let id = if kind == "3d" { "model_3d" } else { kind };
+            return Some(Meaning::new(Role { id, rank: roles::FILE, shared: false }, field, kind));
         }
         let is_api = at.schema.is_some_and(is_partner_node);
         let titled = at.own_title().is_some();

@@ -184,7 +184,7 @@ fn named(found: Vec<DetectedInput<'_>>) -> IndexMap<String, DetectedInput<'_>> {
 /// Returns the id of an input with the title of its node.
 fn qualified(input: &DetectedInput<'_>) -> Option<String> {
     let title = input.qualifier.as_ref()?;
-    let value = matches!(input.kind, "text" | "image" | "video" | "audio" | "mask");
+    let value = matches!(input.kind, "text" | "image" | "video" | "audio" | "mask" | "3d");
     Some(if value || title.contains(input.base.as_str()) {
         title.clone()
     } else {

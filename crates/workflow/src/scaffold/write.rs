@@ -96,7 +96,7 @@ impl Page<'_> {
             parts.push(format!("node_id: {}", node_id(place.node)));
             parts.push(format!("field: {}", flow(&Value::from(place.field))));
             match input.kind {
-                "image" | "video" | "audio" | "mask" => {}
+                "image" | "video" | "audio" | "mask" | "3d" => {}
                 "seed" => parts.push("default: -1".to_owned()),
                 "lora_picker" => parts.push(format!("default: {{file: {}}}", flow(input.value))),
                 // Without a default the graph's own value stays.
@@ -160,7 +160,7 @@ fn write_input(id: &str, input: &DetectedInput<'_>, group: Option<&str>) -> Stri
                 line(&format!("max: {max}"));
             }
         }
-        "image" | "video" | "audio" | "mask" => {
+        "image" | "video" | "audio" | "mask" | "3d" => {
             line(&format!("# Without a file the graph's own is used: {}", one_line(&plain(input.value))));
         }
         "text" => line(&format!("default: {}", paragraph(&plain(input.value), "      "))),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::prompt::no_attribute;
-use super::python::{self, Exception};
+use super::python::{self, Converted, Exception};
 use super::release::Release;
 use super::types::Type;
 use super::value::unwrapped;
@@ -193,13 +193,21 @@ impl Rule {
                 if there { Answer::Accepted } else { Answer::Refused(message.clone()) }
             }
             Self::NonZero { message } => {
-                let values = check.required.iter().map(|name| given.argument(name));
-                let numbers: Vec<Option<f64>> = values.map(|value| number(value.as_ref())).collect();
-                match numbers.iter().find(|number| **number != Some(0.0)) {
-                    None => Answer::Refused(message.clone()),
-                    Some(Some(_)) => Answer::Accepted,
-                    Some(None) => Answer::Unknown(Question::OwnValidation),
+                // Python looks at one value after the other until one is not zero. A value that could not be converted
+                // is no number.
+                for name in &check.required {
+                    let given = given.inputs.get(name).map_or(&Value::Null, unwrapped);
+                    match python::float(given) {
+                        Ok(number) if number == Converted::Float(0.0) => {}
+                        Ok(_) => return Ok(Answer::Accepted),
+                        Err(_) => {
+                            let kind = if is_link(given) { "NoneType" } else { python::type_name(given) };
+                            let text = format!("must be real number, not {kind}");
+                            return Err(Exception::new("TypeError", text));
+                        }
+                    }
                 }
+                Answer::Refused(message.clone())
             }
             Self::LinkType { input, types, message } => match given.received.get(input) {
                 None => return Err(Exception::key(&json!(input))),
@@ -272,10 +280,6 @@ impl GivenInputs<'_> {
 /// Whether Python takes a value for a link: a string and a number of any kind, booleans among them.
 fn is_link(value: &Value) -> bool {
     matches!(value.as_array().map(Vec::as_slice), Some([Value::String(_), Value::Number(_) | Value::Bool(_)]))
-}
-
-fn number(value: Option<&Value>) -> Option<f64> {
-    value.and_then(Value::as_f64)
 }
 
 fn aspect_ratio(text: &str, min: f64, max: f64) -> Result<(), Exception> {
