@@ -24,6 +24,8 @@ impl Browser {
         let profile = tempfile::Builder::new().prefix("frontend-check-").tempdir()?;
         let process = Command::new(program)
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            // 3D views need WebGL. Recent versions of Chromium render it in software only when they are told to.
+            .arg("--enable-unsafe-swiftshader")
             .args([
                 "--no-first-run",
                 "--disable-extensions",

@@ -198,7 +198,7 @@ impl Rule {
                 for name in &check.required {
                     let given = given.inputs.get(name).map_or(&Value::Null, unwrapped);
                     match python::float(given) {
-                        Ok(number) if number == Converted::Float(0.0) => {}
+                        Ok(Converted::Float(0.0)) => {}
                         Ok(_) => return Ok(Answer::Accepted),
                         Err(_) => {
                             let kind = if is_link(given) { "NoneType" } else { python::type_name(given) };
