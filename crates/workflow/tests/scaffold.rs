@@ -191,6 +191,22 @@ fn a_3d_model_that_is_loaded_is_a_file_of_the_caller() {
 }
 
 #[test]
+fn settings_of_nodes_that_make_different_things_say_what_they_are_for() {
+    let manifest = from_api(json!({
+        "1": {"class_type": "PrimitiveInt", "inputs": {"value": 20}, "_meta": {"title": "Int (Steps)"}},
+        "2": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": ["1", 0]}},
+        "3": {"class_type": "FluxProUltraImageNode", "inputs": {"prompt": "a fox", "seed": 2, "raw": false}},
+        "4": {"class_type": "KlingTextToVideoNode", "inputs": {"prompt": "it runs", "seed": 3}},
+        "5": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}},
+        "6": {"class_type": "SaveVideo", "inputs": {"video": ["4", 0], "filename_prefix": "x"}},
+    }));
+    let ids: Vec<&str> = manifest.inputs.iter().map(|input| input.id.as_str()).collect();
+    for id in ["image_prompt", "video_prompt", "steps"] {
+        assert!(ids.contains(&id), "{id} in {ids:?}");
+    }
+}
+
+#[test]
 fn types_without_a_schema_are_reported() {
     let graph = Graph::from_value(json!({"7": {"class_type": "Strange", "inputs": {"seed": 3}}})).unwrap();
     let made = scaffold(&graph, None, &schemas(), "made");

@@ -212,6 +212,7 @@ impl<'g> Detector<'g> {
         }
         let rank = roles::rank_of(&base).filter(|_| meaning.rank == roles::SETTING).unwrap_or(meaning.rank);
         let qualifier = title.map(names::from_title).filter(|id| !id.is_empty() && *id != base);
+        let medium = at.medium().filter(|_| !is_file(meaning.kind) && meaning.rank < roles::MODEL);
         let fixed = self.authored.fixed_seeds.contains(&own);
         let chosen = choice.is_some();
         let Meaning { kind, shared, .. } = meaning;
@@ -219,6 +220,7 @@ impl<'g> Detector<'g> {
         DetectedInput {
             base,
             qualifier,
+            medium,
             order,
             kind,
             label,

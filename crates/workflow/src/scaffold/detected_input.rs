@@ -20,6 +20,8 @@ pub struct DetectedInput<'g> {
     pub base: String,
     /// The title of its node, which distinguishes it from others of that id.
     pub qualifier: Option<String>,
+    /// What its node makes, which distinguishes it from others of that id whose nodes make something else.
+    pub medium: Option<&'static str>,
     /// Of several without a qualifier, the order.
     pub order: usize,
     /// The type's name.

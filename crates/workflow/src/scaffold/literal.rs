@@ -34,6 +34,22 @@ impl<'g> Literal<'g> {
         self.node.title()
     }
 
+    /// Returns what the node makes, as a word for an id.
+    pub fn medium(&self) -> Option<&'static str> {
+        if is_value_node(&self.node.class_type) {
+            return None;
+        }
+        match self.schema?.output.first()?.as_str() {
+            "IMAGE" => Some("image"),
+            "VIDEO" => Some("video"),
+            "AUDIO" => Some("audio"),
+            "STRING" => Some("text"),
+            "MESH" => Some("model"),
+            kind if kind.starts_with("FILE_3D") => Some("model"),
+            _ => None,
+        }
+    }
+
     /// Returns the type of the file that callers send for this field.
     pub fn upload(&self, spec: &InputSpec) -> Option<&'static str> {
         let flag = |name| spec.options.get(name) == Some(&Value::Bool(true));

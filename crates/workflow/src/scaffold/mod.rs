@@ -155,7 +155,10 @@ fn named(found: Vec<DetectedInput<'_>>) -> IndexMap<String, DetectedInput<'_>> {
     let mut ids: Vec<String> = found.iter().map(|input| input.base.clone()).collect();
     for (base, mut group) in groups.into_iter().filter(|(_, group)| group.len() > 1) {
         group.sort_by_key(|at| (found[*at].order, *at));
-        let own = |at: &usize| qualified(&found[*at]).or_else(|| by_file(*at, &group, &found));
+        let own = |at: &usize| {
+            let named = qualified(&found[*at]).or_else(|| by_medium(&found[*at]));
+            named.or_else(|| by_file(*at, &group, &found))
+        };
         let own: Vec<Option<String>> = group.iter().map(own).collect();
         for (place, at) in group.iter().enumerate() {
             let single = own[place]
@@ -190,6 +193,12 @@ fn qualified(input: &DetectedInput<'_>) -> Option<String> {
     } else {
         format!("{title}_{}", input.base)
     })
+}
+
+/// Returns the id of an input with what its node makes: `video_resolution`.
+fn by_medium(input: &DetectedInput<'_>) -> Option<String> {
+    let medium = input.medium.filter(|medium| !input.base.contains(medium))?;
+    Some(format!("{medium}_{}", input.base))
 }
 
 /// The id of a model with the words of its file's name that no other of the group has: `high` and `low`.

@@ -7,6 +7,30 @@ const MAX_ID: usize = 40;
 /// Verbs at the beginning of a node's title: "Load Product Image".
 const VERBS: &[&str] =
     &["load", "upload", "input", "enter", "set", "choose", "select", "your", "the", "a", "an", "step"];
+/// Words that name the type of a value or the node that loads it: `Int (Steps)`, `Load Image (Reference Image)`.
+const TYPES: &[&str] = &[
+    "int",
+    "integer",
+    "float",
+    "string",
+    "text",
+    "boolean",
+    "bool",
+    "number",
+    "primitive",
+    "value",
+    "multiline",
+    "load",
+    "upload",
+    "input",
+    "image",
+    "video",
+    "audio",
+    "mask",
+    "replace",
+];
+/// Remarks that are no names: `Load Image (Optional)`.
+const REMARKS: &[&str] = &["optional", "required", "multiline"];
 const ORDINALS: &[&str] = &[
     "first",
     "second",
@@ -45,9 +69,25 @@ pub fn identifier(name: &str) -> String {
     spelt(&id[..end])
 }
 
+/// The part of a title that names the value: `Steps` of `Int (Steps)`, and else the whole title.
+fn subject(title: &str) -> &str {
+    let title = title.trim();
+    let split = title.strip_suffix([')', '）']).and_then(|open| open.split_once(['(', '（']));
+    let Some((before, inner)) = split else { return title };
+    let words = plain(before);
+    let inner = match inner.split_once('-') {
+        Some((remark, rest)) if REMARKS.contains(&&*plain(remark)) => rest,
+        _ => inner,
+    };
+    let inner = inner.trim().trim_end_matches(['?', '？']);
+    let name = plain(inner);
+    let only_a_type = !words.is_empty() && words.split('_').all(|word| TYPES.contains(&word));
+    if only_a_type && !name.is_empty() && !REMARKS.contains(&&*name) { inner } else { title }
+}
+
 /// Returns the id for a title, without the verbs and numbers before its subject. Empty if nothing is left.
 pub fn from_title(title: &str) -> String {
-    let id = identifier(title);
+    let id = identifier(subject(title));
     let words: Vec<&str> = id.split('_').collect();
     let skipped =
         words.iter().take_while(|word| VERBS.contains(word) || word.bytes().all(|b| b.is_ascii_digit()));
@@ -56,8 +96,7 @@ pub fn from_title(title: &str) -> String {
 
 /// Returns the label for a title: as the author wrote it, without the leading verb.
 pub fn label_of_title(title: &str) -> String {
-    let title = title.trim();
-    let mut rest = title;
+    let mut rest = subject(title);
     while let Some((first, after)) = rest.split_once(' ') {
         let word = first.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
         if !matches!(word.as_str(), "load" | "upload") {
@@ -67,7 +106,7 @@ pub fn label_of_title(title: &str) -> String {
     }
     let id = plain(rest);
     let corrected = spelt(&id);
-    if corrected == id { capitalised(rest) } else { humanised(&corrected) }
+    if corrected == id { label(rest) } else { humanised(&corrected) }
 }
 
 /// Returns a name as people write it: `negative_prompt` becomes `Negative prompt`; a name with spaces is unchanged.
@@ -92,7 +131,7 @@ pub fn humanised(name: &str) -> String {
 
 /// Returns a label of the editor for people: names with underscores become words.
 pub fn label(text: &str) -> String {
-    if text.contains(' ') { capitalised(text) } else { humanised(text) }
+    if text.contains('_') && !text.contains(' ') { humanised(text) } else { capitalised(text) }
 }
 
 fn capitalised(text: &str) -> String {
@@ -141,6 +180,13 @@ mod tests {
             ("stpes", "steps", "Steps"),
             ("Step 1 - Load Image (Face)", "image_face", "Step 1 - Load Image (Face)"),
             ("🎨 Style", "style", "🎨 Style"),
+            ("Int (Steps)", "steps", "Steps"),
+            ("Boolean （Enable Turbo LoRA?）", "enable_turbo_lora", "Enable Turbo LoRA"),
+            ("String (Multiline - Post Prompt)", "post_prompt", "Post Prompt"),
+            ("Load Image (Reference Image)", "reference_image", "Reference Image"),
+            ("Load Image (Optional)", "image_optional", "Image (Optional)"),
+            ("Product (Front)", "product_front", "Product (Front)"),
+            ("Start_image", "start_image", "Start image"),
             ("Person's name", "persons_name", "Person's name"),
             ("提示词", "", "提示词"),
             ("Load", "", "Load"),

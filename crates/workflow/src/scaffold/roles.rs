@@ -113,6 +113,8 @@ const COMPANIONS: &[Rule] = &[
     rule(&["clip_name3"], "", "third_text_encoder", MODEL + 4, true),
     rule(&["clip_name4"], "", "fourth_text_encoder", MODEL + 4, true),
     rule(&["text_encoder"], "", "text_encoder", MODEL + 4, true),
+    rule(&["audio_encoder_name"], "", "audio_encoder", MODEL + 5, true),
+    rule(&["name"], "ModelPatchLoader", "model_patch", MODEL + 5, true),
     rule(&["model_name"], "", "model", MODEL + 5, true),
 ];
 

@@ -45,7 +45,8 @@ impl Detector<'_> {
 
     /// Whether this output of a node carries the file on: any of a node in between, the first of the one that loads it.
     fn passes_media(&self, node: &str, output: usize, loads: bool) -> bool {
-        const MEDIA: [&str; 5] = ["IMAGE", "MASK", "VIDEO", "AUDIO", "COMFY_MATCHTYPE_V3"];
+        const MEDIA: [&str; 6] =
+            ["IMAGE", "MASK", "VIDEO", "AUDIO", "CLIP_VISION_OUTPUT", "COMFY_MATCHTYPE_V3"];
         let schema = self.graph.node(node).and_then(|node| self.schemas.get(&node.class_type));
         let kind = schema.and_then(|schema| schema.output.get(output));
         kind.is_some_and(|kind| MEDIA.contains(&kind.as_str())) && (!loads || output == 0)
@@ -59,6 +60,9 @@ impl Detector<'_> {
 
 /// Input names that do not say what a file is for.
 fn is_general(word: &str) -> bool {
+    if word.starts_with("clip_vision") {
+        return true;
+    }
     const GENERAL: [&str; 26] = [
         "image",
         "images",
