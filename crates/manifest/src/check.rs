@@ -389,7 +389,7 @@ fn file_name(value: &Value) -> Result<Value, String> {
     }
 }
 
-/// Extensions of video and audio files, which no node opens as an image. GIF is not among them: ComfyUI reads its first
+/// Extensions of videos, audio files and 3D models, which no node opens as an image. GIF is not among them: ComfyUI reads its first
 /// frame.
 const NOT_IMAGES: [&str; 23] = [
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "mpg", "mpeg", "ogv", "wav", "mp3", "flac", "ogg", "oga",
