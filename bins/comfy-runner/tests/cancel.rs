@@ -71,12 +71,12 @@ async fn a_job_that_is_over_is_409_and_one_that_nobody_knows_404() {
     api.wait(&done).await;
     let reply = cancel(&api, &done).await;
     assert_eq!(reply.status, 409);
-    assert_eq!(reply.detail(), "the job is over: it is completed");
+    assert_eq!(reply.detail(), "the job is over: completed");
     assert_eq!(status(&api, &done).await["status"], "completed");
 
     let cancelled = start(&api, 10_000, 2).await;
     assert_eq!(cancel(&api, &cancelled).await.status, 200);
-    assert_eq!(cancel(&api, &cancelled).await.detail(), "the job is over: it is cancelled");
+    assert_eq!(cancel(&api, &cancelled).await.detail(), "the job is over: cancelled");
     assert_eq!(cancel(&api, "nowhere").await.status, 404);
     assert_eq!(api.get(&format!("/api/run/cancel/{done}")).await.status, 405);
     api.stop().await;
@@ -206,7 +206,7 @@ async fn a_job_that_ends_well_just_before_it_is_interrupted_is_completed() {
         (interrupt.expect(1).create_async().await, delete.expect(0).create_async().await);
     let reply = script.cancel().await;
     assert_eq!(reply.status, 409);
-    assert_eq!(reply.detail(), "the job is over: it is completed");
+    assert_eq!(reply.detail(), "the job is over: completed");
     assert_eq!(status(&script.api, "p").await["status"], "completed");
     interrupt.assert_async().await;
     delete.assert_async().await;
@@ -223,7 +223,7 @@ async fn a_job_that_ends_before_comfyui_receives_a_request_has_the_status_of_its
         let (interrupt, delete) =
             (interrupt.expect(0).create_async().await, delete.expect(0).create_async().await);
         let reply = script.cancel().await;
-        assert_eq!((reply.status.as_u16(), reply.detail()), (409, format!("the job is over: it is {truth}")));
+        assert_eq!((reply.status.as_u16(), reply.detail()), (409, format!("the job is over: {truth}")));
         interrupt.assert_async().await;
         delete.assert_async().await;
         script.api.stop().await;

@@ -144,6 +144,19 @@ fn every_printed_command_runs_as_it_is_printed() {
     assert_eq!(skipped, listed, "the list has commands that no page prints");
 }
 
+#[test]
+fn every_option_of_serve_is_in_the_table_of_operations() {
+    let page = std::fs::read_to_string(fixtures().join("../docs/operations.md")).unwrap();
+    let cli = Cli::command();
+    let serve = cli.find_subcommand("serve").unwrap();
+    let options = serve.get_arguments().chain(cli.get_arguments().filter(|option| option.is_global_set()));
+    for option in options.filter(|option| option.get_env().is_some()) {
+        let (name, env) = (option.get_long().unwrap(), option.get_env().unwrap().to_str().unwrap());
+        let row = page.lines().find(|line| line.starts_with(&format!("| `--{name}")));
+        assert!(row.is_some_and(|row| row.contains(&format!("`{env}`"))), "--{name} ({env}): {row:?}");
+    }
+}
+
 /// What came of the commands of a page.
 #[derive(Default)]
 struct Ran {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
-use support::{Api, Reply, Shelf, settings, simulator};
+use support::{Api, Form, Reply, Shelf, settings, simulator};
 
 const EXECUTE: &str = "/api/run/text-to-image/execute";
 
@@ -45,6 +45,21 @@ async fn one_request_answers_with_the_result_itself() {
     assert!(image::load_from_memory(&reply.body).is_ok());
     let again = api.get(reply.header("content-location")).await;
     assert!(again.body == reply.body, "another file");
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_job_that_is_over_before_the_wait_begins_is_answered_at_once() {
+    let simulator = simulator();
+    let api = Api::start(&simulator.url());
+    let form = || Form::new().params(json!({"prompt": "a fox"}));
+    let job = api.post_with_key(EXECUTE, "the-same", form()).await.json();
+    assert_eq!(api.wait(job["prompt_id"].as_str().unwrap()).await["status"], "completed");
+    let reply = api.post_with_key(&format!("{EXECUTE}?wait=3600"), "the-same", form()).await;
+    assert_eq!(
+        (&reply.json()["prompt_id"], &reply.json()["status"]),
+        (&job["prompt_id"], &json!("completed"))
+    );
     api.stop().await;
 }
 

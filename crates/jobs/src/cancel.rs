@@ -26,7 +26,7 @@ const PAUSE_WHEN_INTERRUPTED: Duration = Duration::from_millis(500);
 #[non_exhaustive]
 pub enum CancelError {
     /// It was over before, or at that instant, by itself.
-    #[error("the job is over: it is {}", .0.as_str())]
+    #[error("the job is over: {}", .0.as_str())]
     Over(Status),
     /// See [`StatusError`].
     #[error(transparent)]

@@ -40,7 +40,7 @@ pub enum ResultError {
     #[error("the job ended without a result: {0}")]
     Failed(String),
     /// The job ended well but made no file.
-    #[error("the job is completed, and none of its nodes made a file")]
+    #[error("the job completed, and none of its nodes made a file")]
     NoFile,
     /// See [`StatusError`].
     #[error(transparent)]

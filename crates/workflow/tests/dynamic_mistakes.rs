@@ -62,6 +62,25 @@ outputs: [{type: image, node_id: z_0_n}]
 }
 
 #[test]
+fn a_key_of_a_block_that_looks_like_a_typo_is_a_warning() {
+    let mut block = plain();
+    block["exprots"] = json!({});
+    block["nodes"]["n"]["class_typ"] = json!("T");
+    let reported = problems("pipeline: [{block: a, file: a.json}]\n", &[("a.json", block)]);
+    let typo = |key: &str, known: &str| {
+        let end = format!("`{key}` has no meaning here. Did you mean `{known}`?");
+        assert!(
+            reported.iter().any(|found| found.contains("blocks/a.json")
+                && found.contains(": warning: ")
+                && found.ends_with(&end)),
+            "{end}: {reported:#?}"
+        );
+    };
+    typo("exprots", "exports");
+    typo("class_typ", "class_type");
+}
+
+#[test]
 fn an_undeclared_variable_is_told_with_the_name_that_was_meant() {
     let reported = problem(
         "inputs: [{id: steps, type: int, default: 1}]\npipeline: [{block: a, file: a.json}]\n",

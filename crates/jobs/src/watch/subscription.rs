@@ -110,6 +110,10 @@ impl Subscription {
 
     /// Waits until the job is over or forgotten. Dropping the future loses nothing.
     pub async fn until_over(&mut self) {
+        // An end before the subscription is not sent to it. One after this look is.
+        if self.jobs.lock().table.get(&self.prompt_id).is_none_or(|job| job.is_over()) {
+            return;
+        }
         // The sender is gone when the job is forgotten.
         let _ = self.receivers.end.wait_for(Option::is_some).await;
     }
