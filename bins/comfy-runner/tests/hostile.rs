@@ -104,7 +104,7 @@ async fn a_job_whose_history_stays_unreadable_ends_and_can_be_cancelled_deleted_
         assert!(!error.contains("127.0.0.1"), "{error}");
         assert_eq!(api.wait(&other).await["status"], "completed", "{answer:?}");
         let cancelled = api.post(&format!("/api/run/cancel/{prompt_id}"), Form::new()).await;
-        assert_eq!(cancelled.detail(), "the job is over: it is error");
+        assert_eq!(cancelled.detail(), "the job is over: error");
         let again = api.post(&format!("/api/jobs/{prompt_id}/retry"), Form::new()).await;
         assert_eq!(again.status, 200, "{}", again.text());
         assert_eq!(api.delete(&format!("/api/jobs/{prompt_id}")).await.status, 204);
