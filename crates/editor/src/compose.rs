@@ -150,7 +150,7 @@ fn ui_node(
         title: title.filter(|title| !title.is_empty()).map(str::to_owned),
         inputs: inputs.collect(),
         outputs: outputs.collect(),
-        widgets_values: (!shape.values.is_empty()).then(|| Value::Array(shape.values.clone())),
+        widgets_values: shape.widgets_values(),
         other,
     }
 }

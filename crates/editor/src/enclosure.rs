@@ -284,6 +284,7 @@ fn instance<'g>(at: usize, enclosure: &Enclosure<'_>, shapes: &[Shape<'_>], bord
         schema: None,
         inputs,
         outputs,
+        value_names: None,
         values: enclosure.promoted.iter().map(|promoted| promoted.value.clone()).collect(),
         without_widget: Vec::new(),
         camera: None,

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use comfy_runner_protocol::object_info::{DynamicInput, InputKind, InputSpec, NodeSchema, Requirement};
+use comfy_runner_protocol::object_info::{
+    DynamicInput, InputKind, InputSpec, NodeSchema, POWER_LORA_LOADER, POWER_LORA_LOADER_WIDGETS, Requirement,
+};
 use serde_json::{Value, json};
 
 use crate::autogrow::Group;
@@ -16,6 +18,9 @@ use crate::widgets::{EditorNode, Slot, Widget, WidgetValues, flag, truthy};
 
 /// The depth to which dynamic inputs may be nested.
 const MAX_DEPTH: usize = 16;
+
+/// The largest number of a slot of rgthree's loader of LoRAs.
+const MOST_LORAS: usize = 100;
 
 /// The node types of a graph, each prepared once.
 pub struct NodeTypes<'s> {
@@ -186,6 +191,9 @@ impl<'s> Builder<'s, '_> {
         for added in self.rules.added_widgets.iter().filter(|added| added.node == class_type) {
             self.added(added);
         }
+        if class_type == POWER_LORA_LOADER {
+            self.lora_slots();
+        }
         self.grow();
     }
 
@@ -258,9 +266,51 @@ impl<'s> Builder<'s, '_> {
             widget_type.after.iter().for_each(|extra| self.extra(extra, value.as_ref()));
         }
         self.companions(&name, &spec);
+        for (name, spec) in value.iter().flat_map(|selected| spec.option_widgets(selected)) {
+            self.option_widget(name, spec);
+        }
         if let Some(DynamicInput::Combo(_)) = spec.dynamic() {
             self.node.deciding.push(name.to_string());
             self.chosen(&name, spec, value.as_ref(), depth);
+        }
+    }
+
+    /// Adds a widget that the selected value of a combo declares. It has no slot.
+    fn option_widget(&mut self, name: String, spec: InputSpec) {
+        let value = default_of(&spec, self.rules.widget_type(widget_type_name(&spec)));
+        let given = self.next_value(&name, true, Sent::Yes);
+        let (name, spec) = (Cow::Owned(name), Some(Cow::Owned(spec)));
+        let mut widget = Widget { name, spec, value, saved: true, sent: Sent::Yes };
+        if let Some(given) = given {
+            widget.assign(given, self.rules);
+        }
+        self.node.widgets.push(widget);
+    }
+
+    /// Adds the numbered slots of rgthree's loader of LoRAs, and the widgets around them where there are values for
+    /// them. A list has the slots in order, and they are numbered anew.
+    fn lora_slots(&mut self) {
+        let is_lora = |value: &Value| value.get("lora").is_some();
+        let [header, button] = POWER_LORA_LOADER_WIDGETS;
+        let (above, slots, below) = match &self.values {
+            WidgetValues::Defaults => return,
+            WidgetValues::List(list) => {
+                let is_header = |value: &&Value| value.get("type").and_then(Value::as_str) == Some(header);
+                let slots = list.iter().filter(|value| is_lora(value)).cloned().zip(1..);
+                let slots: Vec<_> = slots.map(|(value, number)| (format!("lora_{number}"), value)).collect();
+                let below = list.last().filter(|value| **value == "");
+                (list.iter().find(is_header).cloned(), slots, below.cloned())
+            }
+            WidgetValues::Named(named) => {
+                let names = (1..=MOST_LORAS).map(|number| format!("lora_{number}"));
+                let slots = names.filter_map(|name| Some((named(&name).filter(is_lora)?, name)));
+                (named(header), slots.map(|(value, name)| (name, value)).collect(), named(button))
+            }
+        };
+        let above = above.map(|value| (header.to_owned(), value));
+        let below = below.map(|value| (button.to_owned(), value));
+        for (name, value) in above.into_iter().chain(slots).chain(below) {
+            self.push_extra(Cow::Owned(name), value, true, Sent::Yes);
         }
     }
 

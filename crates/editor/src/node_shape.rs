@@ -25,6 +25,8 @@ pub(crate) struct Shape<'g> {
     /// The name and the type of each output.
     pub outputs: Vec<(String, String)>,
     pub values: Vec<Value>,
+    /// The names of the widgets that have the values, if they are saved by name.
+    pub value_names: Option<Vec<String>>,
     /// The values of inputs that have a slot and no widget.
     pub without_widget: Vec<(String, Value)>,
     /// The camera of a 3D view.
@@ -88,8 +90,13 @@ impl<'g> Shape<'g> {
                 widget.value = Some(json!(escape_dynamic_prompt(text)));
             }
         }
+        // The widgets that a combo's value adds are saved by name.
+        let by_name =
+            schema.is_some_and(|schema| schema.inputs().any(|(_, spec, _)| spec.has_option_widgets()));
+        let mut value_names = by_name.then(Vec::new);
         for widget in editor_node.widgets.iter().filter(|widget| widget.saved) {
             values.push(widget.value.clone().unwrap_or(Value::Null));
+            value_names.iter_mut().for_each(|names| names.push(widget.name.to_string()));
         }
         for (name, given) in node.inputs.iter().filter(|(_, given)| Link::from_value(given).is_none()) {
             match editor_node.widget(name) {
@@ -126,7 +133,16 @@ impl<'g> Shape<'g> {
         let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
         let size = size::size(node.title(), &editor_node, &names, schema);
         let node = Cow::Borrowed(node);
-        Self { node, schema, inputs, outputs, values, without_widget, camera, size, warnings }
+        Self { node, schema, inputs, outputs, values, value_names, without_widget, camera, size, warnings }
+    }
+
+    /// Returns the values of the widgets as the editor saves them: a list, or a map by name.
+    pub fn widgets_values(&self) -> Option<Value> {
+        match &self.value_names {
+            _ if self.values.is_empty() => None,
+            Some(names) => Some(names.iter().cloned().zip(self.values.iter().cloned()).collect()),
+            None => Some(Value::Array(self.values.clone())),
+        }
     }
 
     /// Removes the slots of widgets that are not linked, except those in `promoted`.

@@ -294,3 +294,57 @@ proptest! {
         prop_assert_eq!(ids.len(), graph.as_object().unwrap().len());
     }
 }
+
+/// A prompt with widgets that only the pages of custom nodes add.
+fn prompt_with_custom_widgets() -> Value {
+    let lora = |file: &str| json!({"on": true, "lora": file, "strength": 0.8});
+    json!({
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}, "_meta": {"title": "EmptyImage"}},
+        "2": {"class_type": "VHS_VideoCombine", "inputs": {
+            "frame_rate": 16, "loop_count": 0, "filename_prefix": "x", "format": "video/h264-mp4",
+            "pix_fmt": "yuv420p10le", "crf": 23, "save_metadata": false, "trim_to_audio": true,
+            "pingpong": false, "save_output": true, "images": ["1", 0]}, "_meta": {"title": "Video"}},
+        "3": {"class_type": "UNETLoader", "inputs": {"unet_name": "high.safetensors"}, "_meta": {"title": "High"}},
+        "4": {"class_type": "Power Lora Loader (rgthree)", "inputs": {
+            "PowerLoraLoaderHeaderWidget": {"type": "PowerLoraLoaderHeaderWidget"},
+            "lora_1": lora("accelerator.pt"), "lora_2": lora("svi.pt"), "lora_3": lora("mine.pt"), "➕ Add Lora": "",
+            "model": ["3", 0]}, "_meta": {"title": "LoRAs"}},
+    })
+}
+
+#[test]
+fn widgets_of_a_combos_value_and_numbered_lora_slots_keep_their_values() {
+    let schemas: ObjectInfo = serde_json::from_value(fixture("object_info/custom-widgets.json")).unwrap();
+    let prompt = prompt_with_custom_widgets();
+    let graph = Graph::from_value(prompt.clone()).unwrap();
+    let converted = from_api(&graph, &schemas, &Annotations::default()).unwrap();
+    assert_eq!(converted.warnings, []);
+    let node = |id: i64| converted.graph.nodes.iter().find(|node| node.id == UiNodeId::Number(id)).unwrap();
+    // The video node's page saves by name, since the widgets depend on the format.
+    let video = node(2).widgets_values.clone().unwrap();
+    assert_eq!((&video["crf"], &video["pix_fmt"]), (&json!(23), &json!("yuv420p10le")));
+    let loras = node(4).widgets_values.clone().unwrap();
+    let files: Vec<_> = loras.as_array().unwrap().iter().filter_map(|value| value.get("lora")).collect();
+    assert_eq!(files, ["accelerator.pt", "svi.pt", "mine.pt"]);
+    assert_comes_back_with(&prompt, &schemas);
+}
+
+#[test]
+fn a_format_without_values_has_its_defaults_and_lora_slots_may_have_gaps() {
+    let schemas: ObjectInfo = serde_json::from_value(fixture("object_info/custom-widgets.json")).unwrap();
+    let mut prompt = prompt_with_custom_widgets();
+    for gone in ["pix_fmt", "crf", "save_metadata", "trim_to_audio"] {
+        prompt["2"]["inputs"].as_object_mut().unwrap().remove(gone);
+    }
+    prompt["2"]["inputs"]["format"] = json!("video/ProRes");
+    prompt["4"]["inputs"].as_object_mut().unwrap().remove("lora_2");
+    let graph = Graph::from_value(prompt).unwrap();
+    let converted = from_api(&graph, &schemas, &Annotations::default()).unwrap();
+    assert_eq!(converted.warnings, []);
+    let back = to_api(&converted.graph, &schemas).unwrap();
+    assert_eq!(back.nodes["2"].inputs["profile"], "hq");
+    assert!(back.nodes["2"].inputs.get("crf").is_none());
+    // The editor numbers the slots anew.
+    assert_eq!(back.nodes["4"].inputs["lora_2"]["lora"], "mine.pt");
+    assert!(back.nodes["4"].inputs.get("lora_3").is_none());
+}

@@ -4,7 +4,8 @@ mod blocks;
 
 use blocks::{assemble, block, compile, graph, ids, inputs, node, problems, workflow};
 use comfy_runner_manifest::Manifest;
-use comfy_runner_workflow::{Workflow, Workflows};
+use comfy_runner_protocol::ObjectInfo;
+use comfy_runner_workflow::{Workflow, Workflows, validate};
 use serde_json::{Value, json};
 
 /// Compiles a manifest in the folder `w` and its graph.
@@ -533,4 +534,49 @@ fn a_connection_to_nothing_is_an_error_with_its_line() {
     );
     let told = told("last_scene.images", "last_scene.video");
     assert!(told[0].contains("no stage before this one exports \"final_images\""), "{told:?}");
+}
+
+#[test]
+fn widgets_that_only_custom_pages_add_are_known_to_validate() {
+    let info: ObjectInfo =
+        serde_json::from_str(include_str!("../../../fixtures/object_info/custom-widgets.json")).unwrap();
+    let told = |changes: Value| -> Vec<String> {
+        let mut video = json!({
+            "frame_rate": 16, "loop_count": 0, "filename_prefix": "x", "format": "{{format}}", "pix_fmt": "yuv420p",
+            "crf": "{{crf}}", "save_metadata": true, "trim_to_audio": false, "pingpong": false, "save_output": true,
+            "images": ["n", 0],
+        });
+        video.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let image = json!({"width": 8, "height": 8, "batch_size": 1, "color": 0});
+        let mut setup = loaders();
+        setup["nodes"]["model"] = node("UNETLoader", json!({"unet_name": "high.safetensors"}));
+        setup["nodes"]["n"] = node("EmptyImage", image);
+        setup["nodes"]["video"] = node("VHS_VideoCombine", video);
+        for side in ["lora_high", "lora_low"] {
+            let inputs = &mut setup["nodes"][side]["inputs"];
+            inputs["model"] = json!(["model", 0]);
+            inputs["PowerLoraLoaderHeaderWidget"] = json!({"type": "PowerLoraLoaderHeaderWidget"});
+            inputs["➕ Add Lora"] = json!("");
+        }
+        let manifest = PAIRED.replace(
+            "inputs:\n",
+            "defaults: {format: video/h264-mp4}\ninputs:\n- {id: crf, type: int, default: 19}\n",
+        );
+        let pack = workflow(&manifest, &[("setup.json", setup.clone())]);
+        let mut told: Vec<String> = validate(&pack, &info).iter().map(ToString::to_string).collect();
+        // The same as a static workflow.
+        let graph: Value = graph(&pack, json!({"loras_high": [{"file": "mine"}]}))
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(id, parts)| (id.clone(), node(parts[0].as_str().unwrap(), parts[1].clone())))
+            .collect();
+        let fixed = static_workflow("id: w\n", graph);
+        told.extend(validate(&fixed, &info).iter().map(ToString::to_string));
+        told
+    };
+    assert_eq!(told(json!({})), Vec::<String>::new());
+    let found = told(json!({"profile": "hq"}));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|told| told.contains("`profile`")), "another format's: {found:?}");
 }

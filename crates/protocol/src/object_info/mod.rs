@@ -3,6 +3,7 @@
 mod dynamic;
 mod expand;
 mod input;
+mod undeclared;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 pub use dynamic::{Autogrow, DynamicInput, DynamicOption, DynamicSlot};
 pub use expand::{ExpandedInput, Expansion};
 pub use input::{InputKind, InputSpec, MatchTemplate};
+pub use undeclared::{POWER_LORA_LOADER, POWER_LORA_LOADER_WIDGETS};
 
 /// The schemas of all node types of a ComfyUI, by type.
 pub type ObjectInfo = IndexMap<String, NodeSchema>;

@@ -30,6 +30,7 @@ pub(super) fn walk(validator: &Validator<'_>, node: &Node, visit: &mut dyn FnMut
         match declared.iter().find(|input| input.name == name.as_str()) {
             Some(input) => visit(Walked::Input { name, value, spec: input.spec }),
             None if schema.input.hidden.contains_key(name) => {}
+            None if schema.takes_undeclared(&node.class_type, name, &node.inputs) => {}
             None => visit(Walked::Unknown { name, schema }),
         }
     }
