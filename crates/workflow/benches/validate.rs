@@ -1,7 +1,9 @@
-//! How long a verdict takes: a graph of 100 nodes, all of whose inputs are there.
+//! How long a verdict takes: a graph of 100 nodes, all of whose inputs are there, and the largest official template.
 
 use std::hint::black_box;
 
+use comfy_runner_editor::UiGraph;
+use comfy_runner_editor::to_api::to_api;
 use comfy_runner_protocol::{Graph, ObjectInfo};
 use comfy_runner_workflow::Validator;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -53,5 +55,27 @@ fn benchmark(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, benchmark);
+/// The largest official template of ComfyUI 0.33.0; see the benchmark of the conversion.
+const TEMPLATE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../target/frontend/0.33.0/comfyui_workflow_templates_json/templates/",
+    "templates-1_click_multiple_character_angles-v1.0.json"
+);
+
+fn largest_template(c: &mut Criterion) {
+    let Ok(text) = std::fs::read_to_string(TEMPLATE) else {
+        println!("skipped: the largest template; run `just test-frontend 0.33.0`, which fetches it");
+        return;
+    };
+    let info: ObjectInfo =
+        serde_json::from_str(include_str!("../../../fixtures/object_info/0.33.0.json")).expect("schemas");
+    let template: UiGraph = serde_json::from_str(&text).expect("a graph");
+    let prompt = to_api(&template, &info).expect("it converts");
+    let validator = Validator::new(&info);
+    c.bench_function("the largest official template/validate", |b| {
+        b.iter(|| validator.validate(black_box(&prompt)));
+    });
+}
+
+criterion_group!(benches, benchmark, largest_template);
 criterion_main!(benches);
