@@ -42,12 +42,13 @@ const NOT_RUN: &[(&str, &str)] = &[
 ];
 
 /// What stands for a reader's own value, and the value in the test.
-const PLACEHOLDERS: [(&str, &str); 5] = [
+const PLACEHOLDERS: [(&str, &str); 6] = [
     (" ID ", " text-to-image "),
     (" FILE ", " saved.json "),
     (" PATH", " workflows"),
     ("api|workflow", "api"),
     (" 0.0.0.0:8080", " 127.0.0.1:0"),
+    ("/opt/ComfyUI/", "comfyui/"),
 ];
 
 /// What stands for the id of a job.
@@ -221,6 +222,9 @@ impl Reader {
         reader.write("ComfyUI_00001_.png", &embedded);
         let schemas = std::fs::read(fixtures().join("object_info/0.33.0.json")).unwrap();
         reader.write("nodes.json", &schemas);
+        for folder in ["comfyui/input", "comfyui/output"] {
+            std::fs::create_dir_all(reader.path(folder)).unwrap();
+        }
         reader.write("params.json", br#"{"prompt": "a red fox"}"#);
         reader.write("comfy-runner.toml", b"workflows = \"workflows\"\n");
         if let Some((_, toml)) = page.split_once("```toml\n") {
