@@ -67,11 +67,7 @@ pub(super) fn set_request<'p>(
     params: &'p Params,
     folder: &OutputFolder,
 ) {
-    let mut set = |name: &'static str, value: Value| {
-        if !is_declared(manifest, name) {
-            variables.set(name, value);
-        }
-    };
+    let mut set = |name: &'static str, value: Value| variables.set(name, value);
     let image = manifest.file_input("input_image").and_then(|input| params.get(&input.id)).cloned();
     let has_image = image.as_ref().is_some_and(is_true);
     let image = image.unwrap_or(Value::Null);

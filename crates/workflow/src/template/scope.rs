@@ -33,7 +33,13 @@ impl<'w> Scope<'w> {
     /// `defaults` come first; inputs, built-in names and computed ones take precedence over those before them.
     pub fn request_variables(self, params: &'w Params, folder: &OutputFolder) -> Variables<'w> {
         let manifest = self.manifest;
-        let mut variables = Variables::new();
+        let names = manifest.defaults.len()
+            + manifest.inputs.len()
+            + builtins::ALWAYS.len()
+            + manifest.computed.len();
+        let mut variables = Variables::with_capacity(names);
+        // What the manifest declares replaces a built-in name.
+        builtins::set_request(&mut variables, manifest, params, folder);
         for (name, value) in &manifest.defaults {
             variables.set_borrowed(name.as_str(), value);
         }
@@ -43,7 +49,6 @@ impl<'w> Scope<'w> {
         for input in manifest.inputs.iter().filter(|input| params.get(&input.id).is_none()) {
             variables.declare(input.id.as_str());
         }
-        builtins::set_request(&mut variables, manifest, params, folder);
         if let Some(base) = BaseSeed::from_params(manifest, params) {
             variables.set("seed", base.value());
         }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
 
+use hashbrown::HashMap;
 use serde_json::Value;
 
 /// The largest total size of the variables of all expressions of one request, in bytes, each counted as often as an
@@ -28,6 +28,11 @@ impl<'o> Variables<'o> {
     /// Creates the outermost scope.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates the outermost scope, with room for this number of names.
+    pub fn with_capacity(names: usize) -> Self {
+        Self { values: HashMap::with_capacity(names), ..Self::default() }
     }
 
     /// Creates a scope of these names alone.
