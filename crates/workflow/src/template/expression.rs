@@ -1,5 +1,6 @@
 //! Expressions between braces and in conditions: minijinja's, without templates, files or an environment.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -167,34 +168,50 @@ impl Expression {
 
     /// Returns the value; null if the expression is only a name without a value.
     pub fn value(&self, variables: &Variables<'_>, missing: Missing) -> Result<Value, ExpressionError> {
+        self.value_ref(variables, missing).map(Cow::into_owned)
+    }
+
+    /// Returns the value as [`Expression::value`] does, without a copy of a variable's value.
+    pub fn value_ref<'v>(
+        &self,
+        variables: &'v Variables<'_>,
+        missing: Missing,
+    ) -> Result<Cow<'v, Value>, ExpressionError> {
         let failed = self.names().find_map(|name| Some((name, variables.failure(name)?)));
         if let Some((name, reason)) = failed {
             return Err(ExpressionError::Computed { name: name.to_owned(), reason: reason.to_owned() });
         }
-        if missing == Missing::Strict
-            && let Some(name) = self.names().find(|name| variables.get(name).is_none())
-        {
-            return Err(ExpressionError::Unknown { name: name.to_owned() });
-        }
+        let unknown = |name: &str| ExpressionError::Unknown { name: name.to_owned() };
+        let check_known = || match self.names().find(|name| variables.get(name).is_none()) {
+            Some(name) if missing == Missing::Strict => Err(unknown(name)),
+            _ => Ok(()),
+        };
         match &self.code {
             Code::Path(path) => {
                 let mut value = variables.get(&path[0]);
+                if missing == Missing::Strict && value.is_none() {
+                    return Err(unknown(&path[0]));
+                }
                 for part in &path[1..] {
                     value = value.and_then(|value| value.get(alias(value, part)));
                 }
-                Ok(value.cloned().unwrap_or(Value::Null))
+                Ok(value.map_or(Cow::Owned(Value::Null), Cow::Borrowed))
             }
             Code::Lora(name, part) => {
+                check_known()?;
                 let Some(value) = variables.get(name).filter(|_| variables.has_value(name)) else {
-                    return Ok(Value::Null);
+                    return Ok(Cow::Owned(Value::Null));
                 };
                 let value = lora::part(value, part.as_deref()).map_err(|error| ExpressionError::Value {
                     source_text: shown(&self.source),
                     reason: error.to_string(),
                 })?;
-                Ok(value.map_or(Value::Null, std::borrow::Cow::into_owned))
+                Ok(value.unwrap_or(Cow::Owned(Value::Null)))
             }
-            Code::Compiled(compiled) => self.evaluate(compiled, variables, missing),
+            Code::Compiled(compiled) => {
+                check_known()?;
+                self.evaluate(compiled, variables, missing).map(Cow::Owned)
+            }
         }
     }
 

@@ -87,7 +87,7 @@ impl Template {
     pub fn render(&self, variables: &Variables<'_>) -> Result<String, ExpressionError> {
         let mut text = String::new();
         let take = |expression: &Expression, text: &mut String| {
-            expression.value(variables, Missing::Strict).map(|value| push_value(text, &value))
+            expression.value_ref(variables, Missing::Strict).map(|value| push_value(text, &value))
         };
         match self {
             Self::Plain(own) => text.push_str(own),

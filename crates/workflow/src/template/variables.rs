@@ -104,6 +104,9 @@ impl<'o> Variables<'o> {
 
     /// Returns why a computed name has no value, if it failed.
     pub fn failure(&self, name: &str) -> Option<&str> {
+        if self.failed.is_empty() && self.outer.is_none() {
+            return None;
+        }
         match self.failed.get(name) {
             Some(reason) => Some(reason),
             None if self.has_own(name) => None,
