@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::input::Input;
 use crate::manifest::Manifest;
-use crate::params::{InvalidParam, ParamsError};
+use crate::params::ParamsError;
 
 /// Where the file for an input comes from.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,14 +29,14 @@ impl fmt::Debug for FileSource {
 }
 
 impl FileSource {
-    /// Removes the values of file inputs that are objects from a request's params, and returns what they say, by input id.
+    /// Removes the values of file inputs that are objects from a request's params, and returns what they say, with the input.
     ///
     /// # Errors
     /// An object is neither `{"url": ...}` nor `{"base64": ...}`.
     pub fn take_all<'a>(
         manifest: &'a Manifest,
         params: &mut Map<String, Value>,
-    ) -> Result<Vec<(&'a str, Self)>, ParamsError> {
+    ) -> Result<Vec<(&'a Input, Self)>, ParamsError> {
         let mut sources = Vec::new();
         for input in manifest.inputs.iter().filter(|input| input.kind.is_file()) {
             if !params.get(&input.id).is_some_and(Value::is_object) {
@@ -43,15 +44,14 @@ impl FileSource {
             }
             let value = params.shift_remove(&input.id).unwrap_or_default();
             match Self::from_value(value) {
-                Some(source) => sources.push((input.id.as_str(), source)),
+                Some(source) => sources.push((input, source)),
                 None => {
                     let message = format!(
                         "input \"{}\" is an object that brings no file; write {{\"url\": \"https://...\"}} or \
                          {{\"base64\": \"...\"}}, each with nothing else",
                         input.id
                     );
-                    let problem = InvalidParam { key: input.id.clone(), message };
-                    return Err(ParamsError { problems: vec![problem], more: 0 });
+                    return Err(ParamsError::from_problem(&input.id, message));
                 }
             }
         }
@@ -92,7 +92,10 @@ mod tests {
         let manifest = Manifest::parse(MANIFEST, "w").unwrap().0;
         let Value::Object(mut params) = params else { panic!("an object") };
         let taken = FileSource::take_all(&manifest, &mut params).map_err(|error| error.to_string())?;
-        Ok((taken.into_iter().map(|(id, source)| (id.to_owned(), source)).collect(), Value::Object(params)))
+        Ok((
+            taken.into_iter().map(|(input, source)| (input.id.clone(), source)).collect(),
+            Value::Object(params),
+        ))
     }
 
     #[test]

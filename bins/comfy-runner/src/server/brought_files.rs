@@ -22,31 +22,28 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Does with each file what `files` says, and adds it to the uploads of a form.
 pub(super) async fn add(
     form: &mut Form,
-    sources: Vec<(&str, FileSource)>,
+    sources: Vec<(&Input, FileSource)>,
     manifest: &Manifest,
     state: &State,
     files: Files<'_>,
 ) -> Result<(), ApiError> {
-    for (id, _) in &sources {
-        if form.uploads.contains_key(*id) {
+    for (Input { id, .. }, _) in &sources {
+        if form.uploads.contains_key(id) {
             return Err(ApiError::BadRequest(format!("there are two files for the input \"{id}\"")));
         }
         check_before_file(manifest, &form.params, id)?;
     }
-    for (id, source) in sources {
+    for (input, source) in sources {
         if let Files::Digest(digest) | Files::UploadAndDigest(digest) = files {
             // What a URL leads to may change; the request is the same.
             let (FileSource::Url(text) | FileSource::Base64(text)) = &source else { continue };
-            digest.add(id, text.as_bytes());
+            digest.add(&input.id, text.as_bytes());
         }
         let stored = match files {
             Files::Digest(_) => String::new(),
-            Files::Upload | Files::UploadAndDigest(_) => match manifest.input(id) {
-                Some(input) => store(input, source, state).await?,
-                None => continue,
-            },
+            Files::Upload | Files::UploadAndDigest(_) => store(input, source, state).await?,
         };
-        form.uploads.insert(id.to_owned(), stored);
+        form.uploads.insert(input.id.clone(), stored);
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ impl RequestDigest {
         })
     }
 
-    /// Adds what stands for a file for an input.
+    /// Adds the content that represents a file for an input.
     pub fn add(&self, input: &str, content: &[u8]) {
         self.files.borrow_mut().push((input.to_owned(), Sha256::new_with_prefix(content)));
     }
