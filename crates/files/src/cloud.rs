@@ -1,0 +1,99 @@
+//! Object storage of cloud providers.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::SpawnedReqwestConnector;
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::path::Path;
+use object_store::signer::{Method, SignedUrlOptions, Signer};
+use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
+use tokio::runtime::Handle;
+use url::Url;
+
+use crate::error::FileError;
+use crate::file_store::DownloadLink;
+use crate::object_files::{ObjectFiles, Shared};
+
+/// How long a request is repeated: a caller waits for it.
+const RETRY_FOR: Duration = Duration::from_secs(20);
+
+/// Limits of the HTTP client. A download may take long, so only silence ends it.
+const TIMEOUTS: [(ClientConfigKey, &str); 2] =
+    [(ClientConfigKey::Timeout, "24h"), (ClientConfigKey::ReadTimeout, "30s")];
+
+/// Opens the storage of a URL whose scheme is known.
+pub(crate) fn open(url: &Url) -> Result<ObjectFiles, FileError> {
+    // The client of `object_store` uses the provider of the process. If there is one already, it serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let connector = SpawnedReqwestConnector::new(runtime()?);
+    let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: 6, retry_timeout: RETRY_FOR };
+    let (store, signer): (Arc<dyn ObjectStore>, Option<Arc<dyn Signer>>) = match url.scheme() {
+        "gs" => {
+            let builder =
+                TIMEOUTS.into_iter().fold(GoogleCloudStorageBuilder::from_env(), |builder, (key, value)| {
+                    builder.with_config(GoogleConfigKey::Client(key), value)
+                });
+            let store = Arc::new(
+                builder.with_url(url.as_str()).with_retry(retry).with_http_connector(connector).build()?,
+            );
+            (Arc::clone(&store) as _, Some(store as _))
+        }
+        "az" => {
+            let builder =
+                TIMEOUTS.into_iter().fold(MicrosoftAzureBuilder::from_env(), |builder, (key, value)| {
+                    builder.with_config(AzureConfigKey::Client(key), value)
+                });
+            // Its signed URLs cannot set the headers of the answer.
+            (
+                Arc::new(
+                    builder
+                        .with_url(url.as_str())
+                        .with_retry(retry)
+                        .with_http_connector(connector)
+                        .build()?,
+                ),
+                None,
+            )
+        }
+        _ => {
+            let builder = TIMEOUTS.into_iter().fold(AmazonS3Builder::from_env(), |builder, (key, value)| {
+                builder.with_config(AmazonS3ConfigKey::Client(key), value)
+            });
+            let store = Arc::new(
+                builder.with_url(url.as_str()).with_retry(retry).with_http_connector(connector).build()?,
+            );
+            (Arc::clone(&store) as _, Some(store as _))
+        }
+    };
+    let root = Path::from_url_path(url.path()).map_err(object_store::Error::from)?;
+    Ok(ObjectFiles::new(Shared::in_cloud(store, root, signer)))
+}
+
+/// Signs a URL from which a file can be downloaded.
+pub(crate) async fn sign(signer: &dyn Signer, path: &Path, link: DownloadLink) -> Result<String, FileError> {
+    let headers = SignedUrlOptions::default().with_query([
+        ("response-content-type", link.content_type),
+        ("response-content-disposition", link.content_disposition),
+    ]);
+    Ok(signer.signed_url_opts(Method::GET, path, link.valid_for, &headers).await?.into())
+}
+
+/// Returns the runtime of requests, on a thread of its own. A connection belongs to the runtime that opened it, and callers
+/// come from several, each of which may end or be busy.
+fn runtime() -> Result<Handle, FileError> {
+    static RUNTIME: OnceLock<Handle> = OnceLock::new();
+    if let Some(handle) = RUNTIME.get() {
+        return Ok(handle.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let handle = RUNTIME.get_or_init(|| runtime.handle().clone());
+    if handle.id() == runtime.handle().id() {
+        std::thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    }
+    Ok(handle.clone())
+}
