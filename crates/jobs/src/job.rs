@@ -7,6 +7,7 @@ use comfy_runner_api::{Event, EventKind, Status};
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::NodeErrors;
 use comfy_runner_store::{Outcome, Record};
+use serde_json::Value;
 
 use crate::refusal::left_out;
 use crate::settle::Unreadable;
@@ -36,6 +37,8 @@ pub(crate) struct Job {
     pub started_at: Option<i64>,
     /// When it ended.
     pub finished_at: Option<i64>,
+    /// What the caller attached to it.
+    pub metadata: Option<Arc<Value>>,
     /// A sentence for each part of the graph that ComfyUI does not run.
     pub warnings: Vec<String>,
     /// ComfyUI's own errors about those parts.
@@ -88,6 +91,7 @@ pub(crate) struct Stamp {
 #[derive(PartialEq)]
 pub(crate) struct Visible {
     accepted: bool,
+    cancel_asked: bool,
     revision: u64,
     preview_revision: u64,
 }
@@ -106,6 +110,7 @@ impl Job {
             queued_at: 0,
             started_at: None,
             finished_at: None,
+            metadata: None,
             warnings: Vec::new(),
             node_errors: NodeErrors::new(),
             client_id: client_id.into(),
@@ -132,6 +137,8 @@ impl Job {
             over => {
                 let files = outcome.outputs.iter().map(|(node, files)| (&**node, &**files));
                 progress.restore(over, outcome.error.clone(), files);
+                let texts = outcome.texts.iter().map(|(node, texts)| (&**node, &**texts));
+                progress.restore_details(outcome.failed_node.clone(), texts);
             }
         }
         Self {
@@ -140,6 +147,7 @@ impl Job {
             queued_at: summary.queued_at,
             started_at: outcome.started_at,
             finished_at: outcome.finished_at,
+            metadata: summary.metadata.clone().map(Arc::new),
             warnings: outcome.warnings.clone(),
             node_errors: outcome.node_errors.clone(),
             workflow_id: Some(summary.workflow_id.as_str().into()),
@@ -167,6 +175,8 @@ impl Job {
         outcome.warnings = self.warnings.clone();
         outcome.node_errors = self.node_errors.clone();
         outcome.outputs = files.collect();
+        outcome.failed_node = self.progress.failed_node().map(str::to_owned);
+        outcome.texts = self.progress.texts();
         outcome
     }
 
@@ -203,6 +213,7 @@ impl Job {
     pub fn visible(&self) -> Visible {
         Visible {
             accepted: self.is_accepted(),
+            cancel_asked: self.cancel_asked,
             revision: self.progress.revision(),
             preview_revision: self.progress.preview_revision(),
         }

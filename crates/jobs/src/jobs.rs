@@ -7,12 +7,13 @@ use comfy_runner_api::{Event, JobRecord, JobStatus, Queue, Status, Submitted};
 use comfy_runner_client::Client;
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, OutputFile};
-use comfy_runner_store::{Filter, Store, StoreError, UploadPage};
+use comfy_runner_store::{Filter, Page, Store, StoreError, UploadPage};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use crate::cancel::{self, CancelError};
 use crate::config::JobsConfig;
+use crate::details::{self, JobDetails};
 use crate::idempotency::{self, Idempotency};
 use crate::job::Job;
 use crate::lookup::{self, ResultError, StatusError};
@@ -251,6 +252,27 @@ impl Jobs {
     /// See [`RecordError`].
     pub async fn record(&self, prompt_id: &str) -> Result<JobRecord, RecordError> {
         records::record(self, prompt_id).await
+    }
+
+    /// Returns the present state of a recorded job, with more detail than its status has.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn details(&self, prompt_id: &str) -> Result<JobDetails, RecordError> {
+        details::details(self, prompt_id).await
+    }
+
+    /// Returns the recorded jobs that match a filter, newest first, with their present state, as the store has them.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn summaries(&self, filter: Filter) -> Result<Page, StoreError> {
+        records::summaries(self, filter).await
+    }
+
+    /// Returns a receiver that is notified of every change of any job. Its value means nothing.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.lock().feed.subscribe()
     }
 
     /// Deletes the record of a job that is over. Its files stay, and so does what ComfyUI knows of it.

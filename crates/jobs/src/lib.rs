@@ -7,6 +7,7 @@ mod any_order;
 mod cancel;
 mod change_log;
 mod config;
+mod details;
 mod durations;
 mod file_kind;
 mod follow;
@@ -34,6 +35,7 @@ mod watch;
 
 pub use cancel::CancelError;
 pub use config::{JobsConfig, LostJobs};
+pub use details::{JobDetails, NodeRef, ProgressDetails};
 pub use follow::follow;
 pub use idempotency::Idempotency;
 pub use jobs::Jobs;

@@ -1,7 +1,7 @@
 //! Records of jobs: listing, reading and deleting them.
 
 use comfy_runner_api::{JobRecord, JobSummary, Timestamp};
-use comfy_runner_store::{Deleted, Filter, Outcome, Record, StoreError, Summary};
+use comfy_runner_store::{Deleted, Filter, Outcome, Page, Record, StoreError, Summary};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -35,12 +35,18 @@ pub struct JobPage {
 
 /// See [`Jobs::list`].
 pub(crate) async fn list(jobs: &Jobs, filter: Filter) -> Result<JobPage, StoreError> {
+    let page = summaries(jobs, filter).await?;
+    Ok(JobPage { jobs: page.jobs.into_iter().map(job_summary).collect(), next: page.next })
+}
+
+/// See [`Jobs::summaries`].
+pub(crate) async fn summaries(jobs: &Jobs, filter: Filter) -> Result<Page, StoreError> {
     let statuses = filter.statuses.clone();
     let mut page = jobs.store().list(filter).await?;
     page.jobs.iter_mut().for_each(|job| bring_up_to_date(jobs, job));
     // A job that changed since it was written may no longer match.
     page.jobs.retain(|job| statuses.is_empty() || statuses.contains(&job.outcome.status));
-    Ok(JobPage { jobs: page.jobs.into_iter().map(job_summary).collect(), next: page.next })
+    Ok(page)
 }
 
 /// See [`Jobs::record`].

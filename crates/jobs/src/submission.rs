@@ -32,6 +32,8 @@ pub struct Submission {
     pub output_folder: String,
     /// The files that the graph reads, by their names in ComfyUI's input folder.
     pub input_files: Vec<String>,
+    /// What the caller attaches to the job: labels, or another JSON value.
+    pub metadata: Option<Value>,
     /// The job that this one repeats.
     pub retry_of: Option<String>,
     /// What identifies a repeated request.
@@ -52,6 +54,7 @@ impl Submission {
             result_nodes: Vec::new(),
             output_folder: String::new(),
             input_files: Vec::new(),
+            metadata: None,
             retry_of: None,
             idempotency: None,
             partner_key: None,
@@ -64,6 +67,7 @@ impl Submission {
         let mut summary = Summary::new(prompt_id, client_id, self.workflow_id, unix_millis());
         summary.workflow_name = self.workflow_name;
         summary.output_folder = self.output_folder;
+        summary.metadata = self.metadata;
         summary.retry_of = self.retry_of;
         let mut record = Record::new(summary, self.graph);
         record.params = self.params;

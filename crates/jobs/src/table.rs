@@ -107,6 +107,11 @@ impl Table {
         self.jobs.values_mut().filter(|job| !job.is_over() || job.missed_messages)
     }
 
+    /// Returns the waiting jobs.
+    pub fn pending(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(|job| job.progress.status() == Status::Pending)
+    }
+
     /// Returns the running jobs.
     pub fn running(&self) -> impl Iterator<Item = &str> {
         let running = self.jobs.values().filter(|job| job.progress.status() == Status::Running);

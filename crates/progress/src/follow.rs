@@ -6,7 +6,7 @@ use comfy_runner_api::Status;
 use comfy_runner_protocol::{Message, NodeId, NodeOutput, NodeProgress, NodeState};
 
 use crate::outline::Position;
-use crate::progress::{NodeMark, Progress};
+use crate::progress::{NodeMark, Progress, failed_node};
 use crate::running::RunningNode;
 
 impl Progress {
@@ -47,6 +47,7 @@ impl Progress {
             }
             Message::ExecutionError(error) => {
                 let reason = self.failure(error);
+                self.failed_node = failed_node(error);
                 self.end(Status::Error, Some(reason));
             }
             Message::ExecutionInterrupted(_) => self.end(Status::Cancelled, None),

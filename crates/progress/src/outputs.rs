@@ -1,35 +1,73 @@
-//! The files that nodes reported so far, by node, in the graph's order.
+//! The files and texts that nodes reported so far, by node, in the graph's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_runner_api::{NodeFiles, ReportedFile};
 use comfy_runner_protocol::{Media, NodeId, NodeOutput, OutputFile};
 use indexmap::IndexMap;
 
 use crate::outline::{Outline, Position};
+use crate::progress::ReportedNode;
 
-/// Reported files, by the position of the graph's node and by the node that reported them, which differ when a node
+/// The maximum length of a text in bytes. Longer ones are cut: they are kept in memory with the job.
+const LONGEST_TEXT: usize = 1 << 20;
+
+/// Reported files and texts, by the position of the graph's node and by the node that reported them, which differ when a node
 /// expands. Nodes that are not in the graph come last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outputs {
     files: BTreeMap<(Position, NodeId), Vec<ReportedFile>>,
+    texts: BTreeMap<(Position, NodeId), Vec<String>>,
 }
 
 impl Outputs {
-    /// Replaces the files of a node by those that it reported, and returns whether they differ.
+    /// Replaces the files and texts of a node by those that it reported, and returns whether they differ.
     pub(crate) fn report(&mut self, node: &str, graph_node: Option<Position>, output: &NodeOutput) -> bool {
         let files: Vec<_> = output.files().map(|file| ReportedFile { media: file.media(), file }).collect();
+        let texts: Vec<_> = output.texts().map(|text| cut(text).to_owned()).collect();
         let key = (graph_node.unwrap_or(Position::MAX), node.to_owned());
-        if files.is_empty() {
-            return self.files.remove(&key).is_some();
-        }
-        self.files.insert(key, files.clone()).as_ref() != Some(&files)
+        let texts_differ = replace(&mut self.texts, key.clone(), texts);
+        replace(&mut self.files, key, files) || texts_differ
     }
 
     /// Sets the files of a node as a record has them.
     pub(crate) fn put(&mut self, node: &str, graph_node: Option<Position>, files: &[OutputFile]) {
         let files = files.iter().map(|file| ReportedFile { media: file.media(), file: file.clone() });
         self.files.insert((graph_node.unwrap_or(Position::MAX), node.to_owned()), files.collect());
+    }
+
+    /// Sets the texts of a node as a record has them.
+    pub(crate) fn put_texts(&mut self, node: &str, graph_node: Option<Position>, texts: &[String]) {
+        self.texts.insert((graph_node.unwrap_or(Position::MAX), node.to_owned()), texts.to_vec());
+    }
+
+    /// Returns the texts by node.
+    pub(crate) fn texts_by_node(&self, outline: &Outline) -> IndexMap<NodeId, Vec<String>> {
+        let mut nodes: IndexMap<NodeId, Vec<String>> = IndexMap::new();
+        for ((position, reporter), texts) in &self.texts {
+            let id = if *position < outline.len() { outline.id(*position) } else { reporter };
+            nodes.entry(id.to_owned()).or_default().extend_from_slice(texts);
+        }
+        nodes
+    }
+
+    /// Returns what each node reported.
+    pub(crate) fn reported(&self, outline: &Outline) -> Vec<ReportedNode> {
+        let keys: BTreeSet<_> = self.files.keys().chain(self.texts.keys()).collect();
+        let mut nodes: Vec<ReportedNode> = Vec::new();
+        for key in keys {
+            let id = if key.0 < outline.len() { outline.id(key.0) } else { &key.1 };
+            // Nodes that the same node expanded into follow each other.
+            if nodes.last().is_none_or(|last| last.node_id != id) {
+                nodes.push(ReportedNode { node_id: id.to_owned(), ..ReportedNode::default() });
+            }
+            if let Some(node) = nodes.last_mut() {
+                let files = self.files.get(key).into_iter().flatten();
+                node.files.extend(files.map(|reported| reported.file.clone()));
+                node.texts.extend(self.texts.get(key).into_iter().flatten().cloned());
+            }
+        }
+        nodes
     }
 
     /// Returns the files by node.
@@ -100,6 +138,28 @@ impl Outputs {
     }
 }
 
+/// Replaces what a node reported, and returns whether it differs.
+fn replace<T: PartialEq + Clone>(
+    reported: &mut BTreeMap<(Position, NodeId), Vec<T>>,
+    key: (Position, NodeId),
+    new: Vec<T>,
+) -> bool {
+    match reported.get(&key) {
+        Some(before) if *before == new => false,
+        None if new.is_empty() => false,
+        _ if new.is_empty() => reported.remove(&key).is_some(),
+        _ => {
+            reported.insert(key, new);
+            true
+        }
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let end = (0..=LONGEST_TEXT.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
+}
+
 /// The rank of a file. A smaller one is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -165,6 +225,21 @@ mod tests {
                 ]},
             })
         );
+    }
+
+    #[test]
+    fn texts_are_kept_by_node_and_a_long_one_is_cut() {
+        let outline = outline();
+        let mut outputs = Outputs::default();
+        let output = |text: &str| serde_json::from_value(json!({"text": [text]})).unwrap();
+        assert!(outputs.report("1", Some(1), &output("ü")));
+        assert!(!outputs.report("1", Some(1), &output("ü")), "unchanged");
+        assert!(outputs.report("9", Some(0), &output(&"ü".repeat(LONGEST_TEXT))));
+        let texts = outputs.texts_by_node(&outline);
+        assert_eq!(texts.keys().collect::<Vec<_>>(), ["9", "1"]);
+        assert_eq!((texts["9"][0].len(), texts["1"].as_slice()), (LONGEST_TEXT, &["ü".to_owned()][..]));
+        assert!(outputs.report("1", Some(1), &serde_json::from_value(json!({})).unwrap()));
+        assert!(!outputs.texts_by_node(&outline).contains_key("1"));
     }
 
     #[test]

@@ -32,6 +32,18 @@ pub struct PreviewImage {
     pub node_id: Option<NodeId>,
 }
 
+/// What a node reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReportedNode {
+    /// The node of the graph, or the node that reported if the graph does not have it.
+    pub node_id: NodeId,
+    /// The files, in the order in which it reported them.
+    pub files: Vec<OutputFile>,
+    /// The texts.
+    pub texts: Vec<String>,
+}
+
 /// The progress of one job.
 ///
 /// It takes ComfyUI's messages with the times at which they came, and returns the job's status. Messages may be missing,
@@ -44,6 +56,8 @@ pub struct Progress {
     pub(crate) outline: Outline,
     pub(crate) status: Status,
     pub(crate) error: Option<String>,
+    /// The node that failed.
+    pub(crate) failed_node: Option<NodeId>,
     /// How far each node is, by position.
     pub(crate) nodes: Box<[NodeMark]>,
     /// Whether ComfyUI reported the node as cached, by position.
@@ -103,6 +117,7 @@ impl Progress {
             results: Vec::new(),
             status: Status::Pending,
             error: None,
+            failed_node: None,
             nodes: vec![NodeMark::Waiting; outline.len()].into(),
             cached: vec![false; outline.len()].into(),
             will_run: outline.will_run(|_| false),
@@ -154,6 +169,31 @@ impl Progress {
         self.error.as_deref()
     }
 
+    /// Returns the id of the node that failed, as ComfyUI names it: a node of the graph, or one that it expanded into.
+    pub fn failed_node(&self) -> Option<&str> {
+        self.failed_node.as_deref()
+    }
+
+    /// Returns the id and the type of the current node, see [`RunningStatus::node_title`].
+    pub fn current_node(&self) -> Option<(&str, &str)> {
+        self.current.map(|at| (self.outline.id(at), self.outline.class_type(at)))
+    }
+
+    /// Returns the type of a node of the graph.
+    pub fn class_type(&self, node: &str) -> Option<&str> {
+        self.locate(node, None).map(|at| self.outline.class_type(at))
+    }
+
+    /// Returns the number of nodes that have started and the number of those that run, as [`RunningStatus`] has them.
+    pub fn nodes(&self) -> (usize, usize) {
+        (self.nodes_done(), self.effective_total())
+    }
+
+    /// Returns whether ComfyUI took the results of any node from its cache.
+    pub fn used_cache(&self) -> bool {
+        self.cached.contains(&true)
+    }
+
     /// Returns the percent that is done: 0 to 99, and 100 once the job completed.
     pub fn percent(&self) -> u8 {
         if self.status == Status::Completed { 100 } else { self.percent }
@@ -183,6 +223,22 @@ impl Progress {
     /// Returns the files reported so far, by node, in the graph's order.
     pub fn node_outputs(&self) -> IndexMap<NodeId, NodeFiles> {
         self.outputs.by_node(&self.outline)
+    }
+
+    /// Returns the steps of the current node, made and asked for; 0 of 0 if it does not count steps.
+    pub fn steps(&self) -> (u64, u64) {
+        let visible = self.visible();
+        (visible.step, visible.total_steps)
+    }
+
+    /// Returns what each node reported so far, in the graph's order.
+    pub fn reported(&self) -> Vec<ReportedNode> {
+        self.outputs.reported(&self.outline)
+    }
+
+    /// Returns the texts reported so far, by node, in the graph's order. A text of more than a megabyte is cut.
+    pub fn texts(&self) -> IndexMap<NodeId, Vec<String>> {
+        self.outputs.texts_by_node(&self.outline)
     }
 
     /// Returns the result of each kind of media: a file of a result node, if any were named, before those of other nodes,
@@ -270,6 +326,7 @@ impl Progress {
         } else if entry.interrupted() {
             (Status::Cancelled, None)
         } else if let Some(error) = error {
+            self.failed_node = failed_node(&error);
             (Status::Error, Some(self.failure(&error)))
         } else {
             (
@@ -319,6 +376,19 @@ impl Progress {
         }
         self.end(status, error);
         self.revision += 1;
+    }
+
+    /// Restores what [`Progress::restore`] leaves out: the node that failed, and texts by node.
+    pub fn restore_details<'a>(
+        &mut self,
+        failed_node: Option<NodeId>,
+        texts: impl IntoIterator<Item = (&'a str, &'a [String])>,
+    ) {
+        self.failed_node = failed_node;
+        for (node, texts) in texts {
+            let at = self.locate(node, None);
+            self.outputs.put_texts(node, at, texts);
+        }
     }
 
     /// Notes that the job runs, as ComfyUI's queue may say before a message does, and returns whether it was pending.
@@ -428,4 +498,8 @@ impl Progress {
             cached_count: self.cached.iter().filter(|&&cached| cached).count(),
         }
     }
+}
+
+pub(crate) fn failed_node(error: &ExecutionError) -> Option<NodeId> {
+    Some(error.node_id.clone()).filter(|node| !node.is_empty())
 }

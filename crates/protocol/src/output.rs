@@ -108,6 +108,17 @@ impl NodeOutput {
         let lists = self.items.iter().filter_map(|(key, list)| Some((key, list.as_array()?)));
         lists.flat_map(|(key, list)| list.iter().filter_map(move |item| OutputFile::from_item(key, item)))
     }
+
+    /// Returns the strings under `text`, as nodes such as `PreviewAny` report what they show. Some report one string
+    /// without a list.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let reported = self.items.get("text");
+        let items = reported.map_or(&[][..], |text| match text {
+            Value::Array(list) => list.as_slice(),
+            other => std::slice::from_ref(other),
+        });
+        items.iter().filter_map(Value::as_str)
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +139,17 @@ mod tests {
         assert_eq!(files.len(), 2);
         assert_eq!(files[0].media(), Media::Video);
         assert_eq!((files[1].subfolder.as_str(), files[1].kind.as_str()), ("", "output"));
+    }
+
+    #[test]
+    fn texts_are_the_strings_under_text() {
+        let texts = |output: Value| -> Vec<String> {
+            let output: NodeOutput = serde_json::from_value(output).unwrap();
+            output.texts().map(str::to_owned).collect()
+        };
+        assert_eq!(texts(json!({"text": ["a", 3, "b"], "images": ["c"]})), ["a", "b"]);
+        assert_eq!(texts(json!({"text": "alone"})), ["alone"]);
+        assert!(texts(json!({"images": []})).is_empty());
     }
 
     #[test]

@@ -61,6 +61,12 @@ const STEPS: &[&str] = &[
         uploaded_at INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE jobs ADD COLUMN failed_node TEXT;
+    ALTER TABLE jobs ADD COLUMN texts TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE jobs ADD COLUMN metadata TEXT;
+    CREATE INDEX jobs_with_metadata ON jobs (seq) WHERE metadata IS NOT NULL;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

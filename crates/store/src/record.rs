@@ -65,6 +65,8 @@ pub struct Summary {
     pub automatic: bool,
     /// When it was accepted from the caller.
     pub queued_at: i64,
+    /// What the caller attached to it: labels, or another JSON value.
+    pub metadata: Option<Value>,
     /// Its present state.
     pub outcome: Outcome,
 }
@@ -88,6 +90,7 @@ impl Summary {
             retry_of: None,
             automatic: false,
             queued_at,
+            metadata: None,
             outcome: Outcome::default(),
         }
     }
@@ -109,12 +112,16 @@ pub struct Outcome {
     pub finished_at: Option<i64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The node that failed.
+    pub failed_node: Option<NodeId>,
     /// A sentence for each part of the graph that ComfyUI does not run.
     pub warnings: Vec<String>,
     /// ComfyUI's own errors about those parts.
     pub node_errors: NodeErrors,
     /// The files that it made so far, by node.
     pub outputs: IndexMap<NodeId, Vec<OutputFile>>,
+    /// The texts that it showed so far, by node.
+    pub texts: IndexMap<NodeId, Vec<String>>,
 }
 
 impl Outcome {
@@ -127,9 +134,11 @@ impl Outcome {
             started_at: None,
             finished_at: None,
             error: None,
+            failed_node: None,
             warnings: Vec::new(),
             node_errors: NodeErrors::default(),
             outputs: IndexMap::new(),
+            texts: IndexMap::new(),
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::record::{Outcome, Record, Summary};
 use crate::store::{Created, Deleted, Filter, Page, Retention};
 
 const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
-                       automatic, status, accepted, cancel_asked, started_at, finished_at, error, warnings, node_errors, outputs \
-                       FROM jobs";
+                       automatic, status, accepted, cancel_asked, started_at, finished_at, error, warnings, node_errors, outputs, \
+                       failed_node, texts, metadata FROM jobs";
 const RECORD: &str =
     "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs LEFT JOIN requests USING (seq)";
 const OVER: &str = "status IN ('completed', 'error', 'cancelled')";
@@ -44,7 +44,8 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
     db.prepare_cached(
         "INSERT INTO jobs (prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
          automatic, idempotency_key, request_digest, status, accepted, cancel_asked, started_at, finished_at, error, \
-         warnings, node_errors, outputs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         warnings, node_errors, outputs, failed_node, texts, metadata) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         summary.prompt_id,
@@ -66,6 +67,9 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
         to_string(&outcome.warnings)?,
         to_string(&outcome.node_errors)?,
         to_string(&outcome.outputs)?,
+        outcome.failed_node,
+        to_string(&outcome.texts)?,
+        summary.metadata.as_ref().map(to_string).transpose()?,
     ])?;
     let seq = db.last_insert_rowid();
     db.prepare_cached("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
@@ -85,7 +89,7 @@ pub(crate) fn update(db: &mut Connection, outcomes: &[(String, Outcome)]) -> Res
     for (prompt_id, outcome) in outcomes {
         db.prepare_cached(
             "UPDATE jobs SET status = ?, accepted = ?, cancel_asked = ?, started_at = ?, finished_at = ?, error = ?, \
-             warnings = ?, node_errors = ?, outputs = ? WHERE prompt_id = ?",
+             warnings = ?, node_errors = ?, outputs = ?, failed_node = ?, texts = ? WHERE prompt_id = ?",
         )?
         .execute(params![
             outcome.status.as_str(),
@@ -97,6 +101,8 @@ pub(crate) fn update(db: &mut Connection, outcomes: &[(String, Outcome)]) -> Res
             to_string(&outcome.warnings)?,
             to_string(&outcome.node_errors)?,
             to_string(&outcome.outputs)?,
+            outcome.failed_node,
+            to_string(&outcome.texts)?,
             prompt_id,
         ])?;
     }
@@ -159,6 +165,11 @@ pub(crate) fn list(db: &Connection, logged: &mut LoggedDamage, filter: &Filter) 
     and(" AND queued_at >= ?", filter.since.map(Sql::from));
     and(" AND queued_at < ?", filter.until.map(Sql::from));
     and(" AND seq < ?", filter.after.map(Sql::from));
+    for (key, value) in &filter.labels {
+        // A JSON path names a key in quotes; one with a quote of its own is no label.
+        sql += " AND metadata IS NOT NULL AND json_extract(metadata, ?) = ?";
+        values.extend([Sql::from(format!("$.\"{}\"", key.replace('"', ""))), Sql::from(value.clone())]);
+    }
     sql += " ORDER BY seq DESC";
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
@@ -302,6 +313,8 @@ fn summary(row: &Row<'_>) -> Result<Summary> {
         warnings: from_str(&text("warnings")?)?,
         node_errors: from_str(&text("node_errors")?)?,
         outputs: from_str(&text("outputs")?)?,
+        failed_node: row.get("failed_node")?,
+        texts: from_str(&text("texts")?)?,
     };
     Ok(Summary {
         prompt_id: text("prompt_id")?,
@@ -312,6 +325,7 @@ fn summary(row: &Row<'_>) -> Result<Summary> {
         retry_of: row.get("retry_of")?,
         automatic: row.get("automatic")?,
         queued_at: row.get("queued_at")?,
+        metadata: row.get::<_, Option<String>>("metadata")?.map(|json| from_str(&json)).transpose()?,
         outcome,
     })
 }

@@ -47,6 +47,8 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Only jobs queued before this time, in milliseconds since the Unix epoch.
     pub until: Option<i64>,
+    /// Only jobs with each of these keys in their metadata, and this string as its value.
+    pub labels: Vec<(String, String)>,
     /// Only jobs after a page: its `next`.
     pub after: Option<i64>,
     /// The largest number of jobs; 0 for all.
@@ -75,6 +77,12 @@ impl Filter {
     /// Sets [`Filter::since`] and [`Filter::until`].
     pub fn with_times(mut self, since: Option<i64>, until: Option<i64>) -> Self {
         (self.since, self.until) = (since, until);
+        self
+    }
+
+    /// Sets [`Filter::labels`].
+    pub fn with_labels(mut self, labels: Vec<(String, String)>) -> Self {
+        self.labels = labels;
         self
     }
 

@@ -21,6 +21,7 @@ fn record(prompt_id: &str, queued_at: i64) -> Record {
     record.seeds = [("seed".to_owned(), u64::MAX)].into_iter().collect();
     record.input_files = vec!["a.png".into()];
     record.result_nodes = vec!["1".into()];
+    record.summary.metadata = Some(json!({"team": "a.b", "x-y_z.1": "ü"}));
     record
 }
 
@@ -32,6 +33,8 @@ fn over(status: Status, finished_at: i64) -> Outcome {
     outcome.error = Some("why".into());
     outcome.warnings = vec!["a warning".into()];
     outcome.outputs = serde_json::from_value(outputs).unwrap();
+    outcome.failed_node = Some("1".into());
+    outcome.texts = [("1".to_owned(), vec!["a text\u{2028}".to_owned()])].into_iter().collect();
     outcome
 }
 
@@ -153,6 +156,32 @@ async fn jobs_are_listed_by_the_first_characters_of_their_ids() {
         let found = store.list(filter).await.unwrap().jobs;
         assert_eq!(found.iter().map(|job| &*job.prompt_id).collect::<Vec<_>>(), expected, "{prefix}");
     }
+}
+
+#[tokio::test]
+async fn jobs_are_listed_by_their_labels() {
+    let store = Sqlite::in_memory().unwrap();
+    for (prompt_id, metadata) in [
+        ("none", None),
+        ("text", Some(json!("team"))),
+        ("a", Some(json!({"team": "a"}))),
+        ("a of x", Some(json!({"team": "a", "x-y_z.1": "1"}))),
+        ("b", Some(json!({"team": "b"}))),
+    ] {
+        let mut record = record(prompt_id, 1);
+        record.summary.metadata = metadata;
+        put(&store, record).await;
+    }
+    let listed = async |labels: &[(&str, &str)]| -> Vec<String> {
+        let labels = labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        let page = store.list(Filter::default().with_labels(labels.collect())).await.unwrap();
+        page.jobs.into_iter().map(|job| job.prompt_id).collect()
+    };
+    assert_eq!(listed(&[("team", "a")]).await, ["a of x", "a"]);
+    assert_eq!(listed(&[("team", "a"), ("x-y_z.1", "1")]).await, ["a of x"]);
+    assert!(listed(&[("team", "c")]).await.is_empty());
+    assert!(listed(&[("tea\"m", "a")]).await == ["a of x", "a"], "a quote is left out");
+    assert_eq!(listed(&[]).await.len(), 5);
 }
 
 #[tokio::test]
