@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use comfy_runner::server::{ServeError, Server};
 use comfy_runner_progress::Durations;
+use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::{
-    Created, Deleted, Filter, Outcome, Page, Record, Retention, Sqlite, Store, StoreFuture, Upload,
-    UploadPage, UploadUse,
+    Created, Deleted, Filter, KeptOutput, Outcome, Page, Record, Retention, Sqlite, Store, StoreFuture,
+    UnkeptJob, Upload, UploadPage, UploadUse,
 };
 use comfy_runner_workflow::Workflows;
 use serde_json::json;
@@ -77,6 +78,27 @@ impl Store for Panicking {
     }
     fn delete_upload(&self, filename: &str) -> StoreFuture<'_, bool> {
         self.store.delete_upload(filename)
+    }
+    fn uploads_named(&self, filenames: Vec<String>) -> StoreFuture<'_, Vec<Upload>> {
+        self.store.uploads_named(filenames)
+    }
+    fn prune_uploads(&self, before: i64) -> StoreFuture<'_, usize> {
+        self.store.prune_uploads(before)
+    }
+    fn keep_output(&self, prompt_id: &str, kept: KeptOutput) -> StoreFuture<'_, bool> {
+        self.store.keep_output(prompt_id, kept)
+    }
+    fn all_outputs_kept(&self, prompt_id: &str) -> StoreFuture<'_, ()> {
+        self.store.all_outputs_kept(prompt_id)
+    }
+    fn unkept(&self, after: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<UnkeptJob>> {
+        self.store.unkept(after, limit)
+    }
+    fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>> {
+        self.store.kept_output(file)
+    }
+    fn unreferenced(&self, hashes: Vec<String>) -> StoreFuture<'_, Vec<String>> {
+        self.store.unreferenced(hashes)
     }
     fn close(&self) -> StoreFuture<'_, ()> {
         self.store.close()

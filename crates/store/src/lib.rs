@@ -9,10 +9,12 @@ mod rows;
 mod sqlite;
 mod state_dir;
 mod store;
+mod stored_files;
 mod uploads;
 
 pub use error::{Fault, StoreError};
 pub use record::{Outcome, Record, Summary};
 pub use sqlite::Sqlite;
 pub use store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
+pub use stored_files::{KeptOutput, UnkeptJob};
 pub use uploads::{Upload, UploadPage, UploadUse};

@@ -67,6 +67,33 @@ const STEPS: &[&str] = &[
     ALTER TABLE jobs ADD COLUMN metadata TEXT;
     CREATE INDEX jobs_with_metadata ON jobs (seq) WHERE metadata IS NOT NULL;
 ",
+    "
+    ALTER TABLE uploads ADD COLUMN hash TEXT;
+    ALTER TABLE uploads ADD COLUMN caller TEXT;
+    CREATE INDEX uploads_by_hash ON uploads (hash) WHERE hash IS NOT NULL;
+    CREATE TABLE job_inputs (
+        filename TEXT NOT NULL,
+        seq INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+        PRIMARY KEY (filename, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX job_inputs_by_job ON job_inputs (seq);
+    INSERT OR IGNORE INTO job_inputs
+        SELECT value, requests.seq FROM requests, json_each(input_files) WHERE json_valid(input_files);
+    CREATE TABLE kept_outputs (
+        seq INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        subfolder TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        kept_at INTEGER NOT NULL,
+        PRIMARY KEY (seq, kind, subfolder, filename)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX kept_outputs_by_name ON kept_outputs (filename, subfolder, kind, seq);
+    CREATE INDEX kept_outputs_by_hash ON kept_outputs (hash);
+    ALTER TABLE jobs ADD COLUMN outputs_kept INTEGER NOT NULL DEFAULT FALSE;
+    CREATE INDEX jobs_without_kept_outputs ON jobs (seq) WHERE NOT outputs_kept;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.
@@ -88,6 +115,26 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_that_earlier_jobs_read_are_known() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        for (seq, files) in [(1, r#"["a.png", "b.png", "a.png"]"#), (2, "[]"), (3, "damaged")] {
+            let job = format!(
+                "({seq}, 'p{seq}', '', '', '', '', 0, NULL, 0, NULL, NULL, '', 0, 0, 0, '', '', '', '{{}}')"
+            );
+            connection.execute(&format!("INSERT INTO jobs VALUES {job}"), []).unwrap();
+            connection.execute("INSERT INTO requests VALUES (?, '', '', '', '', ?)", (seq, files)).unwrap();
+        }
+        migrate(&mut connection).unwrap();
+        let mut statement = connection.prepare("SELECT filename, seq FROM job_inputs").unwrap();
+        let known =
+            statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+        let known: Vec<_> = known.map(Result::unwrap).collect();
+        assert_eq!(known, [("a.png".to_owned(), 1), ("b.png".to_owned(), 1)]);
+    }
 
     #[test]
     fn a_store_of_the_first_schema_keeps_what_it_holds() {

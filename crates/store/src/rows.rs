@@ -80,6 +80,9 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
         to_string(&record.result_nodes)?,
         to_string(&record.input_files)?,
     ])?;
+    for filename in &record.input_files {
+        db.prepare_cached("INSERT OR IGNORE INTO job_inputs VALUES (?, ?)")?.execute((filename, seq))?;
+    }
     db.commit()?;
     Ok(Created::New)
 }

@@ -15,8 +15,10 @@ use crate::record::{Outcome, Record};
 use crate::rows::{self, LoggedDamage};
 use crate::state_dir;
 use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
+use crate::stored_files::{self, KeptOutput, UnkeptJob};
 use crate::uploads::{self, Upload, UploadPage, UploadUse};
 use comfy_runner_progress::Durations;
+use comfy_runner_protocol::OutputFile;
 
 /// How long to wait while another connection holds the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -213,6 +215,37 @@ impl Store for Sqlite {
     fn delete_upload(&self, filename: &str) -> StoreFuture<'_, bool> {
         let filename = filename.to_owned();
         self.call(move |db| uploads::delete(&db.connection, &filename))
+    }
+
+    fn uploads_named(&self, filenames: Vec<String>) -> StoreFuture<'_, Vec<Upload>> {
+        self.call(move |db| uploads::named(&db.connection, &filenames))
+    }
+
+    fn prune_uploads(&self, before: i64) -> StoreFuture<'_, usize> {
+        self.call(move |db| uploads::prune(&db.connection, before))
+    }
+
+    fn keep_output(&self, prompt_id: &str, kept: KeptOutput) -> StoreFuture<'_, bool> {
+        let prompt_id = prompt_id.to_owned();
+        self.call(move |db| stored_files::keep(&db.connection, &prompt_id, &kept))
+    }
+
+    fn all_outputs_kept(&self, prompt_id: &str) -> StoreFuture<'_, ()> {
+        let prompt_id = prompt_id.to_owned();
+        self.call(move |db| stored_files::all_kept(&db.connection, &prompt_id))
+    }
+
+    fn unkept(&self, after: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<UnkeptJob>> {
+        self.call(move |db| stored_files::unkept(&db.connection, after, limit))
+    }
+
+    fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>> {
+        let file = file.clone();
+        self.call(move |db| stored_files::kept(&db.connection, &file))
+    }
+
+    fn unreferenced(&self, hashes: Vec<String>) -> StoreFuture<'_, Vec<String>> {
+        self.call(move |db| stored_files::unreferenced(&db.connection, hashes))
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {

@@ -104,8 +104,8 @@ fn holds_only_the_store(folder: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        // Earlier versions created `jobs.lock`.
-        if !name.starts_with(DATABASE) && name != "jobs.lock" {
+        // Earlier versions created `jobs.lock`. The server stores files in `files`.
+        if !name.starts_with(DATABASE) && name != "jobs.lock" && name != "files" {
             return Ok(false);
         }
     }

@@ -2,10 +2,12 @@
 
 use comfy_runner_api::Status;
 use comfy_runner_progress::Durations;
+use comfy_runner_protocol::OutputFile;
 use futures::future::BoxFuture;
 
 use crate::error::StoreError;
 use crate::record::{Outcome, Record, Summary};
+use crate::stored_files::{KeptOutput, UnkeptJob};
 use crate::uploads::{Upload, UploadPage, UploadUse};
 
 /// The future result of a call.
@@ -163,8 +165,25 @@ pub trait Store: Send + Sync {
     fn uploads(&self, limit: u32, after: Option<i64>) -> StoreFuture<'_, UploadPage>;
     /// Returns whether an uploaded file can be deleted.
     fn upload_use(&self, filename: &str) -> StoreFuture<'_, UploadUse>;
+    /// Returns the records of those of these uploaded files that have one.
+    fn uploads_named(&self, filenames: Vec<String>) -> StoreFuture<'_, Vec<Upload>>;
+    /// Deletes the records of files in the file store that were uploaded before this time, in milliseconds since the Unix epoch,
+    /// and that no recorded job reads. Returns their number.
+    fn prune_uploads(&self, before: i64) -> StoreFuture<'_, usize>;
     /// Deletes the record of an uploaded file. Returns whether there was one.
     fn delete_upload(&self, filename: &str) -> StoreFuture<'_, bool>;
+    /// Records that an output of a job was copied into the file store. The record goes with the job's. Returns whether there is
+    /// such a job.
+    fn keep_output(&self, prompt_id: &str, kept: KeptOutput) -> StoreFuture<'_, bool>;
+    /// Records that all outputs of a job are copied, or gone.
+    fn all_outputs_kept(&self, prompt_id: &str) -> StoreFuture<'_, ()>;
+    /// Returns at most `limit` jobs that are over and for which [`all_outputs_kept`](Self::all_outputs_kept) was not called,
+    /// oldest first, beginning after the one with this `seq`.
+    fn unkept(&self, after: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<UnkeptJob>>;
+    /// Returns the copy of an output. If several jobs made a file of this name, it is the newest one's.
+    fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>>;
+    /// Returns those of these contents of the file store to which no record refers.
+    fn unreferenced(&self, hashes: Vec<String>) -> StoreFuture<'_, Vec<String>>;
     /// Writes everything to the database's own file and closes it. Later calls fail.
     fn close(&self) -> StoreFuture<'_, ()>;
     /// Returns the known durations of a workflow's nodes.
