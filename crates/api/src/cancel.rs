@@ -16,6 +16,7 @@ use crate::status::Status;
 
 /// The response to a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cancellation {
     /// The job's id.
     pub prompt_id: String,

@@ -24,6 +24,7 @@ use crate::execute::Submitted;
 /// | 503 | the server is not ready, or cannot record the job |
 /// | 504 | ComfyUI did not answer in time while a file was fetched |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// A sentence that says what is wrong and, where possible, what would be right.
     pub detail: String,

@@ -27,6 +27,7 @@ pub const END_EVENT: &str = "end";
 /// The query string of `ws`: which job to follow; all jobs when both are absent. Giving both is an error (400). Unknown
 /// keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FollowQuery {
     /// The id of the job.
@@ -37,6 +38,7 @@ pub struct FollowQuery {
     pub client_id: Option<String>,
     /// `messages` for frames that are an [`Update`], as when it is absent; `flat` for a [`FlatStatus`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["messages", "flat"])))]
     pub format: Option<String>,
 }
 
@@ -44,6 +46,7 @@ pub struct FollowQuery {
 ///
 /// `S` is the status: a [`JobStatus`], or a reference to one where it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlatStatus<S = JobStatus> {
     /// The job's id.
     pub prompt_id: String,
@@ -56,6 +59,7 @@ pub struct FlatStatus<S = JobStatus> {
 
 /// A message about a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Update {
@@ -77,6 +81,7 @@ impl Update {
 
 /// The present state of a job, or of a part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum JobMessage {
@@ -101,6 +106,7 @@ impl JobMessage {
 
 /// Data about a job, with the job's ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobUpdate<D> {
     /// The job's id.
     pub prompt_id: String,
@@ -112,6 +118,7 @@ pub struct JobUpdate<D> {
 
 /// The data of an `output` message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutputUpdate {
     /// The id of the node that made the files.
     pub node_id: String,
@@ -122,6 +129,7 @@ pub struct OutputUpdate {
 
 /// The data of a `preview` message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviewUpdate {
     /// The id of the node whose work the preview shows, where ComfyUI says it.
     pub node_id: Option<String>,
@@ -133,6 +141,7 @@ pub struct PreviewUpdate {
 
 /// Something that happened to a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// A number that grows from event to event, also over restarts of the server. It does not count events.
     pub id: u64,
@@ -151,6 +160,7 @@ pub struct Event {
 
 /// The kind of an [`Event`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum EventKind {
     /// ComfyUI accepted the job.
@@ -218,6 +228,7 @@ impl From<Status> for EventKind {
 
 /// How an [`Event`] is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Severity {
@@ -233,6 +244,7 @@ pub enum Severity {
 
 /// The data of an [`Event`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventData {
     /// The job's id.
     pub prompt_id: String,
@@ -247,6 +259,7 @@ pub struct EventData {
 
 /// The status in an [`Event`], with the result of a job that is over. The field `status` says which variant it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum EventOutcome {
     /// See [`Status::Pending`].

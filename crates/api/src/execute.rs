@@ -53,6 +53,7 @@ pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// The part of a request to `build` or `execute` that is no file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ExecuteRequest {
     /// Values by input id; the manifest says which ids there are and what they take. An input that is absent takes its
@@ -64,14 +65,17 @@ pub struct ExecuteRequest {
 
 /// The query string of `execute`. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ExecuteQuery {
     /// How long to wait for the end of the job, in seconds from 1 to [`LONGEST_WAIT`]. The header `Prefer: wait=60` does
     /// the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>", range(min = 1, max = LONGEST_WAIT)))]
     pub wait: Option<String>,
     /// `1` or `true`: answer with the result file. Needs `wait`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub result: Option<String>,
     /// The kind of media to prefer as the result, as for `GET /api/run/result/{prompt_id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +87,8 @@ pub const LONGEST_WAIT: u64 = 3600;
 
 /// The response to `execute` with a count of jobs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "{J}Jobs"))]
 pub struct SubmittedJobs<J = Submitted> {
     /// The first job, as the response has it without a count.
     #[serde(flatten)]
@@ -96,6 +102,7 @@ pub type FinishedJobs = SubmittedJobs<FinishedJob>;
 
 /// The response to `execute` when it waits for the end of the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FinishedJob {
     /// What the response has without waiting.
     #[serde(flatten)]
@@ -110,6 +117,7 @@ pub struct FinishedJob {
 
 /// The response to `execute` and `retry`: ComfyUI took the job.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Submitted {
     /// The job's id: ComfyUI's prompt id.
     pub prompt_id: String,

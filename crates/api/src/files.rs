@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// The query string of `result`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ResultQuery {
     /// The kind of media to prefer; `video` when absent.
@@ -29,12 +30,14 @@ pub struct ResultQuery {
 
 /// The query string of `view`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ViewQuery {
     /// The file's name, without a folder.
     pub filename: String,
     /// ComfyUI's directory: `input`, `output` or `temp`; `input` when absent.
     #[serde(rename = "type", default = "input_directory")]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["input", "output", "temp"])))]
     pub kind: String,
     /// The folder below that directory; the directory itself when absent.
     #[serde(default)]
@@ -57,6 +60,7 @@ fn input_directory() -> String {
 
 /// The response of `GET /api/jobs/{prompt_id}/files`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobFiles {
     /// Every file that a node reported, in the graph's order.
     pub files: Vec<JobFile>,
@@ -64,6 +68,7 @@ pub struct JobFiles {
 
 /// A file that a job made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobFile {
     /// The id of the node that made the file.
     pub node_id: NodeId,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The response of `GET /health`: the process is alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// Always `ok`.
     pub status: HealthStatus,
@@ -21,6 +22,7 @@ pub struct Health {
 
 /// The status of a process that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HealthStatus {
@@ -30,6 +32,7 @@ pub enum HealthStatus {
 
 /// The response of `GET /ready`: jobs are followed, and ComfyUI answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Readiness {
     /// Always `ready`.
     pub status: ReadinessStatus,
@@ -37,6 +40,7 @@ pub struct Readiness {
 
 /// The status of a server that can run jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ReadinessStatus {

@@ -17,6 +17,7 @@ use crate::manifest::Manifest;
 
 /// The query string of `inspect`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct InspectQuery {
     /// The id that the workflow would have; `workflow` when absent.
@@ -39,6 +40,7 @@ fn default_id() -> String {
 /// `M` is the manifest: a [`Manifest`] where it is read, and anything that serializes as one where it is written. The
 /// server writes the manifest of `comfy-runner-manifest`, which keeps the order of the file's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Inspection<M = Manifest> {
     /// The manifest, as `GET /api/run/{workflow_id}` would answer it.
     pub manifest: M,
@@ -52,6 +54,7 @@ pub struct Inspection<M = Manifest> {
 
 /// A remark about a file of the workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// How serious it is.
     pub severity: FindingSeverity,
@@ -66,6 +69,7 @@ pub struct Finding {
 
 /// How serious a [`Finding`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum FindingSeverity {

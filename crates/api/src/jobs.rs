@@ -24,6 +24,7 @@ use crate::timestamp::Timestamp;
 
 /// The query string of `GET /api/jobs`. Unknown keys are refused: a misspelt filter must not list every job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JobsQuery {
@@ -44,6 +45,7 @@ pub struct JobsQuery {
     pub until: Option<String>,
     /// The number of jobs per page, 1 to 200; 50 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>", range(min = 1, max = 200)))]
     pub limit: Option<String>,
     /// The `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +54,7 @@ pub struct JobsQuery {
 
 /// The response of `GET /api/jobs`: a page of jobs, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobList {
     /// The jobs.
     pub jobs: Vec<JobSummary>,
@@ -61,15 +64,18 @@ pub struct JobList {
 
 /// The query string of `DELETE /api/jobs/{prompt_id}`. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteJobQuery {
     /// `true` or `1`: delete the job's output files too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub files: Option<String>,
 }
 
 /// The response of `DELETE /api/jobs/{prompt_id}?files=true`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeletedJob {
     /// The job's id.
     pub prompt_id: String,
@@ -81,6 +87,7 @@ pub struct DeletedJob {
 
 /// A job in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobSummary {
     /// The job's id.
     pub prompt_id: String,
@@ -117,6 +124,7 @@ pub struct JobSummary {
 
 /// The response of `GET /api/jobs/{prompt_id}`: everything that is kept of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobRecord {
     /// What the list shows.
     #[serde(flatten)]

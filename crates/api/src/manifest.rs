@@ -20,14 +20,17 @@ use crate::workflows::WorkflowKind;
 
 /// The query string of a manifest. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ManifestQuery {
     /// `true` or `1`: inputs without `options` of their own get those that this ComfyUI offers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub resolve: Option<String>,
 }
 
 /// A workflow's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// The workflow's id.
     pub id: String,
@@ -69,6 +72,7 @@ pub struct Manifest {
 
 /// The presets of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Presets {
     /// By name. A request names one as `_preset`.
@@ -79,6 +83,7 @@ pub enum Presets {
 
 /// Values for some inputs of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Preset {
     /// The label for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +100,7 @@ pub struct Preset {
 
 /// A version, as text or as a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Version {
     /// `"1.2"`
@@ -123,6 +129,7 @@ fn collect<'m>(entries: impl IntoIterator<Item = &'m InputEntry>, flat: &mut Vec
 
 /// An entry of `inputs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum InputEntry {
     /// An input.
@@ -133,6 +140,7 @@ pub enum InputEntry {
 
 /// A section of a form. Callers set its inputs as if they were not in a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputGroup {
     /// The section's heading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +157,7 @@ pub struct InputGroup {
 
 /// An input of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Input {
     /// The key of `params` under which callers give the value.
     pub id: String,
@@ -198,6 +207,7 @@ pub struct Input {
 
 /// The type of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum InputType {
@@ -243,6 +253,7 @@ pub enum InputType {
 
 /// An entry of `options`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum InputOption {
@@ -254,6 +265,7 @@ pub enum InputOption {
 
 /// A value to choose, with its label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LabelledOption {
     /// The value that callers send.
     pub value: Value,
@@ -267,6 +279,7 @@ pub struct LabelledOption {
 
 /// A field of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeField {
     /// The node's id.
     pub node_id: NodeNumber,
@@ -282,6 +295,7 @@ pub struct NodeField {
 
 /// A node's id, as the manifest's author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum NodeNumber {
     /// `12`
@@ -292,6 +306,7 @@ pub enum NodeNumber {
 
 /// The inputs of one scene.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum PerScene {
@@ -303,6 +318,7 @@ pub enum PerScene {
 
 /// Something that a workflow makes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Output {
     /// The kind of media: `video`, `image`, `audio`, ...
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -320,6 +336,7 @@ pub struct Output {
 
 /// A model or a package of nodes that a workflow needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum RequiredFile {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The response of `GET /api/models`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelLists {
     /// File names by kind, both in ComfyUI's order. A kind is the name of a folder: `checkpoints`, `loras`, `vae`, ...
     pub models: IndexMap<String, Vec<String>>,
@@ -19,6 +20,7 @@ pub struct ModelLists {
 
 /// The response of `GET /api/models/{kind}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelList {
     /// The kind.
     pub kind: String,

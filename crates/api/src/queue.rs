@@ -12,6 +12,7 @@ use crate::status::JobStatus;
 
 /// The response of `GET /api/queue`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queue {
     /// The number of prompts that run on ComfyUI, those of other clients included.
     pub running: usize,
@@ -23,6 +24,7 @@ pub struct Queue {
 
 /// A job that is not over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueuedJob {
     /// The number of prompts before this one, those of other clients included; 0 for the running one. None while
     /// ComfyUI does not have the job in its queue.

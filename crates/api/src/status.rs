@@ -18,6 +18,7 @@ use crate::error::UnknownWord;
 
 /// The phase of a job's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The job waits in ComfyUI's queue, or is on its way there.
@@ -74,6 +75,7 @@ impl FromStr for Status {
 /// A job's state at one moment: the body of `/status`, and the data of a `progress` message. The field `status` says
 /// which variant it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum JobStatus {
     /// See [`Status::Pending`].
@@ -103,6 +105,7 @@ impl JobStatus {
 
 /// The details of a pending job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PendingStatus {
     /// Always 0.
     pub step: u64,
@@ -115,6 +118,7 @@ pub struct PendingStatus {
 
 /// The details of a running job.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunningStatus {
     /// The title of the current node: the one that most recently started or made a step. None before the first.
     pub node_title: Option<String>,
@@ -145,6 +149,7 @@ pub struct RunningStatus {
 
 /// The files of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeFiles {
     /// The node's title, or its type if it has no title.
     pub node_title: String,
@@ -156,6 +161,7 @@ pub struct NodeFiles {
 
 /// A file that a node made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportedFile {
     /// The file's name and folder, as `GET /api/comfyui/view` takes them.
     #[serde(flatten)]
@@ -166,6 +172,7 @@ pub struct ReportedFile {
 
 /// The details of a completed job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletedStatus {
     /// The best file of each kind of media.
     pub outputs: BTreeMap<Media, OutputFile>,
@@ -176,6 +183,7 @@ pub struct CompletedStatus {
 
 /// The details of a job that failed or was cancelled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailedStatus {
     /// The reason; a cancelled job has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

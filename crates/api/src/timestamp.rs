@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time in UTC, to the millisecond, as RFC 3339 writes it: `2026-03-24T14:30:52.123Z`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
 #[serde(transparent)]
 pub struct Timestamp(String);
 

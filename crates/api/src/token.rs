@@ -23,6 +23,7 @@ pub const LONGEST_LIFETIME: u64 = 24 * 60 * 60;
 
 /// The request for a token, as JSON. The body may be absent. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TokenRequest {
@@ -31,11 +32,13 @@ pub struct TokenRequest {
     pub prompt_id: Option<String>,
     /// How long the token is valid, in seconds: 1 to [`LONGEST_LIFETIME`], [`DEFAULT_LIFETIME`] if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = LONGEST_LIFETIME)))]
     pub expires_in: Option<u64>,
 }
 
 /// The response to a request for a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IssuedToken {
     /// The token: letters, digits, `.`, `-` and `_`, so that it needs no escape in a query string.
     pub token: String,

@@ -30,6 +30,7 @@ pub const FILE_PART: &str = "file";
 
 /// The response to an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Uploaded {
     /// The name under which ComfyUI stored the file, for `_existing_input_image` of a later request. It is unique: a
     /// time stamp and random digits come before the name that was sent.
@@ -38,10 +39,12 @@ pub struct Uploaded {
 
 /// The query string of `GET /api/files`. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UploadedFilesQuery {
     /// The number of files per page, 1 to 200; 50 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>", range(min = 1, max = 200)))]
     pub limit: Option<String>,
     /// The `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,7 @@ pub struct UploadedFilesQuery {
 
 /// The response of `GET /api/files`: a page of the files that were uploaded through this server, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UploadedFiles {
     /// The files.
     pub files: Vec<UploadedFile>,
@@ -59,6 +63,7 @@ pub struct UploadedFiles {
 
 /// A file that was uploaded, alone or with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UploadedFile {
     /// The name under which ComfyUI stored it.
     pub filename: String,
@@ -74,6 +79,7 @@ pub struct UploadedFile {
 
 /// The response of `DELETE /api/files/{filename}`. The record of the file is deleted in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeletedFile {
     /// The file.
     pub filename: String,
@@ -86,6 +92,7 @@ pub struct DeletedFile {
 
 /// What became of a file whose record is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum FileFate {

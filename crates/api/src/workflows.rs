@@ -20,6 +20,7 @@ pub type WorkflowList = Vec<WorkflowSummary>;
 
 /// A workflow in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkflowSummary {
     /// The workflow's id.
     pub id: String,
@@ -39,6 +40,7 @@ pub struct WorkflowSummary {
 
 /// Whether a workflow can run now on this ComfyUI, by the node schemas that ComfyUI answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkflowReadiness {
     /// True if ComfyUI has every node type and model that the workflow names and nothing in it is an error. `None` if
     /// ComfyUI's node schemas cannot be fetched.
@@ -54,6 +56,7 @@ pub struct WorkflowReadiness {
 
 /// What a workflow names and a ComfyUI lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Missing {
     /// Node types.
     #[serde(default)]
@@ -68,6 +71,7 @@ pub struct Missing {
 
 /// The query string of `GET /api/workflows`. Unknown keys are refused: a misspelt filter must not list every workflow.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowsQuery {
     /// Only workflows of this category.
@@ -75,14 +79,17 @@ pub struct WorkflowsQuery {
     pub category: Option<String>,
     /// Only workflows of this type: `static` or `dynamic`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<WorkflowKind>"))]
     pub kind: Option<String>,
     /// Only workflows that are ready (`true`), that are not (`false`), or of which it is not known (`unknown`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["true", "false", "unknown"])))]
     pub ready: Option<String>,
 }
 
 /// The response of `GET /api/workflows/{workflow_id}/check`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkflowCheck {
     /// The workflow's id.
     pub id: String,
@@ -95,6 +102,7 @@ pub struct WorkflowCheck {
 
 /// How a workflow's graph is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum WorkflowKind {

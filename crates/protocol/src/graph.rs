@@ -11,6 +11,7 @@ pub type NodeId = String;
 
 /// A graph in API format. Nodes keep the order in which they were written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Graph {
     /// The nodes by id.
@@ -19,6 +20,7 @@ pub struct Graph {
 
 /// A node of a [`Graph`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Node {
     /// The node's type, a key of `/object_info`.
     pub class_type: String,

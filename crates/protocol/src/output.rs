@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// A file as ComfyUI names it, and as `/view` takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutputFile {
     /// The name inside `subfolder`.
     pub filename: String,
@@ -23,6 +24,7 @@ fn output_directory() -> String {
 
 /// The kind of a file, by the extension of its name: ComfyUI's own nodes report videos under `images`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Media {

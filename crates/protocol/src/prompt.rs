@@ -76,6 +76,7 @@ pub type NodeErrors = IndexMap<NodeId, NodeError>;
 
 /// The errors of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeError {
     /// The errors of its inputs.
     pub errors: Vec<InputError>,
@@ -89,6 +90,7 @@ pub struct NodeError {
 
 /// An error of an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputError {
     /// A machine-readable code: `value_not_in_list`, `required_input_missing`, ...
     #[serde(rename = "type")]

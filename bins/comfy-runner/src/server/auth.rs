@@ -69,6 +69,11 @@ impl ApiKeys {
         Ok(Self(keys.iter().map(|key| key.as_str().into()).collect()))
     }
 
+    /// Returns whether callers need a key.
+    pub fn are_required(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Returns whether a caller with these headers is accepted.
     fn check(&self, headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), ApiError> {
         if self.0.is_empty() {

@@ -20,11 +20,17 @@ pub struct Endpoint {
     resource: Resource,
     methods: Vec<Method>,
     own_pages_only: bool,
+    requires_key: bool,
 }
 
 /// Creates an endpoint without methods.
 pub fn endpoint(path: &str) -> Endpoint {
-    Endpoint { resource: web::resource(path), methods: Vec::new(), own_pages_only: false }
+    Endpoint {
+        resource: web::resource(path),
+        methods: Vec::new(),
+        own_pages_only: false,
+        requires_key: false,
+    }
 }
 
 impl Endpoint {
@@ -63,6 +69,11 @@ impl Endpoint {
         Self { own_pages_only: true, ..self }
     }
 
+    /// Requires a key, for routes outside of the scope that does.
+    pub fn with_key(self) -> Self {
+        Self { requires_key: true, ..self }
+    }
+
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
     where
         F: Handler<Args>,
@@ -88,6 +99,8 @@ impl HttpServiceFactory for Endpoint {
         }));
         if self.own_pages_only {
             resource.wrap(from_fn(auth::refuse_other_sites)).register(config);
+        } else if self.requires_key {
+            resource.wrap(from_fn(auth::require_key)).register(config);
         } else {
             resource.register(config);
         }

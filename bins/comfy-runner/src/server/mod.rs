@@ -23,6 +23,7 @@ mod limits;
 mod live;
 mod media_type;
 mod models;
+mod openapi;
 mod origins;
 mod partner_key;
 mod readiness;
@@ -62,6 +63,7 @@ use failed_keys::FailedKeys;
 #[doc(hidden)]
 pub use form::Form;
 pub use limits::Limits;
+use openapi::OpenApi;
 pub use origins::{AllowedOrigin, AllowedOrigins, ParseOriginError};
 use readiness::FindingsCache;
 pub use stop::Handle;
@@ -190,6 +192,7 @@ impl Server {
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
         let probe = Arc::new(Probe::default());
+        let openapi = web::Data::new(OpenApi::default());
         let app = move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
@@ -211,6 +214,7 @@ impl Server {
                 .app_data(tokens.clone())
                 .app_data(failed_keys.clone())
                 .app_data(limits.clone())
+                .app_data(openapi.clone())
                 .app_data(web::Data::new(state))
                 .configure(routes::routes)
                 .wrap(from_fn(head::drop_body_of_head))

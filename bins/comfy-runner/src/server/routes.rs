@@ -6,8 +6,8 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, status, token,
-    workflows,
+    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, openapi, status,
+    token, workflows,
 };
 
 /// Adds every path of the server.
@@ -19,6 +19,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(endpoint("/health").get(health::health))
         .service(endpoint("/ready").get(health::ready))
+        .service(endpoint("/openapi.json").get(openapi::document).with_key())
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require_key))
@@ -53,4 +54,61 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .default_service(web::to(no_such_path)),
         )
         .default_service(web::to(no_such_path));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use actix_web::introspection::{IntrospectionReportItem, IntrospectionTree};
+    use actix_web::test::{TestRequest, call_and_read_body, init_service};
+    use actix_web::{App, HttpResponse};
+
+    use super::*;
+
+    /// Paths that the document leaves out, each with the reason.
+    const NOT_DESCRIBED: [(&str, &str); 0] = [];
+
+    /// Returns the method and path of each route, as the server has registered them.
+    async fn registered() -> BTreeSet<String> {
+        let report = async |tree: web::Data<IntrospectionTree>| {
+            let routes: Vec<IntrospectionReportItem> = (&tree.root).into();
+            let routes = routes
+                .iter()
+                .flat_map(|route| route.methods.iter().map(|method| format!("{method} {}", route.full_path)));
+            HttpResponse::Ok().json(routes.collect::<BTreeSet<String>>())
+        };
+        let app = init_service(App::new().configure(routes).route("/routes-of-this-test", web::to(report)));
+        let request = TestRequest::with_uri("/routes-of-this-test").to_request();
+        serde_json::from_slice(&call_and_read_body(&app.await, request).await).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn every_route_is_described_in_the_openapi_document_and_no_other() {
+        let document = comfy_runner_openapi::document([], false);
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<String> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                methods
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let left_out = |route: &&String| NOT_DESCRIBED.iter().any(|(path, _)| route.ends_with(path));
+        // HEAD is wherever GET is.
+        let registered = registered().await;
+        let registered: BTreeSet<String> = registered
+            .iter()
+            .filter(|route| !route.starts_with("HEAD "))
+            .filter(|route| !left_out(route))
+            .cloned()
+            .collect();
+        let missing: Vec<_> = registered.difference(&described).collect();
+        assert!(missing.is_empty(), "describe these routes in crates/openapi/src/routes: {missing:?}");
+        let unknown: Vec<_> = described.difference(&registered).collect();
+        assert!(unknown.is_empty(), "these routes are described and do not exist: {unknown:?}");
+    }
 }

@@ -1,0 +1,92 @@
+//! The whole document.
+
+use std::collections::BTreeSet;
+
+use comfy_runner_api::ErrorBody;
+use comfy_runner_manifest::Manifest;
+use serde_json::{Map, Value, json};
+
+use crate::normalize::references;
+use crate::operation::Paths;
+use crate::routes;
+
+/// What the document says before it lists operations.
+const INTRODUCTION: &str = include_str!("introduction.md");
+
+/// Returns the OpenAPI 3.1 document of a server with these workflows.
+///
+/// `requires_key` says whether the server has API keys.
+pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_key: bool) -> Value {
+    let mut paths = Paths::new(requires_key);
+    routes::describe(&mut paths);
+    drop(manifests);
+    let (paths, mut schemas) = paths.finish();
+    let responses = common_responses(&schemas.written::<ErrorBody>());
+    let roots = json!([&paths, &responses]);
+    let schemas = used(schemas.finish(), &roots);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "comfy-runner",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "ComfyUI workflows as a typed, tracked HTTP API",
+            "description": INTRODUCTION,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "The server that answered this document"}],
+        "tags": routes::tags(),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": responses,
+            "headers": {"RequestId": {
+                "description": "The id of the request, which is also in the server's log. A caller may send its own.",
+                "required": true,
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+            }},
+            "securitySchemes": {
+                "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key",
+                           "description": "One of the server's keys. A server without keys answers on loopback only."},
+                "Token": {"type": "apiKey", "in": "query", "name": "token",
+                          "description": "A token of `POST /api/token`, for what a browser opens without headers."},
+            },
+        },
+    })
+}
+
+/// Returns the errors that many operations have.
+fn common_responses(error: &Value) -> Value {
+    let response = |description: &str| {
+        json!({
+            "description": description,
+            "headers": {"X-Request-Id": {"description": "See the other responses.", "schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": error}},
+        })
+    };
+    let with_retry_after = |description: &str| {
+        let mut response = response(description);
+        response["headers"]["Retry-After"] = json!({"description": "The number of seconds to wait.", "schema": {"type": "integer", "minimum": 0}});
+        response
+    };
+    json!({
+        "Unauthorized": response("No API key, or a wrong one; or a token that is invalid or has expired."),
+        "Forbidden": response("The request comes from a page of another site, or its token does not permit it."),
+        "BodyTimeout": response("The body of the request does not arrive."),
+        "TooManyWrongKeys": with_retry_after("Too many wrong API keys came from this address."),
+        "TooManyConnections": with_retry_after("The server has too many connections, or is not able to answer now."),
+    })
+}
+
+/// Returns the schemas to which these values refer, directly or not.
+fn used(schemas: Map<String, Value>, roots: &Value) -> Map<String, Value> {
+    let mut used = BTreeSet::new();
+    let mut open = references(roots);
+    while let Some(name) = open.pop() {
+        if let Some(schema) = schemas.get(&name)
+            && used.insert(name)
+        {
+            open.extend(references(schema));
+        }
+    }
+    schemas.into_iter().filter(|(name, _)| used.contains(name)).collect()
+}

@@ -1,0 +1,60 @@
+//! What each route takes and answers. A test of the server compares these with the routes that it has.
+
+mod files;
+mod jobs;
+mod live;
+mod run;
+mod server;
+mod workflows;
+
+use serde_json::{Value, json};
+
+use crate::operation::Paths;
+
+/// Describes every route.
+pub(crate) fn describe(paths: &mut Paths) {
+    workflows::describe(paths);
+    run::describe(paths);
+    live::describe(paths);
+    jobs::describe(paths);
+    files::describe(paths);
+    server::describe(paths);
+}
+
+const WORKFLOWS: &str = "Workflows";
+const RUN: &str = "Running";
+const LIVE: &str = "Following";
+const JOBS: &str = "Jobs";
+const FILES: &str = "Files";
+const SERVER: &str = "Server";
+
+/// Returns the sections of the document.
+pub(crate) fn tags() -> Value {
+    json!([
+        {"name": WORKFLOWS, "description": "The workflows of the library, and what they need."},
+        {"name": RUN, "description": "Running workflows."},
+        {"name": LIVE, "description": "The progress of jobs."},
+        {"name": JOBS, "description": "The records of jobs."},
+        {"name": FILES, "description": "Files that jobs made, and files for them."},
+        {"name": SERVER, "description": "The server itself."},
+    ])
+}
+
+/// What a job's id that is not known is answered with.
+const NO_JOB: &str = "There is no such job.";
+/// What a record that is not known is answered with.
+const NO_RECORD: &str = "There is no record of the job.";
+const NO_COMFYUI: &str = "ComfyUI cannot be reached.";
+const NO_STORE: &str = "The store of records does not answer, or the server has too many connections.";
+const BAD_QUERY: &str = "A parameter of the query string is wrong.";
+
+const NOT_CACHED: &str = "Always `no-store`.";
+
+fn not_cached() -> Value {
+    json!({"type": "string", "const": "no-store"})
+}
+
+/// A file in a form.
+fn file() -> Value {
+    json!({"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"})
+}

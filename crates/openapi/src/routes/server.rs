@@ -1,0 +1,75 @@
+//! The server itself.
+
+use comfy_runner_api::{Health, IssuedToken, Readiness, TokenRequest};
+use serde_json::json;
+
+use super::{NO_JOB, NO_STORE, NOT_CACHED, SERVER, not_cached};
+use crate::operation::Paths;
+
+pub(super) fn describe(paths: &mut Paths) {
+    paths.post("/api/token", "issue_token", "A short-lived permission to read, for web pages", |mut op| {
+        let request = op.schemas().read::<TokenRequest>();
+        let examples = json!({
+            "one_job": {"value": {"prompt_id": "abc12345-6789-4def-8123-456789abcdef", "expires_in": 600}},
+            "every_job": {"value": {}},
+        });
+        op.tag(SERVER)
+            .explain(
+                "A browser lets a page set no header on an event stream, a WebSocket, an image or a video. A token takes \
+                 the place of the API key there: it is sent as the query parameter `token` of a `GET`.",
+            )
+            .body(
+                false,
+                "What the token permits, and for how long.",
+                json!({"application/json": {"schema": request, "examples": examples}}),
+            )
+            .json::<IssuedToken>(200, "The token.")
+            .response_header("Cache-Control", NOT_CACHED, not_cached())
+            .example(
+                "issued",
+                json!({"token": "cr1.1774363252.job-abc12345-6789-4def-8123-456789abcdef.5f0c",
+                       "expires_at": "2026-03-24T14:40:52Z"}),
+            )
+            .error(400, "The body is wrong.")
+            .error(404, NO_JOB)
+            .error(413, "The body is too large.")
+            .error(415, "The body has no content type that is taken here.")
+            .error(500, "Only ComfyUI may know the job, and it cannot be reached.")
+            .error(503, NO_STORE)
+    });
+    paths.get("/health", "health", "The process is alive", |op| {
+        op.tag(SERVER)
+            .json::<Health>(200, "It is alive.")
+            .example("alive", json!({"status": "ok", "program": "comfy-runner", "version": "0.1.0"}))
+    });
+    paths.get("/ready", "ready", "Jobs are followed, and ComfyUI answers", |op| {
+        op.tag(SERVER)
+            .json::<Readiness>(200, "The server is ready.")
+            .example("ready", json!({"status": "ready"}))
+            .error(503, "The server is not ready: `detail` says why, without naming ComfyUI's host.")
+    });
+    paths.get("/openapi.json", "get_openapi", "This document", |op| {
+        op.tag(SERVER)
+            .explain("It changes with the library: each workflow has an operation of its own.")
+            .with_key()
+            .header(
+                "If-None-Match",
+                "The `ETag` of a document that the client has.",
+                json!({"type": "string"}),
+            )
+            .json_of(
+                200,
+                "An OpenAPI 3.1 document.",
+                json!({"type": "object", "required": ["openapi", "info", "paths"]}),
+            )
+            .response_header("ETag", "The tag of the document.", json!({"type": "string"}))
+            .response_header(
+                "Cache-Control",
+                "Always `no-cache`.",
+                json!({"type": "string", "const": "no-cache"}),
+            )
+            .empty(304, "The client has the document.")
+            .response_header("ETag", "The tag of the document.", json!({"type": "string"}))
+            .error(503, "The workflows cannot be read, or the server has too many connections.")
+    });
+}

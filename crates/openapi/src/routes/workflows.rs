@@ -1,0 +1,97 @@
+//! Workflows and what they need.
+
+use comfy_runner_api::{
+    InspectQuery, Inspection, Manifest, ManifestQuery, ModelList, ModelLists, WorkflowCheck, WorkflowList,
+    WorkflowsQuery,
+};
+use serde_json::json;
+
+use super::{BAD_QUERY, NO_COMFYUI, WORKFLOWS, file};
+use crate::operation::Paths;
+
+pub(super) fn describe(paths: &mut Paths) {
+    paths.get("/api/workflows", "list_workflows", "The workflows, and whether each can run now", |op| {
+        op.tag(WORKFLOWS)
+            .explain(
+                "Workflows whose files are broken are not in the list; the server's log names them. `ready` is null when \
+                 ComfyUI's node schemas cannot be fetched.",
+            )
+            .query::<WorkflowsQuery>()
+            .json::<WorkflowList>(200, "The workflows, by id.")
+            .example(
+                "one",
+                json!([{"id": "text-to-image", "name": "Text to image", "type": "static", "category": "image",
+                        "description": null, "ready": true,
+                        "missing": {"node_types": [], "models": [], "packages": []}}]),
+            )
+            .error(400, BAD_QUERY)
+    });
+    paths.get("/api/workflows/{workflow_id}/check", "check_workflow", "What a workflow lacks to run", |op| {
+        op.tag(WORKFLOWS)
+            .explain("A workflow whose files are broken is not ready, and `findings` say why.")
+            .json::<WorkflowCheck>(200, "Whether it can run, and what was found.")
+            .example(
+                "missing_nodes",
+                json!({"id": "wan-i2v-14b", "ready": false,
+                       "reason": "this ComfyUI lacks the node type \"WanVideoSampler\"",
+                       "missing": {"node_types": ["WanVideoSampler"], "models": [], "packages": []},
+                       "findings": [{"severity": "error", "file": "workflow.json", "line": 12,
+                                     "message": "this ComfyUI has no node type \"WanVideoSampler\""}]}),
+            )
+            .error(404, "There is no such workflow.")
+            .error(503, "The workflow's files do not answer, or the server has too many connections.")
+    });
+    paths.post("/api/workflows/inspect", "inspect_file", "The workflow that a saved file would become", |op| {
+        op.tag(WORKFLOWS)
+            .explain(
+                "Takes a file that ComfyUI saved: a graph as JSON in either format, or an image, video or audio file with \
+                 an embedded graph. The response is what `comfy-runner init` would write. Nothing is stored.",
+            )
+            .query::<InspectQuery>()
+            .body(true, "The file.", one_file())
+            .json::<Inspection>(200, "A manifest and a graph.")
+            .error(400, "The file has no graph, or no workflow can be made of it.")
+            .error(413, "The file is larger than an upload may be.")
+            .error(415, "The body is no form.")
+            .error(500, "ComfyUI's node schemas cannot be fetched.")
+            .error(503, "The file cannot be read now, or the server has too many connections.")
+    });
+    paths.get("/api/run/{workflow_id}", "get_manifest", "The manifest of a workflow", |op| {
+        op.tag(WORKFLOWS)
+            .explain("Has every key of the file, in the file's order. Keys that are not described are the author's.")
+            .query::<ManifestQuery>()
+            .json::<Manifest>(200, "The manifest.")
+            .example(
+                "resolved",
+                json!({"id": "text-to-image", "name": "Text to image", "type": "static", "inputs": [
+                    {"id": "checkpoint", "type": "checkpoint_picker", "node_id": 4, "field": "ckpt_name",
+                     "options": ["sd_xl_base_1.0.safetensors"]}]}),
+            )
+            .error(400, BAD_QUERY)
+            .error(404, "There is no such workflow.")
+            .error(500, "The workflow's files are broken, or ComfyUI's node schemas cannot be fetched.")
+            .error(503, "The workflow's files do not answer, or the server has too many connections.")
+    });
+    paths.get("/api/models", "list_models", "The model files that ComfyUI has, by kind", |op| {
+        op.tag(WORKFLOWS)
+            .json::<ModelLists>(200, "File names by kind.")
+            .example(
+                "two_kinds",
+                json!({"models": {"checkpoints": ["sd_xl_base_1.0.safetensors"], "loras": []}}),
+            )
+            .error(500, NO_COMFYUI)
+    });
+    paths.get("/api/models/{kind}", "list_models_of_kind", "The model files of one kind", |op| {
+        op.tag(WORKFLOWS)
+            .json::<ModelList>(200, "File names.")
+            .example("checkpoints", json!({"kind": "checkpoints", "models": ["sd_xl_base_1.0.safetensors"]}))
+            .error(404, "This ComfyUI has no such kind of models.")
+            .error(500, NO_COMFYUI)
+    });
+}
+
+/// A form with one file.
+pub(super) fn one_file() -> serde_json::Value {
+    json!({"multipart/form-data": {
+        "schema": {"type": "object", "properties": {"file": file()}, "required": ["file"]}}})
+}
