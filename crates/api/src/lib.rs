@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod cancel;
+pub mod details;
 pub mod error;
 pub mod events;
 pub mod execute;
@@ -22,6 +23,7 @@ pub mod workflows;
 
 pub use build::{BuildQuery, GraphFormat};
 pub use cancel::Cancellation;
+pub use details::{JobDetails, NodeRef, ProgressDetails, ReportedNode};
 pub use error::{ErrorBody, UnknownWord};
 pub use events::{
     Event, EventData, EventKind, EventOutcome, FlatStatus, FollowQuery, JobMessage, JobUpdate, OutputUpdate,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use comfy_runner_api::{Event, JobRecord, JobStatus, Queue, Status, Submitted};
+use comfy_runner_api::{Event, JobDetails, JobRecord, JobStatus, Queue, Status, Submitted};
 use comfy_runner_client::Client;
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, OutputFile};
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::cancel::{self, CancelError};
 use crate::config::JobsConfig;
-use crate::details::{self, JobDetails};
+use crate::details;
 use crate::idempotency::{self, Idempotency};
 use crate::job::Job;
 use crate::lookup::{self, ResultError, StatusError};

@@ -35,7 +35,6 @@ mod watch;
 
 pub use cancel::CancelError;
 pub use config::{JobsConfig, LostJobs};
-pub use details::{JobDetails, NodeRef, ProgressDetails};
 pub use follow::follow;
 pub use idempotency::Idempotency;
 pub use jobs::Jobs;

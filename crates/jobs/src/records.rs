@@ -2,8 +2,6 @@
 
 use comfy_runner_api::{JobRecord, JobSummary, Timestamp};
 use comfy_runner_store::{Deleted, Filter, Outcome, Page, Record, StoreError, Summary};
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use crate::jobs::Jobs;
 use crate::persist::flush;
@@ -116,9 +114,7 @@ pub(crate) fn job_summary(summary: Summary) -> JobSummary {
 
 /// Returns a time in milliseconds since the Unix epoch as records have it, or `None` if no calendar has it.
 pub fn timestamp(millis: i64) -> Option<Timestamp> {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
-    Some(Timestamp::new(time.format(format).ok()?))
+    Timestamp::from_unix_millis(millis)
 }
 
 #[cfg(test)]

@@ -15,4 +15,4 @@ mod time_left;
 
 pub use durations::{Durations, MeanDuration, NodeDuration};
 pub use failure::failure_text;
-pub use progress::{PreviewImage, Progress, ReportedNode};
+pub use progress::{PreviewImage, Progress};

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_runner_api::{NodeFiles, ReportedFile};
+use comfy_runner_api::{NodeFiles, ReportedFile, ReportedNode};
 use comfy_runner_protocol::{Media, NodeId, NodeOutput, OutputFile};
 use indexmap::IndexMap;
 
 use crate::outline::{Outline, Position};
-use crate::progress::ReportedNode;
 
 /// The maximum length of a text in bytes. Longer ones are cut: they are kept in memory with the job.
 const LONGEST_TEXT: usize = 1 << 20;

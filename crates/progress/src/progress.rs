@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comfy_runner_api::{
-    CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, RunningStatus, Status,
+    CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, ReportedNode, RunningStatus, Status,
 };
 use comfy_runner_protocol::message::ExecutionError;
 use comfy_runner_protocol::{
@@ -30,18 +30,6 @@ pub struct PreviewImage {
     pub image: Bytes,
     /// The node of the graph that it belongs to, if that is known.
     pub node_id: Option<NodeId>,
-}
-
-/// What a node reported.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ReportedNode {
-    /// The node of the graph, or the node that reported if the graph does not have it.
-    pub node_id: NodeId,
-    /// The files, in the order in which it reported them.
-    pub files: Vec<OutputFile>,
-    /// The texts.
-    pub texts: Vec<String>,
 }
 
 /// The progress of one job.
