@@ -30,6 +30,10 @@ record:
 test-frontend *VERSIONS:
     bins/frontend-check/test-frontend {{ VERSIONS }}
 
+# The page in a headless Chromium with the real binary: `just test-page`, or a part of it `just test-page tests/run.test.js`. Needs Node.
+test-page *ARGS:
+    crates/page/browser/test-page {{ ARGS }}
+
 # Formatting, clippy, docs, licences.
 lint:
     cargo fmt --all --check

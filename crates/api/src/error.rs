@@ -1,6 +1,7 @@
 //! Error bodies: what every route answers with a status of 400 or more.
 
 use comfy_runner_protocol::NodeErrors;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::execute::Submitted;
@@ -28,6 +29,9 @@ use crate::execute::Submitted;
 pub struct ErrorBody {
     /// A sentence that says what is wrong and, where possible, what would be right.
     pub detail: String,
+    /// What is wrong with each value of the params, by input id or unknown key: the first ten.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub param_errors: IndexMap<String, String>,
     /// ComfyUI's own errors by node, when it refused the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_errors: Option<NodeErrors>,
@@ -39,7 +43,7 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// Creates a body without node errors.
     pub fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), node_errors: None, jobs: Vec::new() }
+        Self { detail: detail.into(), param_errors: IndexMap::new(), node_errors: None, jobs: Vec::new() }
     }
 }
 

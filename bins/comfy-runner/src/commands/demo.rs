@@ -51,6 +51,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
             .context("cannot start the demo's server; --listen 127.0.0.1:0 takes a free port")?;
         let (address, handle) = (server.address(), server.handle());
         let serving = actix_rt::spawn(server.run());
+        errln!("open the page:     http://{address}/");
         errln!("ComfyUI simulator: {} (no models: it paints its own images)", simulator.url());
         errln!("comfy-runner API:  http://{address}");
         let images = Api::new(address).make_images(&options.output).await;
@@ -74,7 +75,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
 
 fn what_next(address: SocketAddr) -> String {
     format!(
-        "\nThe demo keeps running. In another terminal:\n  \
+        "\nThe demo keeps running. Open http://{address}/ in a browser, or in another terminal:\n  \
         curl http://{address}/api/workflows\n  \
         curl http://{address}/api/run/{WORKFLOW}\n  \
         curl -X POST http://{address}/api/run/{WORKFLOW}/execute -F 'params={{\"prompt\": \"a red fox in the snow\", \"steps\": 30}}'\n  \

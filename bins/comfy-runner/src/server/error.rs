@@ -15,6 +15,7 @@ use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
 use comfy_runner_store::StoreError;
 use comfy_runner_workflow::RequestError;
+use indexmap::IndexMap;
 
 use super::excerpt::excerpt;
 use super::token::TokenError;
@@ -37,6 +38,9 @@ pub enum ApiError {
     /// 400: the request is wrong.
     #[error("{0}")]
     BadRequest(String),
+    /// 400: values of the request's params are wrong.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
     /// 404: there is no such workflow, job, file or path.
     #[error("{0}")]
     NotFound(String),
@@ -146,7 +150,7 @@ impl ResponseError for ApiError {
             Self::Token(TokenError::NotForThis | TokenError::OtherJob) | Self::Forbidden(_) => {
                 StatusCode::FORBIDDEN
             }
-            Self::BadRequest(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::Params(_) | Self::Refused { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
@@ -174,6 +178,12 @@ impl ResponseError for ApiError {
             Self::Refused { node_errors, .. } => Some(node_errors.clone()),
             _ => None,
         };
+        let param_errors = match cause {
+            Self::Params(error) => {
+                error.problems.iter().map(|wrong| (wrong.key.clone(), wrong.message.clone())).collect()
+            }
+            _ => IndexMap::new(),
+        };
         let mut response = HttpResponse::build(self.status_code());
         match self {
             Self::WrongMethod { allow, .. } => response.insert_header((ALLOW, allow.as_str())),
@@ -183,7 +193,7 @@ impl ResponseError for ApiError {
             _ => &mut response,
         };
         let detail = excerpt(&with_causes(self), LONGEST_DETAIL).into_owned();
-        response.json(ErrorBody { detail, node_errors, jobs })
+        response.json(ErrorBody { detail, param_errors, node_errors, jobs })
     }
 }
 
@@ -203,12 +213,6 @@ impl From<LibraryError> for ApiError {
                 Self::BrokenWorkflow(detail)
             }
         }
-    }
-}
-
-impl From<ParamsError> for ApiError {
-    fn from(error: ParamsError) -> Self {
-        Self::BadRequest(error.to_string())
     }
 }
 

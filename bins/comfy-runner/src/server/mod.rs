@@ -25,6 +25,7 @@ mod media_type;
 mod models;
 mod openapi;
 mod origins;
+mod page;
 mod partner_key;
 mod readiness;
 mod request_body;

@@ -6,7 +6,7 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, openapi, status,
+    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, openapi, page, status,
     token, workflows,
 };
 
@@ -53,6 +53,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 )
                 .default_service(web::to(no_such_path)),
         )
+        .configure(page::routes)
         .default_service(web::to(no_such_path));
 }
 
@@ -65,9 +66,6 @@ mod tests {
     use actix_web::{App, HttpResponse};
 
     use super::*;
-
-    /// Paths that the document leaves out, each with the reason.
-    const NOT_DESCRIBED: [(&str, &str); 0] = [];
 
     /// Returns the method and path of each route, as the server has registered them.
     async fn registered() -> BTreeSet<String> {
@@ -97,13 +95,17 @@ mod tests {
                     .map(move |method| format!("{} {path}", method.to_uppercase()))
             })
             .collect();
-        let left_out = |route: &&String| NOT_DESCRIBED.iter().any(|(path, _)| route.ends_with(path));
+        // The document describes the API; the page is for people.
+        let of_the_page = |route: &&String| {
+            let path = route.rsplit(' ').next().unwrap_or_default();
+            path.starts_with("/assets/") || page::ADDRESSES.contains(&path)
+        };
         // HEAD is wherever GET is.
         let registered = registered().await;
         let registered: BTreeSet<String> = registered
             .iter()
             .filter(|route| !route.starts_with("HEAD "))
-            .filter(|route| !left_out(route))
+            .filter(|route| !of_the_page(route))
             .cloned()
             .collect();
         let missing: Vec<_> = registered.difference(&described).collect();

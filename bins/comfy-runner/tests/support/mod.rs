@@ -300,11 +300,11 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The `detail` of an error, which must be all that it says unless ComfyUI's node errors come along.
+    /// The `detail` of an error, which must be all that it says unless errors of params or ComfyUI's node errors come along.
     pub fn detail(&self) -> String {
         let body = self.json();
         let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(matches!(keys[..], ["detail"] | ["detail", "node_errors"]), "{body}");
+        assert!(matches!(keys[..], ["detail"] | ["detail", "param_errors" | "node_errors"]), "{body}");
         body["detail"].as_str().unwrap().to_owned()
     }
 

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Person, launch } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+let server, browser;
+before(async () => {
+  server = await TestServer.start({ stepMs: 30 });
+  browser = await launch();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+const completed = (page) => page.locator(".stage .badge", { hasText: "Completed" });
+
+test("a prompt becomes an image, with live progress and previews", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/");
+  await page.getByRole("link", { name: "Text to image", exact: true }).click();
+  await page.getByText("Nothing made yet").waitFor();
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a red fox in the snow");
+  await page.locator(".run-button").click();
+  const preview = page.getByRole("img", { name: "Preview" });
+  await preview.waitFor();
+  assert.match(await preview.getAttribute("src"), /^blob:/);
+  await page.locator(".live-numbers", { hasText: /step \d+ of 20/ }).waitFor();
+  await completed(page).waitFor();
+  const image = page.locator(".file-picture img");
+  await image.waitFor();
+  assert.equal(await image.evaluate(async (image) => (await image.decode(), image.naturalWidth)), 512);
+  assert.equal((await server.newestJob()).params.prompt, "a red fox in the snow");
+  await person.leave();
+});
+
+test("Ctrl+Enter runs from a field, and the job goes on after a reload and on another device", async () => {
+  const person = await Person.enter(browser, server);
+  const other = await Person.enter(browser, server);
+  const page = await person.open("/w/test-progress");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("60");
+  await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".live-numbers").waitFor();
+  await page.reload();
+  await page.locator(".live-numbers", { hasText: /step \d+ of 60/ }).waitFor();
+  const elsewhere = await other.open("/w/test-progress");
+  await elsewhere.locator(".live-numbers", { hasText: /step \d+ of 60/ }).waitFor();
+  await elsewhere.getByRole("button", { name: "Cancel job" }).click();
+  await page.getByText("This job was cancelled.").waitFor();
+  await elsewhere.getByText("This job was cancelled.").waitFor();
+  await person.leave();
+  await other.leave();
+});
+
+test("several jobs wait in line, and each says how many are before it", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/test-progress");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("30");
+  await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
+  await page.getByRole("spinbutton", { name: "How many times to run" }).fill("3");
+  await page.getByRole("button", { name: "Run 3 times" }).click();
+  await page.locator(".film-tile.status-pending").nth(1).waitFor();
+  await page.locator(".film-tile.status-pending").first().click();
+  await page.getByText(/job(s)? before this one/).waitFor();
+  assert.match(await page.locator(".nav-link", { hasText: "Queue" }).innerText(), /3/);
+  for (const { prompt_id } of (await server.api("/api/queue")).jobs.reverse()) {
+    await fetch(`${server.url}/api/run/cancel/${prompt_id}`, { method: "POST" });
+  }
+  await page.getByText("This job was cancelled.").waitFor();
+  await person.leave();
+});
+
+test("values survive a reload, and a link carries those of a job", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/text-to-image");
+  const prompt = page.getByRole("textbox", { name: "Prompt", exact: true });
+  await prompt.fill("kept over a reload");
+  await page.waitForFunction(() => localStorage.getItem("comfy-runner.form.text-to-image")?.includes("kept over a reload"));
+  await page.reload();
+  assert.equal(await prompt.inputValue(), "kept over a reload");
+  const job = await server.finished("text-to-image", { prompt: "of a job", steps: 3, resolution: "768x512" });
+  await page.goto(`/w/text-to-image?from=${job.prompt_id}`);
+  await page.getByText("The form has the values of that job.").waitFor();
+  assert.equal(await prompt.inputValue(), "of a job");
+  assert.equal(await page.getByRole("spinbutton", { name: "Steps" }).inputValue(), "3");
+  assert.equal(await page.getByRole("spinbutton", { name: "Width" }).inputValue(), "768");
+  assert.equal(await page.getByRole("textbox", { name: "Seed" }).inputValue(), String(job.seeds.seed));
+  assert.equal(new URL(page.url()).search, "");
+  await page.getByRole("button", { name: "Reset all values" }).click();
+  assert.notEqual(await prompt.inputValue(), "of a job");
+  await person.leave();
+});
+
+test("a job that fails says why", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/fails");
+  await page.getByRole("textbox", { name: "Message" }).fill("the lens is dirty");
+  await page.locator(".run-button").click();
+  await page.getByRole("alert").getByText(/Breaks.*the lens is dirty/).waitFor();
+  await person.leave();
+});
+
+test("a job goes on while the server restarts, and the page finds its end", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/ERR_CONNECTION_REFUSED|WebSocket/);
+  const page = await person.open("/w/test-progress");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("40");
+  await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
+  await page.locator(".run-button").click();
+  await page.locator(".live-numbers", { hasText: /step \d+ of 40/ }).waitFor();
+  await server.stopServer();
+  await page.getByText("Reconnecting…").waitFor();
+  await server.serve();
+  await page.getByText("Reconnecting…").waitFor({ state: "detached" });
+  await completed(page).waitFor();
+  await page.locator(".file-picture img").waitFor();
+  await person.leave();
+});
+
+test("two tabs show the same jobs", async () => {
+  const person = await Person.enter(browser, server);
+  const [one, two] = [await person.open("/w/no-model"), await person.open("/w/no-model")];
+  await two.getByText("Nothing made yet").waitFor();
+  await one.locator(".run-button").click();
+  await completed(one).waitFor();
+  await completed(two).waitFor();
+  assert.equal(await one.locator(".film-tile").count(), await two.locator(".film-tile").count());
+  await person.leave();
+});
+
+test("a server that is gone is an error with a way back", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/ERR_CONNECTION_REFUSED|WebSocket/);
+  const page = await person.open("/");
+  await page.locator(".card:not(.skeleton)").first().waitFor();
+  // The other views are fetched in the background.
+  await page.waitForLoadState("networkidle");
+  await server.stopServer();
+  await page.getByRole("link", { name: "Jobs" }).click();
+  await page.getByText("The server cannot be reached").waitFor();
+  await server.serve();
+  await page.getByRole("button", { name: "Try again" }).first().click();
+  await page.locator(".job-row").first().waitFor();
+  await person.leave();
+});

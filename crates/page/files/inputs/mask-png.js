@@ -1,0 +1,58 @@
+// A mask as a PNG that each of ComfyUI's loaders reads in the same way: where something was painted, the colour is white
+// and the alpha channel is 0. `LoadImage` and `LoadImageMask` with `alpha` invert the alpha channel; `LoadImageMask` with
+// `red`, and `ImageToMask`, take the colour. A canvas cannot write white with alpha 0, so the file is written here.
+
+/**
+ * @param {ImageData} painted pixels whose alpha says how much was painted there
+ * @returns {Promise<Blob>}
+ */
+export async function maskPng({ width, height, data }) {
+  // A filter byte, which is 0, before each row.
+  const rows = new Uint8Array(height * (1 + width * 4));
+  for (let y = 0, out = 0; y < height; y++) {
+    out += 1;
+    for (let x = 0; x < width; x++, out += 4) {
+      const amount = data[(y * width + x) * 4 + 3] ?? 0;
+      rows.fill(amount, out, out + 3);
+      rows[out + 3] = 255 - amount;
+    }
+  }
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  // Eight bits, colour with alpha.
+  header.set([8, 6], 8);
+  const signature = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return new Blob([signature, chunk("IHDR", header), chunk("IDAT", await zlib(rows)), chunk("IEND", new Uint8Array())], { type: "image/png" });
+}
+
+/** @param {Uint8Array<ArrayBuffer>} bytes */
+async function zlib(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * @param {string} type
+ * @param {Uint8Array} content
+ */
+function chunk(type, content) {
+  const bytes = new Uint8Array(12 + content.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, content.length);
+  bytes.set([...type].map((letter) => letter.charCodeAt(0)), 4);
+  bytes.set(content, 8);
+  view.setUint32(8 + content.length, crc(bytes.subarray(4, 8 + content.length)));
+  return bytes;
+}
+
+/** @param {Uint8Array} bytes */
+function crc(bytes) {
+  let remainder = 0xffffffff;
+  for (const byte of bytes) {
+    remainder ^= byte;
+    for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0xedb88320 : 0);
+  }
+  return ~remainder >>> 0;
+}

@@ -1,0 +1,27 @@
+// A mask: painted over the image of the form, or a file of its own.
+import { useSignal } from "@preact/signals";
+import { html } from "../html.js";
+import { t } from "../i18n.js";
+import { firstImageInput } from "../form/inputs.js";
+import { inputUrl } from "../api/files.js";
+import { Button } from "../components/button.js";
+import { FileControl } from "./file.js";
+import { MaskPainter } from "./mask-painter.js";
+
+/** @param {import("./control.js").ControlProps} props */
+export function MaskControl(props) {
+  const painting = useSignal(false);
+  const imageInput = firstImageInput(props.form.manifest);
+  const image = imageInput ? String(props.form.values.value[imageInput.id] ?? "") : "";
+  const paint = html`<${Button} icon="brush" disabled=${!image} label=${image ? undefined : t("mask.noImage")} onClick=${() => (painting.value = true)}>${t("mask.paint")}</${Button}>`;
+  return html`<${FileControl} ...${props} actions=${imageInput && paint} />
+    ${painting.value &&
+    html`<${MaskPainter}
+      image=${inputUrl(image)}
+      onDone=${(/** @type {string} */ name) => {
+        painting.value = false;
+        props.onChange(name);
+      }}
+      onClose=${() => (painting.value = false)}
+    />`}`;
+}

@@ -1,0 +1,58 @@
+// A number: an exact field, and a slider where both bounds are known and near enough to aim at.
+import { html } from "../html.js";
+import { labelOf } from "../form/inputs.js";
+
+const MOST_STEPS = 2000;
+
+/** @param {import("./control.js").ControlProps} props */
+export function NumberControl({ input, value, onChange, id, describedBy, invalid }) {
+  const step = input.step ?? (input.type === "int" ? 1 : smallStep(input));
+  const { min, max } = input;
+  const slider = min !== undefined && max !== undefined && (max - min) / step <= MOST_STEPS;
+  return html`<div class="number">
+    ${slider &&
+    html`<input
+      type="range"
+      aria-label=${labelOf(input)}
+      min=${min}
+      max=${max}
+      step=${step}
+      value=${value === "" ? min : value}
+      onInput=${(/** @type {any} */ event) => onChange(event.currentTarget.valueAsNumber)}
+    />`}
+    <input
+      id=${id}
+      type="number"
+      inputmode=${input.type === "int" ? "numeric" : "decimal"}
+      class=${slider ? "field short" : "field"}
+      value=${value}
+      min=${min}
+      max=${max}
+      step=${step}
+      placeholder=${input.placeholder}
+      aria-describedby=${describedBy}
+      aria-invalid=${invalid}
+      aria-required=${input.required}
+      onInput=${(/** @type {any} */ event) => onChange(readNumber(event.currentTarget.value))}
+    />
+  </div>`;
+}
+
+/**
+ * Returns a step that gives a slider about a hundred places.
+ * @param {{ min?: number, max?: number }} bounds
+ */
+function smallStep({ min, max }) {
+  if (min === undefined || max === undefined) return 0.01;
+  return Math.min(1, 10 ** Math.floor(Math.log10(Math.max((max - min) / 50, 1e-6))));
+}
+
+/**
+ * Returns a number, or the text itself while it is none that JavaScript holds exactly.
+ * @param {string} text
+ */
+export function readNumber(text) {
+  const number = Number(text);
+  if (text.trim() === "" || Number.isNaN(number)) return text;
+  return Number.isInteger(number) && !Number.isSafeInteger(number) ? text : number;
+}

@@ -1,0 +1,74 @@
+// A job that waits or runs: its place in the queue, its preview, its progress, and cancel.
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { cancelJob, getQueue } from "../../api/jobs.js";
+import { Button } from "../../components/button.js";
+import { Icon } from "../../components/icon.js";
+import { html } from "../../html.js";
+import { t } from "../../i18n.js";
+import { changes, fetchSummary, statusOf } from "../../state/jobs.js";
+import { duration } from "../../state/clock.js";
+import { notifyError } from "../../state/notices.js";
+import { usePreview } from "../../state/preview.js";
+
+/** @param {{ id: string, job: import("../../state/jobs.js").Job }} props */
+export function Live({ id, job }) {
+  const running = statusOf(job) === "running";
+  const preview = usePreview(id, running);
+  const cancelling = useSignal(false);
+  const cancel = async () => {
+    cancelling.value = true;
+    try {
+      await cancelJob(id);
+      await fetchSummary(id);
+    } catch (error) {
+      notifyError(error);
+    } finally {
+      cancelling.value = false;
+    }
+  };
+  const percent = Math.round(job.progress?.percent ?? 0);
+  return html`<div class="live">
+    <div class="live-picture">${preview ? html`<img src=${preview} alt=${t("live.preview")} />` : html`<span class="live-placeholder"><${Icon} name=${running ? "image" : "queue"} /></span>`}</div>
+    <div class="live-status">
+      <div class="live-line">
+        <span class="live-node">${running ? (job.progress?.node_title ?? t("status.running")) : html`<${Place} id=${id} />`}</span>
+        <${Button} icon="stop" kind="danger" busy=${cancelling.value} onClick=${cancel}>${t("live.cancel")}</${Button}>
+      </div>
+      <progress max="100" value=${running ? percent : undefined} aria-label=${t("live.progress")}></progress>
+      ${running && html`<${Numbers} progress=${job.progress} percent=${percent} />`}
+    </div>
+  </div>`;
+}
+
+/** @param {{ progress: import("../../api/types.js").Progress | null, percent: number }} props */
+function Numbers({ progress, percent }) {
+  const rate = progress?.step_rate;
+  return html`<div class="live-numbers">
+    <span>${percent} %</span>
+    ${progress?.total_steps ? html`<span>${t("live.step", { step: progress.step ?? 0, total: progress.total_steps })}</span>` : null}
+    ${rate ? html`<span>${rate >= 1 ? t("live.rate", { rate: rate.toFixed(1) }) : t("live.slowRate", { rate: (1 / rate).toFixed(1) })}</span>` : null}
+    ${progress?.eta_seconds != null && html`<span>${t("live.left", { time: duration(progress.eta_seconds) })}</span>`}
+    ${progress?.effective_total ? html`<span>${t("live.nodes", { done: progress.nodes_done ?? 0, total: progress.effective_total })}</span>` : null}
+  </div>`;
+}
+
+/** How many jobs are before this one; it is asked again whenever a job ends. */
+/** @param {{ id: string }} props */
+function Place({ id }) {
+  const position = useSignal(/** @type {number | null} */ (null));
+  const ended = changes.value;
+  useEffect(() => {
+    let current = true;
+    getQueue().then(
+      (queue) => {
+        if (current) position.value = queue.jobs.find((job) => job.prompt_id === id)?.position ?? null;
+      },
+      () => {},
+    );
+    return () => {
+      current = false;
+    };
+  }, [id, ended]);
+  return position.value ? t("live.place", { count: position.value }) : t("status.pending");
+}

@@ -1,0 +1,126 @@
+// The form of a workflow with the button that runs it.
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { execute } from "../../api/workflows.js";
+import { Button } from "../../components/button.js";
+import { isGroup } from "../../form/inputs.js";
+import { html } from "../../html.js";
+import { t } from "../../i18n.js";
+import { Field } from "../../inputs/field.js";
+import { notify } from "../../state/notices.js";
+import { Presets } from "./presets.js";
+import { WorkflowHead } from "./workflow-head.js";
+
+/** @import { InputEntry, Manifest, Submitted } from "../../api/types.js" */
+/** @typedef {import("../../form/form.js").Form} Form */
+
+const MOST_JOBS = 100;
+
+/**
+ * @param {object} props
+ * @param {Manifest} props.manifest
+ * @param {Form} props.form
+ * @param {string | null} props.optionsMissing
+ * @param {() => void} props.onReload
+ * @param {(id: string) => void} props.onSubmitted
+ */
+export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted }) {
+  const sending = useSignal(false);
+  const count = useSignal(1);
+  const run = async () => {
+    if (sending.value || form.uploads.value > 0) return;
+    if (!form.attempt()) return focusFirstError();
+    sending.value = true;
+    try {
+      const params = form.params();
+      const submitted = await execute(manifest.id, count.value > 1 ? { ...params, _count: count.value } : params);
+      form.usedSeeds.value = submitted.seeds;
+      for (const job of (submitted.jobs ?? [submitted]).toReversed()) onSubmitted(job.prompt_id);
+      for (const warning of submitted.warnings ?? []) notify(warning);
+      showStage();
+    } catch (error) {
+      form.refuse(error);
+      focusFirstError();
+    } finally {
+      sending.value = false;
+    }
+  };
+  useEffect(() => {
+    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      void run();
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  });
+  return html`<form
+    class="run-form"
+    novalidate
+    aria-label=${t("run.form")}
+    onSubmit=${(/** @type {Event} */ event) => {
+      event.preventDefault();
+      void run();
+    }}
+  >
+    <div class="run-fields">
+      <${WorkflowHead} manifest=${manifest} form=${form} />
+      ${optionsMissing && html`<div class="note warning"><p>${t("run.optionsMissing")}</p><p class="muted">${optionsMissing}</p><${Button} icon="retry" onClick=${onReload}>${t("error.retry")}</${Button}></div>`}
+      <${Presets} manifest=${manifest} form=${form} />
+      <${Entries} entries=${manifest.inputs ?? []} form=${form} />
+      ${(manifest.inputs ?? []).length === 0 && html`<p class="muted">${t("run.noInputs")}</p>`}
+    </div>
+    <div class="run-bar">
+      ${form.failure.value && html`<p class="note error" role="alert">${form.failure.value}</p>`}
+      <div class="run-actions">
+        <label class="run-count" title=${t("run.count")}>
+          <span class="visually-hidden">${t("run.count")}</span>
+          <span aria-hidden="true">×</span>
+          <input
+            type="number"
+            class="field"
+            min="1"
+            max=${MOST_JOBS}
+            value=${count.value}
+            onInput=${(/** @type {any} */ event) => (count.value = Math.min(MOST_JOBS, Math.max(1, Math.floor(event.currentTarget.valueAsNumber) || 1)))}
+          />
+        </label>
+        <${Button} type="submit" kind="primary" icon="play" filled busy=${sending.value} disabled=${form.uploads.value > 0} className="run-button">
+          ${form.uploads.value > 0 ? t("file.uploading") : count.value > 1 ? t("run.several", { count: count.value }) : t("run")}
+          <kbd aria-hidden="true">${/Mac|iPhone|iPad/.test(navigator.platform) ? "⌘↵" : "Ctrl ↵"}</kbd>
+        </${Button}>
+      </div>
+    </div>
+  </form>`;
+}
+
+/** @param {{ entries: InputEntry[], form: Form }} props */
+function Entries({ entries, form }) {
+  return entries.map((entry, index) => {
+    if (isGroup(entry)) {
+      return html`<details key=${index} class="group" open=${!entry.collapsed}>
+        <summary>${String(entry.group ?? t("run.group"))}</summary>
+        <div class="group-body"><${Entries} entries=${entry.items ?? []} form=${form} /></div>
+      </details>`;
+    }
+    return html`<${Field} key=${entry.id} input=${entry} path=${entry.id} value=${form.values.value[entry.id]} onChange=${(/** @type {any} */ value) => form.set(entry.id, value)} form=${form} />`;
+  });
+}
+
+/** Moves to the first field with an error, and unfolds the groups around it. */
+function focusFirstError() {
+  requestAnimationFrame(() => {
+    const error = document.querySelector(".run-form .field-error");
+    for (let fold = error?.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+    const control = error?.closest(".form-field")?.querySelector("input:not([type=range]):not([type=file]), textarea, select, button");
+    if (control instanceof HTMLElement) control.focus();
+    error?.scrollIntoView({ block: "nearest" });
+  });
+}
+
+/** On a phone the result is below the form. */
+function showStage() {
+  if (!window.matchMedia("(max-width: 899px)").matches) return;
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  document.querySelector(".stage")?.scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+}

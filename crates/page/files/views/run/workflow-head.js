@@ -1,0 +1,40 @@
+// What a workflow is, whether it can run, and actions on the form.
+import { checkWorkflow } from "../../api/workflows.js";
+import { Button } from "../../components/button.js";
+import { useLoad } from "../../components/load.js";
+import { html } from "../../html.js";
+import { t } from "../../i18n.js";
+
+/** @param {{ manifest: import("../../api/types.js").Manifest, form: import("../../form/form.js").Form }} props */
+export function WorkflowHead({ manifest, form }) {
+  return html`<header class="workflow-head">
+    <div class="workflow-title">
+      <h1>${manifest.name ?? manifest.id}</h1>
+      <${Button} icon="undo" kind="quiet" label=${t("run.reset")} onClick=${() => form.reset()} />
+    </div>
+    ${manifest.description && html`<p class="muted">${manifest.description}</p>`}
+    <${MissingNote} id=${manifest.id} />
+  </header>`;
+}
+
+/** @param {{ id: string }} props */
+function MissingNote({ id }) {
+  const { data } = useLoad(() => checkWorkflow(id), [id]);
+  if (!data || data.ready) return null;
+  const { node_types: nodes, models, packages } = data.missing;
+  const errors = data.findings.filter((finding) => finding.severity === "error");
+  return html`<div class="note warning" role="note">
+    <p><strong>${data.ready === null ? t("ready.unknown") : t("ready.no")}</strong></p>
+    ${data.reason && nodes.length + models.length + packages.length === 0 && html`<p>${data.reason}</p>`}
+    <${MissingList} title=${t("missing.models")} names=${models} />
+    <${MissingList} title=${t("missing.nodes")} names=${nodes} />
+    <${MissingList} title=${t("missing.packages")} names=${packages} />
+    ${errors.length > 0 && html`<details><summary>${t("missing.findings", { count: errors.length })}</summary><ul>${errors.map((finding, index) => html`<li key=${index}>${finding.message}</li>`)}</ul></details>`}
+  </div>`;
+}
+
+/** @param {{ title: string, names: string[] }} props */
+function MissingList({ title, names }) {
+  if (names.length === 0) return null;
+  return html`<p>${title}</p><ul class="missing">${names.map((name) => html`<li key=${name}><code>${name}</code></li>`)}</ul>`;
+}

@@ -1,0 +1,77 @@
+// The jobs of a workflow, newest first, and the one that is shown.
+import { useEffect, useMemo } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { listJobs } from "../../api/jobs.js";
+import { latestQueued, takeSummaries } from "../../state/jobs.js";
+import { notifyError } from "../../state/notices.js";
+
+/** @typedef {ReturnType<typeof createWorkflowJobs>} WorkflowJobs */
+
+const PAGE = 30;
+
+/** @param {string} workflowId */
+function createWorkflowJobs(workflowId) {
+  const ids = signal(/** @type {string[] | null} */ (null));
+  const selected = signal(/** @type {string | null} */ (null));
+  const cursor = signal(/** @type {string | null} */ (null));
+  /** Whether the shown job follows the newest one. */
+  let following = true;
+  return {
+    ids,
+    selected,
+    cursor,
+    async load() {
+      try {
+        const page = await listJobs({ workflow_id: workflowId, limit: PAGE });
+        takeSummaries(page.jobs);
+        ids.value = page.jobs.map((job) => job.prompt_id);
+        cursor.value = page.next_cursor;
+        selected.value ??= ids.value[0] ?? null;
+      } catch (error) {
+        ids.value ??= [];
+        notifyError(error);
+      }
+    },
+    async more() {
+      const page = await listJobs({ workflow_id: workflowId, limit: PAGE, cursor: cursor.value });
+      takeSummaries(page.jobs);
+      const known = new Set(ids.value);
+      ids.value = [...(ids.value ?? []), ...page.jobs.map((job) => job.prompt_id).filter((id) => !known.has(id))];
+      cursor.value = page.next_cursor;
+    },
+    /** @param {string} id */
+    add(id) {
+      if (ids.value?.includes(id)) return;
+      ids.value = [id, ...(ids.value ?? [])];
+      if (following || !selected.value) selected.value = id;
+    },
+    /**
+     * Shows a job.
+     * @param {string} id
+     */
+    select(id) {
+      if (!ids.value?.includes(id)) ids.value = [id, ...(ids.value ?? [])];
+      selected.value = id;
+      following = ids.value[0] === id;
+    },
+    /** @param {string} id */
+    remove(id) {
+      ids.value = (ids.value ?? []).filter((other) => other !== id);
+      if (selected.value === id) selected.value = ids.value[0] ?? null;
+    },
+  };
+}
+
+/**
+ * Follows the jobs of a workflow, also those that another page or program starts.
+ * @param {string} workflowId
+ */
+export function useWorkflowJobs(workflowId) {
+  const jobs = useMemo(() => createWorkflowJobs(workflowId), [workflowId]);
+  useEffect(() => void jobs.load(), [jobs]);
+  const queued = latestQueued.value;
+  useEffect(() => {
+    if (queued?.workflowId === workflowId) jobs.add(queued.id);
+  }, [queued, jobs]);
+  return jobs;
+}
