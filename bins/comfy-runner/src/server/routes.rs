@@ -6,8 +6,8 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, openapi, page, status,
-    token, workflows,
+    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, openapi, page,
+    status, token, workflows,
 };
 
 /// Adds every path of the server.
