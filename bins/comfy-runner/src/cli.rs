@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use comfy_runner_files::Location;
 use comfy_runner_jobs::PartnerKey;
 #[cfg(feature = "simulator")]
 use comfy_runner_simulator::Version;
@@ -67,6 +68,8 @@ pub enum Command {
     Test(Test),
     /// Manage the jobs of a running server
     Jobs(Jobs),
+    /// Manage the file store of a running server
+    Files(Files),
     /// Check a configuration file of `serve`
     Config(Config),
     /// Write the sample workflows into a folder
@@ -201,6 +204,8 @@ pub struct Serve {
     pub limits: Limits,
     #[command(flatten)]
     pub records: Records,
+    #[command(flatten)]
+    pub files: FileStorage,
 }
 
 /// Limits on connections and callers.
@@ -245,6 +250,23 @@ pub struct Records {
     /// Keep the records of only this many jobs that are over, the newest; all files stay [default: all]
     #[arg(long, env = "COMFY_RUNNER_KEEP_JOBS", value_name = "N")]
     pub keep_jobs: Option<u32>,
+}
+
+/// The file store.
+#[derive(Debug, Args)]
+pub struct FileStorage {
+    /// Store uploaded files here, and send them to ComfyUI when a job needs them: a folder, or s3://BUCKET/PREFIX, gs:// or
+    /// az://, with credentials from the environment [default: uploads go straight to ComfyUI; other files are stored in
+    /// `files` in the state folder]
+    #[arg(long, env = "COMFY_RUNNER_FILES", value_name = "DIR|URL", value_hint = ValueHint::AnyPath)]
+    pub files: Option<Location>,
+    /// Copy the outputs of jobs into the file store, so that they can be downloaded when ComfyUI no longer has them
+    #[arg(long, env = "COMFY_RUNNER_KEEP_OUTPUTS")]
+    pub keep_outputs: bool,
+    /// Redirect callers who download a stored file to a URL of its storage that works for an hour; S3 and Google Cloud
+    /// Storage have such URLs
+    #[arg(long, env = "COMFY_RUNNER_REDIRECT_DOWNLOADS")]
+    pub redirect_downloads: bool,
 }
 
 /// What to do with jobs that ComfyUI loses.
@@ -572,6 +594,31 @@ pub struct JobsList {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `comfy-runner files`
+#[derive(Debug, Args)]
+pub struct Files {
+    #[command(flatten)]
+    pub server: ServerAddress,
+    /// The command.
+    #[command(subcommand)]
+    pub command: FilesCommand,
+}
+
+/// A command for the file store.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum FilesCommand {
+    /// Delete what no upload and no job refers to any more. The server does this by itself every six hours
+    #[command(after_help = "Example:\n  comfy-runner files gc --dry-run")]
+    Gc {
+        /// Delete nothing, and print what would be deleted
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `comfy-runner config`

@@ -113,7 +113,8 @@ fn option(name: &str, value: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Fil
     };
     let mut args = Vec::new();
     for value in values(name, value.get_ref())? {
-        let is_path = arg.get_value_hint() == ValueHint::AnyPath && !value.starts_with(':');
+        let is_elsewhere = value.starts_with(':') || value.contains("://");
+        let is_path = arg.get_value_hint() == ValueHint::AnyPath && !is_elsewhere;
         let value = if is_path { folder.join(value).into_os_string() } else { value.into() };
         if matches!(arg.get_action(), ArgAction::SetTrue) {
             match value.to_str() {
@@ -216,6 +217,7 @@ mod tests {
             ["--state-dir=/var/lib/x", "--workflows=/etc/comfy/w"]
         );
         assert_eq!(args("state-dir = ':memory:'"), ["--state-dir=:memory:"]);
+        assert_eq!(args("files = 'f'\nkeep-outputs = true"), ["--files=/etc/comfy/f", "--keep-outputs"]);
     }
 
     #[test]

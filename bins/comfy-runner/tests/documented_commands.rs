@@ -34,6 +34,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "jq is not on every machine",
     ),
     ("comfy-runner demo", "it runs until it is stopped"),
+    (
+        "comfy-runner serve --files s3://my-bucket/comfy --keep-outputs --redirect-downloads",
+        "it needs a bucket; tests/s3.rs has one",
+    ),
     ("comfy-runner demo --once --output images", "tests/command_line.rs runs the demo"),
     (
         "comfy-runner samples ./workflows",
@@ -261,7 +265,8 @@ impl Reader {
             return self.start(&command.replace("127.0.0.1:8188", "127.0.0.1:0"), ready).map(drop);
         }
         command = command.replace("127.0.0.1:8188", self.simulator.url().trim_start_matches("http://"));
-        if printed.starts_with("curl") || printed.starts_with("comfy-runner jobs") {
+        let of_server = ["curl", "comfy-runner jobs", "comfy-runner files"];
+        if of_server.iter().any(|start| printed.starts_with(start)) {
             let server = self.server();
             command = command.replace("http://127.0.0.1:8080", &server.base);
             command = JOB_IDS.iter().fold(command, |command, id| command.replace(id, &server.job));

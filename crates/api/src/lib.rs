@@ -45,7 +45,10 @@ pub use status::{
 };
 pub use timestamp::Timestamp;
 pub use token::{IssuedToken, TokenRequest};
-pub use uploads::{DeletedFile, FileFate, Uploaded, UploadedFile, UploadedFiles, UploadedFilesQuery};
+pub use uploads::{
+    CollectFilesQuery, CollectedFiles, DeletedFile, FileFate, Uploaded, UploadedFile, UploadedFiles,
+    UploadedFilesQuery,
+};
 pub use workflows::{
     Missing, RESERVED_IDS, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
     WorkflowsQuery,

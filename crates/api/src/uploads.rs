@@ -1,5 +1,5 @@
 //! `POST /api/run/upload-image`: a file for later requests. `GET /api/files` and `DELETE /api/files/{filename}`: the files
-//! that were uploaded.
+//! that were uploaded. `POST /api/files/gc`: deletes what is no longer needed from the file store.
 //!
 //! The request is a multipart form with one file in the part [`FILE_PART`]. The file must be an image, a video or audio
 //! by its content, or a 3D model (GLB, PLY or FBX by its content; glTF, OBJ, STL, USDZ, SPZ or a splat by extension and
@@ -20,6 +20,8 @@
 //! | `DELETE` | 404 | [`ErrorBody`](crate::ErrorBody): no such file was uploaded through this server |
 //! | `DELETE` | 409 | [`ErrorBody`](crate::ErrorBody): a job that is not over reads the file |
 //! | `DELETE` | 500 | [`ErrorBody`](crate::ErrorBody): the file cannot be deleted; its record stays |
+//! | `POST` | 200 | [`CollectedFiles`]; the query string is a [`CollectFilesQuery`] |
+//! | `POST` | 503 | [`ErrorBody`](crate::ErrorBody): the file store or the records cannot be read |
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,9 @@ pub struct UploadedFile {
     pub uploaded_at: Option<Timestamp>,
     /// Where it can be fetched, from this server's root.
     pub url: String,
+    /// The BLAKE3 hash of its content, if it is in the file store: 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
 }
 
 /// The response of `DELETE /api/files/{filename}`. The record of the file is deleted in any case.
@@ -85,9 +90,38 @@ pub struct DeletedFile {
     pub filename: String,
     /// What became of the file itself.
     pub file: FileFate,
-    /// Why the file stays.
+    /// Why the file stays, or a copy of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The query string of `POST /api/files/gc`. Unknown keys are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CollectFilesQuery {
+    /// `true`: count what would be deleted, and delete nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub dry_run: Option<String>,
+}
+
+/// The response of `POST /api/files/gc`: what was deleted from the file store because no record refers to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CollectedFiles {
+    /// Whether this is only what would be deleted.
+    pub dry_run: bool,
+    /// The number of files.
+    pub files: usize,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// The number of files that were begun and never finished, because a process was killed.
+    pub unfinished: usize,
+    /// The number of files that stay.
+    pub kept_files: usize,
+    /// The size in bytes of those that stay.
+    pub kept_bytes: u64,
 }
 
 /// What became of a file whose record is deleted.
@@ -96,7 +130,7 @@ pub struct DeletedFile {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum FileFate {
-    /// It was deleted from ComfyUI's input folder.
+    /// It was deleted from ComfyUI's input folder, or from the file store.
     Deleted,
     /// It was not in ComfyUI's input folder any more.
     Missing,

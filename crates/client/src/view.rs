@@ -14,7 +14,7 @@ use crate::body::TimedBody;
 use crate::client::{Client, USER_AGENT};
 use crate::endpoint::encode;
 use crate::error::ClientError;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, content_length};
 use crate::transport::{Body, TransportError, is_chunked};
 
 /// The name of a file. ComfyUI refuses names outside of the directory, but do not rely on it: check before.
@@ -156,6 +156,15 @@ impl Client {
     pub async fn open_file(&self, file: FileQuery<'_>) -> Result<Option<FileReply>, ClientError> {
         let reply = self.view(file, Method::GET, &HeaderMap::new()).await?;
         Ok((reply.status == StatusCode::OK).then_some(reply))
+    }
+
+    /// Returns a file's size in bytes, or `None` if ComfyUI does not have the file or does not tell its size.
+    ///
+    /// # Errors
+    /// ComfyUI gives no usable answer.
+    pub async fn file_size(&self, file: FileQuery<'_>) -> Result<Option<u64>, ClientError> {
+        let reply = self.view(file, Method::HEAD, &HeaderMap::new()).await?;
+        Ok(content_length(&reply.headers).filter(|_| reply.status == StatusCode::OK))
     }
 }
 

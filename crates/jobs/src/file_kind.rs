@@ -31,7 +31,12 @@ impl FileKind {
         }
     }
 
-    /// Whether this is a 3D model. ComfyUI looks for them in the folder `3d` of its input folder.
+    /// The folder below ComfyUI's input folder where ComfyUI looks for files of this kind; empty for that folder itself.
+    pub fn folder(self) -> &'static str {
+        if self.is_3d() { "3d" } else { "" }
+    }
+
+    /// Whether this is a 3D model.
     pub fn is_3d(self) -> bool {
         MODELS.iter().any(|model| model.extension == self.extension)
     }

@@ -8,6 +8,7 @@ use comfy_runner_protocol::Message;
 use tokio::sync::Notify;
 
 use crate::durations::write_durations;
+use crate::files::{collect_now_and_then, keep_outputs};
 use crate::job::{Job, SubmissionState};
 use crate::jobs::Jobs;
 use crate::persist::{prune, write_changes};
@@ -34,6 +35,8 @@ pub async fn follow(jobs: Jobs, client: Client) -> FollowError {
         error = watched.supervise("writes what became of jobs", || write_changes(&jobs)) => error,
         error = watched.supervise("writes how long nodes take", || write_durations(&jobs)) => error,
         error = watched.supervise("forgets old jobs", || prune(&jobs)) => error,
+        error = watched.supervise("copies the files of jobs", || keep_outputs(&jobs, &client)) => error,
+        error = watched.supervise("deletes unneeded files", || collect_now_and_then(&jobs)) => error,
     }
 }
 

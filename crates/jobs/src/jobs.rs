@@ -3,17 +3,21 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use comfy_runner_api::{Event, JobDetails, JobRecord, JobStatus, Queue, Status, Submitted};
 use comfy_runner_client::Client;
+use comfy_runner_files::FileStore;
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, OutputFile};
 use comfy_runner_store::{Filter, Page, Store, StoreError, UploadPage};
+use futures::Stream;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use crate::cancel::{self, CancelError};
 use crate::config::JobsConfig;
 use crate::details;
+use crate::files::{self, CollectError, Collected, Files, FilesConfig, StoredContent};
 use crate::idempotency::{self, Idempotency};
 use crate::job::Job;
 use crate::lookup::{self, ResultError, StatusError};
@@ -27,7 +31,8 @@ use crate::submission::Submission;
 use crate::submit::{self, SubmitError};
 use crate::supervise::{Stalled, Supervision};
 use crate::table::{Change, Table};
-use crate::uploads::{self, UploadedError};
+use crate::upload::UploadError;
+use crate::uploads::{self, UploadKind, UploadedError};
 use crate::watch::{
     self, AllJobsSubscription, ChangeFeed, PreviewError, Serialized, Subscription, WatchOptions,
 };
@@ -43,6 +48,7 @@ struct Shared {
     /// The moment from which durations count.
     origin: Instant,
     store: Arc<dyn Store>,
+    files: Option<Files>,
     connection: Mutex<Connection>,
     unsupported: UnsupportedRoutes,
     supervision: Supervision,
@@ -72,6 +78,15 @@ pub(crate) struct State {
 impl Jobs {
     /// Creates a service without jobs. [`Jobs::load`] brings those of an earlier process.
     pub fn new(config: JobsConfig, store: Arc<dyn Store>) -> Self {
+        Self::build(config, store, None)
+    }
+
+    /// As [`Jobs::new`], with a file store.
+    pub fn with_files(config: JobsConfig, store: Arc<dyn Store>, files: FilesConfig) -> Self {
+        Self::build(config, store, Some(Files::new(files)))
+    }
+
+    fn build(config: JobsConfig, store: Arc<dyn Store>, files: Option<Files>) -> Self {
         // Until `load` reserves ids in the store. Ids grow from one process to the next as the clock does.
         let next_event = u64::try_from(unix_millis()).unwrap_or_default();
         let state = State { table: Table::new(next_event), feed: ChangeFeed::default() };
@@ -79,6 +94,7 @@ impl Jobs {
             config,
             origin: Instant::now(),
             store,
+            files,
             connection: Mutex::new(Connection { open: false, since: Instant::now() }),
             unsupported: UnsupportedRoutes::default(),
             supervision: Supervision::default(),
@@ -283,12 +299,55 @@ impl Jobs {
         records::forget(self, prompt_id).await
     }
 
-    /// Records a file that was uploaded to ComfyUI's input folder, with its size in bytes.
+    /// Takes a file of at most `limit` bytes, named by its caller, and records it. It is streamed into the file store, or to
+    /// ComfyUI's input folder if there is none for uploads. Returns the unique name by which jobs refer to it.
+    ///
+    /// # Errors
+    /// See [`UploadError`].
+    pub async fn upload<S, E>(
+        &self,
+        client: &Client,
+        name: &str,
+        body: S,
+        limit: u64,
+        kind: UploadKind,
+    ) -> Result<String, UploadError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+        E: std::fmt::Display + 'static,
+    {
+        uploads::upload(self, client, name, body, limit, kind).await
+    }
+
+    /// Returns what the records say of a file's content in the file store: that of an upload, or of a copied output. `None` if
+    /// only ComfyUI may have the file.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn record_upload(&self, filename: &str, size: u64) -> Result<(), StoreError> {
-        uploads::record(self, filename, size).await
+    pub async fn stored_content(&self, file: &OutputFile) -> Result<Option<StoredContent>, StoreError> {
+        files::stored_content(self, file).await
+    }
+
+    /// Returns whether an uploaded file is in the file store.
+    ///
+    /// # Errors
+    /// The store of records fails.
+    pub async fn is_stored(&self, filename: &str) -> Result<bool, StoreError> {
+        uploads::is_stored(self, filename).await
+    }
+
+    /// Returns the file store.
+    pub fn file_store(&self) -> Option<&Arc<dyn FileStore>> {
+        self.files().map(|files| &files.config.store)
+    }
+
+    /// Deletes what no record refers to from the file store, except for what was stored within the last hour, and the uploads
+    /// that are older than records are kept. With `dry_run`, nothing is deleted and uploads count as needed.
+    ///
+    /// # Errors
+    /// See [`CollectError`].
+    pub async fn collect_files(&self, dry_run: bool) -> Result<Collected, CollectError> {
+        files::collect(self, dry_run).await
     }
 
     /// Returns at most `limit` uploaded files, newest first, beginning after a page with this `next`.
@@ -307,7 +366,8 @@ impl Jobs {
         uploads::check_unused(self, filename).await
     }
 
-    /// Deletes the record of an uploaded file. The file stays.
+    /// Deletes the record of an uploaded file. A file on ComfyUI stays. In the file store it is deleted, at once or within
+    /// hours, unless another record refers to the same content.
     ///
     /// # Errors
     /// The store fails.
@@ -358,6 +418,10 @@ impl Jobs {
         &*self.shared.store
     }
 
+    pub(crate) fn files(&self) -> Option<&Files> {
+        self.shared.files.as_ref()
+    }
+
     pub(crate) fn config(&self) -> &JobsConfig {
         &self.shared.config
     }
@@ -394,6 +458,8 @@ impl Jobs {
         let mut connection = self.connection();
         if connection.open != open {
             *connection = Connection { open, since: Instant::now() };
+            // It may be a new process, on another disk.
+            files::forget_sent(self, files::DEFAULT_COMFYUI);
         }
     }
 

@@ -10,6 +10,7 @@ use comfy_runner_store::{Created, Record, StoreError};
 use serde_json::json;
 
 use crate::durations::load_durations;
+use crate::files::{BringError, DEFAULT_COMFYUI, bring_files, forget_sent};
 use crate::idempotency::same_answer;
 use crate::job::{Job, SubmissionState};
 use crate::jobs::Jobs;
@@ -51,6 +52,9 @@ pub enum SubmitError {
         "ComfyUI answered the submission with {0}, so that the job cannot be followed; look at ComfyUI's queue"
     )]
     WrongId(&'static str),
+    /// The files that the job reads cannot be sent to ComfyUI from the file store. It does not have the job.
+    #[error(transparent)]
+    Files(BringError),
     /// The job cannot be recorded. Nothing was sent to ComfyUI.
     #[error("the job was not submitted, as it cannot be recorded")]
     Store(#[source] StoreError),
@@ -71,6 +75,22 @@ pub enum SubmitError {
 impl From<StoreError> for SubmitError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<BringError> for NotAccepted {
+    fn from(error: BringError) -> Self {
+        Self::WithoutFiles(error)
+    }
+}
+
+impl From<BringError> for SubmitError {
+    fn from(error: BringError) -> Self {
+        match error {
+            BringError::Client(error) => Self::Client(error),
+            BringError::Store(error) => Self::Store(error),
+            error => Self::Files(error),
+        }
     }
 }
 
@@ -115,6 +135,8 @@ enum NotAccepted {
     Refused(Refusal),
     /// ComfyUI does not have it.
     Failed(ClientError),
+    /// Its files are not there, so it was not sent.
+    WithoutFiles(BringError),
     /// ComfyUI may have it.
     Unconfirmed(ClientError),
 }
@@ -179,6 +201,7 @@ pub(crate) async fn send(
         Ok(accepted) => accepted,
         Err(NotAccepted::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
         Err(NotAccepted::Failed(error)) => return Err(error.into()),
+        Err(NotAccepted::WithoutFiles(error)) => return Err(error.into()),
         Err(NotAccepted::Unconfirmed(error)) => {
             return Err(SubmitError::Unconfirmed { prompt_id: summary.prompt_id.clone(), error });
         }
@@ -226,9 +249,7 @@ async fn send_prompt(
     if let Some(key) = key {
         extra_data.insert(PartnerKey::NAME.to_owned(), key.expose().into());
     }
-    let mut request = PromptRequest::new(&record.graph, jobs.socket_id(), prompt_id);
-    request.extra_data = Some(&extra_data);
-    let error = match client.prompt(&request).await {
+    let error = match send_with_files(jobs, client, record, &extra_data).await? {
         Ok(accepted) => return Ok(accepted),
         Err(PromptError::Refused(refused)) => {
             return Err(NotAccepted::Refused(Refusal::new(refused, &record.graph)));
@@ -254,9 +275,39 @@ async fn send_prompt(
     }
 }
 
+/// Sends the files that a job reads, and its prompt. If ComfyUI no longer has a file that was sent before, it is sent again.
+async fn send_with_files(
+    jobs: &Jobs,
+    client: &Client,
+    record: &Record,
+    extra_data: &ExtraData,
+) -> Result<Result<PromptAccepted, PromptError>, NotAccepted> {
+    let mut brought = bring_files(jobs, client, DEFAULT_COMFYUI, record).await?;
+    loop {
+        let graph = brought.graph.as_ref().unwrap_or(&record.graph);
+        let mut request = PromptRequest::new(graph, jobs.socket_id(), &record.summary.prompt_id);
+        request.extra_data = Some(extra_data);
+        match client.prompt(&request).await {
+            Err(PromptError::Refused(refused)) if brought.is_missing(&refused.node_errors) => {
+                let sent_before = brought.had();
+                forget_sent(jobs, DEFAULT_COMFYUI);
+                brought = bring_files(jobs, client, DEFAULT_COMFYUI, record).await?;
+                if brought.had() >= sent_before {
+                    return Ok(Err(PromptError::Refused(refused)));
+                }
+            }
+            answer => return Ok(answer),
+        }
+    }
+}
+
 /// Withdraws a job that ComfyUI does not have, as this error says. A job that cannot be withdrawn ends as an error.
 pub(crate) async fn withdraw_after(jobs: &Jobs, record: &Record, error: &SubmitError) {
-    if !matches!(error, SubmitError::Refused(_) | SubmitError::Client(_) | SubmitError::WrongId(_)) {
+    let never_arrived = matches!(
+        error,
+        SubmitError::Refused(_) | SubmitError::Client(_) | SubmitError::WrongId(_) | SubmitError::Files(_)
+    );
+    if !never_arrived {
         return;
     }
     let prompt_id = &record.summary.prompt_id;

@@ -1,4 +1,4 @@
-//! Uploads to ComfyUI's input folder: which files are accepted, their names, and their size limit.
+//! Uploads to ComfyUI's input folder or to a file store: which files are accepted, their names, and their size limit.
 //!
 //! The file is streamed and never kept in memory.
 
@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use comfy_runner_client::{Client, ClientError, Upload};
+use comfy_runner_files::{FileError, FileStore, Put, PutError, StoredFile, put};
+use comfy_runner_store::StoreError;
 use futures::stream::{self, Stream, StreamExt};
 use rand::RngExt;
 use time::OffsetDateTime;
@@ -62,6 +64,12 @@ pub enum UploadError {
     /// ComfyUI did not take it.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The file store did not take it.
+    #[error(transparent)]
+    Files(FileError),
+    /// It was stored, and cannot be recorded.
+    #[error("the file was not accepted, as it cannot be recorded")]
+    Record(#[source] StoreError),
 }
 
 /// Streams a file to ComfyUI's input folder under a unique name, and returns that name. A 3D model goes to the folder `3d`
@@ -101,6 +109,68 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
     E: std::fmt::Display + 'static,
 {
+    let file = accept(name, body, limit, images_only).await?;
+    let upload = Upload::new(&file.name, file.kind.media_type).with_subfolder(file.kind.folder());
+    let stored = client.upload(&upload, file.bytes).await;
+    match file.failure.0.take() {
+        Some(error) => Err(error),
+        None => Ok(stored?.reference()),
+    }
+}
+
+/// As [`upload`] and [`upload_image`], into a file store. Returns the unique name, which ComfyUI does not know yet, and what was
+/// stored.
+pub(crate) async fn store_media<S, E>(
+    files: &dyn FileStore,
+    name: &str,
+    body: S,
+    limit: u64,
+    images_only: bool,
+) -> Result<(String, StoredFile), UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
+    let file = accept(name, body, limit, images_only).await?;
+    let stored = put(files, file.bytes, Put::at_most(u64::MAX)).await;
+    if let Some(error) = file.failure.0.take() {
+        return Err(error);
+    }
+    let reason =
+        |error: std::io::Error| UploadError::Source { name: shown_name(name), reason: error.to_string() };
+    let stored = stored.map_err(|error| match error {
+        PutError::Source(error) => reason(error),
+        PutError::File(FileError::TooLarge { limit }) => {
+            UploadError::TooLarge { name: shown_name(name), limit }
+        }
+        PutError::File(error) => UploadError::Files(error),
+    })?;
+    let folder = file.kind.folder();
+    let name = if folder.is_empty() { file.name } else { format!("{folder}/{}", file.name) };
+    Ok((name, stored))
+}
+
+/// A file that was recognised, and is being read.
+struct Accepted<S> {
+    /// Its unique name.
+    name: String,
+    kind: FileKind,
+    bytes: S,
+    /// Why `bytes` ended with an error.
+    failure: Failure,
+}
+
+/// Reads the beginning of a file, and recognises its kind.
+async fn accept<S, E>(
+    name: &str,
+    body: S,
+    limit: u64,
+    images_only: bool,
+) -> Result<Accepted<impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + 'static>, UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
     let shown = shown_name(name);
     let mut body = body.fuse();
     let head = read_head(&shown, &mut body).await?;
@@ -116,13 +186,8 @@ where
     // The limit and failures of the source are reported beside the stream: through the client they would look like a broken
     // request.
     let failure = Failure::default();
-    let limited = limited(Box::pin(whole), shown, limit, failure.clone());
-    let folder = if kind.is_3d() { "3d" } else { "" };
-    let stored = client.upload(&Upload::new(&unique, kind.media_type).with_subfolder(folder), limited).await;
-    match failure.0.take() {
-        Some(error) => Err(error),
-        None => Ok(stored?.reference()),
-    }
+    let bytes = limited(Box::pin(whole), shown, limit, failure.clone());
+    Ok(Accepted { name: unique, kind, bytes, failure })
 }
 
 /// Returns a unique name that contains the caller's: `20260324_143052_a1b2c3_myimage.png`.

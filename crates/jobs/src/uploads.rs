@@ -1,9 +1,17 @@
 //! Records of uploaded files: what may be listed and deleted.
 
-use comfy_runner_store::{StoreError, Upload, UploadPage, UploadUse};
+use std::cell::Cell;
+use std::rc::Rc;
 
+use bytes::Bytes;
+use comfy_runner_client::Client;
+use comfy_runner_store::{StoreError, Upload, UploadPage, UploadUse};
+use futures::{Stream, TryStreamExt as _};
+
+use crate::files::collect_one;
 use crate::jobs::{Jobs, unix_millis};
 use crate::persist::flush;
+use crate::upload::{UploadError, store_media, upload_image};
 
 /// Why an uploaded file cannot be deleted.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +33,60 @@ pub enum UploadedError {
     Store(#[from] StoreError),
 }
 
-/// See [`Jobs::record_upload`].
-pub(crate) async fn record(jobs: &Jobs, filename: &str, size: u64) -> Result<(), StoreError> {
-    jobs.store().add_upload(Upload::new(filename, size, unix_millis())).await
+/// Which files are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UploadKind {
+    /// Images, videos, audio and 3D models.
+    #[default]
+    Media,
+    /// Images.
+    Image,
+}
+
+/// See [`Jobs::upload`].
+pub(crate) async fn upload<S, E>(
+    jobs: &Jobs,
+    client: &Client,
+    name: &str,
+    body: S,
+    limit: u64,
+    kind: UploadKind,
+) -> Result<String, UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: std::fmt::Display + 'static,
+{
+    let images_only = kind == UploadKind::Image;
+    let upload = match jobs.files().filter(|files| files.config.uploads) {
+        Some(files) => {
+            let (name, stored) = store_media(&*files.config.store, name, body, limit, images_only).await?;
+            Upload::new(name, stored.size, unix_millis()).with_hash(Some(stored.hash.to_string()))
+        }
+        None => {
+            let (size, body) = measured(body);
+            let name = match images_only {
+                true => upload_image(client, name, body, limit).await?,
+                false => crate::upload::upload(client, name, body, limit).await?,
+            };
+            Upload::new(name, size.get(), unix_millis())
+        }
+    };
+    let name = upload.filename.clone();
+    jobs.store().add_upload(upload).await.map_err(UploadError::Record)?;
+    Ok(name)
+}
+
+/// Returns the number of bytes that have passed so far, and the stream that counts them.
+fn measured<S, E>(body: S) -> (Rc<Cell<u64>>, impl Stream<Item = Result<Bytes, E>> + Unpin + 'static)
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
+    E: 'static,
+{
+    let size = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&size);
+    let body = body.inspect_ok(move |piece| counted.set(counted.get() + piece.len() as u64));
+    (size, body)
 }
 
 /// See [`Jobs::uploads`].
@@ -46,7 +105,18 @@ pub(crate) async fn check_unused(jobs: &Jobs, filename: &str) -> Result<(), Uplo
     }
 }
 
+/// See [`Jobs::is_stored`].
+pub(crate) async fn is_stored(jobs: &Jobs, filename: &str) -> Result<bool, StoreError> {
+    let upload = jobs.store().uploads_named(vec![filename.to_owned()]).await?.pop();
+    Ok(upload.is_some_and(|upload| upload.hash.is_some()))
+}
+
 /// See [`Jobs::forget_upload`].
 pub(crate) async fn forget(jobs: &Jobs, filename: &str) -> Result<(), StoreError> {
-    jobs.store().delete_upload(filename).await.map(drop)
+    let upload = jobs.store().uploads_named(vec![filename.to_owned()]).await?.pop();
+    jobs.store().delete_upload(filename).await?;
+    if let Some(hash) = upload.and_then(|upload| upload.hash) {
+        collect_one(jobs, hash).await?;
+    }
+    Ok(())
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use comfy_runner_api::{ErrorBody, JobStatus, Submitted};
 use comfy_runner_client::{Config, Endpoint};
-use comfy_runner_jobs::JobsConfig;
+use comfy_runner_files::{Location, ObjectFiles};
+use comfy_runner_jobs::{FilesConfig, JobsConfig};
 use comfy_runner_simulator::Simulator;
 use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
@@ -44,6 +45,8 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         folders: ComfyUiFolders::default(),
         jobs: JobsConfig::default(),
         store: Arc::new(Sqlite::in_memory()?),
+        files: FilesConfig::new(Arc::new(ObjectFiles::open(&Location::Temporary)?)),
+        redirect_downloads: false,
     };
     block_on(async {
         let workflows = Arc::new(Workflows::open(workflows.path())?);

@@ -5,6 +5,7 @@ mod config;
 mod convert;
 #[cfg(feature = "simulator")]
 mod demo;
+mod files;
 mod findings;
 mod init;
 mod jobs;
@@ -19,6 +20,7 @@ mod samples;
 mod saved;
 mod schemas;
 mod serve;
+mod server;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod test;
@@ -66,6 +68,7 @@ fn run_command(cli: Cli) -> ExitCode {
         Command::Test(test) => self::test::test(test),
         Command::Samples(samples) => self::samples::samples(&samples),
         Command::Jobs(jobs) => self::jobs::jobs(jobs),
+        Command::Files(files) => self::files::files(&files),
         Command::Config(config) => self::config::config(config),
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => self::simulate::simulate(simulate),

@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use comfy_runner_client::{Client, ClientError};
-use comfy_runner_jobs::{JobsConfig, LostJobs};
+use comfy_runner_files::{Fault, FileError, FileStore as _, Location, ObjectFiles};
+use comfy_runner_jobs::{FilesConfig, JobsConfig, LostJobs};
 use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
 use etcetera::BaseStrategy as _;
 
 use super::{block_on, client_config, request};
-use crate::cli::{self, Records, Serve};
+use crate::cli::{self, FileStorage, Records, Serve};
 use crate::file_limit;
 use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, Server, Settings};
+use crate::terminal::error_chain;
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
-    let settings = settings(&options, open_store(&options.records)?)?;
+    let (store, files) = open_stores(&options)?;
+    let settings = settings(&options, store, files.clone())?;
     let workflows = Arc::new(request::open(&options.workflows.dir)?);
     block_on(async {
+        check_files(&files).await?;
         let server = Server::bind(&settings, Arc::clone(&workflows))?;
         // On its own thread: a file system that does not respond must not delay the server.
         std::thread::spawn(move || log_workflows(&workflows));
@@ -54,12 +58,22 @@ async fn wrong_url(client: Client) -> ClientError {
 
 /// Checks the options without starting a server.
 pub fn check(options: &Serve) -> anyhow::Result<()> {
-    settings(options, Arc::new(Sqlite::in_memory()?))?.check()?;
+    // A folder is created by `serve` only.
+    let location = options.files.files.clone().filter(|location| matches!(location, Location::Cloud(_)));
+    let files = open_files(&location.unwrap_or(Location::Temporary))?;
+    settings(options, Arc::new(Sqlite::in_memory()?), files)?.check()?;
     request::open(&options.workflows.dir)?;
     Ok(())
 }
 
-fn settings(options: &Serve, store: Arc<dyn Store>) -> anyhow::Result<Settings> {
+fn settings(options: &Serve, store: Arc<dyn Store>, files: ObjectFiles) -> anyhow::Result<Settings> {
+    let FileStorage { redirect_downloads, keep_outputs, files: location } = &options.files;
+    anyhow::ensure!(
+        !redirect_downloads || files.has_download_urls(),
+        "--redirect-downloads needs --files s3://BUCKET/PREFIX or gs://BUCKET/PREFIX: no other storage has signed URLs"
+    );
+    let files =
+        FilesConfig::new(Arc::new(files)).with_uploads(location.is_some()).with_outputs(*keep_outputs);
     Ok(Settings {
         listen: options.listen,
         api_keys: options.api_keys.clone(),
@@ -75,6 +89,8 @@ fn settings(options: &Serve, store: Arc<dyn Store>) -> anyhow::Result<Settings> 
         },
         jobs: jobs_config(&options.records).with_partner_key(options.comfy_api_key.clone()),
         store,
+        files,
+        redirect_downloads: *redirect_downloads,
     })
 }
 
@@ -95,20 +111,49 @@ fn limits(options: &cli::Limits) -> Limits {
 /// The name of the state folder in the platform's data folder.
 const STATE_FOLDER: &str = "comfy-runner";
 
-fn open_store(records: &Records) -> anyhow::Result<Arc<dyn Store>> {
-    let folder = match &records.state_dir {
-        Some(memory) if memory.as_os_str() == ":memory:" => return Ok(Arc::new(Sqlite::in_memory()?)),
-        Some(folder) => folder.clone(),
+/// The folder of the file store in the state folder.
+const FILES_FOLDER: &str = "files";
+
+/// Opens the store of records, and the file store.
+fn open_stores(options: &Serve) -> anyhow::Result<(Arc<dyn Store>, ObjectFiles)> {
+    let folder = match &options.records.state_dir {
+        Some(memory) if memory.as_os_str() == ":memory:" => None,
+        Some(folder) => Some(folder.clone()),
         None => {
             let platform = etcetera::base_strategy::choose_native_strategy()
                 .context("there is no home folder for the records of jobs; give a folder with --state-dir")?;
-            platform.data_dir().join(STATE_FOLDER)
+            Some(platform.data_dir().join(STATE_FOLDER))
         }
     };
-    let store = Sqlite::open(&folder)
-        .with_context(|| format!("cannot remember jobs in {} (--state-dir)", folder.display()))?;
-    tracing::info!(folder = %folder.display(), "the records of jobs are in this folder");
-    Ok(Arc::new(store))
+    let store = match &folder {
+        None => Sqlite::in_memory()?,
+        Some(folder) => {
+            let store = Sqlite::open(folder)
+                .with_context(|| format!("cannot remember jobs in {} (--state-dir)", folder.display()))?;
+            tracing::info!(folder = %folder.display(), "the records of jobs are in this folder");
+            store
+        }
+    };
+    let default = || folder.map_or(Location::Temporary, |folder| Location::Folder(folder.join(FILES_FOLDER)));
+    let files = open_files(&options.files.files.clone().unwrap_or_else(default))?;
+    Ok((Arc::new(store), files))
+}
+
+fn open_files(location: &Location) -> anyhow::Result<ObjectFiles> {
+    ObjectFiles::open(location).with_context(|| format!("cannot store files in {location} (--files)"))
+}
+
+/// Checks that the storage of files can be used. One that does not answer is used when it does.
+async fn check_files(files: &ObjectFiles) -> anyhow::Result<()> {
+    match files.check().await {
+        Ok(()) => Ok(()),
+        Err(error @ FileError::Storage { fault: Fault::Unavailable, .. }) => {
+            let error = error_chain(&error.into());
+            tracing::warn!(error, "the file store does not answer");
+            Ok(())
+        }
+        Err(error) => Err(anyhow::Error::from(error).context("the file store (--files) cannot be used")),
+    }
 }
 
 fn jobs_config(records: &Records) -> JobsConfig {

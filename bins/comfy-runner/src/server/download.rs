@@ -1,4 +1,4 @@
-//! Files from ComfyUI, streamed on to the caller.
+//! Files from the file store or from ComfyUI, streamed on to the caller.
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
@@ -9,12 +9,14 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use comfy_runner_api::{ResultQuery, ViewQuery};
 use comfy_runner_client::{ClientError, FileReply};
+use comfy_runner_jobs::check_place;
 use comfy_runner_protocol::{Media, OutputFile};
 use futures::{StreamExt as _, stream};
 
 use super::State;
 use super::error::ApiError;
 use super::media_type::{inline_media_type, media_type};
+use super::stored_file;
 use super::token::{Scope, TokenError};
 
 /// The headers of ComfyUI's response that are passed on. `Content-Type` and `Content-Disposition` are not: this server
@@ -37,14 +39,14 @@ pub async fn view(
     let file = OutputFile { filename, subfolder, kind };
     check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
     check_scope(&state, &request, &file).await?;
-    let reply = fetch(&state, &file, request.method(), request.headers()).await.map_err(|error| {
+    stored_or_fetched(&state, &file, request.method(), request.headers(), |error| {
         match error.is_unreachable() {
             // The contract's status.
-            true => ApiError::NotFound(cannot_get(&file, &error)),
-            false => ApiError::upstream(&error, cannot_get(&file, &error)),
+            true => ApiError::NotFound(cannot_get(&file, error)),
+            false => ApiError::upstream(error, cannot_get(&file, error)),
         }
-    })?;
-    answer(reply, &file, request.method() == Method::HEAD)
+    })
+    .await
 }
 
 /// `GET /api/run/result/{prompt_id}`
@@ -70,10 +72,33 @@ pub(super) async fn stream_result(
     check_place(&file).map_err(|wrong| {
         ApiError::BadGateway(format!("ComfyUI names a result in a place that is refused: {wrong}"))
     })?;
-    let reply = fetch(state, &file, method, headers)
-        .await
-        .map_err(|error| ApiError::upstream(&error, cannot_get(&file, &error)))?;
-    answer(reply, &file, method == Method::HEAD)
+    stored_or_fetched(state, &file, method, headers, |error| {
+        ApiError::upstream(error, cannot_get(&file, error))
+    })
+    .await
+}
+
+/// Answers with a file from the file store, if it is there, or else from ComfyUI. If neither can be read, the answer says what is
+/// wrong with the store.
+async fn stored_or_fetched(
+    state: &State,
+    file: &OutputFile,
+    method: &Method,
+    headers: &HeaderMap,
+    cannot_fetch: impl FnOnce(&ClientError) -> ApiError,
+) -> Result<HttpResponse, ApiError> {
+    let stored = stored_file::answer(state, file, method, headers).await;
+    if let Ok(Some(response)) = stored {
+        return Ok(response);
+    }
+    let fetched = match fetch(state, file, method, headers).await {
+        Ok(reply) => answer(reply, file, method == Method::HEAD),
+        Err(error) => Err(cannot_fetch(&error)),
+    };
+    match (fetched, stored) {
+        (Err(_), Err(error)) => Err(error),
+        (fetched, _) => fetched,
+    }
 }
 
 /// Checks that a token for one job asks for a file that this job made.
@@ -85,31 +110,6 @@ async fn check_scope(state: &State, request: &HttpRequest, file: &OutputFile) ->
         true => Ok(()),
         false => Err(TokenError::OtherJob.into()),
     }
-}
-
-/// Checks that a file is inside ComfyUI's folders, independently of ComfyUI's own checks. A ComfyUI on Windows separates
-/// folders by backslashes.
-pub(super) fn check_place(file: &OutputFile) -> Result<(), &'static str> {
-    let climbs = |part: &str| matches!(part, "." | "..");
-    let odd = |text: &str| text.contains(':') || text.chars().any(char::is_control);
-    if file.filename.is_empty()
-        || file.filename.contains(['/', '\\'])
-        || climbs(&file.filename)
-        || odd(&file.filename)
-    {
-        return Err("`filename` must be the plain name of a file; its folder goes into `subfolder`");
-    }
-    let separators = ['/', '\\'];
-    if file.subfolder.starts_with(separators)
-        || odd(&file.subfolder)
-        || file.subfolder.split(separators).any(climbs)
-    {
-        return Err("`subfolder` must be a path below ComfyUI's folder, without `..`");
-    }
-    if !matches!(file.kind.as_str(), "input" | "output" | "temp") {
-        return Err("`type` is `input`, `output` or `temp`");
-    }
-    Ok(())
 }
 
 async fn fetch(
@@ -140,14 +140,19 @@ fn answer(reply: FileReply, file: &OutputFile, head: bool) -> Result<HttpRespons
     if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
         return Ok(response.finish());
     }
-    let shown = inline_media_type(&file.filename).is_some();
-    response.content_type(media_type(&file.filename));
-    let disposition = if shown { DispositionType::Inline } else { DispositionType::Attachment };
-    response.insert_header(content_disposition(disposition, &file.filename));
+    let (media_type, disposition) = shown_as(&file.filename);
+    response.content_type(media_type).insert_header(disposition);
     let Some(length) = length else { return Ok(response.streaming(reply.body)) };
     // The response to HEAD has the length of the response to GET; actix does not send the body.
     let body = if head { stream::empty().boxed_local() } else { reply.body.boxed_local() };
     Ok(response.body(SizedStream::new(length, body)))
+}
+
+/// Returns the media type of a file, and whether a browser shows it or saves it.
+pub(super) fn shown_as(filename: &str) -> (&'static str, ContentDisposition) {
+    let shown = inline_media_type(filename).is_some();
+    let disposition = if shown { DispositionType::Inline } else { DispositionType::Attachment };
+    (media_type(filename), content_disposition(disposition, filename))
 }
 
 /// Formats the header as RFC 6266 says: a plain name unchanged; any other in ASCII for old clients, and in UTF-8.
@@ -167,25 +172,6 @@ fn content_disposition(disposition: DispositionType, name: &str) -> ContentDispo
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn place(filename: &str, subfolder: &str) -> OutputFile {
-        OutputFile { filename: filename.into(), subfolder: subfolder.into(), kind: "output".into() }
-    }
-
-    #[test]
-    fn no_name_or_subfolder_climbs_out() {
-        assert!(check_place(&place("a b.png", "20260324_143052_a1b2c3/final")).is_ok());
-        for name in ["", "..", "a/b.png", "..\\b.png", "/etc/passwd", "C:b.png", "a\r\nb.png", "a\0.png"] {
-            assert!(check_place(&place(name, "")).is_err(), "{name:?}");
-        }
-        for subfolder in ["..", "a/../..", "/etc", "a\\..\\b", "a/./b", "C:/x", "a\nb"] {
-            assert!(check_place(&place("a.png", subfolder)).is_err(), "{subfolder:?}");
-        }
-        assert!(check_place(&place("a.png", r"job\final")).is_ok(), "a ComfyUI on Windows");
-        assert!(check_place(&place("a.png", r"\\host\share")).is_err());
-        let elsewhere = OutputFile { kind: "models".into(), ..place("a.png", "") };
-        assert!(check_place(&elsewhere).is_err());
-    }
 
     #[test]
     fn a_name_cannot_break_out_of_the_header() {

@@ -7,9 +7,10 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use comfy_runner_api::{ErrorBody, Submitted};
 use comfy_runner_client::ClientError;
+use comfy_runner_files::FileError;
 use comfy_runner_jobs::{
-    CancelError, PreviewError, QueueError, RecordError, ResultError, RetryError, StatusError, SubmitError,
-    UploadError, UploadedError,
+    BringError, CancelError, CollectError, PreviewError, QueueError, RecordError, ResultError, RetryError,
+    StatusError, SubmitError, UploadError, UploadedError,
 };
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
@@ -237,6 +238,8 @@ impl From<UploadError> for ApiError {
             | UploadError::Source { .. } => Self::BadRequest(error.to_string()),
             UploadError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             UploadError::Client(_) => Self::ComfyUi(error.to_string()),
+            UploadError::Files(error) => error.into(),
+            UploadError::Record(error) => Self::Unavailable(error.to_string()),
             other => Self::ComfyUi(other.to_string()),
         }
     }
@@ -251,6 +254,8 @@ impl From<SubmitError> for ApiError {
             SubmitError::Client(_) | SubmitError::WrongId(_) => Self::ComfyUi(error.to_string()),
             SubmitError::Unconfirmed { .. } => Self::ComfyUi(with_causes(&error)),
             SubmitError::Store(_) => Self::Unavailable(with_causes(&error)),
+            SubmitError::Files(BringError::Missing(_)) => Self::BadRequest(error.to_string()),
+            SubmitError::Files(error) => Self::Unavailable(error.to_string()),
             SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
             other => Self::ComfyUi(other.to_string()),
         }
@@ -291,6 +296,26 @@ impl From<PreviewError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<&FileError> for ApiError {
+    fn from(error: &FileError) -> Self {
+        // The cause may name paths and addresses, which are not for callers.
+        tracing::error!("{}", with_causes(error));
+        match error {
+            FileError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<CollectError> for ApiError {
+    fn from(error: CollectError) -> Self {
+        match error {
+            CollectError::Files(error) => Self::from(&error),
+            other => Self::Unavailable(other.to_string()),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The files that callers uploaded.
 
 use actix_web::{HttpResponse, Responder, web};
-use comfy_runner_api::{DeletedFile, FileFate, UploadedFile, UploadedFiles, UploadedFilesQuery};
+use comfy_runner_api::{
+    CollectFilesQuery, CollectedFiles, DeletedFile, FileFate, UploadedFile, UploadedFiles, UploadedFilesQuery,
+};
 use comfy_runner_protocol::OutputFile;
 
 use super::State;
@@ -13,6 +15,10 @@ use super::media_type::media_type;
 /// Why a file of ComfyUI stays.
 const NO_ACCESS: &str = "ComfyUI cannot delete files over HTTP, and the server does not know its input folder: start it \
                          with --comfyui-input-dir DIR on ComfyUI's machine";
+
+/// What may be left of a file that was in the file store.
+const COPIES: &str = "it is deleted from the file store; if a job has read it, ComfyUI has a copy, which the server cannot \
+                      delete without --comfyui-input-dir DIR";
 
 /// `GET /api/files`
 pub async fn list(
@@ -30,6 +36,7 @@ pub async fn list(
             url: link(&file),
             size: upload.size,
             uploaded_at: comfy_runner_jobs::timestamp(upload.uploaded_at),
+            hash: upload.hash,
             filename,
         }
     });
@@ -43,7 +50,9 @@ pub async fn delete(
 ) -> Result<impl Responder, ApiError> {
     let filename = filename.into_inner();
     state.jobs.check_unused(&filename).await?;
+    let is_stored = state.jobs.is_stored(&filename).await?;
     let (file, reason) = match state.folders.input.clone() {
+        None if is_stored => (FileFate::Deleted, Some(COPIES.to_owned())),
         None => (FileFate::Kept, Some(NO_ACCESS.to_owned())),
         Some(folder) => {
             let name = filename.clone();
@@ -52,9 +61,33 @@ pub async fn delete(
             let deleted = deleted.map_err(|error| {
                 ApiError::Files(format!("\"{filename}\" cannot be deleted, and its record stays: {error}"))
             })?;
-            (if deleted { FileFate::Deleted } else { FileFate::Missing }, None)
+            (if deleted || is_stored { FileFate::Deleted } else { FileFate::Missing }, None)
         }
     };
     state.jobs.forget_upload(&filename).await?;
     Ok(HttpResponse::Ok().json(DeletedFile { filename, file, reason }))
+}
+
+/// `POST /api/files/gc`
+pub async fn collect(
+    state: web::Data<State>,
+    query: web::Query<CollectFilesQuery>,
+) -> Result<impl Responder, ApiError> {
+    let dry_run = match query.dry_run.as_deref() {
+        None | Some("false" | "0") => false,
+        Some("true" | "1") => true,
+        Some(other) => {
+            let message = format!("`dry_run` is `true` or `false`, not \"{other}\"");
+            return Err(ApiError::BadRequest(message));
+        }
+    };
+    let collected = state.jobs.collect_files(dry_run).await?;
+    answer(&CollectedFiles {
+        dry_run,
+        files: collected.files,
+        bytes: collected.bytes,
+        unfinished: collected.unfinished,
+        kept_files: collected.kept,
+        kept_bytes: collected.kept_bytes,
+    })
 }

@@ -37,6 +37,7 @@ mod several_jobs;
 mod status;
 mod stop;
 mod store_file;
+mod stored_file;
 mod token;
 mod wait;
 mod workflow_reader;
@@ -49,7 +50,7 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYP
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, web};
 use comfy_runner_client::{Client, Config, ConfigError, Fetcher, ObjectInfoCache, Probe};
-use comfy_runner_jobs::{FollowError, Jobs, JobsConfig, follow};
+use comfy_runner_jobs::{FilesConfig, FollowError, Jobs, JobsConfig, follow};
 use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::{Workflow, Workflows};
 use tokio::sync::{Semaphore, watch};
@@ -99,6 +100,10 @@ pub struct Settings {
     pub jobs: JobsConfig,
     /// The store of records.
     pub store: Arc<dyn Store>,
+    /// The file store, and what goes into it.
+    pub files: FilesConfig,
+    /// Whether callers who download a file from the file store are redirected to its storage, where that has URLs.
+    pub redirect_downloads: bool,
 }
 
 impl Settings {
@@ -159,6 +164,7 @@ struct State {
     /// Permits for large JSON bodies.
     large_bodies: Arc<Semaphore>,
     max_upload: u64,
+    redirect_downloads: bool,
     folders: ComfyUiFolders,
     shutdown: ShutdownSignal,
 }
@@ -184,8 +190,10 @@ impl Server {
         let large_bodies = Arc::new(Semaphore::new(request_params::LARGE_BODIES));
         settings.folders.check()?;
         let folders = settings.folders.clone();
-        let jobs = Jobs::new(settings.jobs.clone(), Arc::clone(&settings.store));
+        let files = settings.files.clone();
+        let jobs = Jobs::with_files(settings.jobs.clone(), Arc::clone(&settings.store), files);
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let redirect_downloads = settings.redirect_downloads;
         let workflows = WorkflowReader::new(workflows);
         let (stop, shutdown) = watch::channel(false);
         let schemas = Arc::new(ObjectInfoCache::default());
@@ -206,6 +214,7 @@ impl Server {
                 fetcher: fetcher.clone(),
                 large_bodies: Arc::clone(&large_bodies),
                 max_upload,
+                redirect_downloads,
                 folders: folders.clone(),
                 shutdown: shutdown.clone(),
             };

@@ -27,6 +27,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))
                 .service(endpoint("/files").get(files::list))
+                .service(endpoint("/files/gc").post(files::collect))
                 .service(endpoint("/files/{filename}").delete(files::delete))
                 .service(endpoint("/models").get(models::list))
                 .service(endpoint("/models/{kind}").get(models::of_kind))

@@ -17,7 +17,8 @@ use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
 use comfy_runner::server::{AllowedOrigins, ComfyUiFolders, Handle, Limits, Server, Settings};
 use comfy_runner_client::Config;
-use comfy_runner_jobs::JobsConfig;
+use comfy_runner_files::{Location, ObjectFiles};
+use comfy_runner_jobs::{FilesConfig, JobsConfig};
 use comfy_runner_simulator::Simulator;
 use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
@@ -53,6 +54,8 @@ pub fn settings(comfyui: &str) -> Settings {
         folders: ComfyUiFolders::default(),
         jobs: JobsConfig::default(),
         store: Arc::new(Sqlite::in_memory().unwrap()),
+        files: FilesConfig::new(Arc::new(ObjectFiles::open(&Location::Temporary).unwrap())),
+        redirect_downloads: false,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Files that jobs made, and files for them.
 
-use comfy_runner_api::{DeletedFile, ResultQuery, Uploaded, UploadedFiles, UploadedFilesQuery, ViewQuery};
+use comfy_runner_api::{
+    CollectFilesQuery, CollectedFiles, DeletedFile, ResultQuery, Uploaded, UploadedFiles, UploadedFilesQuery,
+    ViewQuery,
+};
 use serde_json::json;
 
 use super::run::FILES as MEDIA_TYPES;
@@ -67,6 +70,19 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(500, "The file cannot be deleted; its record stays.")
             .error(503, NO_STORE)
     });
+    paths.post("/api/files/gc", "collect_files", "Deletes what no record refers to from the file store", |op| {
+        op.tag(FILES)
+            .explain("The server does this by itself every six hours. What was stored within the last hour stays.")
+            .query::<CollectFilesQuery>()
+            .json::<CollectedFiles>(200, "What was deleted, or would be.")
+            .example(
+                "dry run",
+                json!({"dry_run": true, "files": 12, "bytes": 18204400, "unfinished": 0, "kept_files": 340,
+                       "kept_bytes": 912300000}),
+            )
+            .error(400, BAD_QUERY)
+            .error(503, NO_STORE)
+    });
 }
 
 /// Describes a response that passes on a file of ComfyUI.
@@ -85,6 +101,7 @@ fn file_of_comfyui(op: Operation<'_>) -> Operation<'_> {
         .response_header("ETag", "ComfyUI's tag of the file.", text())
         .bytes(206, "The part of the file.", &MEDIA_TYPES)
         .response_header("Content-Range", "Which part it is.", text())
+        .empty(307, "The file is at the URL in `Location`, for an hour (`--redirect-downloads`).")
         .empty(304, "The client has the file.")
         .empty(412, "The file does not fulfil a precondition.")
         .bytes(416, "The file has no such part.", &MEDIA_TYPES)

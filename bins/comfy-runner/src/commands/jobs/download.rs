@@ -10,7 +10,7 @@ use comfy_runner_client::encode;
 use futures::StreamExt as _;
 
 use super::super::{partial_file, result_file};
-use super::server::Server;
+use crate::commands::server::Server;
 use crate::terminal::outln;
 
 /// Saves the files that a job made, and prints their paths.

@@ -5,7 +5,7 @@ use awc::http::Method;
 use comfy_runner_api::JobList;
 use comfy_runner_client::encode;
 
-use super::server::Server;
+use crate::commands::server::Server;
 
 /// The length of a prompt id that is written in full.
 const FULL: usize = 36;

@@ -9,9 +9,9 @@ use comfy_runner_client::encode;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::server::Server;
 use super::{print_json, table};
 use crate::cli::JobsList;
+use crate::commands::server::Server;
 use crate::terminal::outln;
 
 /// The number of jobs per request.

@@ -3,7 +3,6 @@
 mod download;
 mod id;
 mod list;
-mod server;
 mod show;
 mod table;
 mod watch;
@@ -16,8 +15,8 @@ use comfy_runner_client::encode;
 
 use serde::Serialize;
 
-use self::server::Server;
 use super::block_on;
+use super::server::Server;
 use crate::cli::{Jobs, JobsCommand};
 use crate::terminal::{errln, error_chain, outln};
 

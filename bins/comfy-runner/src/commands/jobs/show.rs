@@ -8,7 +8,7 @@ use comfy_runner_client::encode;
 use serde_json::Value;
 
 use super::print_json;
-use super::server::Server;
+use crate::commands::server::Server;
 use crate::terminal::{one_line, outln};
 
 pub async fn show(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result<ExitCode> {

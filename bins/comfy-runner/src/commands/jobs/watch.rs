@@ -11,7 +11,7 @@ use comfy_runner_client::encode;
 use futures::{SinkExt as _, StreamExt as _};
 
 use super::super::progress_bar::{Display, Report};
-use super::server::Server;
+use crate::commands::server::Server;
 use crate::terminal::{errln, one_line, outln};
 
 /// The pause before a reconnection.
@@ -38,7 +38,7 @@ pub async fn one(server: &Server, prompt_id: &str, json: bool) -> anyhow::Result
 }
 
 /// Opens the stream again when the server is back.
-async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Answer> {
+async fn again(server: &Server, path: &str) -> anyhow::Result<crate::commands::server::Answer> {
     errln!("the server has gone; waiting for it");
     for _ in 0..ATTEMPTS {
         tokio::time::sleep(PAUSE).await;
@@ -50,7 +50,11 @@ async fn again(server: &Server, path: &str) -> anyhow::Result<super::server::Ans
 }
 
 /// Reads events until the last of the job, which is returned, or until the stream breaks.
-async fn follow(stream: &mut super::server::Answer, display: &mut Display, json: bool) -> Option<Event> {
+async fn follow(
+    stream: &mut crate::commands::server::Answer,
+    display: &mut Display,
+    json: bool,
+) -> Option<Event> {
     let mut text_so_far = Vec::new();
     while let Some(Ok(bytes)) = stream.next().await {
         text_so_far.extend_from_slice(&bytes);

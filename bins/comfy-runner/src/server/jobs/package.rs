@@ -6,12 +6,15 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderMap};
-use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::JobRecord;
-use comfy_runner_client::{Client, ClientError, FileBody};
+use comfy_runner_client::{Client, ClientError};
+use comfy_runner_files::FileError;
+use comfy_runner_jobs::{Jobs, check_place};
 use comfy_runner_protocol::OutputFile;
+use comfy_runner_store::StoreError;
+use futures::stream::LocalBoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -21,7 +24,6 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::package_path::{Paths, inside};
 use crate::server::State;
-use crate::server::download::check_place;
 use crate::server::error::ApiError;
 
 /// `GET /api/jobs/{prompt_id}/package`
@@ -30,7 +32,7 @@ pub async fn package(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    let mut package = Package::new(&record, state.client.clone())?;
+    let mut package = Package::new(&record, state.client.clone(), state.jobs.clone())?;
     // A ComfyUI that does not answer is reported by the status.
     package.open_next().await?;
     // A truncated package must not look complete: after an error the connection is closed.
@@ -55,6 +57,10 @@ enum PackageError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
 
@@ -62,6 +68,8 @@ impl From<PackageError> for ApiError {
     fn from(error: PackageError) -> Self {
         match &error {
             PackageError::Client(upstream) => Self::upstream(upstream, error.to_string()),
+            PackageError::File(error) => error.into(),
+            PackageError::Store(error) => Self::Unavailable(error.to_string()),
             _ => Self::Package(error.to_string()),
         }
     }
@@ -73,10 +81,11 @@ impl From<PackageError> for actix_web::Error {
     }
 }
 
-/// A package that is being written: `job.json`, then each file as it arrives from ComfyUI, and finally the paths of
-/// missing files: ComfyUI no longer has them, or their path is refused.
+/// A package that is being written: `job.json`, then each file as it arrives from the file store or from ComfyUI, and finally
+/// the paths of missing files: neither has them any more, or their path is refused.
 struct Package {
     client: Client,
+    jobs: Jobs,
     /// None when the package is complete.
     zip: Option<ZipWriter<StreamWriter<Written>>>,
     written: Written,
@@ -84,19 +93,19 @@ struct Package {
     time: zip::DateTime,
     to_come: std::vec::IntoIter<(String, OutputFile)>,
     /// The file that is being written.
-    file: Option<FileBody>,
+    file: Option<FileBytes>,
     missing: Vec<String>,
 }
 
 impl Package {
-    fn new(record: &JobRecord, client: Client) -> Result<Self, PackageError> {
+    fn new(record: &JobRecord, client: Client, jobs: Jobs) -> Result<Self, PackageError> {
         let written = Written::default();
         let mut zip = ZipWriter::new_stream(written.clone());
         let time = time_of(record);
         let to_come = contents(record).into_iter();
         let json = serde_json::to_vec_pretty(record)?;
         write_text(&mut zip, "job.json", &json, time)?;
-        Ok(Self { client, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
+        Ok(Self { client, jobs, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
     }
 
     /// Returns the next bytes.
@@ -127,27 +136,41 @@ impl Package {
         }
     }
 
-    /// Starts the next file that ComfyUI has. Returns whether there is one.
+    /// Starts the next file that can be had. Returns whether there is one.
     async fn open_next(&mut self) -> Result<bool, PackageError> {
-        for (path, file) in self.to_come.by_ref() {
-            if check_place(&file).is_err() {
+        while let Some((path, file)) = self.to_come.next() {
+            let opened = if check_place(&file).is_ok() { self.open(&file).await? } else { None };
+            let Some((length, bytes)) = opened else {
                 self.missing.push(path);
                 continue;
-            }
-            let reply = self.client.view((&file).into(), Method::GET, &HeaderMap::new()).await?;
-            if reply.status == StatusCode::NOT_FOUND {
-                self.missing.push(path);
-                continue;
-            }
+            };
             if let Some(zip) = &mut self.zip {
-                zip.start_file(path, stored(length(&reply.headers), self.time))?;
+                zip.start_file(path, stored(length, self.time))?;
             }
-            self.file = Some(reply.body);
+            self.file = Some(bytes);
             return Ok(true);
         }
         Ok(false)
     }
+
+    /// Opens a file, and returns its length if that is known.
+    async fn open(&self, file: &OutputFile) -> Result<Option<OpenFile>, PackageError> {
+        if let Some(content) = self.jobs.stored_content(file).await?
+            && let Some(files) = self.jobs.file_store()
+            && let Some(found) = files.get(&content.hash, None).await?
+        {
+            return Ok(Some((Some(found.file.size), found.bytes.err_into().boxed_local())));
+        }
+        let reply = self.client.open_file(file.into()).await?;
+        Ok(reply.map(|reply| (length(&reply.headers), reply.body.err_into().boxed_local())))
+    }
 }
+
+/// The bytes of a file.
+type FileBytes = LocalBoxStream<'static, Result<Bytes, PackageError>>;
+
+/// A file's length, if it is known, and its bytes.
+type OpenFile = (Option<u64>, FileBytes);
 
 /// Bytes that were written and not yet sent.
 #[derive(Clone, Default)]

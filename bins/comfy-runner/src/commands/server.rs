@@ -1,6 +1,7 @@
 //! The client of a running server.
 
 use anyhow::{Context as _, anyhow, bail};
+use awc::http::header::LOCATION;
 use awc::http::{Method, StatusCode};
 use comfy_runner_api::ErrorBody;
 use comfy_runner_client::{Client, Config, Endpoint};
@@ -50,6 +51,9 @@ impl Server {
             request = request.insert_header((name.clone(), value.clone()));
         }
         let mut answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if answer.status() == StatusCode::TEMPORARY_REDIRECT {
+            return self.open_elsewhere(&answer).await;
+        }
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -66,6 +70,18 @@ impl Server {
             StatusCode::UNAUTHORIZED => bail!("{detail}; give it with --api-key or COMFY_RUNNER_API_KEY"),
             _ => bail!("{detail}"),
         }
+    }
+
+    /// Opens the file to which the server redirects. The server's API key is not for its storage.
+    async fn open_elsewhere(&self, redirect: &Answer) -> anyhow::Result<Answer> {
+        let url = redirect.headers().get(LOCATION).and_then(|url| url.to_str().ok());
+        let url = url.with_context(|| self.not_ours())?;
+        // The signature in the URL is a secret.
+        let host = url.split('?').next().unwrap_or(url);
+        let answer = self.http.get(url).send().await;
+        let answer = answer.map_err(|error| anyhow!("the file cannot be downloaded from {host}: {error}"))?;
+        anyhow::ensure!(answer.status().is_success(), "{host} answered {}", answer.status());
+        Ok(answer)
     }
 
     /// Opens a WebSocket.
