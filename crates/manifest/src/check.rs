@@ -129,10 +129,12 @@ impl Input {
         if let Some(option) = found.or_else(|| values_and_default().find(means)) {
             return Ok(option.clone());
         }
-        if let (InputKind::Float, Some(number)) = (&self.kind, value.as_f64())
-            && values().any(|option| option.as_f64() == Some(number))
+        // JSON has one kind of number: 1 and 1.0 are the same.
+        if let Some(number) = value.as_f64()
+            && let Some(option) =
+                values().find(|option| (value.is_f64() || option.is_f64()) && option.as_f64() == Some(number))
         {
-            return Ok(value);
+            return Ok(if self.kind == InputKind::Float { value } else { option.clone() });
         }
         let by_label = self.options.iter().find(|choice| Some(choice.label.as_str()) == value.as_str());
         let hint = by_label.map_or_else(String::new, |choice| {
@@ -152,7 +154,7 @@ impl Input {
             Value::Object(entry) => self.lora_entry(entry).map(Value::Object),
             Value::Array(list) => {
                 let entries = list.iter().filter(|entry| !is_empty_lora(entry)).map(|entry| match entry {
-                    Value::String(_) => model(entry),
+                    Value::String(_) => model(entry).and_then(|file| self.one_of(file)),
                     Value::Object(entry) => self.lora_entry(entry).map(Value::Object),
                     other => Err(format!("{WHAT}, not {}", shown(other))),
                 });
@@ -167,7 +169,10 @@ impl Input {
         let value = parsed(value);
         let list = value.as_array().ok_or_else(|| format!("{WHAT}, not {}", shown(&value)))?;
         let entries = list.iter().filter(|entry| !is_empty_lora(entry)).map(|entry| match entry {
-            Value::String(_) => Ok(json!({"file": model(entry)?, "strength": 1.0})),
+            Value::String(_) => {
+                let file = model(entry).and_then(|file| self.one_of(file))?;
+                Ok(json!({"file": file, "strength": 1.0}))
+            }
             Value::Object(entry) if entry.contains_key("file") => {
                 let mut entry = self.lora_entry(entry)?;
                 entry.entry("strength").or_insert_with(|| 1.0.into());
@@ -391,7 +396,7 @@ fn file_name(value: &Value) -> Result<Value, String> {
 
 /// Extensions of videos, audio files and 3D models, which no node opens as an image. GIF is not among them: ComfyUI reads its first
 /// frame.
-const NOT_IMAGES: [&str; 23] = [
+pub(crate) const NOT_IMAGES: [&str; 23] = [
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "mpg", "mpeg", "ogv", "wav", "mp3", "flac", "ogg", "oga",
     "opus", "m4a", "aac", "glb", "gltf", "obj", "fbx", "stl", "ply",
 ];

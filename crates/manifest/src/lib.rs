@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod nearest;
 mod older_dialect;
 pub mod params;
+mod params_schema;
 pub mod preset;
 pub mod seed;
 pub mod stage;

@@ -6,7 +6,7 @@ use comfy_runner_api::ErrorBody;
 use comfy_runner_manifest::Manifest;
 use serde_json::{Map, Value, json};
 
-use crate::normalize::references;
+use crate::normalize::{pascal, references};
 use crate::operation::Paths;
 use crate::routes;
 
@@ -19,10 +19,12 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_key: bool) -> Value {
     let mut paths = Paths::new(requires_key);
     routes::describe(&mut paths);
-    drop(manifests);
-    let (paths, mut schemas) = paths.finish();
-    let responses = common_responses(&schemas.written::<ErrorBody>());
-    let roots = json!([&paths, &responses]);
+    routes::each_workflow::describe(&mut paths, manifests);
+    let (mut paths, mut schemas) = paths.finish();
+    let mut responses = common_responses(&schemas.written::<ErrorBody>());
+    let mut parameters = Map::new();
+    share_execute(&mut paths, &mut responses, &mut parameters);
+    let roots = json!([&paths, &responses, &parameters]);
     let schemas = used(schemas.finish(), &roots);
     json!({
         "openapi": "3.1.0",
@@ -39,6 +41,7 @@ pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_
         "components": {
             "schemas": schemas,
             "responses": responses,
+            "parameters": parameters,
             "headers": {"RequestId": {
                 "description": "The id of the request, which is also in the server's log. A caller may send its own.",
                 "required": true,
@@ -55,7 +58,7 @@ pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_
 }
 
 /// Returns the errors that many operations have.
-fn common_responses(error: &Value) -> Value {
+fn common_responses(error: &Value) -> Map<String, Value> {
     let response = |description: &str| {
         json!({
             "description": description,
@@ -68,13 +71,54 @@ fn common_responses(error: &Value) -> Value {
         response["headers"]["Retry-After"] = json!({"description": "The number of seconds to wait.", "schema": {"type": "integer", "minimum": 0}});
         response
     };
-    json!({
-        "Unauthorized": response("No API key, or a wrong one; or a token that is invalid or has expired."),
-        "Forbidden": response("The request comes from a page of another site, or its token does not permit it."),
-        "BodyTimeout": response("The body of the request does not arrive."),
-        "TooManyWrongKeys": with_retry_after("Too many wrong API keys came from this address."),
-        "TooManyConnections": with_retry_after("The server has too many connections, or is not able to answer now."),
-    })
+    let responses = [
+        ("Unauthorized", response("No API key, or a wrong one; or a token that is invalid or has expired.")),
+        (
+            "Forbidden",
+            response("The request comes from a page of another site, or its token does not permit it."),
+        ),
+        ("BodyTimeout", response("The body of the request does not arrive.")),
+        ("TooManyWrongKeys", with_retry_after("Too many wrong API keys came from this address.")),
+        (
+            "TooManyConnections",
+            with_retry_after("The server has too many connections, or is not able to answer now."),
+        ),
+    ];
+    responses.into_iter().map(|(name, response)| (name.to_owned(), response)).collect()
+}
+
+/// Moves what `execute` takes and answers to where the operations of all workflows can refer to it.
+fn share_execute(
+    paths: &mut Map<String, Value>,
+    responses: &mut Map<String, Value>,
+    parameters: &mut Map<String, Value>,
+) {
+    let execute = paths["/api/run/{workflow_id}/execute"]["post"].clone();
+    for (status, response) in execute["responses"].as_object().into_iter().flatten() {
+        if response.get("$ref").is_none() {
+            responses.insert(format!("Execute{status}"), response.clone());
+        }
+    }
+    let in_request =
+        execute["parameters"].as_array().into_iter().flatten().filter(|given| given["in"] != "path");
+    parameters.extend(in_request.map(|given| {
+        let name = given["name"].as_str().unwrap_or_default();
+        (format!("Execute{}", pascal(name)), given.clone())
+    }));
+    let refer = |value: &mut Value, shared: &Map<String, Value>, place: &str| {
+        if let Some((name, _)) = shared.iter().find(|(_, shared)| *shared == value) {
+            *value = json!({"$ref": format!("#/components/{place}/{name}")});
+        }
+    };
+    for (_, methods) in paths.iter_mut().filter(|(path, _)| path.ends_with("/execute")) {
+        let Some(operation) = methods.get_mut("post") else { continue };
+        for response in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            refer(response, responses, "responses");
+        }
+        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            refer(parameter, parameters, "parameters");
+        }
+    }
 }
 
 /// Returns the schemas to which these values refer, directly or not.

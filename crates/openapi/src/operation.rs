@@ -278,6 +278,7 @@ fn path_parameter(name: &str) -> Value {
         "prompt_id" => "The job's id, as `execute` answers it.",
         "filename" => "The file's name, as the upload answered it.",
         "kind" => "The kind of models: the name of a folder such as `checkpoints` or `loras`.",
+        "file" => "The file's name.",
         _ => "",
     };
     json!({"name": name, "in": "path", "required": true, "description": description, "schema": {"type": "string"}})

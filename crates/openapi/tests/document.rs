@@ -2,8 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use std::path::Path;
+
+use comfy_runner_manifest::{Library, Manifest};
 use comfy_runner_openapi::document;
 use serde_json::{Map, Value, json};
+
+/// Returns the document of a server with the sample workflows.
+fn whole_document(requires_key: bool) -> Value {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/workflows");
+    let library = Library::<Manifest>::open(samples).unwrap();
+    let manifests: Vec<_> =
+        library.list().unwrap().workflows.into_iter().map(|listed| listed.workflow.unwrap()).collect();
+    document(manifests.iter().map(|manifest| &**manifest), requires_key)
+}
 
 fn operations(document: &Value) -> Vec<(String, &Map<String, Value>)> {
     let paths = document["paths"].as_object().unwrap();
@@ -34,7 +46,7 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
 
 #[test]
 fn every_reference_leads_to_something() {
-    let document = document([], true);
+    let document = whole_document(true);
     for_each(&document, &mut |object| {
         if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
             assert!(document.pointer(reference.strip_prefix('#').unwrap()).is_some(), "{reference}");
@@ -44,7 +56,7 @@ fn every_reference_leads_to_something() {
 
 #[test]
 fn every_operation_has_a_name_of_its_own_a_section_a_summary_and_responses() {
-    let document = document([], true);
+    let document = whole_document(true);
     let tags: BTreeSet<&str> =
         document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
     let mut ids = BTreeSet::new();
@@ -54,6 +66,8 @@ fn every_operation_has_a_name_of_its_own_a_section_a_summary_and_responses() {
         assert!(!op["summary"].as_str().unwrap().is_empty(), "{name}");
         assert!(op["responses"].as_object().unwrap().keys().any(|status| status.as_str() < "400"), "{name}");
         for parameter in op.get("parameters").and_then(Value::as_array).into_iter().flatten() {
+            let shared = parameter.get("$ref").map(|shared| &shared.as_str().unwrap()[1..]);
+            let parameter = shared.map_or(parameter, |shared| document.pointer(shared).unwrap());
             assert!(!parameter["description"].as_str().unwrap().is_empty(), "{name} {parameter}");
         }
         for (status, response) in op["responses"].as_object().unwrap() {
@@ -64,12 +78,12 @@ fn every_operation_has_a_name_of_its_own_a_section_a_summary_and_responses() {
 
 #[test]
 fn every_schema_is_valid_and_every_example_is_what_its_schema_says() {
-    let document = document([], true);
+    let document = whole_document(true);
     let mut examples = 0;
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         jsonschema::meta::validate(schema).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    for_each(&document["paths"], &mut |object| {
+    for_each(&document, &mut |object| {
         let Some(Value::Object(entries)) = object.get("examples") else { return };
         let validator = validator(&document, &object["schema"]);
         for (name, example) in entries {
@@ -85,7 +99,7 @@ fn every_schema_is_valid_and_every_example_is_what_its_schema_says() {
 #[test]
 fn everything_below_api_needs_a_key_when_the_server_has_one() {
     for requires_key in [true, false] {
-        let document = document([], requires_key);
+        let document = whole_document(requires_key);
         for (name, op) in operations(&document) {
             let security = op["security"].as_array().unwrap();
             let (open, is_api) =

@@ -6,6 +6,7 @@ mod build;
 mod cancel;
 mod comfyui_folders;
 mod connection;
+mod docs;
 mod download;
 mod endpoint;
 mod error;

@@ -77,7 +77,7 @@ pub async fn document(
 }
 
 /// Returns whether the client has what this tag is of.
-fn has(request: &HttpRequest, tag: &EntityTag) -> bool {
+pub fn has(request: &HttpRequest, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key("if-none-match"),
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),

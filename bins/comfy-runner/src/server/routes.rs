@@ -6,7 +6,7 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    auth, build, cancel, download, execute, files, health, inspect, jobs, live, models, openapi, page,
+    auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live, models, openapi, page,
     status, token, workflows,
 };
 
@@ -20,6 +20,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/health").get(health::health))
         .service(endpoint("/ready").get(health::ready))
         .service(endpoint("/openapi.json").get(openapi::document).with_key())
+        .service(endpoint("/docs").get(docs::page))
+        .service(endpoint("/docs/{file}").get(docs::file))
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require_key))
@@ -50,6 +52,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                         .service(endpoint("/preview/{prompt_id}").get(live::preview).own_pages_only())
                         .service(endpoint("/{workflow_id}/build").post(build::build))
                         .service(endpoint("/{workflow_id}/execute").post(execute::execute))
+                        .service(endpoint("/{workflow_id}/schema").get(workflows::params_schema))
                         .service(endpoint("/{workflow_id}").get(workflows::manifest)),
                 )
                 .default_service(web::to(no_such_path)),

@@ -57,6 +57,16 @@ pub async fn manifest(
     Ok(HttpResponse::Ok().json(workflow.manifest_with_options(&schemas)))
 }
 
+/// `GET /api/run/{workflow_id}/schema`: the JSON Schema of the params.
+pub async fn params_schema(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<impl Responder, ApiError> {
+    let schema = state.workflow(&id).await?.manifest().params_schema();
+    let body = serde_json::to_vec(&schema)?;
+    Ok(HttpResponse::Ok().content_type("application/schema+json").body(body))
+}
+
 /// The workflows to list.
 struct Filter<'q> {
     category: Option<&'q str>,

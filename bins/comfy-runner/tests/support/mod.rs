@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod described;
 pub mod hostile;
 pub mod process;
 pub mod streams;

@@ -1,5 +1,6 @@
 //! What each route takes and answers. A test of the server compares these with the routes that it has.
 
+pub(crate) mod each_workflow;
 mod files;
 mod jobs;
 mod live;

@@ -186,5 +186,6 @@ fn ui_graph() -> Value {
             "version": {"type": "number"},
         },
         "required": ["nodes", "links", "version"],
+        "additionalProperties": true,
     })
 }

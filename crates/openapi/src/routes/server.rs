@@ -4,7 +4,7 @@ use comfy_runner_api::{Health, IssuedToken, Readiness, TokenRequest};
 use serde_json::json;
 
 use super::{NO_JOB, NO_STORE, NOT_CACHED, SERVER, not_cached};
-use crate::operation::Paths;
+use crate::operation::{Operation, Paths};
 
 pub(super) fn describe(paths: &mut Paths) {
     paths.post("/api/token", "issue_token", "A short-lived permission to read, for web pages", |mut op| {
@@ -49,27 +49,38 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(503, "The server is not ready: `detail` says why, without naming ComfyUI's host.")
     });
     paths.get("/openapi.json", "get_openapi", "This document", |op| {
-        op.tag(SERVER)
+        let op = op
+            .tag(SERVER)
             .explain("It changes with the library: each workflow has an operation of its own.")
             .with_key()
-            .header(
-                "If-None-Match",
-                "The `ETag` of a document that the client has.",
-                json!({"type": "string"}),
-            )
             .json_of(
                 200,
                 "An OpenAPI 3.1 document.",
                 json!({"type": "object", "required": ["openapi", "info", "paths"]}),
-            )
-            .response_header("ETag", "The tag of the document.", json!({"type": "string"}))
-            .response_header(
-                "Cache-Control",
-                "Always `no-cache`.",
-                json!({"type": "string", "const": "no-cache"}),
-            )
-            .empty(304, "The client has the document.")
-            .response_header("ETag", "The tag of the document.", json!({"type": "string"}))
-            .error(503, "The workflows cannot be read, or the server has too many connections.")
+            );
+        with_tag(op).error(503, "The workflows cannot be read, or the server has too many connections.")
     });
+    paths.get("/docs", "get_docs", "A page that shows this document", |op| {
+        page(op.tag(SERVER).bytes(200, "The page.", &["text/html"]))
+    });
+    paths.get("/docs/{file}", "get_docs_file", "The files of that page", |op| {
+        page(op.tag(SERVER).bytes(200, "The file.", &["text/css", "text/javascript", "text/plain"]))
+            .error(404, "The page has no such file.")
+    });
+}
+
+fn page(op: Operation<'_>) -> Operation<'_> {
+    let text = json!({"type": "string"});
+    with_tag(op.response_header("Content-Security-Policy", "Allows this server only.", text))
+}
+
+/// Describes that a client which has the content is not sent it again.
+fn with_tag(op: Operation<'_>) -> Operation<'_> {
+    let text = || json!({"type": "string"});
+    let always = json!({"type": "string", "const": "no-cache"});
+    op.response_header("ETag", "The tag of the content.", text())
+        .response_header("Cache-Control", "Always `no-cache`.", always)
+        .header("If-None-Match", "The `ETag` of a content that the client has.", text())
+        .empty(304, "The client has the content.")
+        .response_header("ETag", "The tag of the content.", text())
 }

@@ -72,6 +72,17 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(500, "The workflow's files are broken, or ComfyUI's node schemas cannot be fetched.")
             .error(503, "The workflow's files do not answer, or the server has too many connections.")
     });
+    paths.get("/api/run/{workflow_id}/schema", "get_params_schema", "The JSON Schema of a workflow's params", |op| {
+        op.tag(WORKFLOWS)
+            .explain(
+                "A JSON Schema (2020-12). What it accepts, the server accepts; the server also converts other spellings of \
+                 the same values, such as `\"30\"` for 30. Keys that begin with `x-` are for forms.",
+            )
+            .content(200, "The schema.", json!({"application/schema+json": {"schema": {"type": "object"}}}))
+            .error(404, "There is no such workflow.")
+            .error(500, "The workflow's files are broken.")
+            .error(503, "The workflow's files do not answer, or the server has too many connections.")
+    });
     paths.get("/api/models", "list_models", "The model files that ComfyUI has, by kind", |op| {
         op.tag(WORKFLOWS)
             .json::<ModelLists>(200, "File names by kind.")
