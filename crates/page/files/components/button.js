@@ -6,6 +6,7 @@ import { Icon } from "./icon.js";
  * @typedef {object} ButtonProps
  * @property {import("./icon.js").IconName} [icon]
  * @property {string} [label] the name of a button without text
+ * @property {string} [title] a tooltip, for a button with a text
  * @property {any} [children]
  * @property {"plain" | "primary" | "danger" | "quiet"} [kind]
  * @property {boolean} [filled]
@@ -18,12 +19,12 @@ import { Icon } from "./icon.js";
  */
 
 /** @param {ButtonProps} props */
-export function Button({ icon, label, children, kind = "plain", filled, disabled, pressed, busy, type = "button", className = "", onClick }) {
+export function Button({ icon, label, title, children, kind = "plain", filled, disabled, pressed, busy, type = "button", className = "", onClick }) {
   return html`<button
     type=${type}
     class="button ${kind} ${children ? "" : "icon-only"} ${className}"
     aria-label=${label}
-    title=${label}
+    title=${title ?? label}
     disabled=${disabled}
     aria-pressed=${pressed}
     aria-busy=${busy || undefined}

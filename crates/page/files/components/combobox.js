@@ -37,7 +37,7 @@ export function Combobox({ id, labelId, label, describedBy, invalid, options, va
   const shown = matching.slice(0, MOST_SHOWN);
 
   const show = () => {
-    if (open) return;
+    if (open || options.length === 0) return;
     query.value = "";
     active.value = Math.max(0, options.slice(0, MOST_SHOWN).findIndex((option) => option.value === value));
   };
@@ -65,7 +65,7 @@ export function Combobox({ id, labelId, label, describedBy, invalid, options, va
     }
   };
   const onInput = (/** @type {any} */ event) => {
-    query.value = event.currentTarget.value;
+    if (options.length > 0) query.value = event.currentTarget.value;
     active.value = 0;
     if (free) onChange(event.currentTarget.value);
   };
@@ -74,23 +74,23 @@ export function Combobox({ id, labelId, label, describedBy, invalid, options, va
   useLayoutEffect(() => {
     const [element, anchor] = [popup.current, field.current];
     if (!open || !element || !anchor) return;
-    const place = anchor.getBoundingClientRect();
-    const below = window.innerHeight - place.bottom;
-    const above = below < HEIGHT && place.top > below;
-    element.style.left = `${place.left}px`;
-    element.style.width = `${place.width}px`;
-    element.style.maxHeight = `${Math.min(HEIGHT, (above ? place.top : below) - 12)}px`;
-    element.style.top = above ? "auto" : `${place.bottom + 4}px`;
-    element.style.bottom = above ? `${window.innerHeight - place.top + 4}px` : "auto";
-    element.showPopover();
-    const leave = (/** @type {Event} */ event) => {
-      if (!(event.target instanceof Node) || !element.contains(event.target)) close();
+    const put = () => {
+      const place = anchor.getBoundingClientRect();
+      const below = window.innerHeight - place.bottom;
+      const above = below < HEIGHT && place.top > below;
+      element.style.left = `${place.left}px`;
+      element.style.width = `${place.width}px`;
+      element.style.maxHeight = `${Math.min(HEIGHT, (above ? place.top : below) - 12)}px`;
+      element.style.top = above ? "auto" : `${place.bottom + 4}px`;
+      element.style.bottom = above ? `${window.innerHeight - place.top + 4}px` : "auto";
     };
-    window.addEventListener("scroll", leave, true);
-    window.addEventListener("resize", close);
+    put();
+    element.showPopover();
+    window.addEventListener("scroll", put, true);
+    window.addEventListener("resize", put);
     return () => {
-      window.removeEventListener("scroll", leave, true);
-      window.removeEventListener("resize", close);
+      window.removeEventListener("scroll", put, true);
+      window.removeEventListener("resize", put);
     };
   }, [open]);
   useEffect(() => {
@@ -117,6 +117,7 @@ export function Combobox({ id, labelId, label, describedBy, invalid, options, va
       value=${open && !free ? query.value : shownValue}
       onInput=${onInput}
       onKeyDown=${onKeyDown}
+      onFocus=${(/** @type {any} */ event) => event.currentTarget.select()}
       onClick=${show}
       onBlur=${close}
     />

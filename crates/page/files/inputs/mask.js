@@ -13,7 +13,7 @@ export function MaskControl(props) {
   const painting = useSignal(false);
   const imageInput = firstImageInput(props.form.manifest);
   const image = imageInput ? String(props.form.values.value[imageInput.id] ?? "") : "";
-  const paint = html`<${Button} icon="brush" disabled=${!image} label=${image ? undefined : t("mask.noImage")} onClick=${() => (painting.value = true)}>${t("mask.paint")}</${Button}>`;
+  const paint = html`<${Button} icon="brush" disabled=${!image} title=${image ? undefined : t("mask.noImage")} onClick=${() => (painting.value = true)}>${t("mask.paint")}</${Button}>`;
   return html`<${FileControl} ...${props} actions=${imageInput && paint} />
     ${painting.value &&
     html`<${MaskPainter}

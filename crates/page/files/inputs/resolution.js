@@ -1,4 +1,4 @@
-// A resolution: both sides, the author's sizes, and ratios.
+// A resolution: both sides, ratios and the author's sizes; or one of the author's options, where the manifest has some.
 import { html } from "../html.js";
 import { t } from "../i18n.js";
 import { optionsOf } from "../form/inputs.js";
@@ -7,7 +7,35 @@ import { Button } from "../components/button.js";
 import { readNumber } from "./number.js";
 
 /** @param {import("./control.js").ControlProps} props */
-export function ResolutionControl({ input, value, onChange, id, describedBy, invalid }) {
+export function ResolutionControl(props) {
+  return (props.input.options ?? []).length > 0 ? html`<${OneOfSizes} ...${props} />` : html`<${FreeSize} ...${props} />`;
+}
+
+/** @param {import("./control.js").ControlProps} props */
+function OneOfSizes({ input, value, onChange, id, labelId, describedBy }) {
+  const sizes = sizesOf(optionsOf(input));
+  return html`<div class="size-options" role="radiogroup" aria-labelledby=${labelId} aria-describedby=${describedBy}>
+    ${sizes.map(({ label, size }, index) => {
+      const chosen = value?.w === size.w && value?.h === size.h;
+      return html`<label key=${label} class="size-option">
+        <input id=${index === 0 ? id : undefined} type="radio" name=${id} checked=${chosen} onChange=${() => onChange(size)} />
+        <span><svg viewBox="0 0 20 20" aria-hidden="true"><rect ...${outline(size)} rx="1.5" /></svg>${label}</span>
+      </label>`;
+    })}
+  </div>`;
+}
+
+/**
+ * Returns the outline of a size, within 20 by 20.
+ * @param {import("../form/resolution.js").Size} size
+ */
+function outline({ w, h }) {
+  const scale = 16 / Math.max(w, h);
+  return { x: 10 - (w * scale) / 2, y: 10 - (h * scale) / 2, width: w * scale, height: h * scale };
+}
+
+/** @param {import("./control.js").ControlProps} props */
+function FreeSize({ input, value, onChange, id, describedBy, invalid }) {
   const size = value || { w: "", h: "" };
   const complete = Number(size.w) > 0 && Number(size.h) > 0;
   const numbers = { w: Number(size.w), h: Number(size.h) };
@@ -25,6 +53,7 @@ export function ResolutionControl({ input, value, onChange, id, describedBy, inv
     value=${size[name]}
     onInput=${(/** @type {any} */ event) => onChange({ ...size, [name]: readNumber(event.currentTarget.value) })}
   />`;
+  const sizes = sizesOf(Array.isArray(input.presets) ? optionsOf({ ...input, options: input.presets }) : []);
   const ratio = complete ? ratioOf(numbers) : undefined;
   return html`<div class="resolution">
     <div class="resolution-row">
@@ -35,9 +64,9 @@ export function ResolutionControl({ input, value, onChange, id, describedBy, inv
         ${RATIOS.map((name) => html`<option key=${name} value=${name} selected=${name === ratio}>${name}</option>`)}
       </select>
     </div>
-    ${sizesOf(input).length > 0 &&
+    ${sizes.length > 0 &&
     html`<div class="chips">
-      ${sizesOf(input).map(
+      ${sizes.map(
         ({ label, size: preset }) => html`<button
           key=${label}
           type="button"
@@ -53,13 +82,12 @@ export function ResolutionControl({ input, value, onChange, id, describedBy, inv
 }
 
 /**
- * Returns the sizes that the author offers, as options or under the key `presets`.
- * @param {import("../api/types.js").Input} input
+ * Returns the sizes among options, each with a label.
+ * @param {{ value: any, label: string }[]} options
  */
-function sizesOf(input) {
-  const listed = Array.isArray(input.presets) ? optionsOf({ ...input, options: input.presets }) : optionsOf(input);
-  return listed.flatMap(({ value, label }) => {
+function sizesOf(options) {
+  return options.flatMap(({ value, label }) => {
     const size = parseSize(value);
-    return size ? [{ label: typeof value === "string" && label === value ? `${size.w} × ${size.h}` : label, size }] : [];
+    return size ? [{ label: label === value ? `${size.w} × ${size.h}` : label, size }] : [];
   });
 }

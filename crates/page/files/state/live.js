@@ -26,6 +26,18 @@ export function socketUrl(query) {
   return url.href;
 }
 
+/**
+ * Closes a WebSocket for good. One that is still being opened is closed as soon as it is open: browsers report an error
+ * otherwise.
+ * @param {WebSocket | null} socket
+ */
+export function closeSocket(socket) {
+  if (!socket) return;
+  socket.onmessage = socket.onclose = null;
+  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+  else socket.close();
+}
+
 /** Opens the WebSocket, unless it is open. */
 export function startLive() {
   if (socket) return;
@@ -55,9 +67,8 @@ export function startLive() {
 /** Closes the WebSocket: the reader has signed out. */
 export function stopLive() {
   window.clearTimeout(timer);
-  const open = socket;
+  closeSocket(socket);
   socket = null;
-  open?.close();
   connection.value = "connecting";
 }
 

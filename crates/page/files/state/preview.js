@@ -2,7 +2,7 @@
 // hour of previews takes the memory of two.
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { socketUrl } from "./live.js";
+import { closeSocket, socketUrl } from "./live.js";
 
 /**
  * Follows the previews of a job while `running` is true.
@@ -16,7 +16,6 @@ export function usePreview(id, running) {
     if (!running) return;
     let socket = /** @type {WebSocket | null} */ (null);
     let timer = 0;
-    let stopped = false;
     const open = () => {
       socket = new WebSocket(socketUrl(`?prompt_id=${encodeURIComponent(id)}`));
       socket.binaryType = "blob";
@@ -28,14 +27,13 @@ export function usePreview(id, running) {
       };
       socket.onclose = () => {
         // The end of the job closes it too; then `running` becomes false, and the timer is cleared.
-        if (!stopped) timer = window.setTimeout(open, 1000);
+        timer = window.setTimeout(open, 1000);
       };
     };
     open();
     return () => {
-      stopped = true;
       window.clearTimeout(timer);
-      socket?.close();
+      closeSocket(socket);
       const before = address.peek();
       address.value = null;
       if (before) URL.revokeObjectURL(before);

@@ -18,7 +18,7 @@ export function Details({ record }) {
       ${record.retry_of && html`<dt>${t("details.retryOf")}</dt><dd><a href=${`/jobs/${record.retry_of}`}><code>${record.retry_of}</code></a></dd>`}
       <dt>${t("details.folder")}</dt><dd><code>${record.output_folder}</code></dd>
     </dl>
-    <h3>${t("details.params")}</h3>
+    <h2>${t("details.params")}</h2>
     <dl>
       ${params.map(([id, value]) => html`<dt key=${`${id}-name`}>${id}</dt><dd key=${id}>${shown(value)}</dd>`)}
       ${Object.entries(record.seeds).map(([id, seed]) => html`<dt key=${`${id}-name`}>${id}</dt><dd key=${id}><code>${String(seed)}</code></dd>`)}

@@ -14,7 +14,8 @@ export function FilmTile({ id, current, onSelect }) {
   const file = job.summary && status === "completed" ? thumbnailOf(job.summary) : undefined;
   const when = job.summary?.queued_at ? ago(job.summary.queued_at) : "";
   const percent = job.progress?.percent ?? 0;
-  return html`<button type="button" class="film-tile status-${status}" aria-current=${current || undefined} aria-label=${`${t(`status.${status}`)} ${when}`} onClick=${() => onSelect(id)}>
+  const how = [t(`status.${status}`), status === "running" && `${Math.round(percent)} %`, when].filter(Boolean).join(" ");
+  return html`<button type="button" class="film-tile status-${status}" aria-current=${current || undefined} aria-label=${how} onClick=${() => onSelect(id)}>
     ${file ? html`<${Thumbnail} file=${file} alt="" />` : html`<span class="film-state">${inside(status, percent)}</span>`}
   </button>`;
 }

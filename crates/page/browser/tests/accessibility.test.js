@@ -1,0 +1,115 @@
+import { after, before, test } from "node:test";
+import { DESKTOP, PHONE, Person, assertAccessible, launch, picture } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+let server, browser, job, failed;
+before(async () => {
+  server = await TestServer.start();
+  browser = await launch();
+  job = await server.finished("text-to-image", { steps: 2 });
+  failed = await server.finished("fails", {});
+  await server.finished("video", {});
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+const VIEWS = {
+  library: async (page) => page.locator(".card:not(.skeleton)").first().waitFor(),
+  jobs: async (page) => page.locator(".job-row").first().waitFor(),
+  queue: async (page) => page.getByText("Nothing waits").waitFor(),
+};
+
+for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+  for (const colorScheme of ["light", "dark"]) {
+    test(`axe finds nothing in any view: ${size}, ${colorScheme}`, async () => {
+      const person = await Person.enter(browser, server, { ...options, colorScheme, reducedMotion: "reduce" });
+      person.expect(/404 \(Not Found\)/);
+      const page = await person.open("/");
+      for (const [name, ready] of Object.entries(VIEWS)) {
+        await page.goto(name === "library" ? "/" : `/${name}`);
+        await ready(page);
+        await assertAccessible(page, name);
+      }
+      await page.getByRole("button", { name: "Settings" }).click();
+      await assertAccessible(page, "settings");
+
+      await page.goto("/w/every-input");
+      await page.locator("summary", { hasText: "Files" }).click();
+      await page.locator(".run-button").click();
+      await page.locator(".field-error").first().waitFor();
+      await assertAccessible(page, "a form with an error");
+      await page.getByRole("combobox", { name: "Checkpoint" }).click();
+      await page.locator(".listbox").waitFor();
+      await assertAccessible(page, "an open list");
+
+      await page.goto("/w/text-to-image");
+      await page.locator(".file-picture img").waitFor();
+      await assertAccessible(page, "a result");
+      await page.getByRole("tab", { name: "As code" }).click();
+      await assertAccessible(page, "code");
+      await page.getByRole("button", { name: "Enlarge" }).first().click();
+      await assertAccessible(page, "an enlarged image");
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: "Compare" }).click();
+      await page.locator(".compare, .dialog .state").first().waitFor();
+      await assertAccessible(page, "a comparison");
+
+      await page.goto(`/jobs/${failed.prompt_id}`);
+      await page.getByText("This job failed").waitFor();
+      await assertAccessible(page, "a failed job");
+      await page.goto(`/jobs/${job.prompt_id}`);
+      await page.locator(".file-picture img").waitFor();
+      await page.getByRole("button", { name: "Delete job" }).click();
+      await assertAccessible(page, "a question");
+
+      await page.goto("/w/mask");
+      await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page));
+      await page.locator("img.file-preview").waitFor();
+      await page.getByRole("button", { name: "Use an earlier one" }).first().click();
+      await page.locator(".file-tile").first().waitFor();
+      await assertAccessible(page, "earlier files");
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: "Paint" }).click();
+      await page.getByRole("img", { name: "Mask", exact: true }).waitFor();
+      await assertAccessible(page, "the painter");
+
+      await page.goto("/jobs/nothing");
+      await page.getByRole("alert").waitFor();
+      await assertAccessible(page, "an error");
+      await person.leave();
+    });
+  }
+}
+
+test("axe finds nothing while a job runs", async () => {
+  const person = await Person.enter(browser, server);
+  await server.execute("test-progress", { steps: 300, delay_ms: 50 });
+  const page = await person.open("/w/test-progress");
+  await page.getByRole("img", { name: "Preview" }).waitFor();
+  await assertAccessible(page, "a running job");
+  await page.goto("/queue");
+  await page.locator(".job-row progress").waitFor();
+  await assertAccessible(page, "the queue");
+  await page.getByRole("button", { name: "Cancel job" }).click();
+  await person.leave();
+});
+
+test("the language and the theme are chosen and kept", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/");
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("radio", { name: "中文" }).check({ force: true });
+  await page.getByRole("heading", { name: "工作流", exact: true }).waitFor();
+  await page.getByRole("radio", { name: "深色" }).check({ force: true });
+  await page.reload();
+  await page.getByRole("heading", { name: "工作流", exact: true }).waitFor();
+  await page.locator('html[data-theme="dark"][lang="zh-CN"]').waitFor();
+  await page.locator(".card:not(.skeleton)").first().waitFor();
+  await assertAccessible(page, "in Chinese");
+  await person.leave();
+  const chinese = await Person.enter(browser, server, { locale: "zh-CN" });
+  await (await chinese.open("/jobs")).getByRole("heading", { name: "任务" }).waitFor();
+  await chinese.leave();
+});

@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { Person, launch, picture } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+let server, browser;
+before(async () => {
+  server = await TestServer.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+/** Runs the form and returns the params that the server recorded. */
+async function run(page) {
+  const before = (await server.api("/api/jobs?limit=1")).jobs[0]?.prompt_id;
+  await page.locator(".run-button").click();
+  for (let tries = 0; tries < 400; tries++) {
+    const { jobs } = await server.api("/api/jobs?limit=1");
+    if (jobs[0] && jobs[0].prompt_id !== before) return (await server.newestJob()).params;
+    assert.equal(await page.locator(".run-bar [role=alert]").count(), 0, await page.locator(".run-bar").innerText());
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error("no job was submitted");
+}
+
+test("each kind of value that is entered is the one that the server gets", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("first line\nsecond line");
+  await page.getByRole("slider", { name: "Count" }).fill("7");
+  assert.equal(await page.getByRole("spinbutton", { name: "Count" }).inputValue(), "7");
+  await page.getByRole("spinbutton", { name: "Amount" }).fill("0.33");
+  await page.getByText("From none to all.").waitFor();
+  await page.getByRole("switch", { name: "Bold" }).check();
+  await page.getByRole("combobox", { name: "Style" }).selectOption("Watercolour");
+  await page.getByRole("textbox", { name: "Seed" }).fill("18446744073709551615");
+  await page.getByRole("button", { name: "Tall" }).click();
+  assert.deepEqual([await page.getByRole("spinbutton", { name: "Width" }).inputValue(), await page.getByRole("spinbutton", { name: "Height" }).inputValue()], ["512", "768"]);
+  await page.getByRole("button", { name: "Swap width and height" }).click();
+  const params = await run(page);
+  assert.deepEqual(
+    [params.prompt, params.count, params.amount, params.bold, params.style, params.size],
+    ["first line\nsecond line", 7, 0.33, true, "water", { w: 768, h: 512 }],
+  );
+  const record = await (await fetch(`${server.url}/api/jobs/${(await server.newestJob()).prompt_id}`)).text();
+  assert.match(record, /"seed":\s*"?18446744073709551615/);
+  await person.leave();
+});
+
+test("a ratio keeps the number of pixels, and a seed can be drawn, locked and unlocked", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  await page.getByLabel("Aspect ratio").selectOption("16:9");
+  const [width, height] = [Number(await page.getByRole("spinbutton", { name: "Width" }).inputValue()), Number(await page.getByRole("spinbutton", { name: "Height" }).inputValue())];
+  assert.ok(Math.abs(width / height - 16 / 9) < 0.1 && Math.abs(width * height - 512 * 512) < 30_000, `${width} × ${height}`);
+  const seed = page.getByRole("textbox", { name: "Seed" });
+  await page.getByRole("button", { name: "New random number" }).click();
+  const drawn = await seed.inputValue();
+  assert.ok(/^\d+$/.test(drawn) && Number.isSafeInteger(Number(drawn)));
+  await page.getByRole("button", { name: /^Unlock/ }).click();
+  assert.equal(await seed.inputValue(), "");
+  await run(page);
+  const used = (await server.newestJob()).seeds.seed;
+  await page.getByRole("button", { name: /^Lock/ }).click();
+  assert.equal(await seed.inputValue(), String(used));
+  await person.leave();
+});
+
+test("a resolution with options takes one of them", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  const field = page.getByRole("group", { name: "Format" });
+  assert.equal(await field.getByRole("spinbutton").count(), 0);
+  await field.getByRole("radio", { name: "Wide" }).check({ force: true });
+  assert.deepEqual((await run(page)).format, { w: 768, h: 512 });
+  await person.leave();
+});
+
+test("wrong values are shown while they are entered, and the server's answer beside its field", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/400 \(Bad Request\)/);
+  const page = await person.open("/w/every-input");
+  const error = (path) => page.locator(`[data-input="${path}"] > .field-error`);
+  await page.locator(".run-button").click();
+  await error("prompt").getByText("Prompt is required").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.tagName), "TEXTAREA");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  await error("prompt").waitFor({ state: "detached" });
+  const count = page.getByRole("spinbutton", { name: "Count" });
+  await count.fill("12");
+  await error("count").getByText("Between 1 and 9").waitFor();
+  assert.equal(await count.getAttribute("aria-invalid"), "true");
+  await count.fill("2.5");
+  await error("count").getByText("Enter a whole number").waitFor();
+  await count.fill("3");
+  await page.getByRole("spinbutton", { name: "Width" }).fill("9000");
+  await error("size").getByText("Between 64 and 2048").waitFor();
+  await page.getByRole("spinbutton", { name: "Width" }).fill("512");
+  // What only the server knows: a limit that the manifest got meanwhile.
+  const manifest = `${server.workflows}/every-input/manifest.yaml`;
+  const before = readFileSync(manifest, "utf8");
+  writeFileSync(manifest, before.replace("default: 3, min: 1, max: 9", "default: 1, min: 1, max: 2"));
+  await page.locator(".run-button").click();
+  await error("count").getByText(/2/).waitFor();
+  await page.locator(".run-bar").getByRole("alert").waitFor();
+  writeFileSync(manifest, before);
+  await person.leave();
+});
+
+test("models and LoRAs are found by typing, with the keyboard alone", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  const checkpoint = page.getByRole("combobox", { name: "Checkpoint" });
+  await checkpoint.focus();
+  await page.keyboard.type("xl");
+  await page.locator(".listbox").getByRole("option").first().waitFor();
+  for (const option of await page.locator(".listbox").getByRole("option").allInnerTexts()) assert.match(option, /xl/i);
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Enter");
+  const chosen = await checkpoint.inputValue();
+  assert.match(chosen, /xl/i);
+  await page.getByRole("combobox", { name: "LoRA", exact: true }).fill("detail");
+  await page.keyboard.press("Enter");
+  await page.getByRole("spinbutton", { name: "Strength of LoRA", exact: true }).fill("0.7");
+  const params = await run(page);
+  assert.equal(params.checkpoint, chosen);
+  assert.deepEqual([/detail/.test(params.lora.file), params.lora.strength], [true, 0.7]);
+
+  await page.goto("/w/text-to-image-studio");
+  await page.getByRole("button", { name: "Add LoRA" }).click();
+  await page.getByRole("button", { name: "Add LoRA" }).click();
+  await page.getByRole("combobox", { name: "LoRAs 1" }).click();
+  await page.locator(".listbox").getByRole("option").nth(1).click();
+  await page.getByRole("button", { name: "Remove LoRA 2" }).click();
+  const { loras } = await run(page);
+  assert.equal(loras.length, 1);
+  assert.ok(loras[0].file.endsWith(".safetensors") && loras[0].strength === 1);
+  await person.leave();
+});
+
+test("scenes are added, duplicated, moved and removed", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  const texts = page.getByRole("textbox", { name: "What happens" });
+  await texts.fill("first");
+  await page.getByRole("button", { name: "Add scene" }).click();
+  await texts.nth(1).fill("second");
+  await page.getByRole("button", { name: "Duplicate scene 1" }).click();
+  await texts.nth(1).fill("copy");
+  await page.getByRole("button", { name: "Move scene 3 up" }).click();
+  assert.deepEqual(await texts.evaluateAll((areas) => areas.map((area) => area.value)), ["first", "second", "copy"]);
+  await page.getByRole("button", { name: "Remove scene 1" }).click();
+  await page.getByRole("button", { name: "Add scene" }).click();
+  await page.getByRole("button", { name: "Add scene" }).click();
+  assert.ok(await page.getByRole("button", { name: "Add scene" }).isDisabled());
+  await page.locator(".run-button").click();
+  await page.getByText("What happens is required").first().waitFor();
+  await page.getByRole("button", { name: "Remove scene 4" }).click();
+  await page.getByRole("button", { name: "Remove scene 3" }).click();
+  assert.deepEqual((await run(page)).scenes, [{ text: "second", seconds: 1 }, { text: "copy", seconds: 2 }]);
+  await person.leave();
+});
+
+test("groups fold, and presets fill the form", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/every-input");
+  assert.equal(await page.getByText("Choose file").first().isVisible(), false);
+  await page.locator("summary", { hasText: "Files" }).click();
+  await page.getByText("Choose file").first().waitFor();
+  await page.getByRole("button", { name: "Small", exact: true }).click();
+  assert.equal(await page.getByRole("spinbutton", { name: "Width" }).inputValue(), "64");
+  assert.equal(await page.getByRole("spinbutton", { name: "Count" }).inputValue(), "1");
+  await person.leave();
+});
+
+test("an image is chosen, dropped or pasted, shown, kept over a reload, and used again", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/image-to-image");
+  const field = page.locator('[data-input="image"]');
+  const shown = field.locator("img.file-preview");
+  await field.locator("input[type=file]").setInputFiles(await picture(page, "chosen.png"));
+  await shown.waitFor();
+  assert.match(await shown.getAttribute("alt"), /chosen\.png$/);
+  await page.waitForFunction(() => localStorage.getItem("comfy-runner.form.image-to-image")?.includes("chosen.png"));
+  await page.reload();
+  await shown.waitFor();
+  assert.ok(await shown.evaluate(async (image) => (await image.decode(), image.naturalWidth === 64)));
+
+  const drop = async (event, name) => {
+    const { buffer } = await picture(page);
+    const data = await page.evaluateHandle(
+      ([base64, name]) => {
+        const transfer = new DataTransfer();
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, { type: "image/png" }));
+        return transfer;
+      },
+      [buffer.toString("base64"), name],
+    );
+    if (event === "drop") return field.locator(".file-zone").dispatchEvent("drop", { dataTransfer: data });
+    return page.evaluate((data) => document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })), data);
+  };
+  await drop("drop", "dropped.png");
+  await field.locator('img[alt$="dropped.png"]').waitFor();
+  await drop("paste", "pasted.png");
+  await field.locator('img[alt$="pasted.png"]').waitFor();
+
+  await field.getByRole("button", { name: "Use an earlier one" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: /chosen\.png/ }).click();
+  await field.locator('img[alt$="chosen.png"]').waitFor();
+  assert.match((await run(page)).image, /chosen\.png$/);
+  await field.getByRole("button", { name: "Remove the file" }).click();
+  await page.locator(".run-button").click();
+  await field.getByText("Choose a file").waitFor();
+  await person.leave();
+});
+
+test("a file that is no image is refused beside its field", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/400 \(Bad Request\)/);
+  const page = await person.open("/w/image-to-image");
+  await page.locator('[data-input="image"] input[type=file]').setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no image at all") });
+  await page.locator('[data-input="image"]').getByRole("alert").waitFor();
+  await person.leave();
+});
+
+test("a mask is painted over the image, and both of ComfyUI's loaders read the same from it", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/mask");
+  await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page, "photo.png", [64, 64]));
+  await page.locator('[data-input="image"] img.file-preview').waitFor();
+  await page.getByRole("button", { name: "Paint" }).click();
+  const canvas = page.getByRole("img", { name: "Mask", exact: true });
+  const box = await canvas.boundingBox();
+  // The left third, from top to bottom.
+  await page.getByRole("slider", { name: "Size" }).fill("20");
+  await page.mouse.move(box.x + (box.width * 10) / 64, box.y + 1);
+  await page.mouse.down();
+  await page.mouse.move(box.x + (box.width * 10) / 64, box.y + box.height - 1, { steps: 8 });
+  await page.mouse.up();
+  await page.getByRole("button", { name: "Use this mask" }).click();
+  await page.locator('[data-input="mask"] img.file-preview').waitFor();
+  await page.locator(".run-button").click();
+  await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
+  const { prompt_id } = await server.newestJob();
+  const { files } = await server.api(`/api/jobs/${prompt_id}/files`);
+  const pixels = (title) =>
+    page.evaluate(async (url) => {
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+      const context = canvas.getContext("2d", { willReadFrequently: true });
+      context.drawImage(image, 0, 0);
+      const at = (x) => context.getImageData(x, 32, 1, 1).data[0];
+      return [at(10), at(50)];
+    }, files.find((file) => file.node_title === title).url);
+  assert.deepEqual(await pixels("Mask by alpha"), [255, 0]);
+  assert.deepEqual(await pixels("Mask by red"), [255, 0]);
+  await person.leave();
+});

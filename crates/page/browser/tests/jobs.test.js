@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Person, launch } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+let server, browser;
+before(async () => {
+  server = await TestServer.start({ stepMs: 30 });
+  browser = await launch();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+test("the list of jobs is live, filtered, and leads to each", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/jobs");
+  await page.getByText("No jobs yet").waitFor();
+  await server.finished("no-model", {});
+  await server.finished("fails", {});
+  const rows = page.locator(".job-row");
+  await rows.filter({ hasText: "Completed" }).waitFor();
+  await rows.filter({ hasText: /Failed/ }).getByText(/it broke/).waitFor();
+  await rows.filter({ hasText: "Completed" }).locator("img").waitFor();
+  await page.getByRole("button", { name: "Failed" }).click();
+  await rows.filter({ hasText: "Completed" }).waitFor({ state: "detached" });
+  assert.equal(await rows.count(), 1);
+  await page.getByRole("button", { name: "All", exact: true }).click();
+  await page.getByLabel("Workflow", { exact: true }).selectOption("no-model");
+  await rows.filter({ hasText: "Failed" }).waitFor({ state: "detached" });
+  await page.reload();
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 1);
+  await rows.getByRole("link", { name: "Coloured plate" }).click();
+  await page.locator(".file-picture img").waitFor();
+  await person.leave();
+});
+
+test("jobs are retried, cancelled and deleted from the list", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/jobs?workflow=test-progress");
+  await server.execute("test-progress", { steps: 200, delay_ms: 100 });
+  const rows = page.locator(".job-row");
+  await rows.first().locator("progress").waitFor();
+  await rows.first().getByRole("button", { name: "Cancel job" }).click();
+  await rows.first().getByText("Cancelled").waitFor();
+  await rows.first().getByRole("button", { name: "Run again" }).click();
+  await page.getByText("The job was submitted again.").waitFor();
+  await rows.nth(1).waitFor();
+  await rows.first().locator("progress").waitFor();
+  await rows.first().getByRole("button", { name: "Cancel job" }).click();
+  await rows.first().getByText("Cancelled").waitFor();
+  await rows.first().getByRole("button", { name: "Delete job" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+  await rows.nth(1).waitFor({ state: "detached" });
+  await person.leave();
+});
+
+test("the queue shows what runs and what waits", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/queue");
+  await page.getByText("Nothing waits and nothing runs").waitFor();
+  const long = { steps: 200, delay_ms: 100 };
+  await server.execute("test-progress", long);
+  await server.execute("test-progress", { ...long, seed: 2 });
+  const section = (name) => page.locator("section", { has: page.getByRole("heading", { name }) });
+  await section("Running").locator(".job-row progress").waitFor();
+  await section("Waiting").locator(".job-row").waitFor();
+  await section("Running").getByRole("button", { name: "Cancel job" }).click();
+  await section("Waiting").waitFor({ state: "detached" });
+  await section("Running").getByRole("button", { name: "Cancel job" }).click();
+  await page.getByText("Nothing waits and nothing runs").waitFor();
+  await person.leave();
+});
+
+test("a thousand jobs are listed as the list is scrolled", async () => {
+  for (let batch = 0; batch < 10; batch++) await server.execute("no-model", { _count: 100, color: batch });
+  for (;;) {
+    const queue = await server.api("/api/queue");
+    if (queue.running + queue.pending === 0) break;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/jobs");
+  const rows = page.locator(".job-row");
+  await rows.first().waitFor();
+  assert.ok((await rows.count()) <= 200);
+  for (let tries = 0; tries < 200 && (await page.getByText("These are all jobs.").count()) === 0; tries++) {
+    await page.mouse.wheel(0, 5000);
+    await page.waitForTimeout(40);
+  }
+  await page.getByText("These are all jobs.").waitFor();
+  assert.ok((await rows.count()) > 1000);
+  await person.leave();
+});

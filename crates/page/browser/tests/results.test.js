@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Person, launch, picture } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+let server, browser;
+before(async () => {
+  server = await TestServer.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+/** Opens the newest result of a workflow that has run once. */
+async function openResult(person, workflow, params) {
+  const job = await server.finished(workflow, params);
+  const page = await person.open(`/jobs/${job.prompt_id}`);
+  await page.locator(".badge", { hasText: "Completed" }).waitFor();
+  return { page, job };
+}
+
+test("an image is enlarged with the wheel, keys and buttons", async () => {
+  const person = await Person.enter(browser, server);
+  const { page } = await openResult(person, "text-to-image", { steps: 2 });
+  await page.getByRole("button", { name: "Enlarge" }).first().click();
+  const dialog = page.getByRole("dialog");
+  const scale = () => dialog.locator(".zoom-bar span[aria-live]").innerText();
+  assert.equal(await scale(), "100 %");
+  await dialog.getByRole("button", { name: "Larger" }).click();
+  assert.equal(await scale(), "150 %");
+  await dialog.locator(".zoom").focus();
+  await page.keyboard.press("+");
+  assert.equal(await scale(), "225 %");
+  await dialog.locator(".zoom").hover();
+  await page.mouse.wheel(0, 100);
+  assert.equal(await scale(), "188 %");
+  await dialog.getByRole("button", { name: "Fit" }).click();
+  assert.equal(await scale(), "100 %");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  await person.leave();
+});
+
+test("a result is compared with its input and with another result", async () => {
+  const person = await Person.enter(browser, server);
+  await server.finished("no-model", {});
+  const page = await person.open("/w/image-to-image");
+  await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page));
+  await page.locator("img.file-preview").waitFor();
+  await page.locator(".run-button").click();
+  await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
+  await page.getByRole("button", { name: "Compare" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("img", { name: "Input image" }).waitFor();
+  await dialog.getByRole("slider").fill("20");
+  assert.match(await dialog.locator(".compare-pictures").getAttribute("style"), /20%/);
+  await dialog.getByLabel("Compare with").selectOption({ index: 1 });
+  await dialog.getByRole("img", { name: /Coloured plate/ }).waitFor();
+  await person.leave();
+});
+
+test("a video plays, and is downloaded under its name", async () => {
+  const person = await Person.enter(browser, server);
+  const { page } = await openResult(person, "video", {});
+  const video = page.locator(".file-picture video");
+  await video.waitFor();
+  await page.waitForFunction(() => document.querySelector(".file-picture video").readyState >= 2);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
+  assert.match(download.suggestedFilename(), /\.mp4$/);
+  assert.ok(readFileSync(await download.path()).length > 500);
+  await person.leave();
+});
+
+test("the package has the record and the files", async () => {
+  const person = await Person.enter(browser, server);
+  const { page, job } = await openResult(person, "no-model", {});
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Package" }).click()]);
+  assert.equal(download.suggestedFilename(), `${job.prompt_id}.zip`);
+  const names = execFileSync("python3", ["-m", "zipfile", "-l", await download.path()], { encoding: "utf8" });
+  assert.match(names, /job\.json/);
+  assert.match(names, /output\/.*\.png/);
+  await person.leave();
+});
+
+test("the graph is saved in the format that ComfyUI's editor opens", async () => {
+  const person = await Person.enter(browser, server);
+  const { page } = await openResult(person, "text-to-image", { prompt: "for the editor", steps: 2 });
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in ComfyUI" }).click()]);
+  const graph = JSON.parse(readFileSync(await download.path(), "utf8"));
+  assert.ok(graph.nodes.length > 3 && JSON.stringify(graph).includes("for the editor"));
+  await person.leave();
+});
+
+test("parameters, seeds and times are listed, and the values fill the form again", async () => {
+  const person = await Person.enter(browser, server);
+  const { page, job } = await openResult(person, "text-to-image", { prompt: "a grey heron", steps: 4 });
+  const details = page.getByRole("tabpanel");
+  await details.getByText("a grey heron").waitFor();
+  await details.getByText(String(job.seeds.seed)).waitFor();
+  await details.getByText("Took").waitFor();
+  await page.getByRole("button", { name: "Use these values" }).click();
+  await page.waitForURL("**/w/text-to-image");
+  assert.equal(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue(), "a grey heron");
+  await person.leave();
+});
+
+test("run again makes another job with the same values", async () => {
+  const person = await Person.enter(browser, server);
+  const { page, job } = await openResult(person, "no-model", { color: 255 });
+  await page.getByRole("button", { name: "Run again" }).click();
+  await page.waitForURL((url) => url.pathname.startsWith("/jobs/") && !url.pathname.endsWith(job.prompt_id));
+  await page.locator(".badge", { hasText: "Completed" }).waitFor();
+  const newest = await server.newestJob();
+  assert.deepEqual([newest.retry_of, newest.params.color], [job.prompt_id, 255]);
+  await person.leave();
+});
+
+test("the code that is shown runs: curl and Python make the same image", async () => {
+  const person = await Person.enter(browser, server);
+  const { page } = await openResult(person, "no-model", { color: 1234 });
+  await page.getByRole("tab", { name: "As code" }).click();
+  const code = () => page.getByRole("tabpanel").locator("pre").innerText();
+  const folder = mkdtempSync(join(tmpdir(), "comfy-runner-code-"));
+  execFileSync("bash", ["-c", await code()], { cwd: folder, env: { ...process.env, COMFY_RUNNER_API_KEY: "" } });
+  assert.equal(readFileSync(join(folder, "result")).subarray(1, 4).toString(), "PNG");
+  await page.getByRole("radio", { name: "JavaScript" }).check({ force: true });
+  const script = `(async () => { ${await code()} })()`;
+  assert.match(execFileSync("node", ["-e", script], { encoding: "utf8" }), /\.png \d+ bytes/);
+  await page.getByRole("radio", { name: "Python" }).check({ force: true });
+  execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: await code() });
+  assert.match(await code(), /"color": 1234/);
+  await person.leave();
+});
+
+test("a job is deleted after a question", async () => {
+  const person = await Person.enter(browser, server);
+  const { page, job } = await openResult(person, "no-model", {});
+  await page.getByRole("button", { name: "Delete job" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Delete job" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+  await page.waitForURL("**/jobs");
+  assert.equal((await fetch(`${server.url}/api/jobs/${job.prompt_id}`)).status, 404);
+  await person.leave();
+});
+
+test("a job that nobody knows is an error", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/404 \(Not Found\)/);
+  const page = await person.open("/jobs/nothing");
+  await page.getByRole("alert").getByText(/nothing/).waitFor();
+  await person.leave();
+});
