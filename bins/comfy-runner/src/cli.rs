@@ -9,7 +9,7 @@ use comfy_runner_jobs::PartnerKey;
 #[cfg(feature = "simulator")]
 use comfy_runner_simulator::Version;
 
-use crate::server::AllowedOrigin;
+use crate::server::{AllowedOrigin, TrustedProxy};
 
 /// Turns a folder of ComfyUI workflows into a typed, tracked HTTP API.
 #[derive(Debug, Parser)]
@@ -45,6 +45,7 @@ pub enum LogFormat {
 
 /// A command.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub enum Command {
     /// Serve a folder of workflows as an HTTP API
     Serve(Serve),
@@ -175,6 +176,19 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub allow_origins: Vec<AllowedOrigin>,
+    /// The address under which callers reach the server, such as `https://render.example/comfy`, for the links in answers
+    /// of the Comfy API v2. Without it they have the host of the request
+    #[arg(long, env = "COMFY_RUNNER_PUBLIC_URL", value_name = "URL", value_parser = parse_public_url)]
+    pub public_url: Option<url::Url>,
+    /// A proxy whose `X-Forwarded-Proto`, `-Host` and `-Prefix` headers are believed for these links: an IP address, or a
+    /// network such as `10.0.0.0/8`; may be repeated, or separated by commas
+    #[arg(
+        long = "trusted-proxy",
+        env = "COMFY_RUNNER_TRUSTED_PROXY",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// The key for partner (API) nodes, sent to ComfyUI with every job that brings none of its own. Others on this machine
     /// can see a command line: the environment is the better place
     #[arg(long, env = "COMFY_RUNNER_COMFY_API_KEY", value_name = "KEY", value_parser = PartnerKey::new, hide_env_values = true)]
@@ -687,6 +701,20 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         };
         format!("write ADDRESS:PORT with an IP address, for example {address}:{port}")
     })
+}
+
+/// Reads an address of this server.
+fn parse_public_url(text: &str) -> Result<url::Url, String> {
+    let wrong =
+        || format!("\"{text}\" is no address: write http://HOST or https://HOST/PATH, without a query");
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let fits = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if fits { Ok(url) } else { Err(wrong()) }
 }
 
 /// Reads `100MiB`, `1.5GB` or a plain number of bytes.

@@ -199,7 +199,7 @@ impl Job {
     pub fn new(details: &JobDetails, outputs: Vec<Output>, links: &Links, kept_for: Option<i64>) -> Self {
         let status = JobStatus::new(details.status, details.cancel_asked);
         let id = &details.prompt_id;
-        let logs = log_lines(details).next().map(|_| links.job(id, "/logs"));
+        let has_logs = log_lines(details).next().is_some();
         Self {
             id: id.clone(),
             status,
@@ -221,12 +221,19 @@ impl Job {
             metadata: details.metadata.as_deref().cloned(),
             warnings: details.warnings.clone(),
             outputs_reused: details.used_cache,
-            urls: JobUrls {
-                itself: links.job(id, ""),
-                events: links.job(id, "/events"),
-                cancel: links.job(id, "/cancel"),
-                logs,
-            },
+            urls: JobUrls::new(id, links, has_logs),
+        }
+    }
+}
+
+impl JobUrls {
+    /// Creates the URLs of a job; `has_logs` says whether there is something to read.
+    pub fn new(id: &str, links: &Links, has_logs: bool) -> Self {
+        Self {
+            itself: links.job(id, ""),
+            events: links.job(id, "/events"),
+            cancel: links.job(id, "/cancel"),
+            logs: has_logs.then(|| links.job(id, "/logs")),
         }
     }
 }
@@ -246,15 +253,15 @@ fn log_lines(details: &JobDetails) -> impl Iterator<Item = String> {
     warnings.chain(details.error.iter().map(|error| format!("error: {error}")))
 }
 
-/// Returns when the record of a job may be deleted.
-pub(crate) fn expires_at(details: &JobDetails, kept_for: Option<i64>) -> Timestamp {
+/// Returns when the record of a job may be deleted. `kept_for` is as in [`Job::new`].
+pub fn expires_at(details: &JobDetails, kept_for: Option<i64>) -> Timestamp {
     let kept_from = details.finished_at.unwrap_or(details.queued_at);
     let end = kept_for.and_then(|kept| Timestamp::from_unix_millis(kept_from.checked_add(kept)?));
     end.unwrap_or_else(|| Timestamp::new(NEVER))
 }
 
-/// Returns a time; one that no calendar has is the beginning of time as computers count it.
-pub(crate) fn timestamp(millis: i64) -> Timestamp {
+/// Returns a time in milliseconds since the Unix epoch; one that no calendar has is the beginning of time as computers count it.
+pub fn timestamp(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis).unwrap_or_else(|| Timestamp::new("1970-01-01T00:00:00.000Z"))
 }
 

@@ -16,7 +16,9 @@ mod reference;
 pub use asset::{Asset, FromHash};
 pub use error::{Code, Error, ErrorBody, ErrorEnvelope};
 pub use events::{EventState, Frame, Preview, StatusEvent, to_json_line};
-pub use job::{Job, JobError, JobLogs, JobStatus, JobUrls, JobWorkflow, Metrics, Progress};
+pub use job::{
+    Job, JobError, JobLogs, JobStatus, JobUrls, JobWorkflow, Metrics, Progress, expires_at, timestamp,
+};
 pub use labels::{Metadata, label_filters};
 pub use links::Links;
 pub use list::{JobList, ListQuery, ListedJob};

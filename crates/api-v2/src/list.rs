@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::job::{JobStatus, JobUrls};
+use crate::job::{JobStatus, JobUrls, timestamp};
 use crate::labels::label_filters;
 
 /// The number of jobs on a page if the query does not say, and the largest.
@@ -93,6 +93,32 @@ pub struct ListedJob {
     pub metadata: Option<Value>,
     /// Where to go on.
     pub urls: JobUrls,
+}
+
+impl ListedJob {
+    /// Creates the entry of a job. `times` are when it was accepted, when it began to run and when it ended, in milliseconds
+    /// since the Unix epoch.
+    pub fn new(
+        id: String,
+        status: JobStatus,
+        times: (i64, Option<i64>, Option<i64>),
+        metadata: Option<Value>,
+        urls: JobUrls,
+    ) -> Self {
+        let (queued_at, started_at, finished_at) = times;
+        let created_at = timestamp(queued_at);
+        Self {
+            id,
+            status,
+            create_time: created_at.clone(),
+            update_time: timestamp(finished_at.or(started_at).unwrap_or(queued_at)),
+            created_at,
+            started_at: started_at.map(timestamp),
+            completed_at: finished_at.map(timestamp),
+            metadata,
+            urls,
+        }
+    }
 }
 
 fn parse_limit(limit: &str) -> Result<u32, Error> {

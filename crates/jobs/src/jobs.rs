@@ -397,6 +397,12 @@ impl Jobs {
         self.store().identity()
     }
 
+    /// Returns how long the record of a job is kept after its end; `None` for ever. A limit on the number of records may delete
+    /// it before.
+    pub fn kept_for(&self) -> Option<Duration> {
+        self.config().keep_for
+    }
+
     /// Returns when the WebSocket to ComfyUI was last opened or lost. What ComfyUI said before that may be of an earlier
     /// process, with other node types and models.
     pub fn connection_changed(&self) -> Instant {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::progress_bar::{Display, Report};
 use super::{block_on, samples};
 use crate::cli::Demo;
-use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, Server, Settings};
+use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, PublicUrl, Server, Settings};
 use crate::terminal::{errln, outln};
 
 const WORKFLOW: &str = "text-to-image";
@@ -43,6 +43,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         workers: Some(2),
         comfyui: Config::new(simulator.url().parse::<Endpoint>()?),
         folders: ComfyUiFolders::default(),
+        public_url: PublicUrl::default(),
         jobs: JobsConfig::default(),
         store: Arc::new(Sqlite::in_memory()?),
         files: FilesConfig::new(Arc::new(ObjectFiles::open(&Location::Temporary)?)),

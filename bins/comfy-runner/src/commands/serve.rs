@@ -15,7 +15,7 @@ use etcetera::BaseStrategy as _;
 use super::{block_on, client_config, request};
 use crate::cli::{self, FileStorage, Records, Serve};
 use crate::file_limit;
-use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, Server, Settings};
+use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, PublicUrl, Server, Settings};
 use crate::terminal::error_chain;
 
 pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
@@ -78,6 +78,10 @@ fn settings(options: &Serve, store: Arc<dyn Store>, files: ObjectFiles) -> anyho
         listen: options.listen,
         api_keys: options.api_keys.clone(),
         allow_origins: AllowedOrigins::new(options.allow_origins.clone()),
+        public_url: PublicUrl {
+            url: options.public_url.clone(),
+            trusted_proxies: options.trusted_proxies.clone(),
+        },
         max_upload: options.max_upload,
         allow_input_hosts: options.allow_input_hosts.clone(),
         limits: limits(&options.limits),

@@ -1,4 +1,4 @@
-//! Who may call: the `X-API-Key` header, or a token for what a browser opens without headers.
+//! Who may call: a key in the header `X-API-Key` or `Authorization`, or a token for what a browser opens without headers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,16 +7,18 @@ use std::time::{Instant, SystemTime};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web;
-use actix_web::{HttpMessage as _, ResponseError as _};
+use actix_web::{HttpMessage as _, HttpResponse};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
 use super::failed_keys::FailedKeys;
 use super::origins::AllowedOrigins;
 use super::token::{Scope, TokenError, Tokens, token_in};
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// The API keys. Without any, every caller is accepted, and the server must listen on loopback.
 #[derive(Clone, Default)]
@@ -79,18 +81,29 @@ impl ApiKeys {
         if self.0.is_empty() {
             return check_same_site(headers, origins);
         }
-        let Some(given) = headers.get("X-API-Key") else {
-            return Err(ApiError::Unauthorized("send your API key in the header X-API-Key"));
+        let Some(given) = key_in(headers) else {
+            return Err(ApiError::Unauthorized(
+                "send your API key in the header X-API-Key, or in Authorization as a Bearer token",
+            ));
         };
         // Every key is compared to its end, so that the time taken says nothing about any of them.
-        let known =
-            self.0.iter().fold(0, |known, key| known | key.as_bytes().ct_eq(given.as_bytes()).unwrap_u8());
+        let known = self.0.iter().fold(0, |known, key| known | key.as_bytes().ct_eq(given).unwrap_u8());
         if known == 1 {
             Ok(())
         } else {
-            Err(ApiError::Unauthorized("the API key in X-API-Key is not known here"))
+            Err(ApiError::Unauthorized("the API key in X-API-Key or Authorization is not known here"))
         }
     }
+}
+
+/// Returns the key that a caller sends: in `X-API-Key`, or in `Authorization` with the scheme `Bearer`, whose case does not
+/// matter.
+fn key_in(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(key) = headers.get("X-API-Key") {
+        return Some(key.as_bytes());
+    }
+    let (scheme, key) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim_ascii())
 }
 
 /// Refuses requests that a web page makes the browser of this machine's user send, on a server without keys.
@@ -152,7 +165,7 @@ pub async fn require_key<B: MessageBody>(
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let is_wrong_key = match error {
-        ApiError::Unauthorized(_) => request.headers().contains_key("X-API-Key"),
+        ApiError::Unauthorized(_) => key_in(request.headers()).is_some(),
         ApiError::Token(TokenError::Invalid) => true,
         _ => false,
     };
@@ -161,7 +174,7 @@ pub async fn require_key<B: MessageBody>(
     {
         error = ApiError::TooManyFailures { retry_after };
     }
-    Ok(request.into_response(error.error_response()).map_into_right_body())
+    Ok(request.into_response(HttpResponse::from_error(error)).map_into_right_body())
 }
 
 /// Checks the key of a request or, when there is none, its token. The scope of a token is left with the request.
@@ -194,7 +207,7 @@ pub async fn refuse_other_sites<B: MessageBody>(
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let refused = ApiError::Forbidden("a page of another site may not follow jobs here");
-    Ok(request.into_response(refused.error_response()).map_into_right_body())
+    Ok(request.into_response(HttpResponse::from_error(refused)).map_into_right_body())
 }
 
 #[cfg(test)]
@@ -242,6 +255,14 @@ mod tests {
         assert!(keys.check(&headers(&[("x-api-key", "second")]), &none()).is_ok());
         for wrong in ["", "firs", "first2", "First"] {
             assert!(keys.check(&headers(&[("x-api-key", wrong)]), &none()).is_err(), "{wrong}");
+            let bearer = format!("Bearer {wrong}");
+            assert!(keys.check(&headers(&[("authorization", &bearer)]), &none()).is_err(), "{bearer}");
+        }
+        for right in ["Bearer first", "bearer second", "BEARER  first "] {
+            assert!(keys.check(&headers(&[("authorization", right)]), &none()).is_ok(), "{right}");
+        }
+        for wrong in ["first", "Basic first", "Bearer", "Bearerfirst"] {
+            assert!(keys.check(&headers(&[("authorization", wrong)]), &none()).is_err(), "{wrong}");
         }
         assert!(keys.check(&headers(&[]), &none()).is_err());
     }

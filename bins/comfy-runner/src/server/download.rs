@@ -69,11 +69,21 @@ pub(super) async fn stream_result(
     headers: &HeaderMap,
 ) -> Result<HttpResponse, ApiError> {
     let file = state.jobs.result(&state.client, prompt_id, preferred).await?;
-    check_place(&file).map_err(|wrong| {
+    stream_output(state, &file, method, headers).await
+}
+
+/// Answers with a file that a job made.
+pub(super) async fn stream_output(
+    state: &State,
+    file: &OutputFile,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<HttpResponse, ApiError> {
+    check_place(file).map_err(|wrong| {
         ApiError::BadGateway(format!("ComfyUI names a result in a place that is refused: {wrong}"))
     })?;
-    stored_or_fetched(state, &file, method, headers, |error| {
-        ApiError::upstream(error, cannot_get(&file, error))
+    stored_or_fetched(state, file, method, headers, |error| {
+        ApiError::upstream(error, cannot_get(file, error))
     })
     .await
 }

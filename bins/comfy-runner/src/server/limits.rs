@@ -32,7 +32,7 @@ impl Default for Limits {
             connections: 4096,
             connections_per_address: 256,
             header_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
             failed_keys_per_minute: 20,

@@ -40,6 +40,7 @@ mod stop;
 mod store_file;
 mod stored_file;
 mod token;
+mod v2;
 mod wait;
 mod workflow_reader;
 mod workflows;
@@ -72,6 +73,7 @@ use readiness::FindingsCache;
 pub use stop::Handle;
 use stop::ShutdownSignal;
 use token::Tokens;
+pub use v2::{ParseProxyError, PublicUrl, TrustedProxy};
 use workflow_reader::WorkflowReader;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -97,6 +99,8 @@ pub struct Settings {
     pub comfyui: Config,
     /// ComfyUI's folders, if files in them may be deleted.
     pub folders: ComfyUiFolders,
+    /// How the server is reached from outside.
+    pub public_url: PublicUrl,
     /// How jobs are followed, and how long records are kept.
     pub jobs: JobsConfig,
     /// The store of records.
@@ -167,6 +171,9 @@ struct State {
     max_upload: u64,
     redirect_downloads: bool,
     folders: ComfyUiFolders,
+    public_url: PublicUrl,
+    /// The sizes and hashes of what jobs made, for the Comfy API v2.
+    output_facts: Arc<v2::OutputFacts>,
     shutdown: ShutdownSignal,
 }
 
@@ -191,6 +198,8 @@ impl Server {
         let large_bodies = Arc::new(Semaphore::new(request_params::LARGE_BODIES));
         settings.folders.check()?;
         let folders = settings.folders.clone();
+        let public_url = settings.public_url.clone();
+        let output_facts = Arc::new(v2::OutputFacts::default());
         let files = settings.files.clone();
         let jobs = Jobs::with_files(settings.jobs.clone(), Arc::clone(&settings.store), files);
         let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
@@ -217,6 +226,8 @@ impl Server {
                 max_upload,
                 redirect_downloads,
                 folders: folders.clone(),
+                public_url: public_url.clone(),
+                output_facts: Arc::clone(&output_facts),
                 shutdown: shutdown.clone(),
             };
             App::new()
@@ -230,6 +241,7 @@ impl Server {
                 .configure(routes::routes)
                 .wrap(from_fn(head::drop_body_of_head))
                 .wrap(from_fn(request_body::guard_body))
+                .wrap(from_fn(v2::envelope::put_errors_into_envelope))
                 .wrap(Condition::new(!origins.is_empty(), origins.middleware()))
                 .wrap(default_headers(&origins))
                 .wrap(from_fn(request_log::log_request))

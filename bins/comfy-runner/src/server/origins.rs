@@ -12,7 +12,8 @@ use super::partner_key;
 const MAX_AGE: usize = 600;
 
 /// The request headers that the API reads and that a browser does not send on its own.
-const REQUEST_HEADERS: [HeaderName; 9] = [
+const REQUEST_HEADERS: [HeaderName; 10] = [
+    header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
     header::IF_RANGE,

@@ -14,7 +14,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
-use actix_web::{HttpMessage as _, ResponseError as _};
+use actix_web::{HttpMessage as _, HttpResponse};
 use futures::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -53,7 +53,7 @@ pub async fn guard_body<B: MessageBody + 'static>(
             }
         } else {
             if let Some(waited) = body.timed_out() {
-                response = response.into_response(stalled(waited).error_response());
+                response = response.into_response(HttpResponse::from_error(stalled(waited)));
             }
             if !body.is_read().await {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);

@@ -16,7 +16,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use awc::body::{BodyStream, MessageBody};
-use comfy_runner::server::{AllowedOrigins, ComfyUiFolders, Handle, Limits, Server, Settings};
+use comfy_runner::server::{AllowedOrigins, ComfyUiFolders, Handle, Limits, PublicUrl, Server, Settings};
 use comfy_runner_client::Config;
 use comfy_runner_files::{Location, ObjectFiles};
 use comfy_runner_jobs::{FilesConfig, JobsConfig};
@@ -53,6 +53,7 @@ pub fn settings(comfyui: &str) -> Settings {
         workers: Some(1),
         comfyui: Config::new(comfyui.parse().unwrap()),
         folders: ComfyUiFolders::default(),
+        public_url: PublicUrl::default(),
         jobs: JobsConfig::default(),
         store: Arc::new(Sqlite::in_memory().unwrap()),
         files: FilesConfig::new(Arc::new(ObjectFiles::open(&Location::Temporary).unwrap())),

@@ -29,7 +29,12 @@ pub struct Sent {
 impl Sse {
     /// Opens the events of a job, which must be there.
     pub async fn open(api: &Api, prompt_id: &str) -> Self {
-        let request = api.http.get(format!("{}/api/run/events/{prompt_id}", api.base)).no_decompress();
+        Self::open_at(api, &format!("/api/run/events/{prompt_id}")).await
+    }
+
+    /// Opens the events at a path, which must be there.
+    pub async fn open_at(api: &Api, path: &str) -> Self {
+        let request = api.http.get(format!("{}{path}", api.base)).no_decompress();
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers().get("content-type").unwrap(), "text/event-stream");

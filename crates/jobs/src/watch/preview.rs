@@ -53,17 +53,29 @@ pub struct Preview {
     prompt_id: Box<str>,
     client_id: Box<str>,
     image: PreviewImage,
+    base64: OnceLock<String>,
     json: OnceLock<ByteString>,
 }
 
 impl Preview {
     pub(crate) fn new(prompt_id: &str, client_id: &str, image: PreviewImage) -> Self {
-        Self { prompt_id: prompt_id.into(), client_id: client_id.into(), image, json: OnceLock::new() }
+        Self {
+            prompt_id: prompt_id.into(),
+            client_id: client_id.into(),
+            image,
+            base64: OnceLock::new(),
+            json: OnceLock::new(),
+        }
     }
 
     /// Returns the image.
     pub fn image(&self) -> &PreviewImage {
         &self.image
+    }
+
+    /// Returns the image in base64. It is made once for all subscribers.
+    pub fn base64(&self) -> &str {
+        self.base64.get_or_init(|| BASE64_STANDARD.encode(&self.image.image))
     }
 
     /// Returns the `preview` message of the API, with the image in base64. It is made once for all subscribers.
@@ -72,7 +84,7 @@ impl Preview {
             let data = PreviewUpdate {
                 node_id: self.image.node_id.clone(),
                 media_type: self.image.format.media_type().to_owned(),
-                image: BASE64_STANDARD.encode(&self.image.image),
+                image: self.base64().to_owned(),
             };
             to_json(&JobMessage::Preview(job_update(&self.prompt_id, &self.client_id, data)))
         })

@@ -13,6 +13,8 @@ pub struct WatchOptions {
     pub previews: bool,
     /// A message for each node that made files.
     pub outputs: bool,
+    /// Empty updates for changes that no message tells, such as a request to cancel the job.
+    pub every_change: bool,
 }
 
 impl WatchOptions {
@@ -24,6 +26,12 @@ impl WatchOptions {
     /// Adds previews.
     pub fn with_previews(mut self) -> Self {
         self.previews = true;
+        self
+    }
+
+    /// Adds empty updates for changes that no message tells.
+    pub fn with_every_change(mut self) -> Self {
+        self.every_change = true;
         self
     }
 
@@ -123,7 +131,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const ALL: WatchOptions = WatchOptions { previews: true, outputs: true };
+    const ALL: WatchOptions = WatchOptions { previews: true, outputs: true, every_change: false };
 
     fn present<'a>(revision: u64, preview: u64, outputs: &'a [u64], events: &'a [u64]) -> Present<'a> {
         Present { revision, preview, outputs, events, over: false }

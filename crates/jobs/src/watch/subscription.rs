@@ -81,9 +81,10 @@ impl Subscription {
         })
     }
 
-    /// Waits for the next updates, the present status first. Returns `None` after the end. Dropping the future loses
+    /// Waits for the next updates, the present status first. They are empty only with [`WatchOptions::every_change`]. Returns `None` after the end. Dropping the future loses
     /// nothing.
     pub async fn next(&mut self) -> Option<Vec<Update>> {
+        let mut changed = false;
         while !self.over {
             let wait = self.pace.wait(self.jobs.now());
             tokio::select! {
@@ -94,10 +95,11 @@ impl Subscription {
             }
             self.receivers.changed.borrow_and_update();
             let updates = self.look();
-            if !updates.is_empty() {
+            if !updates.is_empty() || (changed && self.options.every_change) {
                 self.pace.sent(self.jobs.now());
                 return Some(updates);
             }
+            changed = true;
             if self.receivers.changed.changed().await.is_err() {
                 // The job was forgotten. If it ended before that, its end is still to be sent.
                 let updates = self.look();
