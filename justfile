@@ -19,6 +19,13 @@ test-live:
     : "${COMFYUI_URL:?set it to the address of a real ComfyUI}"
     cargo test --workspace --test live --test crashes --test conformance -- --nocapture --test-threads=1
 
+# The tests that need an S3 server: COMFY_RUNNER_TEST_S3=/path/to/moto_server just test-s3 (`pip install 'moto[server]'` installs one)
+test-s3:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    : "${COMFY_RUNNER_TEST_S3:?set it to the path of moto_server}"
+    cargo test -p comfy-runner --test s3
+
 # Records anew how a real ComfyUI behaves, into fixtures/recordings/<version>: COMFYUI_URL=http://127.0.0.1:8188 just record
 record:
     #!/usr/bin/env bash

@@ -48,7 +48,7 @@ pub enum LogFormat {
 #[allow(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub enum Command {
     /// Serve a folder of workflows as an HTTP API
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Try everything without a ComfyUI: a simulator and a server in one process, and a first image
     #[cfg(feature = "simulator")]
     Demo(Demo),

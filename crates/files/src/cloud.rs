@@ -24,47 +24,36 @@ const RETRY_FOR: Duration = Duration::from_secs(20);
 const TIMEOUTS: [(ClientConfigKey, &str); 2] =
     [(ClientConfigKey::Timeout, "24h"), (ClientConfigKey::ReadTimeout, "30s")];
 
-/// Opens the storage of a URL whose scheme is known.
-pub(crate) fn open(url: &Url) -> Result<ObjectFiles, FileError> {
+/// Opens the storage of a URL whose scheme is known. The settings override those of the environment.
+pub(crate) fn open(url: &Url, settings: &[(&str, &str)]) -> Result<ObjectFiles, FileError> {
     // The client of `object_store` uses the provider of the process. If there is one already, it serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let connector = SpawnedReqwestConnector::new(runtime()?);
     let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: 6, retry_timeout: RETRY_FOR };
+    // The builders have the same methods and no trait in common.
+    macro_rules! build {
+        ($builder:ty, $key:ident) => {{
+            let mut builder = <$builder>::from_env();
+            for (key, value) in TIMEOUTS {
+                builder = builder.with_config($key::Client(key), value);
+            }
+            for &(name, value) in settings {
+                let key: $key = name.to_ascii_lowercase().parse()?;
+                builder = builder.with_config(key, value);
+            }
+            let builder = builder.with_url(url.as_str()).with_retry(retry).with_http_connector(connector);
+            Arc::new(builder.build()?)
+        }};
+    }
     let (store, signer): (Arc<dyn ObjectStore>, Option<Arc<dyn Signer>>) = match url.scheme() {
         "gs" => {
-            let builder =
-                TIMEOUTS.into_iter().fold(GoogleCloudStorageBuilder::from_env(), |builder, (key, value)| {
-                    builder.with_config(GoogleConfigKey::Client(key), value)
-                });
-            let store = Arc::new(
-                builder.with_url(url.as_str()).with_retry(retry).with_http_connector(connector).build()?,
-            );
+            let store = build!(GoogleCloudStorageBuilder, GoogleConfigKey);
             (Arc::clone(&store) as _, Some(store as _))
         }
-        "az" => {
-            let builder =
-                TIMEOUTS.into_iter().fold(MicrosoftAzureBuilder::from_env(), |builder, (key, value)| {
-                    builder.with_config(AzureConfigKey::Client(key), value)
-                });
-            // Its signed URLs cannot set the headers of the answer.
-            (
-                Arc::new(
-                    builder
-                        .with_url(url.as_str())
-                        .with_retry(retry)
-                        .with_http_connector(connector)
-                        .build()?,
-                ),
-                None,
-            )
-        }
+        // Its signed URLs cannot set the headers of the answer.
+        "az" => (build!(MicrosoftAzureBuilder, AzureConfigKey), None),
         _ => {
-            let builder = TIMEOUTS.into_iter().fold(AmazonS3Builder::from_env(), |builder, (key, value)| {
-                builder.with_config(AmazonS3ConfigKey::Client(key), value)
-            });
-            let store = Arc::new(
-                builder.with_url(url.as_str()).with_retry(retry).with_http_connector(connector).build()?,
-            );
+            let store = build!(AmazonS3Builder, AmazonS3ConfigKey);
             (Arc::clone(&store) as _, Some(store as _))
         }
     };

@@ -28,6 +28,8 @@ use crate::object_writer::ObjectWriter;
 const CONTENT: &str = "content";
 /// The folder of files that are being written.
 const INCOMING: &str = "incoming";
+/// An object that shows that a bucket can be written.
+const MARKER: &str = "comfy-runner-files";
 /// The number of locks that the files share.
 const LOCKS: usize = 64;
 
@@ -67,6 +69,16 @@ impl ObjectFiles {
     /// # Errors
     /// The folder cannot be created, or the settings cannot be used.
     pub fn open(location: &Location) -> Result<Self, FileError> {
+        Self::open_with(location, &[])
+    }
+
+    /// As [`open`](Self::open), with settings of object storage by the names that they have in the environment, which they
+    /// override. A folder has no settings.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); and an unknown setting.
+    pub fn open_with(location: &Location, settings: &[(&str, &str)]) -> Result<Self, FileError> {
+        let _ = settings;
         match location {
             Location::Folder(folder) => Self::in_folder(folder, None),
             Location::Temporary => {
@@ -75,7 +87,7 @@ impl ObjectFiles {
                 Self::in_folder(&folder, Some(temporary))
             }
             #[cfg(feature = "cloud")]
-            Location::Cloud(url) => crate::cloud::open(url),
+            Location::Cloud(url) => crate::cloud::open(url, settings),
             #[cfg(not(feature = "cloud"))]
             Location::Cloud(url) => {
                 let why = crate::LocationError::NotInThisBuild(url.scheme().to_owned());
@@ -106,13 +118,18 @@ impl ObjectFiles {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Checks that the storage answers and allows files to be listed.
+    /// Checks that the storage answers, can be written, and can be listed. In object storage it leaves an object of a few bytes,
+    /// `comfy-runner-files`.
     ///
     /// # Errors
-    /// It does not: the bucket does not exist, the credentials are wrong, or it cannot be reached.
+    /// The bucket does not exist, the credentials are wrong, or the storage cannot be reached.
     pub async fn check(&self) -> Result<(), FileError> {
-        let prefix = self.shared.root.clone().join(CONTENT);
-        self.shared.store.list(Some(&prefix)).next().await.transpose()?;
+        let Shared { store, root, folder, .. } = &*self.shared;
+        // A folder was created by `open`. Only a write distinguishes a bucket that does not exist.
+        if folder.is_none() {
+            store.put(&root.clone().join(MARKER), MARKER.into()).await?;
+        }
+        store.list(Some(&root.clone().join(CONTENT))).next().await.transpose()?;
         Ok(())
     }
 }

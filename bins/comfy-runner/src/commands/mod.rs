@@ -57,7 +57,7 @@ fn run_command(cli: Cli) -> ExitCode {
     let default = if matches!(cli.command, Command::Serve(_)) { logging::SERVER } else { logging::COMMAND };
     let filter = cli.log.as_deref().unwrap_or(default);
     let result = logging::start(filter, cli.log_format).and_then(|()| match cli.command {
-        Command::Serve(serve) => self::serve::serve(serve),
+        Command::Serve(serve) => self::serve::serve(&serve),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => self::demo::demo(demo),
         Command::Run(run) => self::run::run(run),

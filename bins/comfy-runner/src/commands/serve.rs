@@ -18,9 +18,9 @@ use crate::file_limit;
 use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, PublicUrl, Server, Settings};
 use crate::terminal::error_chain;
 
-pub fn serve(options: Serve) -> anyhow::Result<ExitCode> {
-    let (store, files) = open_stores(&options)?;
-    let settings = settings(&options, store, files.clone())?;
+pub fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
+    let (store, files) = open_stores(options)?;
+    let settings = settings(options, store, files.clone())?;
     let workflows = Arc::new(request::open(&options.workflows.dir)?);
     block_on(async {
         check_files(&files).await?;

@@ -5,6 +5,8 @@
 pub mod described;
 pub mod hostile;
 pub mod process;
+#[cfg(feature = "cloud")]
+pub mod s3;
 pub mod streams;
 
 use std::path::{Path, PathBuf};
