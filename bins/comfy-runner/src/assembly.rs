@@ -15,6 +15,7 @@ pub fn submission(assembled: Assembled, manifest: &Manifest, params: Map<String,
     submission.result_nodes = assembled.result_nodes;
     submission.output_folder = assembled.output_folder.as_str().to_owned();
     submission.input_files = assembled.input_files;
+    submission.required_tags.clone_from(&manifest.requires_tags);
     submission
 }
 

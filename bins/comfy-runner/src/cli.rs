@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use comfy_runner_files::Location;
 use comfy_runner_jobs::PartnerKey;
+use comfy_runner_scheduler::Priority;
 #[cfg(feature = "simulator")]
 use comfy_runner_simulator::Version;
 
@@ -138,6 +139,72 @@ pub struct Access {
     pub ca: Option<PathBuf>,
 }
 
+/// The ComfyUIs of a server and how to reach them.
+#[derive(Debug, Args)]
+pub struct ComfyUis {
+    /// A ComfyUI: its URL (http or https, with or without a path prefix), or its name and URL; may be repeated, or separated
+    /// by commas
+    #[arg(
+        long = "comfyui",
+        env = "COMFYUI_URL",
+        value_name = "[NAME=]URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:8188"
+    )]
+    pub urls: Vec<String>,
+    #[command(flatten)]
+    pub access: Access,
+    /// The number of jobs that a ComfyUI gets at once; the others wait in a queue of this server
+    #[arg(long = "comfyui-depth", env = "COMFYUI_DEPTH", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub depth: u16,
+    /// The ComfyUIs of the configuration file.
+    #[arg(skip)]
+    pub of_file: Vec<ComfyUiTable>,
+}
+
+/// A ComfyUI in the configuration file: `[[comfyui]]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComfyUiTable {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// Headers for every request to it: `Name: value`.
+    pub headers: Vec<String>,
+    /// A PEM file of certificate authorities.
+    pub ca: Option<PathBuf>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The number of jobs that it gets at once.
+    pub depth: Option<u16>,
+}
+
+/// Waiting jobs.
+#[derive(Debug, Args)]
+pub struct Queue {
+    /// The number of jobs that may wait for a ComfyUI; further ones get 429
+    #[arg(long, env = "COMFY_RUNNER_MAX_QUEUE", value_name = "N", default_value_t = 10_000)]
+    pub max_queue: u32,
+    /// The number of jobs of one API key that may wait; further ones get 429 [default: that of --max-queue]
+    #[arg(long, env = "COMFY_RUNNER_MAX_QUEUE_PER_KEY", value_name = "N")]
+    pub max_queue_per_key: Option<u32>,
+    /// Accept jobs while no ComfyUI can be reached
+    #[arg(long, env = "COMFY_RUNNER_QUEUE_WHILE_DOWN")]
+    pub queue_while_down: bool,
+    /// The highest priority that callers may give to jobs, from -10 to 10
+    #[arg(
+        long,
+        env = "COMFY_RUNNER_MAX_PRIORITY",
+        value_name = "N",
+        default_value = "10",
+        allow_negative_numbers = true
+    )]
+    pub max_priority: Priority,
+    /// Seconds after which the jobs of a ComfyUI that cannot be reached are given to another one
+    #[arg(long, env = "COMFY_RUNNER_FAILOVER_AFTER", value_name = "SECONDS", default_value_t = 10)]
+    pub failover_after: u16,
+}
+
 /// `comfy-runner serve`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -153,7 +220,7 @@ pub struct Serve {
     #[command(flatten)]
     pub workflows: WorkflowFolder,
     #[command(flatten)]
-    pub comfyui: ComfyUi,
+    pub comfyuis: ComfyUis,
     /// The address and port to listen on
     #[arg(long, env = "COMFY_RUNNER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
@@ -217,6 +284,8 @@ pub struct Serve {
     #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]
+    pub queue: Queue,
+    #[command(flatten)]
     pub records: Records,
     #[command(flatten)]
     pub files: FileStorage,
@@ -254,10 +323,10 @@ pub struct Records {
     /// platform's data folder]
     #[arg(long, env = "COMFY_RUNNER_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// What to do with jobs that ComfyUI loses when it restarts: let them fail, or submit them again, once, with the
-    /// same seeds
-    #[arg(long, env = "COMFY_RUNNER_LOST_JOBS", value_enum, default_value_t = LostJobs::Fail)]
-    pub lost_jobs: LostJobs,
+    /// What to do with jobs whose ComfyUI restarts or cannot be reached any more: let them fail, or submit them again with the
+    /// same seeds, at most twice [default: retry if another ComfyUI can run them, else fail]
+    #[arg(long, env = "COMFY_RUNNER_LOST_JOBS", value_enum)]
+    pub lost_jobs: Option<LostJobs>,
     /// Delete the records of jobs this many days after their end; their files stay [default: never]
     #[arg(long, env = "COMFY_RUNNER_KEEP_DAYS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep_days: Option<u32>,
@@ -286,7 +355,7 @@ pub struct FileStorage {
 /// What to do with jobs that ComfyUI loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LostJobs {
-    /// Submit them again, once, with the same seeds.
+    /// Submit them again, at most twice, with the same seeds.
     Retry,
     /// Let them fail.
     Fail,

@@ -12,7 +12,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Valu
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, ComfyUiTable, Command};
 
 /// The options that make no sense in the file.
 const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "version"];
@@ -52,25 +52,38 @@ fn mistakes(path: &Path, mistakes: &[Mistake]) -> String {
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, OptionsError> {
     let mut args: Vec<_> = args.into_iter().collect();
     let matches = Cli::command().try_get_matches_from(&args)?;
+    let mut of_file = Vec::new();
     if let Some(serve) = matches.subcommand_matches("serve")
         && let Some(path) = serve.get_one::<PathBuf>("config")
     {
         let text = std::fs::read_to_string(path).map_err(|error| OptionsError::Read(path.clone(), error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let options =
+        let (options, comfyuis) =
             parse_file(&text, folder).map_err(|mistakes| OptionsError::File(path.clone(), mistakes))?;
+        of_file = comfyuis;
+        if is_given(serve, "urls") {
+            of_file.clear();
+        }
         let is_overridden = |option: &FileOption| is_set(serve, option) || is_set(&matches, option);
         args.extend(
             options.into_iter().filter(|option| !is_overridden(option)).flat_map(|option| option.args),
         );
     }
     let matches = Cli::command().try_get_matches_from(args)?;
-    Ok(Cli::from_arg_matches(&matches)?)
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let Command::Serve(serve) = &mut cli.command {
+        serve.comfyuis.of_file = of_file;
+    }
+    Ok(cli)
 }
 
 /// Returns whether the command line or the environment has this option.
 fn is_set(matches: &ArgMatches, option: &FileOption) -> bool {
-    let source = matches.try_contains_id(&option.id).is_ok().then(|| matches.value_source(&option.id));
+    is_given(matches, &option.id)
+}
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id));
     matches!(source.flatten(), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
@@ -82,14 +95,26 @@ struct FileOption {
 }
 
 /// Reads a file that lies in this folder.
-fn parse_file(text: &str, folder: &Path) -> Result<Vec<FileOption>, Vec<Mistake>> {
+fn parse_file(text: &str, folder: &Path) -> Result<(Vec<FileOption>, Vec<ComfyUiTable>), Vec<Mistake>> {
     let line = |range: Range<usize>| text.get(..range.start).unwrap_or(text).matches('\n').count() + 1;
     let table = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, line);
         vec![Mistake { line, message: error.message().to_owned() }]
     })?;
-    let (mut options, mut mistakes) = (Vec::new(), Vec::new());
+    let (mut options, mut comfyuis, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     for (key, value) in table.into_inner() {
+        if let Some(tables) = comfyui_tables(key.get_ref(), value.get_ref()) {
+            for table in tables {
+                match comfyui(table.get_ref(), folder) {
+                    Ok(comfyui) => comfyuis.push(comfyui),
+                    Err((range, message)) => {
+                        let range = range.unwrap_or(table.span());
+                        mistakes.push(Mistake { line: line(range), message });
+                    }
+                }
+            }
+            continue;
+        }
         match option(key.get_ref(), &value, folder) {
             Ok(option) => options.push(option),
             Err(message) => mistakes.push(Mistake { line: line(key.span()), message }),
@@ -97,7 +122,51 @@ fn parse_file(text: &str, folder: &Path) -> Result<Vec<FileOption>, Vec<Mistake>
     }
     // The table is sorted by key.
     mistakes.sort_by_key(|mistake| mistake.line);
-    if mistakes.is_empty() { Ok(options) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok((options, comfyuis)) } else { Err(mistakes) }
+}
+
+/// Returns the values of `[[comfyui]]`, if it is that.
+fn comfyui_tables<'a, 'v>(key: &str, value: &'a DeValue<'v>) -> Option<Vec<&'a Spanned<DeValue<'v>>>> {
+    let DeValue::Array(values) = value else { return None };
+    let are_tables = values.iter().any(|value| matches!(value.get_ref(), DeValue::Table(_)));
+    (key == "comfyui" && are_tables).then(|| values.iter().collect())
+}
+
+/// Reads a `[[comfyui]]`. An error is a mistake, with its place if it is not that of the whole table.
+fn comfyui(value: &DeValue<'_>, folder: &Path) -> Result<ComfyUiTable, (Option<Range<usize>>, String)> {
+    let DeValue::Table(table) = value else {
+        return Err((None, "`comfyui` has tables and other values; write a [[comfyui]] for each".to_owned()));
+    };
+    let mut comfyui = ComfyUiTable::default();
+    for (key, value) in table {
+        let mistake = |message: String| (Some(key.span()), message);
+        let name = key.get_ref().as_ref();
+        let mut values = values(name, value.get_ref()).map_err(mistake)?;
+        match name {
+            "headers" => comfyui.headers = values,
+            "tags" => comfyui.tags = values,
+            _ if values.len() != 1 => return Err(mistake(format!("`{name}` is one value, not a list"))),
+            "name" => comfyui.name = values.swap_remove(0),
+            "url" => comfyui.url = values.swap_remove(0),
+            "ca" => comfyui.ca = Some(folder.join(values.swap_remove(0))),
+            "depth" => {
+                let depth = values[0].parse().ok().filter(|depth| *depth > 0);
+                comfyui.depth =
+                    Some(depth.ok_or_else(|| mistake("`depth` is a number of jobs, at least 1".to_owned()))?);
+            }
+            _ => {
+                return Err(mistake(format!(
+                    "`{name}` is nothing that a [[comfyui]] has: it has name, url, headers, ca, tags and depth"
+                )));
+            }
+        }
+    }
+    for (name, value) in [("name", &comfyui.name), ("url", &comfyui.url)] {
+        if value.is_empty() {
+            return Err((None, format!("a [[comfyui]] needs a `{name}`")));
+        }
+    }
+    Ok(comfyui)
 }
 
 /// Checks an option by itself, so that an error is about its line.
@@ -183,7 +252,7 @@ mod tests {
     use super::*;
 
     fn args(text: &str) -> Vec<String> {
-        let options = parse_file(text, Path::new("/etc/comfy")).unwrap();
+        let (options, _) = parse_file(text, Path::new("/etc/comfy")).unwrap();
         options.into_iter().flat_map(|option| option.args).map(|arg| arg.into_string().unwrap()).collect()
     }
 
@@ -236,6 +305,35 @@ mod tests {
         for ((line, message), (expected_line, part)) in found.iter().zip(expected) {
             assert!(*line == expected_line && message.contains(part), "{line}: {message}");
         }
+    }
+
+    #[test]
+    fn each_comfyui_is_a_table() {
+        let (options, comfyuis) = parse_file(
+            "workers = 1\n[[comfyui]]\nname = 'a'\nurl = 'http://a'\ntags = ['x']\ndepth = 3\nca = 'ca.pem'\n\
+             [[comfyui]]\nname = 'b'\nurl = 'http://b'\nheaders = ['A: 1', 'B: 2']\n",
+            Path::new("/etc/comfy"),
+        )
+        .unwrap();
+        assert_eq!(options.len(), 1);
+        let [a, b] = &comfyuis[..] else { panic!("{comfyuis:?}") };
+        assert_eq!((&*a.name, &*a.url, a.depth), ("a", "http://a", Some(3)));
+        assert_eq!(
+            (&a.tags[..], a.ca.as_deref()),
+            (&["x".to_owned()][..], Some(Path::new("/etc/comfy/ca.pem")))
+        );
+        assert_eq!((&*b.name, b.headers.len(), b.depth), ("b", 2, None));
+    }
+
+    #[test]
+    fn a_mistake_in_the_table_of_a_comfyui_names_its_line() {
+        let found = mistakes_in(
+            "[[comfyui]]\nname = 'a'\nurl = 'http://a'\ndepth = 0\n[[comfyui]]\nname = 'b'\n[[comfyui]]\nurl = 'x'\nuri = 'y'\n",
+        );
+        let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [4, 5, 9], "{found:?}");
+        assert!(found[0].1.contains("at least 1") && found[1].1.contains("needs a `url`"), "{found:?}");
+        assert!(found[2].1.contains("`uri`"), "{found:?}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ async fn server(comfyui: &str, inputs: &[&str], outputs: Value) -> Api {
     store.create(record).await.unwrap();
     let mut settings = settings(comfyui);
     settings.store = Arc::new(store);
-    settings.comfyui.timeouts.reply = Duration::from_millis(300);
+    settings.comfyuis[0].client.timeouts.reply = Duration::from_millis(300);
     Api::start_with(&settings, &fixtures().join("workflows"))
 }
 

@@ -27,6 +27,7 @@ async fn pause(milliseconds: std::ops::Range<u64>) {
 /// receive it. Returns the outcome of each, by seed.
 async fn ask_for(
     jobs: u64,
+    delay_ms: u64,
     server: &Rc<RefCell<Served>>,
     chaos: impl Future<Output = ()>,
 ) -> HashMap<u64, Asked> {
@@ -38,7 +39,7 @@ async fn ask_for(
         async move {
             loop {
                 let base = base_of(&server);
-                let params = json!({"steps": 3, "delay_ms": 4, "seed": seed, "preview": false});
+                let params = json!({"steps": 3, "delay_ms": delay_ms, "seed": seed, "preview": false});
                 match caller.execute(&base, "test-progress", &params).await {
                     Asked::NotHeard => pause(10..30).await,
                     asked => return (seed, asked),
@@ -100,7 +101,7 @@ fn restart(server: &Rc<RefCell<Served>>, comfyui: &str, state: &Path, more: &[&s
 async fn kill_the_server(comfyui: &str, jobs: u64, kills: usize) -> HashMap<String, Value> {
     let state = tempfile::tempdir().unwrap();
     let server = Rc::new(RefCell::new(Served::start(comfyui, state.path(), &[])));
-    let asked = ask_for(jobs, &server, async {
+    let asked = ask_for(jobs, 4, &server, async {
         for _ in 0..kills {
             pause(100..600).await;
             restart(&server, comfyui, state.path(), &[]);
@@ -190,7 +191,7 @@ async fn kill_comfyui(more: &[&str]) -> (HashMap<String, Record>, HashMap<u64, A
     let simulator = RefCell::new(Simulated::start(data.path()));
     let url = simulator.borrow().url.clone();
     let server = Rc::new(RefCell::new(Served::start(&url, state.path(), more)));
-    let asked = ask_for(80, &server, async {
+    let asked = ask_for(80, 20, &server, async {
         for _ in 0..3 {
             pause(200..500).await;
             simulator.borrow_mut().restart();

@@ -366,8 +366,8 @@ async fn a_comfyui_that_does_not_answer_is_given_up() {
     let shelf = Shelf::new();
     shelf.put("only", "id: only\nname: Only\n", &any_graph());
     let mut settings = settings(&format!("http://{address}"));
-    settings.comfyui.timeouts.reply = Duration::from_millis(200);
-    settings.comfyui.timeouts.idle = Duration::from_millis(200);
+    settings.comfyuis[0].client.timeouts.reply = Duration::from_millis(200);
+    settings.comfyuis[0].client.timeouts.idle = Duration::from_millis(200);
     let api = Api::start_with(&settings, shelf.path());
     let upload = Form::new().file("file", "a.png", &png());
     let replies = [

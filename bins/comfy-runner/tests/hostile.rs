@@ -16,9 +16,10 @@ use support::{Api, Form, Reply, Shelf, settings};
 /// Patience enough for a busy machine, and so little that tests end.
 fn impatient(comfyui: &Hostile) -> Settings {
     let mut settings = settings(&comfyui.url);
-    settings.comfyui.timeouts.reply = Duration::from_secs(1);
-    settings.comfyui.socket.backoff_min = Duration::from_millis(5);
-    settings.comfyui.socket.backoff_max = Duration::from_millis(20);
+    settings.comfyuis[0].depth = 100;
+    settings.comfyuis[0].client.timeouts.reply = Duration::from_secs(1);
+    settings.comfyuis[0].client.socket.backoff_min = Duration::from_millis(5);
+    settings.comfyuis[0].client.socket.backoff_max = Duration::from_millis(20);
     settings.jobs.silence = Duration::from_millis(20);
     settings.jobs.unreadable_tries = 4;
     settings.jobs.unreadable_for = Duration::from_millis(100);
@@ -73,8 +74,8 @@ async fn an_error_message_with_nan_ends_its_job_with_that_error() {
     let mut settings = impatient(&comfyui);
     settings.jobs.silence = Duration::from_secs(3600);
     // Each new connection brings the message again, about the last prompt.
-    settings.comfyui.socket.ping_every = Duration::from_millis(10);
-    settings.comfyui.socket.silence_max = Duration::from_millis(50);
+    settings.comfyuis[0].client.socket.ping_every = Duration::from_millis(10);
+    settings.comfyuis[0].client.socket.silence_max = Duration::from_millis(50);
     let (api, _shelf) = serve(&settings);
     submit(&api).await;
     let prompt_id = submit(&api).await;

@@ -293,8 +293,8 @@ async fn cut_until_over(api: &Api, simulator: &Simulator, prompt_id: &str) -> Va
 async fn with_the_connection_to_comfyui_cut_often_watchers_still_hear_the_true_end() {
     let simulator = simulator();
     let mut settings = settings(&simulator.url());
-    settings.comfyui.socket.backoff_min = Duration::from_millis(10);
-    settings.comfyui.socket.backoff_max = Duration::from_millis(20);
+    settings.comfyuis[0].client.socket.backoff_min = Duration::from_millis(10);
+    settings.comfyuis[0].client.socket.backoff_max = Duration::from_millis(20);
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     let (prompt_id, _) = start(&api, 40, 1).await;
     let events = Sse::open(&api, &prompt_id).await;

@@ -169,7 +169,9 @@ async fn an_answer_to_jobs_of_which_only_some_were_accepted_names_them_and_a_rep
         })
         .create_async()
         .await;
-    let api = Api::start_with(&settings(&comfyui.url()), shelf.path());
+    let mut settings = settings(&comfyui.url());
+    settings.comfyuis[0].depth = 10;
+    let api = Api::start_with(&settings, shelf.path());
     let send = async || {
         let form = Form::new().params(json!({"_count": 4, "seed": 1}));
         api.post_with_key("/api/run/w/execute", "k", form).await

@@ -318,6 +318,7 @@ pub(crate) mod tests {
 
     pub fn details(status: Status) -> JobDetails {
         JobDetails {
+            comfyui: None,
             prompt_id: "j".into(),
             status,
             cancel_asked: false,

@@ -16,6 +16,8 @@ pub struct JobDetails {
     pub status: Status,
     /// Whether a caller asked to cancel it.
     pub cancel_asked: bool,
+    /// The name of the ComfyUI that it was given; None while it waits for one.
+    pub comfyui: Option<String>,
     /// When it was accepted from the caller.
     pub queued_at: i64,
     /// When it began to run.

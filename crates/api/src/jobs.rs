@@ -103,6 +103,12 @@ pub struct JobSummary {
     pub retry_of: Option<String>,
     /// Whether the server repeated a lost job without a request.
     pub automatic: bool,
+    /// The job's priority, from -10 to 10: a higher one goes first.
+    #[serde(default)]
+    pub priority: i8,
+    /// The name of the ComfyUI that the job was given; None while it waits for one.
+    #[serde(default)]
+    pub comfyui: Option<String>,
     /// When the job was accepted.
     pub queued_at: Option<Timestamp>,
     /// The job's status.

@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod cancel;
+pub mod comfyui;
 pub mod details;
 pub mod error;
 pub mod events;
@@ -23,6 +24,7 @@ pub mod workflows;
 
 pub use build::{BuildQuery, GraphFormat};
 pub use cancel::Cancellation;
+pub use comfyui::{ComfyUiInfo, ComfyUiStatus, ComfyUis, DrainedComfyUi};
 pub use details::{JobDetails, NodeRef, ProgressDetails, ReportedNode};
 pub use error::{ErrorBody, UnknownWord};
 pub use events::{

@@ -1,9 +1,9 @@
-//! `GET /api/queue`: the jobs that are not over, with their positions in ComfyUI's queue.
+//! `GET /api/queue`: the jobs that are not over, with their positions.
 //!
 //! | status | body |
 //! | --- | --- |
 //! | 200 | [`Queue`] |
-//! | 500 | [`ErrorBody`](crate::ErrorBody): ComfyUI cannot be reached |
+//! | 500 | [`ErrorBody`](crate::ErrorBody): no ComfyUI can be reached |
 
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +14,11 @@ use crate::status::JobStatus;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queue {
-    /// The number of prompts that run on ComfyUI, those of other clients included.
+    /// The number of prompts that run on ComfyUIs, those of other clients included.
     pub running: usize,
-    /// The number of prompts that wait there, those of other clients included.
+    /// The number of prompts that wait there, those of other clients included, and of jobs that wait for a ComfyUI.
     pub pending: usize,
-    /// This server's jobs that are not over: first the running one, then in the order in which they will run.
+    /// This server's jobs that are not over: first the running ones, then in the order in which they are expected to run.
     pub jobs: Vec<QueuedJob>,
 }
 
@@ -26,9 +26,12 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueuedJob {
-    /// The number of prompts before this one, those of other clients included; 0 for the running one. None while
-    /// ComfyUI does not have the job in its queue.
+    /// The number of prompts before this one, those of other clients included; 0 for a running one. None while the job is on
+    /// its way to a ComfyUI.
     pub position: Option<usize>,
+    /// The seconds until the job is expected to begin, by how long earlier jobs took. None once a ComfyUI has the job.
+    #[serde(default)]
+    pub eta_seconds: Option<f64>,
     /// The job's status; None if the job ended meanwhile.
     pub progress: Option<JobStatus>,
     /// What the list of jobs shows.

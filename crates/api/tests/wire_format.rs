@@ -19,6 +19,8 @@ fn summary() -> JobSummary {
         output_folder: "f".to_owned(),
         retry_of: None,
         automatic: false,
+        priority: 0,
+        comfyui: None,
         queued_at: Some(Timestamp::new("2026-03-24T14:30:52.123Z")),
         status: Status::Pending,
         started_at: None,

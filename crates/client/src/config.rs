@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::endpoint::Endpoint;
 
 /// The configuration of a [`Client`](crate::Client).
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Config {
     /// Where ComfyUI is.
     pub endpoint: Endpoint,

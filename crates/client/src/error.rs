@@ -97,6 +97,9 @@ pub enum ClientError {
     /// The request cannot be written, for example because a name is too long for a URL.
     #[error("ComfyUI cannot be asked: {0}")]
     Request(String),
+    /// There is no ComfyUI with this name among the configured ones.
+    #[error("the ComfyUI \"{0}\" is not configured (any more)")]
+    NotConfigured(String),
     /// The thread of a [`ClientHandle`](crate::ClientHandle) has ended.
     #[error("the ComfyUI client has been shut down")]
     Closed,
@@ -165,7 +168,9 @@ impl ClientError {
                 sentence.replacen(&format!("GET {url}"), "GET ", 1).replacen(url.as_str(), CONFIGURED, 1)
             }
             Self::ComfyRunner { url } => sentence.replacen(url.as_str(), CONFIGURED, 1),
-            Self::Source(_) | Self::Upload(_) | Self::Request(_) | Self::Closed => sentence,
+            Self::Source(_) | Self::Upload(_) | Self::Request(_) | Self::NotConfigured(_) | Self::Closed => {
+                sentence
+            }
         }
     }
 

@@ -109,6 +109,11 @@ impl ObjectInfoCache {
         }
     }
 
+    /// Returns the schemas that were fetched last, however old they are.
+    pub fn latest_known(&self) -> Option<Arc<ObjectInfo>> {
+        self.latest().map(|latest| latest.schemas)
+    }
+
     fn latest(&self) -> Option<Latest> {
         self.latest.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

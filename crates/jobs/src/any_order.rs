@@ -16,6 +16,7 @@ use crate::follow::hear;
 use crate::job::Job;
 use crate::job::tests::job;
 use crate::jobs::Jobs;
+use crate::jobs::tests::COMFYUI;
 use crate::reconcile::due;
 use crate::remote_state::RemoteState;
 
@@ -120,7 +121,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 /// A job that ComfyUI accepted and that is looked up at once.
 fn jobs(missed_messages: bool, cancel_asked: bool) -> Jobs {
     let config = JobsConfig::default().with_silence(Duration::ZERO);
-    let jobs = Jobs::new(config, STORE.clone());
+    let jobs = crate::jobs::tests::empty(config, STORE.clone());
     let node = |link: Value| json!({"class_type": "SaveImage", "inputs": {"images": link}});
     let graph = Graph::from_value(json!({"1": node(json!(1)), "2": node(json!(["1", 0]))})).unwrap();
     let progress = comfy_runner_progress::Progress::new("p", &graph, None);
@@ -130,7 +131,7 @@ fn jobs(missed_messages: bool, cancel_asked: bool) -> Jobs {
 }
 
 fn reconcile(jobs: &Jobs, truth: Truth, stage: Stage, all: bool) {
-    for prompt_id in due(jobs, all) {
+    for prompt_id in due(jobs, COMFYUI, all) {
         jobs.change(&prompt_id, |job| {
             if job.settle(truth.state(stage), Duration::ZERO, jobs.config()).is_some() {
                 // As without a second try.
@@ -163,17 +164,17 @@ proptest! {
             match happening {
                 Happening::Message(_) if messages.is_empty() => {}
                 Happening::Message(pick) => {
-                    hear(&jobs, SocketEvent::Message(pick.get(&messages).clone()));
+                    hear(&jobs, COMFYUI, SocketEvent::Message(pick.get(&messages).clone()));
                 }
                 Happening::Preview => {
-                    hear(&jobs, SocketEvent::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
+                    hear(&jobs, COMFYUI, SocketEvent::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
                 }
                 Happening::Connected => {
-                    hear(&jobs, SocketEvent::Connected);
+                    hear(&jobs, COMFYUI, SocketEvent::Connected);
                     reconcile(&jobs, truth, stage, true);
                 }
                 Happening::Disconnected => {
-                    hear(&jobs, SocketEvent::Disconnected { reason: "cut".into() });
+                    hear(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
                     missed = missed || !was.unwrap().0.is_over();
                 }
                 Happening::Onward => stage = if stage == Stage::Waits { Stage::Runs } else { Stage::Ended },

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 
 use comfy_runner_api::{JobDetails, NodeRef, ProgressDetails, Status};
+use comfy_runner_scheduler::JobQueue as _;
 use comfy_runner_store::StoreError;
 
 use crate::job::{Job, SubmissionState};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, State};
 use crate::lookup::may_be_an_id;
 use crate::records::RecordError;
-use crate::table::Table;
 
 /// See [`Jobs::details`].
 pub(crate) async fn details(jobs: &Jobs, prompt_id: &str) -> Result<JobDetails, RecordError> {
@@ -43,16 +43,21 @@ fn in_memory(jobs: &Jobs, prompt_id: &str) -> Option<Option<JobDetails>> {
     let state = jobs.lock();
     let job = state.table.get(prompt_id)?;
     let waits = job.progress.status() == Status::Pending;
-    Some(job.recorded.then(|| job_details(job, waits.then(|| queue_position(&state.table, job)))))
+    Some(job.recorded.then(|| job_details(job, waits.then(|| queue_position(&state, job)))))
 }
 
-/// Returns the place of a waiting job. ComfyUI runs jobs in the order in which they were submitted.
-fn queue_position(table: &Table, job: &Job) -> usize {
+/// Returns the place of a waiting job: those that wait at ComfyUIs go before those of our queue, in the order in which they
+/// were submitted.
+fn queue_position(state: &State, job: &Job) -> usize {
+    let at_comfyuis = state.table.pending().filter(|job| !job.is_waiting());
+    if let Some(before) = state.queue.position(job.progress.prompt_id()) {
+        return 1 + at_comfyuis.count() + before;
+    }
     let before = |other: &Job| {
         let order = other.queued_at.cmp(&job.queued_at);
         order.then_with(|| other.progress.prompt_id().cmp(job.progress.prompt_id())) == Ordering::Less
     };
-    1 + table.pending().filter(|other| before(other)).count()
+    1 + at_comfyuis.filter(|other| before(other)).count()
 }
 
 fn job_details(job: &Job, queue_position: Option<usize>) -> JobDetails {
@@ -69,6 +74,7 @@ fn job_details(job: &Job, queue_position: Option<usize>) -> JobDetails {
         prompt_id: progress.prompt_id().to_owned(),
         status: progress.status(),
         cancel_asked: job.cancel_asked,
+        comfyui: job.comfyui.as_deref().map(str::to_owned),
         queued_at: job.queued_at,
         started_at: job.started_at,
         finished_at: job.finished_at,

@@ -102,12 +102,12 @@ mod tests {
     use crate::config::JobsConfig;
     use crate::follow::hear;
     use crate::job::tests::job;
-    use crate::jobs::tests::jobs;
+    use crate::jobs::tests::{COMFYUI, jobs};
 
     fn tell(jobs: &Jobs, kind: &str, mut data: Value, prompt_id: &str) {
         data["prompt_id"] = prompt_id.into();
         let text = json!({"type": kind, "data": data}).to_string();
-        hear(jobs, SocketEvent::Message(Message::parse(&text).unwrap()));
+        hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
     }
 
     /// Has the one node of a job run, and the job complete.
@@ -154,8 +154,8 @@ mod tests {
     async fn a_job_some_of_whose_messages_were_missed_teaches_nothing() {
         let jobs = jobs(&["cut", "looked up"], 10);
         load_durations(&jobs, "w").await;
-        hear(&jobs, SocketEvent::Disconnected { reason: "cut".into() });
-        hear(&jobs, SocketEvent::Connected);
+        hear(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
+        hear(&jobs, COMFYUI, SocketEvent::Connected);
         let history =
             json!({"outputs": {}, "status": {"status_str": "success", "completed": true, "messages": []}});
         let history: comfy_runner_protocol::HistoryEntry = serde_json::from_value(history).unwrap();

@@ -1,78 +1,161 @@
-//! Following all jobs on one WebSocket.
+//! Following all jobs, on one WebSocket to each ComfyUI.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use actix_rt::task::JoinHandle;
+use comfy_runner_api::Status;
 use comfy_runner_client::{Client, SocketEvent};
 use comfy_runner_protocol::Message;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
+use crate::clients::Clients;
+use crate::dispatch::{dispatch, find_eligible};
 use crate::durations::write_durations;
 use crate::files::{collect_now_and_then, keep_outputs};
 use crate::job::{Job, SubmissionState};
 use crate::jobs::Jobs;
+use crate::lost_jobs::fail_over;
 use crate::persist::{prune, write_changes};
 use crate::reconcile::reconcile;
+use crate::remote_state::{RemoteState, stop_remotely};
 use crate::supervise::FollowError;
 
 /// How often running jobs advance with the clock, and silent jobs are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Follows all jobs on one WebSocket of `client` until the future is dropped.
+/// Follows all jobs, on one WebSocket to each ComfyUI, until the future is dropped.
 ///
-/// Messages are applied as they come. After a lost connection, and for jobs without messages, ComfyUI's queue and history
-/// are fetched, so that a missed message leaves no job `running` for ever. Changes are written to the store as they
-/// happen, and old records are deleted from it.
+/// Messages are applied as they come. After a lost connection, and for jobs without messages, the ComfyUI's queue and history
+/// are fetched, so that a missed message leaves no job `running` for ever. Waiting jobs are given to ComfyUIs as those get
+/// room, and jobs of a ComfyUI that cannot be reached any more to others. Changes are written to the store as they happen, and
+/// old records are deleted from it.
 ///
 /// Each of these tasks is restarted when it fails, and [`Jobs::check_followed`] returns an error meanwhile. The future
 /// completes when a task fails again and again: jobs are no longer followed then, and the process should end.
-pub async fn follow(jobs: Jobs, client: Client) -> FollowError {
+pub async fn follow(jobs: Jobs, clients: Clients) -> FollowError {
     let watched = jobs.supervision();
-    let rounds = Rounds::default();
     tokio::select! {
-        error = watched.supervise("listens to ComfyUI", || listen(&jobs, &client, &rounds)) => error,
-        error = watched.supervise("looks jobs up", || look_up_jobs(&jobs, &client, &rounds)) => error,
+        error = follow_comfyuis(&jobs, &clients) => error,
+        error = watched.supervise("gives waiting jobs to ComfyUIs", || dispatch(&jobs, &clients)) => error,
+        error = watched.supervise("finds ComfyUIs for waiting jobs", || find_eligible(&jobs, &clients)) => error,
+        error = watched.supervise("looks at the clock", || keep_time(&jobs)) => error,
         error = watched.supervise("writes what became of jobs", || write_changes(&jobs)) => error,
         error = watched.supervise("writes how long nodes take", || write_durations(&jobs)) => error,
         error = watched.supervise("forgets old jobs", || prune(&jobs)) => error,
-        error = watched.supervise("copies the files of jobs", || keep_outputs(&jobs, &client)) => error,
+        error = watched.supervise("copies the files of jobs", || keep_outputs(&jobs, &clients)) => error,
         error = watched.supervise("deletes unneeded files", || collect_now_and_then(&jobs)) => error,
     }
 }
 
-async fn listen(jobs: &Jobs, client: &Client, rounds: &Rounds) {
+/// Follows each ComfyUI, those that are added later too, until a task fails again and again.
+async fn follow_comfyuis(jobs: &Jobs, clients: &Clients) -> FollowError {
+    let mut followed: HashMap<Arc<str>, (u64, AbortOnDrop)> = HashMap::new();
+    let (failed, mut failures) = mpsc::channel(1);
+    loop {
+        let members: Vec<_> = {
+            let state = jobs.lock();
+            state
+                .pool
+                .members()
+                .map(|member| (Arc::clone(&member.settings.name), member.generation))
+                .collect()
+        };
+        followed.retain(|name, (of, _)| members.iter().any(|(other, now)| other == name && now == of));
+        for (name, generation) in members {
+            if followed.contains_key(&name) {
+                continue;
+            }
+            let Some(client) = clients.get(&name) else { continue };
+            let (jobs, of, failed) = (jobs.clone(), Arc::clone(&name), failed.clone());
+            let task = actix_rt::spawn(async move {
+                let error = follow_comfyui(&jobs, &of, &client).await;
+                // Another one may have failed before, which is enough.
+                let _ = failed.try_send(error);
+            });
+            followed.insert(name, (generation, AbortOnDrop(task)));
+        }
+        tokio::select! {
+            () = jobs.comfyuis_changed() => {}
+            error = failures.recv() => {
+                if let Some(error) = error {
+                    return error;
+                }
+            }
+        }
+    }
+}
+
+/// A task that ends when this is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Follows the jobs of one ComfyUI.
+async fn follow_comfyui(jobs: &Jobs, comfyui: &str, client: &Client) -> FollowError {
+    let watched = jobs.supervision();
+    let rounds = Rounds::default();
+    tokio::select! {
+        error = watched.supervise("listens to ComfyUI", || listen(jobs, comfyui, client, &rounds)) => error,
+        error = watched.supervise("looks jobs up", || look_up_jobs(jobs, comfyui, client, &rounds)) => error,
+    }
+}
+
+async fn listen(jobs: &Jobs, comfyui: &str, client: &Client, rounds: &Rounds) {
     // Messages before this moment were missed.
-    jobs.set_connected(false);
-    note_missed_messages(jobs);
+    note_missed_messages(jobs, comfyui);
     let mut events = client.events(jobs.socket_id());
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = ticks();
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => match hear(jobs, event) {
+                Some(event) => match hear(jobs, comfyui, event) {
                     Heard::Connected => rounds.ask(true),
                     Heard::NeedsHistory => rounds.ask(false),
                     Heard::Applied => {}
                 },
                 None => return,
             },
-            _ = ticks.tick() => {
-                tick(jobs);
-                rounds.ask(false);
-            }
+            _ = ticks.tick() => rounds.ask(false),
         }
     }
 }
 
+fn ticks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Does what depends on the time, every second.
+async fn keep_time(jobs: &Jobs) {
+    let mut ticks = ticks();
+    loop {
+        ticks.tick().await;
+        tick(jobs);
+        // What failed may be tried again.
+        jobs.wake_eligibility();
+        jobs.wake_dispatcher();
+        fail_over(jobs).await;
+    }
+}
+
 /// Reconciles beside the WebSocket, so that messages are received meanwhile; one round at a time.
-async fn look_up_jobs(jobs: &Jobs, client: &Client, rounds: &Rounds) {
+async fn look_up_jobs(jobs: &Jobs, comfyui: &str, client: &Client, rounds: &Rounds) {
     // An earlier round may have been interrupted.
     rounds.ask(true);
     loop {
         let all = rounds.next().await;
-        if let Err(error) = reconcile(jobs, client, all).await {
-            tracing::warn!(%error, "cannot compare jobs with ComfyUI's queue and history; will try again");
+        if let Err(error) = reconcile(jobs, comfyui, client, all).await {
+            tracing::warn!(comfyui, %error, "cannot compare jobs with ComfyUI's queue and history; will try again");
+        } else if all {
+            stop_abandoned(jobs, comfyui, client).await;
         }
     }
 }
@@ -110,23 +193,25 @@ pub(crate) enum Heard {
 }
 
 /// Applies an event of the WebSocket.
-pub(crate) fn hear(jobs: &Jobs, event: SocketEvent) -> Heard {
+pub(crate) fn hear(jobs: &Jobs, comfyui: &str, event: SocketEvent) -> Heard {
     match event {
         SocketEvent::Connected => {
-            jobs.set_connected(true);
-            // It may be another version than before.
-            jobs.unsupported().reset();
+            jobs.set_connected(comfyui, None);
             return Heard::Connected;
         }
         SocketEvent::Disconnected { reason } => {
-            jobs.set_connected(false);
-            tracing::warn!(%reason, "no connection to ComfyUI; trying again");
-            note_missed_messages(jobs);
+            tracing::warn!(comfyui, %reason, "no connection to ComfyUI; trying again");
+            jobs.set_connected(comfyui, Some(reason));
+            note_missed_messages(jobs, comfyui);
         }
         SocketEvent::Message(message) => {
             let now = jobs.now();
             let Some(prompt_id) = message.prompt_id() else { return Heard::Applied };
-            let heard = jobs.change(prompt_id, |job| apply(job, &message, now));
+            let heard = jobs.change(prompt_id, |job| match job.comfyui.as_deref() == Some(comfyui) {
+                true => apply(job, &message, now),
+                // It was given to another ComfyUI since.
+                false => Heard::Applied,
+            });
             log_traceback(&message);
             return heard.unwrap_or(Heard::Applied);
         }
@@ -135,11 +220,13 @@ pub(crate) fn hear(jobs: &Jobs, event: SocketEvent) -> Heard {
             // A preview without metadata belongs to the running job: ComfyUI runs one prompt at a time.
             let prompt_id = match &metadata {
                 Some(metadata) => Some(metadata.prompt_id.clone()),
-                None => jobs.lock().table.running().next().map(str::to_owned),
+                None => running_on(jobs, comfyui),
             };
             jobs.change(&prompt_id.unwrap_or_default(), |job| {
-                job.last_message = now;
-                job.progress.preview(format, image, metadata.as_ref());
+                if job.comfyui.as_deref() == Some(comfyui) {
+                    job.last_message = now;
+                    job.progress.preview(format, image, metadata.as_ref());
+                }
             });
         }
         // An event of a kind that this version does not have.
@@ -181,9 +268,37 @@ fn needs_history(message: &Message, missed_messages: bool) -> bool {
     }
 }
 
-/// Notes that messages about open jobs may have been missed.
-fn note_missed_messages(jobs: &Jobs) {
-    jobs.lock().table.open().for_each(|job| job.missed_messages = true);
+/// Returns the job that runs on a ComfyUI.
+fn running_on(jobs: &Jobs, comfyui: &str) -> Option<String> {
+    let state = jobs.lock();
+    let running = state.table.given(comfyui).find(|job| job.progress.status() == Status::Running)?;
+    Some(running.progress.prompt_id().to_owned())
+}
+
+/// Notes that messages about the open jobs of a ComfyUI may have been missed.
+fn note_missed_messages(jobs: &Jobs, comfyui: &str) {
+    let mut state = jobs.lock();
+    let of_comfyui = state.table.open().filter(|job| job.comfyui.as_deref() == Some(comfyui));
+    of_comfyui.for_each(|job| job.missed_messages = true);
+}
+
+/// Stops the jobs that were given to another ComfyUI while this one could not be reached.
+async fn stop_abandoned(jobs: &Jobs, comfyui: &str, client: &Client) {
+    for prompt_id in jobs.abandoned(comfyui) {
+        let unsupported = jobs.unsupported(comfyui);
+        let stopped = match RemoteState::look_up(&unsupported, client, &prompt_id).await {
+            Ok(RemoteState::Pending) => stop_remotely(&unsupported, client, &prompt_id, false).await,
+            Ok(RemoteState::Running) => stop_remotely(&unsupported, client, &prompt_id, true).await,
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match stopped {
+            Ok(()) => jobs.forget_abandoned(comfyui, &prompt_id),
+            Err(error) => {
+                tracing::warn!(comfyui, prompt_id, %error, "a job that another ComfyUI has cannot be stopped here")
+            }
+        }
+    }
 }
 
 /// Advances the running jobs to the present time.
@@ -211,14 +326,13 @@ fn log_traceback(message: &Message) {
 
 #[cfg(test)]
 mod tests {
-    use comfy_runner_api::Status;
     use comfy_runner_protocol::{ImageFormat, PreviewMetadata};
 
     use super::*;
-    use crate::jobs::tests::{jobs, status};
+    use crate::jobs::tests::{COMFYUI, jobs, status};
 
     fn tell(jobs: &Jobs, message: &str) {
-        hear(jobs, SocketEvent::Message(Message::parse(message).unwrap()));
+        hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(message).unwrap()));
     }
 
     #[test]
@@ -233,11 +347,11 @@ mod tests {
     fn messages_of_every_open_job_count_as_missed_after_a_lost_connection() {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "b"}}"#);
-        hear(&jobs, SocketEvent::Disconnected { reason: "cut".into() });
+        hear(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
         let missed: Vec<_> =
             jobs.lock().table.open().map(|job| job.progress.prompt_id().to_owned()).collect();
         assert_eq!(missed, ["a"]);
-        assert_eq!(hear(&jobs, SocketEvent::Connected), Heard::Connected);
+        assert_eq!(hear(&jobs, COMFYUI, SocketEvent::Connected), Heard::Connected);
     }
 
     #[test]
@@ -246,11 +360,11 @@ mod tests {
         jobs.change("a", |job| job.missed_messages = true);
         let success = |id: &str| {
             let text = format!(r#"{{"type": "execution_success", "data": {{"prompt_id": "{id}"}}}}"#);
-            hear(&jobs, SocketEvent::Message(Message::parse(&text).unwrap()))
+            hear(&jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()))
         };
         let closed = |id: &str| {
             let text = format!(r#"{{"type": "executing", "data": {{"node": null, "prompt_id": "{id}"}}}}"#);
-            hear(&jobs, SocketEvent::Message(Message::parse(&text).unwrap()))
+            hear(&jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()))
         };
         // Files, or the error itself, may have come before the socket was open.
         assert_eq!((success("a"), closed("a")), (Heard::NeedsHistory, Heard::NeedsHistory));
@@ -281,7 +395,11 @@ mod tests {
         let jobs = jobs(&["a", "b"], 10);
         tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
         let show = |image: &'static [u8], metadata| {
-            hear(&jobs, SocketEvent::Preview { format: ImageFormat::Png, image: image.into(), metadata });
+            hear(
+                &jobs,
+                COMFYUI,
+                SocketEvent::Preview { format: ImageFormat::Png, image: image.into(), metadata },
+            );
         };
         let preview = |id: &str| {
             jobs.with_progress(id, |progress, _| {

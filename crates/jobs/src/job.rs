@@ -6,9 +6,12 @@ use std::time::Duration;
 use comfy_runner_api::{Event, EventKind, Status};
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::NodeErrors;
+use comfy_runner_scheduler::Priority;
 use comfy_runner_store::{Outcome, Record};
 use serde_json::Value;
 
+use crate::models::models_of;
+use crate::partner_key::PartnerKey;
 use crate::refusal::left_out;
 use crate::settle::Unreadable;
 use crate::watch::{JobSnapshot, Preview, Serialized, client_id_of};
@@ -19,6 +22,18 @@ pub(crate) struct Job {
     pub progress: Progress,
     /// How far its submission to ComfyUI is.
     pub submission: SubmissionState,
+    /// The ComfyUI that has it or is to get it; `None` while it waits for one, and if it is unknown.
+    pub comfyui: Option<Arc<str>>,
+    /// Whether the caller was told that it is accepted before a ComfyUI had it.
+    pub answered: bool,
+    /// How often ComfyUIs lost it, and the jobs that it repeats without a request.
+    pub losses: u32,
+    /// The ComfyUIs that stopped while they ran it, or a job that it repeats without a request.
+    pub stopped: Vec<String>,
+    /// What its place in the queue and its ComfyUI depend on.
+    pub needs: Needs,
+    /// Its key for partner nodes, if it waits. It is not recorded.
+    pub partner_key: Option<PartnerKey>,
     /// Whether messages about it may have been missed: then its end is compared with the history.
     pub missed_messages: bool,
     /// Whether ComfyUI has closed it and only the history knows how it ended.
@@ -57,6 +72,38 @@ pub(crate) struct Job {
     pub messages: MessageCache,
 }
 
+/// What the place of a job in the queue and its ComfyUI depend on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Needs {
+    /// The caller who takes turns with others.
+    pub caller: Arc<str>,
+    /// Its priority.
+    pub priority: Priority,
+    /// The models that it uses.
+    pub models: Arc<[String]>,
+    /// The tags that its ComfyUI must have.
+    pub tags: Vec<String>,
+    /// The ComfyUIs that can run it.
+    pub eligible: Vec<Arc<str>>,
+    /// The state of all schemas, [`Pool::schemas`](crate::pool::Pool::schemas), by which `eligible` was found out; 0 before.
+    pub eligible_as_of: u64,
+    /// Whether its models had to be loaded when it was given to its ComfyUI.
+    pub is_cold: bool,
+}
+
+impl Needs {
+    /// Returns the needs of a recorded job. Which ComfyUIs can run it is not known yet.
+    pub fn of(record: &Record) -> Self {
+        Self {
+            caller: record.caller.as_str().into(),
+            priority: i64::from(record.summary.priority).try_into().unwrap_or_default(),
+            models: models_of(&record.graph).into(),
+            tags: record.required_tags.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A job's messages for subscribers, kept while the job does not change.
 #[derive(Default)]
 pub(crate) struct MessageCache {
@@ -67,6 +114,8 @@ pub(crate) struct MessageCache {
 /// How far the submission of a prompt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SubmissionState {
+    /// It waits in our queue.
+    Waiting,
     /// It is being submitted; ComfyUI may not know it yet.
     InFlight,
     /// It was sent at this time, and the answer was lost: the queue and the history decide.
@@ -83,6 +132,9 @@ pub(crate) struct Stamp {
     pub status: Status,
     accepted: bool,
     cancel_asked: bool,
+    comfyui: Option<Arc<str>>,
+    answered: bool,
+    losses: u32,
     /// Of a job that is over, which only the history changes.
     revision: Option<u64>,
 }
@@ -101,6 +153,12 @@ impl Job {
         Self {
             progress,
             submission,
+            comfyui: None,
+            answered: false,
+            losses: 0,
+            stopped: Vec::new(),
+            needs: Needs::default(),
+            partner_key: None,
             missed_messages: false,
             needs_history: false,
             unreadable: None,
@@ -142,6 +200,11 @@ impl Job {
             }
         }
         Self {
+            comfyui: outcome.comfyui.as_deref().map(Into::into),
+            answered: outcome.answered,
+            losses: outcome.losses,
+            stopped: outcome.stopped.clone(),
+            needs: Needs::of(record),
             cancel_asked: outcome.cancel_asked,
             recorded: true,
             queued_at: summary.queued_at,
@@ -167,7 +230,12 @@ impl Job {
         let nodes = self.progress.node_outputs().into_iter();
         let files =
             nodes.map(|(id, node)| (id, node.items.into_iter().map(|reported| reported.file).collect()));
-        let mut outcome = Outcome::new(self.progress.status(), self.is_accepted());
+        let accepted = self.submission == SubmissionState::Accepted;
+        let mut outcome = Outcome::new(self.progress.status(), accepted);
+        outcome.comfyui = self.comfyui.as_deref().map(str::to_owned);
+        outcome.answered = self.answered;
+        outcome.losses = self.losses;
+        outcome.stopped.clone_from(&self.stopped);
         outcome.cancel_asked = self.cancel_asked;
         outcome.started_at = self.started_at;
         outcome.finished_at = self.finished_at;
@@ -185,14 +253,29 @@ impl Job {
         self.progress.status().is_over()
     }
 
-    /// Returns whether ComfyUI accepted the prompt.
+    /// Returns whether the job is accepted: ComfyUI has the prompt, or the caller was told that it will get it.
     pub fn is_accepted(&self) -> bool {
-        self.submission == SubmissionState::Accepted
+        self.answered || self.submission == SubmissionState::Accepted
+    }
+
+    /// Returns whether the job waits in our queue.
+    pub fn is_waiting(&self) -> bool {
+        self.submission == SubmissionState::Waiting && !self.is_over()
     }
 
     /// Returns the workflow's id; empty if it is unknown.
     pub fn workflow_id(&self) -> &str {
         self.workflow_id.as_deref().unwrap_or_default()
+    }
+
+    /// Has the job wait in our queue, which the caller is told.
+    pub fn wait(&mut self) {
+        self.submission = SubmissionState::Waiting;
+        self.comfyui = None;
+        self.answered = true;
+        self.missed_messages = false;
+        self.needs_history = false;
+        self.unreadable = None;
     }
 
     /// Notes that the history has been consulted, or need not be.
@@ -204,8 +287,11 @@ impl Job {
         let status = self.progress.status();
         Stamp {
             status,
-            accepted: self.is_accepted(),
+            accepted: self.submission == SubmissionState::Accepted,
             cancel_asked: self.cancel_asked,
+            comfyui: self.comfyui.clone(),
+            answered: self.answered,
+            losses: self.losses,
             revision: status.is_over().then(|| self.progress.revision()),
         }
     }
@@ -259,6 +345,7 @@ pub(crate) mod tests {
         let progress = Progress::new(prompt_id, &graph, None);
         Job {
             recorded: true,
+            comfyui: Some(crate::jobs::tests::COMFYUI.into()),
             workflow_id: Some("w".into()),
             ..Job::new(progress, SubmissionState::Accepted, prompt_id, Duration::ZERO)
         }

@@ -1,28 +1,36 @@
 //! The service around the table of jobs: everything that callers can do, each in a module of its own.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use comfy_runner_api::{Event, JobDetails, JobRecord, JobStatus, Queue, Status, Submitted};
-use comfy_runner_client::Client;
+use comfy_runner_client::{Client, ClientError, ConfigError};
 use comfy_runner_files::FileStore;
 use comfy_runner_progress::{PreviewImage, Progress};
-use comfy_runner_protocol::{Media, OutputFile};
+use comfy_runner_protocol::{Media, ObjectInfo, OutputFile};
+use comfy_runner_scheduler::{FairQueue, JobQueue as _, JobTimes, WaitingJob};
 use comfy_runner_store::{Filter, Page, Store, StoreError, UploadPage};
 use futures::Stream;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use crate::cancel::{self, CancelError};
+use crate::clients::Clients;
+use crate::comfyui::ComfyUi;
+use crate::comfyui_state::{self, ComfyUiState};
 use crate::config::JobsConfig;
 use crate::details;
+use crate::eligible;
 use crate::files::{self, CollectError, Collected, Files, FilesConfig, StoredContent};
 use crate::idempotency::{self, Idempotency};
 use crate::job::Job;
 use crate::lookup::{self, ResultError, StatusError};
 use crate::partner_key::PartnerKey;
 use crate::persist;
+use crate::place;
+use crate::pool::{Member, Pool};
 use crate::queue::{self, QueueError};
 use crate::records::{self, JobPage, RecordError};
 use crate::remote_state::UnsupportedRoutes;
@@ -49,8 +57,14 @@ struct Shared {
     origin: Instant,
     store: Arc<dyn Store>,
     files: Option<Files>,
-    connection: Mutex<Connection>,
-    unsupported: UnsupportedRoutes,
+    /// [`Pool::generation`].
+    pool_generation: AtomicU64,
+    /// Wakes the task that gives waiting jobs to ComfyUIs.
+    dispatcher: Notify,
+    /// Wakes the task that finds out which ComfyUIs can run waiting jobs.
+    schemas_changed: Notify,
+    /// Wakes the task that follows the ComfyUIs, when their settings change.
+    comfyuis_changed: Notify,
     supervision: Supervision,
     /// Wakes the task that writes to the store.
     unwritten: Notify,
@@ -60,19 +74,15 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// The WebSocket to ComfyUI.
-#[derive(Clone, Copy)]
-struct Connection {
-    /// Whether it is open, as far as is known.
-    open: bool,
-    /// When it was opened or lost.
-    since: Instant,
-}
-
 /// What the lock protects.
 pub(crate) struct State {
     pub table: Table,
     pub feed: ChangeFeed,
+    pub pool: Pool,
+    /// The jobs that wait for a ComfyUI.
+    pub queue: FairQueue,
+    /// How long jobs took.
+    pub times: JobTimes,
 }
 
 impl Jobs {
@@ -89,20 +99,80 @@ impl Jobs {
     fn build(config: JobsConfig, store: Arc<dyn Store>, files: Option<Files>) -> Self {
         // Until `load` reserves ids in the store. Ids grow from one process to the next as the clock does.
         let next_event = u64::try_from(unix_millis()).unwrap_or_default();
-        let state = State { table: Table::new(next_event), feed: ChangeFeed::default() };
+        let state = State {
+            table: Table::new(next_event),
+            feed: ChangeFeed::default(),
+            pool: Pool::default(),
+            queue: FairQueue::default(),
+            times: JobTimes::default(),
+        };
         let shared = Shared {
             config,
             origin: Instant::now(),
             store,
             files,
-            connection: Mutex::new(Connection { open: false, since: Instant::now() }),
-            unsupported: UnsupportedRoutes::default(),
+            pool_generation: AtomicU64::new(0),
+            dispatcher: Notify::new(),
+            schemas_changed: Notify::new(),
+            comfyuis_changed: Notify::new(),
             supervision: Supervision::default(),
             unwritten: Notify::new(),
             written: Notify::new(),
             state: Mutex::new(state),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Sets the ComfyUIs that jobs run on, also while jobs run. A job whose ComfyUI is removed counts as lost. Names must be
+    /// unique; of several ComfyUIs with one name the last one counts.
+    ///
+    /// # Errors
+    /// No client can be made for one of them. Nothing is changed then.
+    pub fn set_comfyuis(&self, comfyuis: Vec<ComfyUi>) -> Result<(), ConfigError> {
+        for comfyui in &comfyuis {
+            Client::new(comfyui.client.clone())?;
+        }
+        let mut state = self.lock();
+        state.pool.set(comfyuis);
+        self.shared.pool_generation.store(state.pool.generation(), Ordering::Release);
+        drop(state);
+        self.shared.comfyuis_changed.notify_one();
+        self.wake_eligibility();
+        self.wake_dispatcher();
+        Ok(())
+    }
+
+    /// Returns the ComfyUIs, in the order of the settings, as far as is known without asking them.
+    pub fn comfyuis(&self) -> Vec<ComfyUiState> {
+        comfyui_state::comfyuis(&self.lock())
+    }
+
+    /// Has a ComfyUI get no more jobs, or get jobs again. Those that it has stay. Returns whether there is such a ComfyUI.
+    pub fn set_draining(&self, comfyui: &str, draining: bool) -> bool {
+        let known = self.lock().pool.get_mut(comfyui).map(|member| member.draining = draining).is_some();
+        self.wake_dispatcher();
+        known
+    }
+
+    /// Returns the name of the ComfyUI that has a job and its files, or `None` if that is not known.
+    pub fn comfyui_of(&self, prompt_id: &str) -> Option<Arc<str>> {
+        let state = self.lock();
+        let job = state.table.get(prompt_id)?;
+        state.pool.owner(Some(job.comfyui.as_deref()?))
+    }
+
+    /// Returns the node schemas of a ComfyUI, which are fetched if it was connected since, or if they are older than
+    /// `max_age`.
+    ///
+    /// # Errors
+    /// There is no such ComfyUI, or it cannot be asked.
+    pub async fn schemas(
+        &self,
+        clients: &Clients,
+        comfyui: &str,
+        max_age: Duration,
+    ) -> Result<Arc<ObjectInfo>, ClientError> {
+        eligible::schemas(self, clients, comfyui, max_age).await
     }
 
     /// Loads the jobs that were open when the previous process ended, and returns their number.
@@ -128,8 +198,8 @@ impl Jobs {
     ///
     /// # Errors
     /// See [`SubmitError`].
-    pub async fn submit(&self, client: &Client, submission: Submission) -> Result<Submitted, SubmitError> {
-        submit::submit(self, client, submission).await
+    pub async fn submit(&self, clients: &Clients, submission: Submission) -> Result<Submitted, SubmitError> {
+        submit::submit(self, clients, submission).await
     }
 
     /// Submits a job that is over once more, with the same parameters and seeds, into an output folder of its own. The key
@@ -139,12 +209,12 @@ impl Jobs {
     /// See [`RetryError`].
     pub async fn retry(
         &self,
-        client: &Client,
+        clients: &Clients,
         prompt_id: &str,
         output_folder: &str,
-        key: Option<&PartnerKey>,
+        key: Option<PartnerKey>,
     ) -> Result<Submitted, RetryError> {
-        retry::retry(self, client, prompt_id, output_folder, key).await
+        retry::retry(self, clients, prompt_id, output_folder, key).await
     }
 
     /// Cancels a job: removes it from ComfyUI's queue, or interrupts it if it runs. Returns the status after that:
@@ -154,16 +224,16 @@ impl Jobs {
     ///
     /// # Errors
     /// See [`CancelError`].
-    pub async fn cancel(&self, client: &Client, prompt_id: &str) -> Result<Status, CancelError> {
-        cancel::cancel(self, client, prompt_id).await
+    pub async fn cancel(&self, clients: &Clients, prompt_id: &str) -> Result<Status, CancelError> {
+        cancel::cancel(self, clients, prompt_id).await
     }
 
     /// Returns a job's status. ComfyUI is asked only for a job that is neither in memory nor in the store.
     ///
     /// # Errors
     /// See [`StatusError`].
-    pub async fn status(&self, client: &Client, prompt_id: &str) -> Result<JobStatus, StatusError> {
-        lookup::status(self, client, prompt_id).await
+    pub async fn status(&self, clients: &Clients, prompt_id: &str) -> Result<JobStatus, StatusError> {
+        lookup::status(self, clients, prompt_id).await
     }
 
     /// Returns the file that is the job's result, one of the `preferred` media if there is one.
@@ -172,11 +242,11 @@ impl Jobs {
     /// See [`ResultError`].
     pub async fn result(
         &self,
-        client: &Client,
+        clients: &Clients,
         prompt_id: &str,
         preferred: Media,
     ) -> Result<OutputFile, ResultError> {
-        lookup::result(self, client, prompt_id, preferred).await
+        lookup::result(self, clients, prompt_id, preferred).await
     }
 
     /// Returns every file of a job that is meant to stay, in the graph's order. If nodes made no such file, the intermediate
@@ -186,18 +256,18 @@ impl Jobs {
     /// See [`StatusError`].
     pub async fn final_files(
         &self,
-        client: &Client,
+        clients: &Clients,
         prompt_id: &str,
     ) -> Result<Vec<OutputFile>, StatusError> {
-        lookup::final_files(self, client, prompt_id).await
+        lookup::final_files(self, clients, prompt_id).await
     }
 
     /// Returns the latest preview of a running job.
     ///
     /// # Errors
     /// See [`PreviewError`].
-    pub async fn preview(&self, client: &Client, prompt_id: &str) -> Result<PreviewImage, PreviewError> {
-        watch::preview(self, client, prompt_id).await
+    pub async fn preview(&self, clients: &Clients, prompt_id: &str) -> Result<PreviewImage, PreviewError> {
+        watch::preview(self, clients, prompt_id).await
     }
 
     /// Returns what `look` makes of a job's progress and the time, or `None` if the job is not in memory.
@@ -217,11 +287,11 @@ impl Jobs {
     /// See [`StatusError`].
     pub async fn watch(
         &self,
-        client: &Client,
+        clients: &Clients,
         prompt_id: &str,
         options: WatchOptions,
     ) -> Result<Subscription, StatusError> {
-        Subscription::open(self, client, prompt_id, options).await
+        Subscription::open(self, clients, prompt_id, options).await
     }
 
     /// Subscribes to the status and the events of all active jobs.
@@ -235,10 +305,10 @@ impl Jobs {
     /// See [`StatusError`].
     pub async fn end(
         &self,
-        client: &Client,
+        clients: &Clients,
         prompt_id: &str,
     ) -> Result<Option<Serialized<Event>>, StatusError> {
-        watch::end(self, client, prompt_id).await
+        watch::end(self, clients, prompt_id).await
     }
 
     /// Returns the prompt id of the job with this client id. It does not say whether there is such a job.
@@ -250,8 +320,8 @@ impl Jobs {
     ///
     /// # Errors
     /// See [`QueueError`].
-    pub async fn queue(&self, client: &Client) -> Result<Queue, QueueError> {
-        queue::queue(self, client).await
+    pub async fn queue(&self, clients: &Clients) -> Result<Queue, QueueError> {
+        queue::queue(self, clients).await
     }
 
     /// Returns the recorded jobs that match a filter, newest first, with their present state.
@@ -403,12 +473,6 @@ impl Jobs {
         self.config().keep_for
     }
 
-    /// Returns when the WebSocket to ComfyUI was last opened or lost. What ComfyUI said before that may be of an earlier
-    /// process, with other node types and models.
-    pub fn connection_changed(&self) -> Instant {
-        self.connection().since
-    }
-
     /// Checks whether jobs are being followed.
     ///
     /// # Errors
@@ -432,8 +496,40 @@ impl Jobs {
         &self.shared.config
     }
 
-    pub(crate) fn unsupported(&self) -> &UnsupportedRoutes {
-        &self.shared.unsupported
+    /// Returns the ComfyUI that has a job whose record names this one, or none.
+    pub(crate) fn owner(&self, recorded: Option<&str>) -> Option<Arc<str>> {
+        self.lock().pool.owner(recorded)
+    }
+
+    /// Returns the node schemas of a ComfyUI that were fetched last.
+    pub(crate) fn known_schemas(&self, comfyui: &str) -> Option<Arc<ObjectInfo>> {
+        let cache = Arc::clone(&self.lock().pool.get(comfyui)?.schemas);
+        cache.latest_known()
+    }
+
+    /// Returns the routes that a ComfyUI does not have.
+    pub(crate) fn unsupported(&self, comfyui: &str) -> Arc<UnsupportedRoutes> {
+        self.lock().pool.get(comfyui).map(|member| Arc::clone(&member.unsupported)).unwrap_or_default()
+    }
+
+    /// Returns a number that grows with each change of the ComfyUIs' settings.
+    pub(crate) fn pool_generation(&self) -> u64 {
+        self.shared.pool_generation.load(Ordering::Acquire)
+    }
+
+    /// Wakes the task that gives waiting jobs to ComfyUIs.
+    pub(crate) fn wake_dispatcher(&self) {
+        self.shared.dispatcher.notify_one();
+    }
+
+    /// Waits until [`Jobs::wake_dispatcher`] is called.
+    pub(crate) async fn dispatcher_woken(&self) {
+        self.shared.dispatcher.notified().await;
+    }
+
+    /// Waits until the settings of the ComfyUIs change.
+    pub(crate) async fn comfyuis_changed(&self) {
+        self.shared.comfyuis_changed.notified().await;
     }
 
     pub(crate) fn supervision(&self) -> &Supervision {
@@ -455,22 +551,104 @@ impl Jobs {
         self.shared.origin.elapsed()
     }
 
-    /// Returns whether the WebSocket is open. Messages about a job that is submitted without it may be missed.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connection().open
+    /// Returns whether the WebSocket to a ComfyUI is open. Messages about a job that is submitted without it may be missed.
+    pub(crate) fn is_connected(&self, comfyui: &str) -> bool {
+        self.lock().pool.get(comfyui).is_some_and(Member::is_connected)
     }
 
-    pub(crate) fn set_connected(&self, open: bool) {
-        let mut connection = self.connection();
-        if connection.open != open {
-            *connection = Connection { open, since: Instant::now() };
-            // It may be a new process, on another disk.
-            files::forget_sent(self, files::DEFAULT_COMFYUI);
+    /// Notes that the WebSocket to a ComfyUI was opened, or was lost for this reason.
+    pub(crate) fn set_connected(&self, comfyui: &str, lost: Option<String>) {
+        let mut state = self.lock();
+        let Some(member) = state.pool.get_mut(comfyui) else { return };
+        member.set_connected(lost.is_none());
+        if lost.is_none() {
+            // It may be another version than before, with other node types and models.
+            member.unsupported.reset();
+            state.pool.schemas_changed();
+        } else {
+            member.last_error = lost;
+        }
+        drop(state);
+        // It may be a new process, on another disk.
+        files::forget_sent(self, comfyui);
+        self.wake_eligibility();
+        self.wake_dispatcher();
+    }
+
+    /// Notes an error of a request to a ComfyUI. One that cannot be reached gets no jobs until its WebSocket is open again.
+    pub(crate) fn note_error(&self, comfyui: &str, error: &ClientError) {
+        tracing::warn!(comfyui, %error, "a job cannot be given to a ComfyUI");
+        if let Some(member) = self.lock().pool.get_mut(comfyui) {
+            member.last_error = Some(error.without_address());
         }
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns whether there are several ComfyUIs, so that an upload may be needed on any of them.
+    pub(crate) fn has_several_comfyuis(&self) -> bool {
+        self.lock().pool.len() > 1
+    }
+
+    /// Marks whether jobs of the queue are being sent to a ComfyUI.
+    pub(crate) fn set_sending(&self, comfyui: &str, sending: bool) {
+        if let Some(member) = self.lock().pool.get_mut(comfyui) {
+            member.sending = sending;
+        }
+        self.wake_dispatcher();
+    }
+
+    /// Gives a ComfyUI no jobs of the queue for this long.
+    pub(crate) fn pause(&self, comfyui: &str, pause: Duration) {
+        if let Some(member) = self.lock().pool.get_mut(comfyui) {
+            member.paused_until = Instant::now().checked_add(pause);
+        }
+    }
+
+    /// Returns the jobs that a ComfyUI must not run any more.
+    pub(crate) fn abandoned(&self, comfyui: &str) -> Vec<String> {
+        self.lock().pool.get(comfyui).map(|member| member.abandoned.clone()).unwrap_or_default()
+    }
+
+    /// Notes that a ComfyUI does not have this job any more.
+    pub(crate) fn forget_abandoned(&self, comfyui: &str, prompt_id: &str) {
+        if let Some(member) = self.lock().pool.get_mut(comfyui) {
+            member.abandoned.retain(|abandoned| abandoned != prompt_id);
+        }
+    }
+
+    /// Wakes the task that finds out which ComfyUIs can run waiting jobs.
+    pub(crate) fn wake_eligibility(&self) {
+        self.shared.schemas_changed.notify_one();
+    }
+
+    /// Waits until a ComfyUI may have got other node types or models.
+    pub(crate) async fn schemas_changed(&self) {
+        self.shared.schemas_changed.notified().await;
+    }
+
+    /// Returns the number of jobs that wait in our queue.
+    pub fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// Returns whether a job waits in our queue.
+    pub(crate) fn is_waiting(&self, prompt_id: &str) -> bool {
+        self.lock().table.get(prompt_id).is_some_and(Job::is_waiting)
+    }
+
+    /// Adds a job that waits, and lets others know.
+    pub(crate) fn insert_waiting(&self, job: Job) {
+        let mut state = self.lock();
+        let waiting = WaitingJob::new(
+            job.progress.prompt_id(),
+            Arc::clone(&job.needs.caller),
+            job.needs.priority,
+            job.queued_at,
+        );
+        self.insert_into(&mut state, job);
+        state.queue.push(waiting);
+        drop(state);
+        self.wake_eligibility();
+        self.wake_dispatcher();
     }
 
     /// Locks the state. A panic elsewhere cannot leave it half changed in a way that matters, so poison is ignored.
@@ -482,6 +660,10 @@ impl Jobs {
     pub(crate) fn change<T>(&self, prompt_id: &str, change: impl FnOnce(&mut Job) -> T) -> Option<T> {
         let mut state = self.lock();
         let (result, change) = state.table.change(prompt_id, unix_millis(), change)?;
+        if change.ended {
+            place::learn(&mut state, prompt_id);
+            state.queue.remove(prompt_id);
+        }
         self.publish(&mut state, prompt_id, &change);
         Some(result)
     }
@@ -510,7 +692,10 @@ impl Jobs {
     pub(crate) fn remove(&self, prompt_id: &str) {
         let mut state = self.lock();
         state.table.remove(prompt_id);
+        state.queue.remove(prompt_id);
         state.feed.remove(prompt_id);
+        drop(state);
+        self.wake_dispatcher();
     }
 
     fn publish(&self, state: &mut State, prompt_id: &str, change: &Change) {
@@ -521,6 +706,9 @@ impl Jobs {
         }
         if change.unwritten {
             self.shared.unwritten.notify_one();
+        }
+        if change.room {
+            self.wake_dispatcher();
         }
         if change.ended {
             for forgotten in state.table.forget_ended(self.config().keep_ended) {
@@ -542,10 +730,21 @@ pub(crate) mod tests {
     use super::*;
     use crate::job::tests::job;
 
-    /// A service with accepted jobs, and a store in memory that has no records of them.
+    /// The name of the only ComfyUI.
+    pub const COMFYUI: &str = "comfyui";
+
+    /// A service without jobs, with one ComfyUI at which nothing listens.
+    pub fn empty(config: JobsConfig, store: Arc<dyn Store>) -> Jobs {
+        let jobs = Jobs::new(config, store);
+        let client = comfy_runner_client::Config::new("http://127.0.0.1:9".parse().unwrap());
+        jobs.set_comfyuis(vec![ComfyUi::new(COMFYUI, client).unwrap()]).unwrap();
+        jobs
+    }
+
+    /// A service with jobs that the ComfyUI accepted, and a store in memory that has no records of them.
     pub fn jobs(prompt_ids: &[&str], keep_ended: usize) -> Jobs {
         let store = Arc::new(Sqlite::in_memory().unwrap());
-        let jobs = Jobs::new(JobsConfig::default().with_keep_ended(keep_ended), store);
+        let jobs = empty(JobsConfig::default().with_keep_ended(keep_ended), store);
         for prompt_id in prompt_ids {
             jobs.insert(job(prompt_id));
         }

@@ -1,14 +1,17 @@
 //! Looking up a job's status and its result: in memory, else in the store, else at ComfyUI.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_api::{JobStatus, Status};
-use comfy_runner_client::{Client, ClientError};
+use comfy_runner_client::ClientError;
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::{Graph, HistoryEntry, Media, NodeId, OutputFile};
 use comfy_runner_store::StoreError;
+use futures::future::join_all;
 use serde::Deserialize as _;
 
+use crate::clients::Clients;
 use crate::job::{Job, SubmissionState};
 use crate::jobs::Jobs;
 use crate::remote_state::RemoteState;
@@ -48,18 +51,22 @@ pub enum ResultError {
 }
 
 /// See [`Jobs::status`].
-pub(crate) async fn status(jobs: &Jobs, client: &Client, prompt_id: &str) -> Result<JobStatus, StatusError> {
-    look(jobs, client, prompt_id, |progress, now| progress.snapshot(now)).await
+pub(crate) async fn status(
+    jobs: &Jobs,
+    clients: &Clients,
+    prompt_id: &str,
+) -> Result<JobStatus, StatusError> {
+    look(jobs, clients, prompt_id, |progress, now| progress.snapshot(now)).await
 }
 
 /// See [`Jobs::result`].
 pub(crate) async fn result(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     prompt_id: &str,
     preferred: Media,
 ) -> Result<OutputFile, ResultError> {
-    look(jobs, client, prompt_id, |progress, _| match progress.status() {
+    look(jobs, clients, prompt_id, |progress, _| match progress.status() {
         Status::Completed => progress.result(preferred).cloned().ok_or(ResultError::NoFile),
         status @ (Status::Pending | Status::Running) => Err(ResultError::NotReady(status)),
         Status::Error => Err(ResultError::Failed(progress.error().unwrap_or("unknown error").to_owned())),
@@ -71,16 +78,16 @@ pub(crate) async fn result(
 /// See [`Jobs::final_files`].
 pub(crate) async fn final_files(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     prompt_id: &str,
 ) -> Result<Vec<OutputFile>, StatusError> {
-    look(jobs, client, prompt_id, |progress, _| progress.final_files().into_iter().cloned().collect()).await
+    look(jobs, clients, prompt_id, |progress, _| progress.final_files().into_iter().cloned().collect()).await
 }
 
 /// Returns what `look` makes of a job, which is fetched from the store or from ComfyUI if it is not in memory.
 async fn look<T>(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     prompt_id: &str,
     look: impl FnOnce(&Progress, Duration) -> T,
 ) -> Result<T, StatusError> {
@@ -89,39 +96,72 @@ async fn look<T>(
     if let Some(Some(seen)) = jobs.with_progress(prompt_id, &mut once) {
         return Ok(seen);
     }
-    let progress = recall(jobs, client, prompt_id).await?;
+    let (progress, _) = recall(jobs, clients, prompt_id).await?;
     once(&progress, jobs.now()).ok_or_else(|| StatusError::Unknown(prompt_id.to_owned()))
 }
 
-/// Fetches a job from the store, or from ComfyUI's queue and history: one from before this process, one that is no longer
-/// in memory, or one of another server. A job that is over is kept in memory.
-pub(crate) async fn recall(jobs: &Jobs, client: &Client, prompt_id: &str) -> Result<Progress, StatusError> {
+/// Fetches a job from the store, or from the queue and history of a ComfyUI, whose name is returned: one from before this
+/// process, one that is no longer in memory, or one of another server. A job that is over is kept in memory.
+pub(crate) async fn recall(
+    jobs: &Jobs,
+    clients: &Clients,
+    prompt_id: &str,
+) -> Result<(Progress, Option<Arc<str>>), StatusError> {
     let unknown = || StatusError::Unknown(prompt_id.to_owned());
     if !may_be_an_id(prompt_id) {
         return Err(unknown());
     }
-    if let Some(record) = jobs.store().get(prompt_id).await?
-        && record.summary.outcome.status.is_over()
-    {
+    let record = jobs.store().get(prompt_id).await?;
+    if let Some(record) = record.filter(|record| record.summary.outcome.status.is_over()) {
         let job = Job::from_record(&record, SubmissionState::Accepted, jobs.now());
-        let progress = job.progress.clone();
+        let found = (job.progress.clone(), job.comfyui.clone());
         jobs.insert_ended(job);
-        return Ok(progress);
+        return Ok(found);
     }
     let mut progress = Progress::new(prompt_id, &Graph::default(), None);
-    match RemoteState::look_up(jobs.unsupported(), client, prompt_id).await? {
-        RemoteState::Pending => {}
+    let (comfyui, state) = look_everywhere(jobs, clients, prompt_id).await?.ok_or_else(unknown)?;
+    match state {
+        RemoteState::Pending | RemoteState::Unknown => {}
         RemoteState::Running => {
             progress.started();
         }
         RemoteState::Ended(entry) => {
             progress = ended(prompt_id, &entry);
-            jobs.insert_ended(Job::from_comfyui(progress.clone(), jobs.now()));
+            let job = Job::from_comfyui(progress.clone(), jobs.now());
+            jobs.insert_ended(Job { comfyui: Some(Arc::clone(&comfyui)), ..job });
         }
-        RemoteState::Unknown => return Err(unknown()),
         RemoteState::Unreadable { error, .. } => return Err(error.into()),
     }
-    Ok(progress)
+    Ok((progress, Some(comfyui)))
+}
+
+/// Asks every ComfyUI for a job. Returns the answer of the one that knows it.
+///
+/// # Errors
+/// None of those that answer knows it, and one does not answer.
+async fn look_everywhere(
+    jobs: &Jobs,
+    clients: &Clients,
+    prompt_id: &str,
+) -> Result<Option<(Arc<str>, RemoteState)>, ClientError> {
+    let looks = clients.all().into_iter().map(|(name, client)| async move {
+        let state = RemoteState::look_up(&jobs.unsupported(&name), &client, prompt_id).await;
+        (name, state)
+    });
+    let mut failed = None;
+    let mut unreadable = None;
+    for (name, state) in join_all(looks).await {
+        match state {
+            Ok(RemoteState::Unknown) => {}
+            Ok(state @ RemoteState::Unreadable { .. }) => unreadable = Some((name, state)),
+            Ok(state) => return Ok(Some((name, state))),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(unreadable),
+    }
 }
 
 /// Returns the progress of a job that ComfyUI's history knows.

@@ -1,17 +1,27 @@
 //! Lost jobs: ComfyUI accepted them, or should have, and does not know them. They end as errors, or are submitted again.
 
-use comfy_runner_client::{Client, ClientError};
+use std::sync::Arc;
+use std::time::Instant;
+
+use comfy_runner_api::Status;
 use comfy_runner_store::{Outcome, Record, StoreError};
 
 use crate::config::LostJobs;
-use crate::job::SubmissionState;
-use crate::jobs::{Jobs, unix_millis};
+use crate::dispatch::send_back;
+use crate::eligible::Eligible;
+use crate::job::{Job, SubmissionState};
+use crate::jobs::{Jobs, State};
+use crate::pool::ConnectionState;
 use crate::submission::new_prompt_id;
-use crate::submit::{InFlightGuard, Recorded, SubmitError, create_record, send, withdraw_after};
+use crate::submit::{Recorded, create_record};
 
 const LOST: &str =
     "ComfyUI no longer knows this job: it restarted and dropped its queue, or somebody cleared it";
 const NEVER_ACCEPTED: &str = "ComfyUI does not know this job: it never got it, or has forgotten it";
+const GONE: &str = "the job's ComfyUI cannot be reached any more";
+
+/// How often a job is submitted again.
+const MAX_REPETITIONS: u32 = 2;
 
 /// How a job was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,104 +33,203 @@ pub(crate) enum Loss {
         /// Whether a previous process recorded it, so that it may never have been sent.
         recovered: bool,
     },
+    /// Its ComfyUI cannot be reached, or is no longer configured.
+    Gone,
 }
 
 /// What happens to a lost job.
+#[derive(Debug, PartialEq, Eq)]
 enum Fate {
     /// It ends, for this reason.
     Over(String),
-    /// It was sent again under its own id.
-    SentAgain,
-}
-
-/// Why a lost job cannot be handled now. It stays open, and is looked up again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unresolved {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// It is submitted again as a new job.
+    Repeated,
+    /// It waits in the queue, under its own id.
+    SentBack,
 }
 
 /// Ends a lost job, or submits it again if the configuration says so.
-pub(crate) async fn lose(
-    jobs: &Jobs,
-    client: &Client,
-    prompt_id: &str,
-    loss: Loss,
-) -> Result<(), Unresolved> {
-    let fate = match jobs.config().lost_jobs {
-        LostJobs::Fail => Fate::Over(format!("{}; run it again", loss.reason())),
-        LostJobs::Retry => resubmit(jobs, client, prompt_id, loss).await?,
+///
+/// # Errors
+/// The store fails. The job stays open and is looked up again.
+pub(crate) async fn lose(jobs: &Jobs, prompt_id: &str, loss: Loss) -> Result<(), StoreError> {
+    let elsewhere = has_elsewhere(jobs, prompt_id);
+    let policy = jobs.config().lost_jobs;
+    let Some(fate) = jobs.change(prompt_id, |job| decide(job, loss, policy, elsewhere)) else {
+        return Ok(());
     };
-    if let Fate::Over(reason) = fate {
-        tracing::warn!(prompt_id, reason, "lost");
-        jobs.change(prompt_id, |job| {
-            job.progress.failed(reason);
-            job.close_history();
-        });
-    }
+    let reason = match fate {
+        Fate::SentBack => {
+            tracing::warn!(prompt_id, "a ComfyUI does not have a job that waited; it waits again");
+            send_back(jobs, prompt_id);
+            return Ok(());
+        }
+        Fate::Over(reason) => reason,
+        Fate::Repeated => {
+            let again = repeat(jobs, prompt_id).await?;
+            let outcome =
+                again.map_or("run it again".to_owned(), |again| format!("it was submitted again as {again}"));
+            format!("{}; {outcome}", loss.reason())
+        }
+    };
+    tracing::warn!(prompt_id, reason, "lost");
+    jobs.change(prompt_id, |job| {
+        job.progress.failed(reason);
+        job.close_history();
+    });
     Ok(())
 }
 
-async fn resubmit(jobs: &Jobs, client: &Client, prompt_id: &str, loss: Loss) -> Result<Fate, Unresolved> {
+/// Decides what happens to a lost job. `elsewhere` says whether another ComfyUI can run it.
+fn decide(job: &mut Job, loss: Loss, policy: LostJobs, elsewhere: bool) -> Fate {
+    if job.is_over() {
+        return Fate::Over(String::new());
+    }
     let reason = loss.reason();
-    let over = |what: &str| Ok(Fate::Over(format!("{reason}; {what}")));
-    let Some(record) = jobs.store().get(prompt_id).await? else { return over("run it again") };
     match loss {
-        // No caller waits for the answer to it, and no other process can be sending it.
-        Loss::NeverAccepted { recovered: true } if record.summary.automatic => {
-            let in_flight = InFlightGuard::new(jobs, prompt_id);
-            match send(jobs, client, &record, in_flight, None).await {
-                Ok(_) | Err(SubmitError::Unconfirmed { .. }) => Ok(Fate::SentAgain),
-                Err(SubmitError::Client(error)) if error.is_unreachable() => {
-                    let now = jobs.now();
-                    jobs.change(prompt_id, |job| job.submission = SubmissionState::Recovered(now));
-                    Err(error.into())
+        // Nobody waits for the answer to it, and no other process can be sending it.
+        Loss::NeverAccepted { recovered } if job.answered => {
+            job.losses += u32::from(!recovered);
+            match job.losses > MAX_REPETITIONS {
+                true => {
+                    return Fate::Over(format!("{reason}; it was sent {} times; run it again", job.losses));
                 }
-                Err(error) => over(&error.to_string()),
+                false => return Fate::SentBack,
             }
         }
         // The caller had no answer, and may have sent the request again.
-        Loss::NeverAccepted { .. } => over("run it again"),
-        Loss::Dropped if record.summary.automatic => {
-            over("it had been submitted again once before; run it again")
+        Loss::NeverAccepted { .. } => return Fate::Over(format!("{reason}; run it again")),
+        Loss::Dropped | Loss::Gone => {}
+    }
+    let repeats = match policy {
+        LostJobs::Fail => false,
+        LostJobs::Retry => true,
+        LostJobs::RetryElsewhere => elsewhere,
+    };
+    if !repeats {
+        return Fate::Over(format!("{reason}; run it again"));
+    }
+    let was_running = job.progress.status() == Status::Running;
+    if let Some(comfyui) = job.comfyui.as_deref().filter(|_| was_running) {
+        job.stopped.push(comfyui.to_owned());
+    }
+    match &job.stopped[..] {
+        [first, second, ..] if was_running => {
+            return Fate::Over(format!(
+                "two ComfyUIs stopped while they ran this job (\"{first}\", then \"{second}\"), so it is not submitted again"
+            ));
         }
-        Loss::Dropped => match repeat(jobs, client, &record).await? {
-            Ok(again) => over(&format!("it was submitted again as {again}")),
-            Err(reason) => over(&format!("it cannot be submitted again: {reason}")),
-        },
+        _ => {}
+    }
+    if job.losses >= MAX_REPETITIONS {
+        return Fate::Over(format!("{reason}; it had been submitted again twice before; run it again"));
+    }
+    Fate::Repeated
+}
+
+/// Returns whether a ComfyUI other than the job's own can run it now.
+fn has_elsewhere(jobs: &Jobs, prompt_id: &str) -> bool {
+    let state = jobs.lock();
+    let Some(job) = state.table.get(prompt_id) else { return false };
+    state.pool.members().any(|member| {
+        let name = &member.settings.name;
+        let needs = &job.needs;
+        // Of a job of an earlier process it is not known yet which ComfyUIs can run it.
+        let is_eligible = needs.eligible_as_of == 0 || needs.eligible.contains(name);
+        job.comfyui.as_ref() != Some(name)
+            && member.is_usable()
+            && is_eligible
+            && member.settings.has_tags(&needs.tags)
+    })
+}
+
+/// Gives the jobs of ComfyUIs that cannot be reached any more to others, if the configuration says so. Those that no other
+/// ComfyUI can run stay where they are: their ComfyUI may come back.
+pub(crate) async fn fail_over(jobs: &Jobs) {
+    for (prompt_id, comfyui, is_configured) in unreachable_jobs(jobs, Instant::now()) {
+        if !has_elsewhere(jobs, &prompt_id) && (is_configured || may_connect(jobs)) {
+            continue;
+        }
+        if let Some(comfyui) = comfyui
+            && let Some(member) = jobs.lock().pool.get_mut(&comfyui)
+        {
+            member.abandoned.push(prompt_id.clone());
+        }
+        if let Err(error) = lose(jobs, &prompt_id, Loss::Gone).await {
+            tracing::warn!(prompt_id, %error, "a job cannot be given to another ComfyUI now; will try again");
+        }
     }
 }
 
-/// Submits a lost job again. Returns its new id, or why it cannot be submitted.
-async fn repeat(jobs: &Jobs, client: &Client, lost: &Record) -> Result<Result<String, String>, Unresolved> {
+/// Returns whether a ComfyUI was not asked yet.
+fn may_connect(jobs: &Jobs) -> bool {
+    jobs.lock().pool.members().any(|member| member.connection.state == ConnectionState::New)
+}
+
+/// Returns the jobs whose ComfyUI could not be reached for too long, or is no longer configured, oldest first, each with the
+/// name of its ComfyUI and whether it is configured.
+fn unreachable_jobs(jobs: &Jobs, now: Instant) -> Vec<(String, Option<Arc<str>>, bool)> {
+    let config = jobs.config();
+    let mut state = jobs.lock();
+    let State { table, pool, .. } = &mut *state;
+    let mut found: Vec<_> = table
+        .open()
+        .filter(|job| !job.is_over() && job.is_accepted() && !job.is_waiting() && job.recorded)
+        .filter(|job| job.submission != SubmissionState::InFlight && !job.cancel_asked)
+        .filter_map(|job| {
+            let comfyui = job.comfyui.clone();
+            let is_configured = match comfyui.as_deref().and_then(|name| pool.get(name)) {
+                None => false,
+                Some(member) => {
+                    let connection = member.connection;
+                    let is_gone = connection.state == ConnectionState::Lost
+                        && now.saturating_duration_since(connection.since) >= config.failover_after;
+                    if !is_gone || config.lost_jobs == LostJobs::Fail {
+                        return None;
+                    }
+                    true
+                }
+            };
+            Some((job.queued_at, job.progress.prompt_id().to_owned(), comfyui, is_configured))
+        })
+        .collect();
+    found.sort_by_key(|(queued_at, ..)| *queued_at);
+    found
+        .into_iter()
+        .map(|(_, prompt_id, comfyui, is_configured)| (prompt_id, comfyui, is_configured))
+        .collect()
+}
+
+/// Has a lost job wait again as a new one. Returns its new id, or `None` if there is no record of the lost one.
+async fn repeat(jobs: &Jobs, prompt_id: &str) -> Result<Option<String>, StoreError> {
+    let Some(mut lost) = jobs.store().get(prompt_id).await? else { return Ok(None) };
+    let mut key = None;
+    if let Some(job) = jobs.lock().table.get(prompt_id) {
+        lost.summary.outcome = job.outcome();
+        key.clone_from(&job.partner_key);
+    }
     let again = repetition(lost);
-    let in_flight = match create_record(jobs, &again).await? {
-        Recorded::New(in_flight) => in_flight,
+    match create_record(jobs, &again, &Eligible::default(), None, key).await? {
+        Recorded::New(_) => {
+            jobs.wake_eligibility();
+            Ok(Some(again.summary.prompt_id))
+        }
         // A previous process has got as far as this.
-        Recorded::Known(before) => return Ok(Ok(before.summary.prompt_id)),
-    };
-    let error = match send(jobs, client, &again, in_flight, None).await {
-        Ok(submitted) => return Ok(Ok(submitted.prompt_id)),
-        Err(error) => error,
-    };
-    withdraw_after(jobs, &again, &error).await;
-    match error {
-        SubmitError::Unconfirmed { prompt_id, .. } => Ok(Ok(prompt_id)),
-        SubmitError::Client(error) if error.is_unreachable() => Err(error.into()),
-        SubmitError::Store(error) => Err(error.into()),
-        error => Ok(Err(error.to_string())),
+        Recorded::Known(before) => Ok(Some(before.summary.prompt_id)),
     }
 }
 
-/// Returns the same job as a new one. Callers that follow it by its client id then follow the new one.
-fn repetition(lost: &Record) -> Record {
-    let mut again = lost.clone();
-    again.summary.retry_of = Some(std::mem::replace(&mut again.summary.prompt_id, new_prompt_id()));
-    again.summary.automatic = true;
-    again.summary.queued_at = unix_millis();
-    again.summary.outcome = Outcome::default();
+/// Returns the same job as a new one that waits. Callers that follow it by its client id then follow the new one.
+fn repetition(lost: Record) -> Record {
+    let mut again = lost;
+    let summary = &mut again.summary;
+    summary.retry_of = Some(std::mem::replace(&mut summary.prompt_id, new_prompt_id()));
+    summary.automatic = true;
+    let mut outcome = Outcome::default();
+    outcome.answered = true;
+    outcome.losses = summary.outcome.losses + 1;
+    outcome.stopped = std::mem::take(&mut summary.outcome.stopped);
+    summary.outcome = outcome;
     (again.idempotency_key, again.request_digest) = (None, None);
     again
 }
@@ -130,6 +239,7 @@ impl Loss {
         match self {
             Self::Dropped => LOST,
             Self::NeverAccepted { .. } => NEVER_ACCEPTED,
+            Self::Gone => GONE,
         }
     }
 }

@@ -39,14 +39,23 @@ pub(crate) async fn load(jobs: &Jobs) -> Result<usize, StoreError> {
             load_durations(jobs, &record.summary.workflow_id).await;
         }
         let now = jobs.now();
+        let mut waiting = Vec::new();
         let mut state = jobs.lock();
         for record in &records {
-            let accepted = record.summary.outcome.accepted;
+            let outcome = &record.summary.outcome;
+            if outcome.answered && outcome.comfyui.is_none() {
+                waiting.push(Job::from_record(record, SubmissionState::Waiting, now));
+                continue;
+            }
             let submission =
-                if accepted { SubmissionState::Accepted } else { SubmissionState::Recovered(now) };
+                if outcome.accepted { SubmissionState::Accepted } else { SubmissionState::Recovered(now) };
             let job = Job { missed_messages: true, ..Job::from_record(record, submission, now) };
-            jobs.insert_into(&mut state, job);
+            // One of a ComfyUI that is no longer configured keeps its name, and is lost.
+            let comfyui = state.pool.owner(outcome.comfyui.as_deref()).or_else(|| job.comfyui.clone());
+            jobs.insert_into(&mut state, Job { comfyui, ..job });
         }
+        drop(state);
+        waiting.into_iter().for_each(|job| jobs.insert_waiting(job));
     }
 }
 

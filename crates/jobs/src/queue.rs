@@ -1,10 +1,15 @@
-//! The jobs that wait or run, with their positions in ComfyUI's queue.
+//! The jobs that wait or run, with their positions.
 
-use comfy_runner_api::{JobSummary, Queue, QueuedJob, Status};
-use comfy_runner_client::{Client, ClientError};
+use std::collections::HashMap;
+
+use comfy_runner_api::{Queue, QueuedJob, Status};
+use comfy_runner_client::ClientError;
 use comfy_runner_store::{Filter, StoreError};
+use futures::future::join_all;
 
+use crate::clients::Clients;
 use crate::jobs::Jobs;
+use crate::place::waits;
 use crate::records::list;
 use crate::remote_state::QueuePositions;
 
@@ -20,21 +25,45 @@ pub enum QueueError {
     Store(#[from] StoreError),
 }
 
-/// See [`Jobs::queue`]. Jobs that ComfyUI does not have in its queue, because they are on their way to it or have just left
-/// it, come last.
-pub(crate) async fn queue(jobs: &Jobs, client: &Client) -> Result<Queue, QueueError> {
-    let queue = client.queue().await?;
-    let (running, pending) = (queue.queue_running.len(), queue.queue_pending.len());
-    let positions = QueuePositions::new(queue);
+/// See [`Jobs::queue`]. Jobs that run come first, then those that ComfyUIs have, then those that wait for a ComfyUI. Jobs that
+/// are on their way to a ComfyUI, or have just left it, come between.
+pub(crate) async fn queue(jobs: &Jobs, clients: &Clients) -> Result<Queue, QueueError> {
+    let fetches = clients.all().into_iter().map(|(_, client)| async move { client.queue().await });
+    let (mut running, mut pending, mut positions) = (0, 0, Vec::new());
+    let mut failed = None;
+    for fetched in join_all(fetches).await {
+        match fetched {
+            Ok(queue) => {
+                running += queue.queue_running.len();
+                pending += queue.queue_pending.len();
+                positions.push(QueuePositions::new(queue));
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed.filter(|_| positions.is_empty()) {
+        return Err(error.into());
+    }
     let statuses = vec![Status::Pending, Status::Running];
-    let mut listed = list(jobs, Filter::default().with_statuses(statuses)).await?.jobs;
-    let position = |prompt_id: &str| positions.position(prompt_id);
-    let last = |job: &JobSummary| position(&job.prompt_id).unwrap_or(usize::MAX);
-    listed.sort_by(|a, b| last(a).cmp(&last(b)).then_with(|| a.queued_at.cmp(&b.queued_at)));
-    let queued = listed.into_iter().map(|summary| QueuedJob {
-        position: position(&summary.prompt_id),
-        progress: jobs.with_progress(&summary.prompt_id, |progress, now| progress.snapshot(now)),
-        summary,
+    let listed = list(jobs, Filter::default().with_statuses(statuses)).await?.jobs;
+    let given = pending + running.max(1);
+    let waits: HashMap<_, _> = {
+        let waits = waits(&jobs.lock());
+        waits.into_iter().enumerate().map(|(before, (id, wait))| (id, (before, wait))).collect()
+    };
+    let queued = listed.into_iter().map(|summary| {
+        let id = &summary.prompt_id;
+        let waiting = waits.get(id);
+        let position = positions.iter().find_map(|positions| positions.position(id));
+        QueuedJob {
+            position: position.or(waiting.map(|(before, _)| before + given)),
+            eta_seconds: waiting.and_then(|(_, wait)| *wait).map(|wait| wait.as_secs_f64()),
+            progress: jobs.with_progress(id, |progress, now| progress.snapshot(now)),
+            summary,
+        }
     });
-    Ok(Queue { running, pending, jobs: queued.collect() })
+    let mut queued: Vec<_> = queued.collect();
+    let last = |job: &QueuedJob| job.position.unwrap_or(given);
+    queued.sort_by(|a, b| last(a).cmp(&last(b)).then_with(|| a.summary.queued_at.cmp(&b.summary.queued_at)));
+    Ok(Queue { running, pending: pending + jobs.waiting(), jobs: queued })
 }

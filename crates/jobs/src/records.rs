@@ -91,7 +91,7 @@ fn job_record(record: Record) -> JobRecord {
 /// Returns a job as lists of the API show it.
 pub(crate) fn job_summary(summary: Summary) -> JobSummary {
     let Summary { prompt_id, client_id, workflow_id, workflow_name, output_folder, retry_of, .. } = summary;
-    let Outcome { status, started_at, finished_at, error, warnings, node_errors, outputs, .. } =
+    let Outcome { status, comfyui, started_at, finished_at, error, warnings, node_errors, outputs, .. } =
         summary.outcome;
     JobSummary {
         prompt_id,
@@ -101,6 +101,8 @@ pub(crate) fn job_summary(summary: Summary) -> JobSummary {
         output_folder,
         retry_of,
         automatic: summary.automatic,
+        priority: summary.priority,
+        comfyui,
         queued_at: timestamp(summary.queued_at),
         status,
         started_at: started_at.and_then(timestamp),
@@ -147,7 +149,7 @@ mod tests {
             serde_json::to_string(&record).unwrap(),
             concat!(
                 r#"{"prompt_id":"p","client_id":"c","workflow_id":"w","workflow_name":"W","output_folder":"f","#,
-                r#""retry_of":null,"automatic":true,"queued_at":"2026-03-24T14:30:52.123Z","status":"completed","#,
+                r#""retry_of":null,"automatic":true,"priority":0,"comfyui":null,"queued_at":"2026-03-24T14:30:52.123Z","status":"completed","#,
                 r#""started_at":"2026-03-24T14:30:53.000Z","finished_at":null,"error":null,"warnings":[],"#,
                 r#""outputs":{"1":[{"filename":"a.png","subfolder":"s","type":"output"}]},"params":{"a":1},"#,
                 r#""seeds":{"seed":18446744073709551615},"input_files":["b.png"],"result_nodes":["1"],"graph":{}}"#

@@ -2,8 +2,10 @@
 
 use comfy_runner_protocol::{Graph, InputError, NodeErrors, PromptRefused};
 
+const REFUSES: &str = "ComfyUI refuses the workflow: ";
+
 /// A prompt that ComfyUI refused, or a part of one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// What is wrong, with nodes named by title.
@@ -20,7 +22,12 @@ impl Refusal {
         if parts.is_empty() {
             parts.push(phrase(&refused.error.message, &refused.error.details));
         }
-        Self { detail: format!("ComfyUI refuses the workflow: {}", parts.join("; ")), node_errors }
+        Self { detail: format!("{REFUSES}{}", parts.join("; ")), node_errors }
+    }
+
+    /// Returns what is wrong, without saying who refuses.
+    pub(crate) fn reason(&self) -> &str {
+        self.detail.strip_prefix(REFUSES).unwrap_or(&self.detail)
     }
 }
 

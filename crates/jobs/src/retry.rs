@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use comfy_runner_api::Submitted;
-use comfy_runner_client::Client;
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{Outcome, Record, StoreError};
 use serde_json::Value;
 
+use crate::clients::Clients;
 use crate::jobs::{Jobs, unix_millis};
 use crate::partner_key::PartnerKey;
 use crate::records::{RecordError, stored_record};
@@ -36,16 +36,16 @@ impl From<StoreError> for RetryError {
 /// See [`Jobs::retry`].
 pub(crate) async fn retry(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     prompt_id: &str,
     output_folder: &str,
-    key: Option<&PartnerKey>,
+    key: Option<PartnerKey>,
 ) -> Result<Submitted, RetryError> {
     let record = stored_record(jobs, prompt_id).await?;
     if !record.summary.outcome.status.is_over() {
         return Err(RecordError::Active(prompt_id.to_owned()).into());
     }
-    Ok(submit_record(jobs, client, again(record, output_folder), key).await?)
+    Ok(submit_record(jobs, clients, again(record, output_folder), key).await?)
 }
 
 /// The same request as a new job.
@@ -58,6 +58,7 @@ fn again(mut record: Record, output_folder: &str) -> Record {
     summary.client_id = client_id_of(&summary.prompt_id);
     output_folder.clone_into(&mut summary.output_folder);
     summary.queued_at = unix_millis();
+    // Its ComfyUI is chosen anew.
     summary.outcome = Outcome::default();
     (record.idempotency_key, record.request_digest) = (None, None);
     record

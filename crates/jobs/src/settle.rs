@@ -48,7 +48,7 @@ impl Job {
 
     /// Counts an unreadable answer. ComfyUI is asked again some times, and then the job ends.
     fn count_unreadable(&mut self, error: &ClientError, has_left: bool, now: Duration, config: &JobsConfig) {
-        if self.submission == SubmissionState::InFlight {
+        if matches!(self.submission, SubmissionState::InFlight | SubmissionState::Waiting) {
             return;
         }
         let Unreadable { since, tries } = self.unreadable.unwrap_or(Unreadable { since: now, tries: 0 });
@@ -72,7 +72,7 @@ impl Job {
     fn vanish(&mut self, now: Duration, patience: Duration) -> Option<Loss> {
         match self.submission {
             _ if self.is_over() => {}
-            SubmissionState::InFlight => return None,
+            SubmissionState::InFlight | SubmissionState::Waiting => return None,
             // It was in ComfyUI before the request to cancel it, and now it is gone. Whatever happened, that is what the
             // caller wanted; above all it must not be submitted again.
             SubmissionState::Accepted if self.cancel_asked => {

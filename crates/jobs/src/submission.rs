@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use comfy_runner_protocol::{Graph, NodeId};
+use comfy_runner_scheduler::Priority;
 use comfy_runner_store::{Record, Summary};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -34,6 +35,12 @@ pub struct Submission {
     pub input_files: Vec<String>,
     /// What the caller attaches to the job: labels, or another JSON value.
     pub metadata: Option<Value>,
+    /// The caller who takes turns with others in the queue; empty for callers without a key.
+    pub caller: String,
+    /// The priority: a higher one goes first.
+    pub priority: Priority,
+    /// The tags that a ComfyUI must have to run the job.
+    pub required_tags: Vec<String>,
     /// The job that this one repeats.
     pub retry_of: Option<String>,
     /// What identifies a repeated request.
@@ -55,6 +62,9 @@ impl Submission {
             output_folder: String::new(),
             input_files: Vec::new(),
             metadata: None,
+            caller: String::new(),
+            priority: Priority::default(),
+            required_tags: Vec::new(),
             retry_of: None,
             idempotency: None,
             partner_key: None,
@@ -69,10 +79,13 @@ impl Submission {
         summary.output_folder = self.output_folder;
         summary.metadata = self.metadata;
         summary.retry_of = self.retry_of;
+        summary.priority = self.priority.get();
         let mut record = Record::new(summary, self.graph);
         record.params = self.params;
         record.seeds = self.seeds;
         record.input_files = self.input_files;
+        record.caller = self.caller;
+        record.required_tags = self.required_tags;
         record.result_nodes = self.result_nodes;
         (record.idempotency_key, record.request_digest) =
             self.idempotency.map(|Idempotency { key, digest }| (key, digest)).unzip();

@@ -1,22 +1,29 @@
 //! Submitting a graph to ComfyUI.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_api::Submitted;
 use comfy_runner_client::{Client, ClientError, PromptError};
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{NodeErrors, PromptAccepted, PromptRequest};
+use comfy_runner_scheduler::{JobQueue as _, WaitingJob};
 use comfy_runner_store::{Created, Record, StoreError};
 use serde_json::json;
 
+use crate::clients::Clients;
+use crate::config::LostJobs;
 use crate::durations::load_durations;
-use crate::files::{BringError, DEFAULT_COMFYUI, bring_files, forget_sent};
+use crate::eligible::{self, Eligible, leave_out};
+use crate::files::{BringError, bring_files, forget_sent};
 use crate::idempotency::same_answer;
-use crate::job::{Job, SubmissionState};
-use crate::jobs::Jobs;
+use crate::job::{Job, Needs, SubmissionState};
+use crate::jobs::{Jobs, State};
 use crate::lookup::may_be_an_id;
 use crate::partner_key::PartnerKey;
-use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
+use crate::place::{NewJob, next_wait, place_new, use_models};
+use crate::pool::Member;
+use crate::refusal::{Refusal, warnings, without_tracebacks};
 use crate::remote_state::RemoteState;
 use crate::submission::Submission;
 
@@ -25,6 +32,9 @@ pub(crate) const EXTRA_DATA_KEY: &str = "comfy_runner";
 
 /// How long ComfyUI may take to say whether it has a prompt, after the answer to the prompt was lost.
 const SECOND_LOOK: Duration = Duration::from_secs(5);
+
+/// The longest time after which a caller is told to try again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Why a job was not submitted, or may not have been.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +65,25 @@ pub enum SubmitError {
     /// The files that the job reads cannot be sent to ComfyUI from the file store. It does not have the job.
     #[error(transparent)]
     Files(BringError),
+    /// There is no ComfyUI, or none has the tags that the job requires.
+    #[error("{0}")]
+    NoComfyUi(String),
+    /// No ComfyUI has room, and too many jobs wait.
+    #[error("{limit} jobs wait already, which is the limit: send it again later")]
+    QueueFull {
+        /// The largest number of jobs that may wait.
+        limit: usize,
+        /// The time until the next of them is expected to begin.
+        retry_after: Duration,
+    },
+    /// No ComfyUI has room, and too many jobs of this caller wait.
+    #[error("{limit} jobs of this API key wait already, which is the limit for one key: send it again later")]
+    TooManyOfCaller {
+        /// The largest number of jobs of one caller that may wait.
+        limit: usize,
+        /// The time until the next job is expected to begin.
+        retry_after: Duration,
+    },
     /// The job cannot be recorded. Nothing was sent to ComfyUI.
     #[error("the job was not submitted, as it cannot be recorded")]
     Store(#[source] StoreError),
@@ -124,8 +153,8 @@ impl Drop for InFlightGuard {
 
 /// What came of recording a job.
 pub(crate) enum Recorded {
-    /// It is new, and must be submitted now.
-    New(InFlightGuard),
+    /// It is new. If it is to be submitted now, it is guarded until ComfyUI has answered.
+    New(Option<InFlightGuard>),
     /// It was recorded before; nothing was written.
     Known(Box<Record>),
 }
@@ -144,60 +173,334 @@ enum NotAccepted {
 /// See [`Jobs::submit`].
 pub(crate) async fn submit(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     mut submission: Submission,
 ) -> Result<Submitted, SubmitError> {
     let key = submission.partner_key.take();
-    submit_record(jobs, client, submission.into_record(), key.as_ref()).await
+    submit_record(jobs, clients, submission.into_record(), key).await
 }
 
-/// Records a job and submits it.
+/// Gives a new job to a ComfyUI that has room for it, or has it wait.
 pub(crate) async fn submit_record(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     record: Record,
-    key: Option<&PartnerKey>,
+    key: Option<PartnerKey>,
 ) -> Result<Submitted, SubmitError> {
-    match create_record(jobs, &record).await? {
-        Recorded::New(in_flight) => {
-            let submitted = send(jobs, client, &record, in_flight, key).await;
-            if let Err(error) = &submitted {
-                withdraw_after(jobs, &record, error).await;
+    let eligible = eligible::find(jobs, clients, &record.graph, &record.required_tags, false).await?;
+    let mut new = NewSubmission { jobs, clients, record, key, eligible, in_flight: None, tried: Vec::new() };
+    let submitted = new.submit().await;
+    if let Err(error) = &submitted
+        && new.in_flight.is_some()
+    {
+        withdraw_after(jobs, &new.record, error).await;
+    }
+    submitted
+}
+
+/// A job on its way to a ComfyUI.
+struct NewSubmission<'a> {
+    jobs: &'a Jobs,
+    clients: &'a Clients,
+    record: Record,
+    key: Option<PartnerKey>,
+    eligible: Eligible,
+    /// Whether it is recorded.
+    in_flight: Option<InFlightGuard>,
+    /// The ComfyUIs that could not be reached.
+    tried: Vec<(Arc<str>, ClientError)>,
+}
+
+impl NewSubmission<'_> {
+    async fn submit(&mut self) -> Result<Submitted, SubmitError> {
+        loop {
+            match self.choose() {
+                Choice::Now(place) => {
+                    if let Some(submitted) = self.submit_to(place).await? {
+                        return Ok(submitted);
+                    }
+                }
+                Choice::Later => return self.wait().await,
+                Choice::Unreachable => match self.ask_any().await {
+                    Err(error) if !self.jobs.config().queue_while_down => return Err(error.into()),
+                    _ => return self.wait().await,
+                },
             }
-            submitted
         }
-        Recorded::Known(known) => same_answer(jobs, *known, record.request_digest.as_deref()),
+    }
+
+    /// Chooses a ComfyUI and keeps a place there. Those that cannot be reached are tried last.
+    fn choose(&self) -> Choice {
+        let needs = self.needs();
+        let summary = &self.record.summary;
+        let waiting = WaitingJob::new(
+            summary.prompt_id.as_str(),
+            Arc::clone(&needs.caller),
+            needs.priority,
+            summary.queued_at,
+        );
+        let new = NewJob { waiting, workflow_id: &summary.workflow_id, needs: &needs };
+        let mut state = self.jobs.lock();
+        if let Some(comfyui) = place_new(&mut state, &new) {
+            return Choice::Now(KeptPlace::new(self.jobs, &mut state, &comfyui, &needs.models));
+        }
+        let members = needs.eligible.iter().filter_map(|name| state.pool.get(name));
+        if members.clone().any(|member| member.is_usable() || member.draining) {
+            return Choice::Later;
+        }
+        let has_room = |member: &&Member| member.room(state.table.given(&member.settings.name).count()) > 0;
+        match members.clone().find(has_room).map(|member| Arc::clone(&member.settings.name)) {
+            Some(comfyui) => Choice::Now(KeptPlace::new(self.jobs, &mut state, &comfyui, &needs.models)),
+            None => Choice::Unreachable,
+        }
+    }
+
+    /// Returns what the job needs, without the ComfyUIs that could not be reached.
+    fn needs(&self) -> Needs {
+        let was_tried = |name: &Arc<str>| self.tried.iter().any(|(tried, _)| tried == name);
+        let eligible = self.eligible.names.iter().filter(|name| !was_tried(name)).cloned().collect();
+        Needs { eligible, eligible_as_of: self.eligible.as_of, ..Needs::of(&self.record) }
+    }
+
+    /// Returns the error of a ComfyUI if none of those that can run the job answers.
+    async fn ask_any(&self) -> Result<(), ClientError> {
+        let mut failed = self.tried.last().map(|(_, error)| error.clone());
+        for name in &self.needs().eligible {
+            let Some(client) = self.clients.get(name) else { continue };
+            match client.with_reply_timeout(SECOND_LOOK.min(client.config().timeouts.reply)).ping().await {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Submits the job to a ComfyUI. Returns `None` if it cannot be reached.
+    async fn submit_to(&mut self, place: KeptPlace) -> Result<Option<Submitted>, SubmitError> {
+        let comfyui = Arc::clone(place.comfyui());
+        let client =
+            self.clients.get(&comfyui).ok_or_else(|| ClientError::NotConfigured(comfyui.to_string()))?;
+        let (prompt_id, digest) = (self.record.summary.prompt_id.clone(), self.record.request_digest.clone());
+        self.record.summary.outcome.comfyui = Some(comfyui.to_string());
+        match &self.in_flight {
+            None => match create_record(self.jobs, &self.record, &self.eligible, Some(place), None).await? {
+                Recorded::New(in_flight) => self.in_flight = in_flight,
+                Recorded::Known(known) => return same_answer(self.jobs, *known, digest.as_deref()).map(Some),
+            },
+            Some(_) => {
+                place.give_to(&prompt_id);
+                write(self.jobs, &prompt_id).await?;
+            }
+        }
+        match send(self.jobs, &client, &comfyui, &self.record, self.key.as_ref()).await {
+            Ok(submitted) => {
+                self.in_flight = None;
+                Ok(Some(submitted))
+            }
+            Err(SubmitError::Client(error)) if error.is_unreachable() => {
+                self.jobs.note_error(&comfyui, &error);
+                self.tried.push((comfyui, error));
+                Ok(None)
+            }
+            // Another ComfyUI can run the job if this one turns out not to have it, so the caller need not wait for that.
+            Err(SubmitError::Unconfirmed { error, .. })
+                if self.eligible.names.len() > 1 && self.jobs.config().lost_jobs != LostJobs::Fail =>
+            {
+                self.jobs.note_error(&comfyui, &error);
+                self.jobs.change(&prompt_id, |job| job.answered = true);
+                write(self.jobs, &prompt_id).await?;
+                self.in_flight = None;
+                Ok(Some(submitted(&self.record, &[], &NodeErrors::new())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the job wait for a ComfyUI, if a ComfyUI would accept it.
+    async fn wait(&mut self) -> Result<Submitted, SubmitError> {
+        let (record, config) = (&mut self.record, self.jobs.config());
+        match eligible::find(self.jobs, self.clients, &record.graph, &record.required_tags, true).await {
+            Ok(eligible) => self.eligible = eligible,
+            // What cannot be checked now is checked when a ComfyUI answers.
+            Err(SubmitError::Client(_)) if config.queue_while_down => {}
+            Err(error) => return Err(error),
+        }
+        let place = QueuePlace::take(self.jobs, record)?;
+        let outcome = &mut record.summary.outcome;
+        (outcome.comfyui, outcome.answered) = (None, true);
+        outcome.warnings.clone_from(&self.eligible.warnings);
+        outcome.node_errors.clone_from(&self.eligible.node_errors);
+        let (prompt_id, key) = (&record.summary.prompt_id, self.key.take());
+        match self.in_flight.take() {
+            None => match create_record(self.jobs, record, &self.eligible, None, key).await? {
+                Recorded::New(_) => {}
+                Recorded::Known(known) => {
+                    return same_answer(self.jobs, *known, record.request_digest.as_deref());
+                }
+            },
+            Some(in_flight) => {
+                self.jobs.change(prompt_id, |job| {
+                    job.wait();
+                    job.partner_key = key;
+                });
+                drop(in_flight);
+                write(self.jobs, prompt_id).await?;
+            }
+        }
+        place.keep();
+        tracing::info!(prompt_id, workflow = record.summary.workflow_id, "waits for a ComfyUI");
+        Ok(submitted(record, &self.eligible.warnings, &self.eligible.node_errors))
     }
 }
 
-/// Records a job in the store and adds it to the table. It is done even if the caller stops waiting.
-pub(crate) async fn create_record(jobs: &Jobs, record: &Record) -> Result<Recorded, StoreError> {
-    let (jobs, record) = (jobs.clone(), record.clone());
+/// Where a new job goes.
+enum Choice {
+    /// To this ComfyUI now.
+    Now(KeptPlace),
+    /// To a ComfyUI that has no room now.
+    Later,
+    /// No ComfyUI that can run it can be reached.
+    Unreachable,
+}
+
+/// A place that is kept at a ComfyUI for a job that is not in the table yet.
+pub(crate) struct KeptPlace {
+    jobs: Jobs,
+    comfyui: Arc<str>,
+    is_cold: bool,
+}
+
+impl KeptPlace {
+    fn new(jobs: &Jobs, state: &mut State, comfyui: &Arc<str>, models: &[String]) -> Self {
+        let is_cold = use_models(state, comfyui, models);
+        if let Some(member) = state.pool.get_mut(comfyui) {
+            member.reserved += 1;
+        }
+        Self { jobs: jobs.clone(), comfyui: Arc::clone(comfyui), is_cold }
+    }
+
+    fn comfyui(&self) -> &Arc<str> {
+        &self.comfyui
+    }
+
+    /// Gives the place to a job of the table.
+    fn give_to(self, prompt_id: &str) {
+        self.jobs.change(prompt_id, |job| {
+            job.comfyui = Some(Arc::clone(&self.comfyui));
+            job.needs.is_cold = self.is_cold;
+        });
+    }
+}
+
+impl Drop for KeptPlace {
+    fn drop(&mut self) {
+        if let Some(member) = self.jobs.lock().pool.get_mut(&self.comfyui) {
+            member.reserved = member.reserved.saturating_sub(1);
+        }
+        self.jobs.wake_dispatcher();
+    }
+}
+
+/// A place in the queue of a job that is not recorded yet.
+struct QueuePlace {
+    jobs: Jobs,
+    prompt_id: String,
+    kept: bool,
+}
+
+impl QueuePlace {
+    /// # Errors
+    /// Too many jobs wait.
+    fn take(jobs: &Jobs, record: &Record) -> Result<Self, SubmitError> {
+        let (needs, summary) = (Needs::of(record), &record.summary);
+        let config = jobs.config();
+        let mut state = jobs.lock();
+        let retry_after = || next_wait(&state).clamp(Duration::from_secs(1), LONGEST_WAIT);
+        if state.queue.len() >= config.max_waiting {
+            return Err(SubmitError::QueueFull { limit: config.max_waiting, retry_after: retry_after() });
+        }
+        if state.queue.len_of(&needs.caller) >= config.max_waiting_per_caller {
+            let limit = config.max_waiting_per_caller;
+            return Err(SubmitError::TooManyOfCaller { limit, retry_after: retry_after() });
+        }
+        let prompt_id = summary.prompt_id.clone();
+        state.queue.push(WaitingJob::new(
+            prompt_id.as_str(),
+            needs.caller,
+            needs.priority,
+            summary.queued_at,
+        ));
+        Ok(Self { jobs: jobs.clone(), prompt_id, kept: false })
+    }
+
+    /// Lets the job keep its place.
+    fn keep(mut self) {
+        self.kept = true;
+        self.jobs.wake_dispatcher();
+    }
+}
+
+impl Drop for QueuePlace {
+    fn drop(&mut self) {
+        if !self.kept && !self.jobs.is_waiting(&self.prompt_id) {
+            self.jobs.lock().queue.remove(&self.prompt_id);
+        }
+    }
+}
+
+/// Records a job in the store and adds it to the table: as one that is being submitted to the ComfyUI with this place, or as
+/// one that waits, with its key for partner nodes. It is done even if the caller stops waiting.
+pub(crate) async fn create_record(
+    jobs: &Jobs,
+    record: &Record,
+    eligible: &Eligible,
+    place: Option<KeptPlace>,
+    key: Option<PartnerKey>,
+) -> Result<Recorded, StoreError> {
+    let (jobs, record, eligible) = (jobs.clone(), record.clone(), eligible.clone());
     let recording = actix_rt::spawn(async move {
         match jobs.store().create(record.clone()).await? {
             Created::New => {}
             Created::Known(known) | Created::Repeated(known) => return Ok(Recorded::Known(known)),
         }
         load_durations(&jobs, &record.summary.workflow_id).await;
+        let submission = if place.is_some() { SubmissionState::InFlight } else { SubmissionState::Waiting };
+        let mut job = Job::from_record(&record, submission, jobs.now());
+        (job.needs.eligible, job.needs.eligible_as_of) = (eligible.names, eligible.as_of);
+        let Some(place) = place else {
+            job.partner_key = key;
+            jobs.insert_waiting(job);
+            return Ok(Recorded::New(None));
+        };
         // Read before the prompt is sent: a WebSocket that opens later may have missed its first messages.
-        let missed_messages = !jobs.is_connected();
-        let job = Job::from_record(&record, SubmissionState::InFlight, jobs.now());
-        jobs.insert(Job { missed_messages, ..job });
-        Ok(Recorded::New(InFlightGuard { jobs, prompt_id: record.summary.prompt_id }))
+        job.missed_messages = !jobs.is_connected(place.comfyui());
+        job.needs.is_cold = place.is_cold;
+        jobs.insert(job);
+        Ok(Recorded::New(Some(InFlightGuard::new(&jobs, &record.summary.prompt_id))))
     });
     recording.await.map_err(|_| StoreError::Stopped)?
+}
+
+/// Writes the present state of a job, durably.
+pub(crate) async fn write(jobs: &Jobs, prompt_id: &str) -> Result<(), StoreError> {
+    let outcome = jobs.lock().table.get(prompt_id).map(Job::outcome);
+    match outcome {
+        Some(outcome) => jobs.store().update(vec![(prompt_id.to_owned(), outcome)]).await,
+        None => Ok(()),
+    }
 }
 
 /// Sends the prompt of a job that was recorded, with this key for partner nodes or that of the configuration.
 pub(crate) async fn send(
     jobs: &Jobs,
     client: &Client,
+    comfyui: &str,
     record: &Record,
-    in_flight: InFlightGuard,
     key: Option<&PartnerKey>,
 ) -> Result<Submitted, SubmitError> {
     let (summary, graph) = (&record.summary, &*record.graph);
-    let accepted = match send_prompt(jobs, client, record, key.or(jobs.config().partner_key.as_ref())).await {
+    let key = key.or(jobs.config().partner_key.as_ref());
+    let accepted = match send_prompt(jobs, client, comfyui, record, key).await {
         Ok(accepted) => accepted,
         Err(NotAccepted::Refused(refusal)) => return Err(SubmitError::Refused(refusal)),
         Err(NotAccepted::Failed(error)) => return Err(error.into()),
@@ -208,38 +511,42 @@ pub(crate) async fn send(
     };
     let prompt_id = accepted.prompt_id;
     if prompt_id != summary.prompt_id {
-        rename(jobs, record, &prompt_id).await?;
+        rename(jobs, record, comfyui, &prompt_id).await?;
     }
     let node_errors = without_tracebacks(accepted.node_errors);
     let warnings = warnings(&node_errors, graph);
     jobs.change(&prompt_id, |job| {
         job.submission = SubmissionState::Accepted;
-        job.progress.leave_out(left_out(&node_errors));
-        job.warnings.clone_from(&warnings);
-        job.node_errors.clone_from(&node_errors);
+        leave_out(job, &warnings, &node_errors);
     });
-    drop(in_flight);
     tracing::info!(
         prompt_id,
         workflow = summary.workflow_id,
+        comfyui,
         nodes = graph.len(),
         warnings = warnings.len(),
         retry_of = summary.retry_of,
         "submitted"
     );
-    Ok(Submitted {
-        prompt_id,
-        client_id: summary.client_id.clone(),
+    Ok(Submitted { prompt_id, ..submitted(record, &warnings, &node_errors) })
+}
+
+/// Returns the answer about an accepted job.
+fn submitted(record: &Record, warnings: &[String], node_errors: &NodeErrors) -> Submitted {
+    Submitted {
+        prompt_id: record.summary.prompt_id.clone(),
+        client_id: record.summary.client_id.clone(),
         seeds: record.seeds.clone(),
-        retry_of: summary.retry_of.clone(),
-        warnings,
-        node_errors,
-    })
+        retry_of: record.summary.retry_of.clone(),
+        warnings: warnings.to_vec(),
+        node_errors: node_errors.clone(),
+    }
 }
 
 async fn send_prompt(
     jobs: &Jobs,
     client: &Client,
+    comfyui: &str,
     record: &Record,
     key: Option<&PartnerKey>,
 ) -> Result<PromptAccepted, NotAccepted> {
@@ -249,7 +556,7 @@ async fn send_prompt(
     if let Some(key) = key {
         extra_data.insert(PartnerKey::NAME.to_owned(), key.expose().into());
     }
-    let error = match send_with_files(jobs, client, record, &extra_data).await? {
+    let error = match send_with_files(jobs, client, comfyui, record, &extra_data).await? {
         Ok(accepted) => return Ok(accepted),
         Err(PromptError::Refused(refused)) => {
             return Err(NotAccepted::Refused(Refusal::new(refused, &record.graph)));
@@ -263,7 +570,7 @@ async fn send_prompt(
     // caller would run it twice.
     let patience = SECOND_LOOK.min(client.config().timeouts.reply);
     let impatient = client.with_reply_timeout(patience);
-    match RemoteState::look_up(jobs.unsupported(), &impatient, prompt_id).await {
+    match RemoteState::look_up(&jobs.unsupported(comfyui), &impatient, prompt_id).await {
         Ok(RemoteState::Pending | RemoteState::Running | RemoteState::Ended(_)) => {
             Ok(PromptAccepted { prompt_id: prompt_id.clone(), number: 0.0, node_errors: NodeErrors::new() })
         }
@@ -279,10 +586,11 @@ async fn send_prompt(
 async fn send_with_files(
     jobs: &Jobs,
     client: &Client,
+    comfyui: &str,
     record: &Record,
     extra_data: &ExtraData,
 ) -> Result<Result<PromptAccepted, PromptError>, NotAccepted> {
-    let mut brought = bring_files(jobs, client, DEFAULT_COMFYUI, record).await?;
+    let mut brought = bring_files(jobs, client, comfyui, record).await?;
     loop {
         let graph = brought.graph.as_ref().unwrap_or(&record.graph);
         let mut request = PromptRequest::new(graph, jobs.socket_id(), &record.summary.prompt_id);
@@ -290,8 +598,8 @@ async fn send_with_files(
         match client.prompt(&request).await {
             Err(PromptError::Refused(refused)) if brought.is_missing(&refused.node_errors) => {
                 let sent_before = brought.had();
-                forget_sent(jobs, DEFAULT_COMFYUI);
-                brought = bring_files(jobs, client, DEFAULT_COMFYUI, record).await?;
+                forget_sent(jobs, comfyui);
+                brought = bring_files(jobs, client, comfyui, record).await?;
                 if brought.had() >= sent_before {
                     return Ok(Err(PromptError::Refused(refused)));
                 }
@@ -327,7 +635,7 @@ pub(crate) async fn withdraw_after(jobs: &Jobs, record: &Record, error: &SubmitE
 ///
 /// # Errors
 /// ComfyUI's id cannot be an id, or belongs to another job.
-async fn rename(jobs: &Jobs, record: &Record, to: &str) -> Result<(), SubmitError> {
+async fn rename(jobs: &Jobs, record: &Record, comfyui: &str, to: &str) -> Result<(), SubmitError> {
     let prompt_id = &record.summary.prompt_id;
     if !may_be_an_id(to) {
         return Err(SubmitError::WrongId("something that is no id"));
@@ -343,7 +651,7 @@ async fn rename(jobs: &Jobs, record: &Record, to: &str) -> Result<(), SubmitErro
     jobs.remove(prompt_id);
     // Its first messages may have come before the id was known.
     let job = Job::from_record(&renamed, SubmissionState::InFlight, jobs.now());
-    jobs.insert(Job { missed_messages: true, ..job });
+    jobs.insert(Job { missed_messages: true, comfyui: Some(comfyui.into()), ..job });
     Ok(())
 }
 

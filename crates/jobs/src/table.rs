@@ -1,10 +1,11 @@
 //! The table of jobs: pure state. It does no I/O and reads no clock; each change says what others must do about it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use comfy_runner_api::Status;
 use comfy_runner_store::Outcome;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::change_log::ChangeLog;
 use crate::durations::DurationCache;
@@ -18,6 +19,8 @@ pub(crate) struct Table {
     /// The jobs whose latest state the store does not have, with the number of that change.
     unwritten: IndexMap<String, u64>,
     last_write: u64,
+    /// The jobs that each ComfyUI was given and that are not over, in that order.
+    given: HashMap<Arc<str>, IndexSet<String>>,
     log: ChangeLog,
     /// How long nodes took in jobs that ended.
     pub durations: DurationCache,
@@ -32,6 +35,13 @@ pub(crate) struct Change {
     pub unwritten: bool,
     /// The job has ended, so that there may be too many ended jobs.
     pub ended: bool,
+    /// A ComfyUI has one job less.
+    pub room: bool,
+}
+
+/// Returns the ComfyUI that has the job, or is to get it, unless it is over.
+fn given_to(job: &Job) -> Option<Arc<str>> {
+    job.comfyui.clone().filter(|_| !job.is_over())
 }
 
 impl Table {
@@ -42,6 +52,7 @@ impl Table {
             ended: VecDeque::new(),
             unwritten: IndexMap::new(),
             last_write: 0,
+            given: HashMap::new(),
             log: ChangeLog::new(next_event),
             durations: DurationCache::default(),
         }
@@ -51,6 +62,8 @@ impl Table {
     pub fn insert(&mut self, mut job: Job, now: i64) -> Change {
         self.log.register(&job);
         let position = self.log.record(&mut job, now);
+        let given_to = given_to(&job);
+        self.note_given(job.progress.prompt_id(), None, given_to);
         self.jobs.insert(job.progress.prompt_id().to_owned(), job);
         Change { position, ..Change::default() }
     }
@@ -71,6 +84,7 @@ impl Table {
     pub fn remove(&mut self, prompt_id: &str) -> Option<Job> {
         self.unwritten.swap_remove(prompt_id);
         let job = self.jobs.swap_remove(prompt_id)?;
+        self.note_given(prompt_id, given_to(&job), None);
         self.log.remove(&job);
         Some(job)
     }
@@ -114,8 +128,33 @@ impl Table {
 
     /// Returns the running jobs.
     pub fn running(&self) -> impl Iterator<Item = &str> {
-        let running = self.jobs.values().filter(|job| job.progress.status() == Status::Running);
-        running.map(|job| job.progress.prompt_id())
+        let given = self.given.values().flatten();
+        given
+            .filter(|id| self.get(id).is_some_and(|job| job.progress.status() == Status::Running))
+            .map(String::as_str)
+    }
+
+    /// Returns the jobs that a ComfyUI was given and that are not over, in that order.
+    pub fn given(&self, comfyui: &str) -> impl Iterator<Item = &Job> {
+        let given = self.given.get(comfyui).into_iter().flatten();
+        given.filter_map(|prompt_id| self.get(prompt_id))
+    }
+
+    fn note_given(&mut self, prompt_id: &str, before: Option<Arc<str>>, after: Option<Arc<str>>) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before
+            && let Some(given) = self.given.get_mut(&before)
+        {
+            given.shift_remove(prompt_id);
+            if given.is_empty() {
+                self.given.remove(&before);
+            }
+        }
+        if let Some(after) = after {
+            self.given.entry(after).or_default().insert(prompt_id.to_owned());
+        }
     }
 
     /// Changes a job at the time `now`, in milliseconds since the Unix epoch. Returns `None` if there is no such job.
@@ -127,6 +166,7 @@ impl Table {
     ) -> Option<(T, Change)> {
         let job = self.jobs.get_mut(prompt_id)?;
         let (before, visible, missed_messages) = (job.stamp(), job.visible(), job.missed_messages);
+        let given_before = given_to(job);
         if before.status == Status::Pending
             && let Some(known) = self.durations.get(job.workflow_id())
         {
@@ -149,6 +189,8 @@ impl Table {
         if after == before {
             return Some((result, change));
         }
+        let given_after = given_to(job);
+        change.room = given_before.is_some() && given_before != given_after;
         if job.recorded {
             self.last_write += 1;
             self.unwritten.insert(prompt_id.to_owned(), self.last_write);
@@ -161,6 +203,7 @@ impl Table {
             self.ended.push_back(prompt_id.to_owned());
             change.ended = true;
         }
+        self.note_given(prompt_id, given_before, given_after);
         Some((result, change))
     }
 

@@ -58,7 +58,7 @@ where
     E: std::fmt::Display + 'static,
 {
     let images_only = kind == UploadKind::Image;
-    let upload = match jobs.files().filter(|files| files.config.uploads) {
+    let upload = match jobs.files().filter(|files| files.config.uploads || jobs.has_several_comfyuis()) {
         Some(files) => {
             let (name, stored) = store_media(&*files.config.store, name, body, limit, images_only).await?;
             Upload::new(name, stored.size, unix_millis()).with_hash(Some(stored.hash.to_string()))

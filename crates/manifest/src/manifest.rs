@@ -20,7 +20,7 @@ pub const MANIFEST_FILE: &str = "manifest.yaml";
 pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "events", "preview", "cancel"];
 
 /// The known keys of a manifest.
-const OUR_KEYS: [&str; 18] = [
+const OUR_KEYS: [&str; 19] = [
     "id",
     "name",
     "type",
@@ -31,6 +31,7 @@ const OUR_KEYS: [&str; 18] = [
     "outputs",
     "required_models",
     "required_nodes",
+    "requires_tags",
     "workflow_file",
     "blocks_dir",
     "pipeline",
@@ -70,6 +71,8 @@ pub struct Manifest {
     pub required_models: Vec<String>,
     /// Packages of custom nodes that must be installed.
     pub required_nodes: Vec<String>,
+    /// Tags that a ComfyUI must have to run the workflow.
+    pub requires_tags: Vec<String>,
     /// The graph of a static workflow, relative to the folder.
     pub workflow_file: String,
     /// The folder of a dynamic workflow's blocks, relative to the manifest's.
@@ -168,6 +171,7 @@ impl Manifest {
         let outputs = read_outputs(&mut fields);
         let required_models = read_names(&mut fields, "required_models");
         let required_nodes = read_names(&mut fields, "required_nodes");
+        let requires_tags = read_names(&mut fields, "requires_tags");
         let workflow_file = fields.text("workflow_file").unwrap_or_else(|| "workflow.json".to_owned());
         let blocks_dir = fields.text("blocks_dir").unwrap_or_else(|| "blocks".to_owned());
         let pipeline = fields.list("pipeline").unwrap_or_default();
@@ -207,6 +211,7 @@ impl Manifest {
             outputs,
             required_models,
             required_nodes,
+            requires_tags,
             workflow_file,
             blocks_dir,
             pipeline,

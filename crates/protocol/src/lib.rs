@@ -6,6 +6,7 @@ pub mod graph;
 pub mod history;
 pub mod json;
 pub mod message;
+mod model_file;
 pub mod object_info;
 pub mod output;
 pub mod preview;
@@ -16,6 +17,7 @@ mod queue_reader;
 pub use graph::{Graph, GraphError, Link, Node, NodeId};
 pub use history::{History, HistoryEntry, HistoryStatus};
 pub use message::{Message, MessageError, NodeProgress, NodeState};
+pub use model_file::is_model_file;
 pub use object_info::{
     Autogrow, DynamicInput, DynamicOption, DynamicSlot, ExpandedInput, Expansion, InputKind, InputSpec,
     MatchTemplate, NodeInputs, NodeSchema, ObjectInfo, Requirement,

@@ -53,7 +53,7 @@ impl Job {
         let status = self
             .runner
             .worker()
-            .call(async move |context| context.jobs.status(&context.client, &prompt_id).await);
+            .call(async move |context| context.jobs.status(&context.clients, &prompt_id).await);
         Ok(status.await??)
     }
 
@@ -99,7 +99,7 @@ impl Job {
         let result = self
             .runner
             .worker()
-            .call(async move |context| context.jobs.result(&context.client, &prompt_id, preferred).await);
+            .call(async move |context| context.jobs.result(&context.clients, &prompt_id, preferred).await);
         Ok(result.await??)
     }
 
@@ -112,7 +112,7 @@ impl Job {
         let cancelled = self
             .runner
             .worker()
-            .call(async move |context| context.jobs.cancel(&context.client, &prompt_id).await);
+            .call(async move |context| context.jobs.cancel(&context.clients, &prompt_id).await);
         Ok(cancelled.await??)
     }
 
@@ -121,7 +121,7 @@ impl Job {
         let files = self
             .runner
             .worker()
-            .call(async move |context| context.jobs.final_files(&context.client, &prompt_id).await);
+            .call(async move |context| context.jobs.final_files(&context.clients, &prompt_id).await);
         Ok(files.await??)
     }
 }

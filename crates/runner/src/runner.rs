@@ -64,7 +64,7 @@ impl Runner {
             submission.result_nodes = assembled.result_nodes;
             submission.output_folder = assembled.output_folder.as_str().to_owned();
             submission.input_files = assembled.input_files;
-            Ok(context.jobs.submit(&context.client, submission).await?)
+            Ok(context.jobs.submit(&context.clients, submission).await?)
         });
         Ok(Job::new(self.clone(), submit.await??))
     }
@@ -76,7 +76,7 @@ impl Runner {
     pub async fn submit_graph(&self, name: &str, graph: Graph) -> Result<Job, RunnerError> {
         let submission = Submission::new(name, name, Arc::new(graph));
         let submit =
-            self.worker.call(async move |context| context.jobs.submit(&context.client, submission).await);
+            self.worker.call(async move |context| context.jobs.submit(&context.clients, submission).await);
         Ok(Job::new(self.clone(), submit.await??))
     }
 

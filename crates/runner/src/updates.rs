@@ -27,7 +27,7 @@ impl Updates {
     pub(crate) fn open(worker: Worker, prompt_id: String, options: WatchOptions) -> Self {
         let opened = stream::once(async move {
             let open = worker.call(async move |context| -> Result<mpsc::Receiver<Batch>, StatusError> {
-                let subscription = context.jobs.watch(&context.client, &prompt_id, options).await?;
+                let subscription = context.jobs.watch(&context.clients, &prompt_id, options).await?;
                 // One batch may wait: the subscription looks at the job again only when that was taken.
                 let (sender, receiver) = mpsc::channel(1);
                 actix_rt::spawn(forward(subscription, sender));

@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use comfy_runner_client::{Client, Config};
-use comfy_runner_jobs::{Jobs, follow};
+use comfy_runner_jobs::{Clients, ComfyUi, Jobs, follow};
 use comfy_runner_store::{Store, StoreError};
 use futures::future::LocalBoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -22,6 +22,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Context {
     pub client: Client,
+    pub clients: Clients,
     pub jobs: Jobs,
 }
 
@@ -93,7 +94,8 @@ async fn run(
     ready: SyncSender<Result<(), StartError>>,
 ) {
     let started = async {
-        let client = Client::new(config)?;
+        let client = Client::new(config.clone())?;
+        jobs.set_comfyuis(vec![ComfyUi::only(config)])?;
         jobs.load().await?;
         Ok(client)
     };
@@ -103,10 +105,11 @@ async fn run(
     };
     // A caller that no longer waits has dropped its end of the queue as well, which ends the loop below.
     drop(ready.send(Ok(())));
-    let context = Context { client: client.clone(), jobs: jobs.clone() };
+    let clients = Clients::new(&jobs);
+    let context = Context { client, clients: clients.clone(), jobs: jobs.clone() };
     let asked = tokio::select! {
         asked = work(context, waiting) => asked,
-        error = follow(jobs.clone(), client) => {
+        error = follow(jobs.clone(), clients) => {
             tracing::error!(%error, "the runner stops, as jobs are no longer followed");
             None
         }

@@ -94,6 +94,16 @@ const STEPS: &[&str] = &[
     ALTER TABLE jobs ADD COLUMN outputs_kept INTEGER NOT NULL DEFAULT FALSE;
     CREATE INDEX jobs_without_kept_outputs ON jobs (seq) WHERE NOT outputs_kept;
 ",
+    "
+    ALTER TABLE jobs ADD COLUMN comfyui TEXT;
+    ALTER TABLE jobs ADD COLUMN answered INTEGER NOT NULL DEFAULT FALSE;
+    ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN required_tags TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE jobs ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN stopped TEXT NOT NULL DEFAULT '[]';
+    UPDATE jobs SET losses = 1 WHERE automatic;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

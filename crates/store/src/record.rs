@@ -27,6 +27,10 @@ pub struct Record {
     pub idempotency_key: Option<String>,
     /// A digest of the request that came with the key.
     pub request_digest: Option<String>,
+    /// The caller who takes turns with others in the queue; empty for callers without a key.
+    pub caller: String,
+    /// The tags that a ComfyUI must have to run the job.
+    pub required_tags: Vec<String>,
 }
 
 impl Record {
@@ -41,6 +45,8 @@ impl Record {
             graph,
             idempotency_key: None,
             request_digest: None,
+            caller: String::new(),
+            required_tags: Vec::new(),
         }
     }
 }
@@ -61,12 +67,15 @@ pub struct Summary {
     pub output_folder: String,
     /// The job that this one repeats.
     pub retry_of: Option<String>,
-    /// Whether the server repeated a lost job without a request. A job has at most one such repetition.
+    /// Whether the server repeated a lost job without a request. A job has at most one such
+    /// repetition, which may itself be repeated once.
     pub automatic: bool,
     /// When it was accepted from the caller.
     pub queued_at: i64,
     /// What the caller attached to it: labels, or another JSON value.
     pub metadata: Option<Value>,
+    /// Its priority: a higher one goes first.
+    pub priority: i8,
     /// Its present state.
     pub outcome: Outcome,
 }
@@ -91,6 +100,7 @@ impl Summary {
             automatic: false,
             queued_at,
             metadata: None,
+            priority: 0,
             outcome: Outcome::default(),
         }
     }
@@ -102,6 +112,15 @@ impl Summary {
 pub struct Outcome {
     /// The status.
     pub status: Status,
+    /// The name of the ComfyUI that the prompt was or is to be sent to; `None` while the job waits for one.
+    pub comfyui: Option<String>,
+    /// Whether the caller was told that the job is accepted, although no ComfyUI had it yet. Nobody sends it again, so it
+    /// must not be given up when a ComfyUI turns out not to have it.
+    pub answered: bool,
+    /// How often ComfyUIs lost it, and the jobs that it repeats without a request.
+    pub losses: u32,
+    /// The names of the ComfyUIs that stopped while they ran it, or a job that it repeats without a request.
+    pub stopped: Vec<String>,
     /// Whether ComfyUI is known to have accepted the prompt.
     pub accepted: bool,
     /// Whether a caller asked to cancel it.
@@ -129,6 +148,10 @@ impl Outcome {
     pub fn new(status: Status, accepted: bool) -> Self {
         Self {
             status,
+            comfyui: None,
+            answered: false,
+            losses: 0,
+            stopped: Vec::new(),
             accepted,
             cancel_asked: false,
             started_at: None,

@@ -15,8 +15,8 @@ use crate::record::{Outcome, Record, Summary};
 use crate::store::{Created, Deleted, Filter, Page, Retention};
 
 const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
-                       automatic, status, accepted, cancel_asked, started_at, finished_at, error, warnings, node_errors, outputs, \
-                       failed_node, texts, metadata FROM jobs";
+                       automatic, priority, status, comfyui, answered, losses, stopped, accepted, cancel_asked, started_at, \
+                       finished_at, error, warnings, node_errors, outputs, failed_node, texts, metadata FROM jobs";
 const RECORD: &str =
     "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs LEFT JOIN requests USING (seq)";
 const OVER: &str = "status IN ('completed', 'error', 'cancelled')";
@@ -27,7 +27,8 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
     let db = db.transaction()?;
     if let Some(key) = &record.idempotency_key {
         db.execute(
-            "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = ? AND status = 'error' AND NOT accepted",
+            "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = ? AND status = 'error' AND NOT accepted \
+             AND NOT answered",
             [key],
         )?;
         if let Some(known) = by_key(&db, key)? {
@@ -43,9 +44,10 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
     let outcome = &summary.outcome;
     db.prepare_cached(
         "INSERT INTO jobs (prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
-         automatic, idempotency_key, request_digest, status, accepted, cancel_asked, started_at, finished_at, error, \
-         warnings, node_errors, outputs, failed_node, texts, metadata) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         automatic, idempotency_key, request_digest, priority, caller, required_tags, losses, stopped, status, comfyui, \
+         answered, accepted, cancel_asked, started_at, finished_at, error, warnings, node_errors, outputs, failed_node, \
+         texts, metadata) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         summary.prompt_id,
@@ -58,7 +60,14 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
         summary.automatic,
         record.idempotency_key,
         record.request_digest,
+        summary.priority,
+        record.caller,
+        to_string(&record.required_tags)?,
+        outcome.losses,
+        to_string(&outcome.stopped)?,
         outcome.status.as_str(),
+        outcome.comfyui,
+        outcome.answered,
         outcome.accepted,
         outcome.cancel_asked,
         outcome.started_at,
@@ -91,11 +100,16 @@ pub(crate) fn update(db: &mut Connection, outcomes: &[(String, Outcome)]) -> Res
     let db = db.transaction()?;
     for (prompt_id, outcome) in outcomes {
         db.prepare_cached(
-            "UPDATE jobs SET status = ?, accepted = ?, cancel_asked = ?, started_at = ?, finished_at = ?, error = ?, \
-             warnings = ?, node_errors = ?, outputs = ?, failed_node = ?, texts = ? WHERE prompt_id = ?",
+            "UPDATE jobs SET status = ?, comfyui = ?, answered = ?, losses = ?, stopped = ?, accepted = ?, \
+             cancel_asked = ?, started_at = ?, finished_at = ?, error = ?, warnings = ?, node_errors = ?, outputs = ?, \
+             failed_node = ?, texts = ? WHERE prompt_id = ?",
         )?
         .execute(params![
             outcome.status.as_str(),
+            outcome.comfyui,
+            outcome.answered,
+            outcome.losses,
+            to_string(&outcome.stopped)?,
             outcome.accepted,
             outcome.cancel_asked,
             outcome.started_at,
@@ -300,6 +314,8 @@ fn record(row: &Row<'_>) -> Result<Record> {
         input_files: from_str(&text("input_files")?)?,
         idempotency_key: row.get("idempotency_key")?,
         request_digest: row.get("request_digest")?,
+        caller: text("caller")?,
+        required_tags: from_str(&text("required_tags")?)?,
     })
 }
 
@@ -308,6 +324,10 @@ fn summary(row: &Row<'_>) -> Result<Summary> {
     let outcome = Outcome {
         // The column has the word that the status serialises to.
         status: serde_json::from_value::<Status>(text("status")?.into())?,
+        comfyui: row.get("comfyui")?,
+        answered: row.get("answered")?,
+        losses: row.get("losses")?,
+        stopped: from_str(&text("stopped")?)?,
         accepted: row.get("accepted")?,
         cancel_asked: row.get("cancel_asked")?,
         started_at: row.get("started_at")?,
@@ -329,6 +349,7 @@ fn summary(row: &Row<'_>) -> Result<Summary> {
         automatic: row.get("automatic")?,
         queued_at: row.get("queued_at")?,
         metadata: row.get::<_, Option<String>>("metadata")?.map(|json| from_str(&json)).transpose()?,
+        priority: row.get("priority")?,
         outcome,
     })
 }

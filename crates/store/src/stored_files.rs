@@ -46,6 +46,8 @@ pub struct UnkeptJob {
     pub seq: i64,
     /// The job's id.
     pub prompt_id: String,
+    /// The name of the ComfyUI that ran it, if it is known.
+    pub comfyui: Option<String>,
     /// The outputs that have not been copied yet.
     pub files: Vec<OutputFile>,
 }
@@ -77,20 +79,20 @@ pub(crate) fn all_kept(db: &Connection, prompt_id: &str) -> Result<()> {
 
 pub(crate) fn unkept(db: &Connection, after: Option<i64>, limit: u32) -> Result<Vec<UnkeptJob>> {
     let mut statement = db.prepare_cached(
-        "SELECT seq, prompt_id, outputs FROM jobs WHERE NOT outputs_kept \
+        "SELECT seq, prompt_id, comfyui, outputs FROM jobs WHERE NOT outputs_kept \
          AND status IN ('completed', 'error', 'cancelled') AND seq > ? ORDER BY seq LIMIT ?",
     )?;
     let rows = statement.query_map((after.unwrap_or(0), limit), |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?))
     })?;
     let mut jobs = Vec::new();
     for row in rows {
-        let (seq, prompt_id, outputs) = row?;
+        let (seq, prompt_id, comfyui, outputs) = row?;
         // The record is damaged, which lists of jobs report. It names no files.
         let outputs: IndexMap<NodeId, Vec<OutputFile>> = from_str(&outputs).unwrap_or_default();
         let mut known: HashSet<_> = kept_by(db, seq)?.into_iter().map(|kept| kept.file).collect();
         let files = outputs.into_values().flatten().filter(|file| known.insert(file.clone())).collect();
-        jobs.push(UnkeptJob { seq, prompt_id, files });
+        jobs.push(UnkeptJob { seq, prompt_id, comfyui, files });
     }
     Ok(jobs)
 }

@@ -10,7 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use comfy_runner_api::{ErrorBody, JobStatus, Submitted};
 use comfy_runner_client::{Config, Endpoint};
 use comfy_runner_files::{Location, ObjectFiles};
-use comfy_runner_jobs::{FilesConfig, JobsConfig};
+use comfy_runner_jobs::{ComfyUi, FilesConfig, JobsConfig};
+use comfy_runner_scheduler::Priority;
 use comfy_runner_simulator::Simulator;
 use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
@@ -40,8 +41,9 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         max_upload: 100 << 20,
         allow_input_hosts: Vec::new(),
         limits: Limits::default(),
+        max_priority: Priority::MAX,
         workers: Some(2),
-        comfyui: Config::new(simulator.url().parse::<Endpoint>()?),
+        comfyuis: vec![ComfyUi::only(Config::new(simulator.url().parse::<Endpoint>()?))],
         folders: ComfyUiFolders::default(),
         public_url: PublicUrl::default(),
         jobs: JobsConfig::default(),

@@ -10,7 +10,7 @@ use actix_web::http::header::HeaderMap;
 use anyhow::{Context as _, bail};
 use comfy_runner_api::{JobStatus, Status};
 use comfy_runner_client::Client;
-use comfy_runner_jobs::{Jobs, JobsConfig, follow, upload, upload_image};
+use comfy_runner_jobs::{Clients, ComfyUi, Jobs, JobsConfig, follow, upload, upload_image};
 use comfy_runner_manifest::Manifest;
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::OutputFile;
@@ -47,17 +47,19 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         }
         let assembled = workflow.request(&params).uploads(uploads).assemble()?;
         let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory()?));
-        let following = actix_rt::spawn(follow(jobs.clone(), client.clone()));
+        jobs.set_comfyuis(vec![ComfyUi::only(client.config().clone())])?;
+        let clients = Clients::new(&jobs);
+        let following = actix_rt::spawn(follow(jobs.clone(), clients.clone()));
         let mut submission = submission(assembled, workflow.manifest(), params);
         submission.partner_key = options.comfy_api_key;
-        let submitted = jobs.submit(&client, submission).await?;
+        let submitted = jobs.submit(&clients, submission).await?;
         for warning in &submitted.warnings {
             errln!("warning: {warning}");
         }
         for (input, seed) in &submitted.seeds {
             errln!("{input}: {seed}");
         }
-        let files = wait(&jobs, &client, &submitted.prompt_id).await;
+        let files = wait(&jobs, &clients, &submitted.prompt_id).await;
         following.abort();
         let files = files?;
         for (node_id, file) in &files {
@@ -140,7 +142,7 @@ async fn upload_file(client: &Client, file: &Path, is_image: bool) -> anyhow::Re
 }
 
 /// Waits for the end of the job, shows its progress, and returns its final files. Ctrl-C cancels the job.
-async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<Vec<FinalFile>> {
+async fn wait(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> anyhow::Result<Vec<FinalFile>> {
     let mut display = Display::new();
     let mut cancelled = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
@@ -148,7 +150,7 @@ async fn wait(jobs: &Jobs, client: &Client, prompt_id: &str) -> anyhow::Result<V
             _ = tokio::time::sleep(POLL) => {}
             _ = &mut cancelled => {
                 display.end();
-                jobs.cancel(client, prompt_id).await.context("cannot cancel the job on ComfyUI; it may still run")?;
+                jobs.cancel(clients, prompt_id).await.context("cannot cancel the job on ComfyUI; it may still run")?;
                 bail!("cancelled");
             }
         }

@@ -1,19 +1,21 @@
 //! `comfy-runner serve`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use comfy_runner_client::{Client, ClientError};
+use comfy_runner_client::Client;
 use comfy_runner_files::{Fault, FileError, FileStore as _, Location, ObjectFiles};
-use comfy_runner_jobs::{FilesConfig, JobsConfig, LostJobs};
+use comfy_runner_jobs::{ComfyUi, DEFAULT_DEPTH, FilesConfig, Jobs, JobsConfig, LostJobs};
 use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
 use etcetera::BaseStrategy as _;
 
-use super::{block_on, client_config, request};
-use crate::cli::{self, FileStorage, Records, Serve};
+use super::{block_on, config, request};
+use crate::cli::{self, Access, ComfyUis, Command, FileStorage, Serve};
+use crate::config_file::parse_args;
 use crate::file_limit;
 use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, PublicUrl, Server, Settings};
 use crate::terminal::error_chain;
@@ -27,17 +29,21 @@ pub fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
         let server = Server::bind(&settings, Arc::clone(&workflows))?;
         // On its own thread: a file system that does not respond must not delay the server.
         std::thread::spawn(move || log_workflows(&workflows));
-        tracing::info!(address = %server.address(), comfyui = %settings.comfyui.endpoint, "listening");
-        let client = Client::new(settings.comfyui.clone())?;
+        for comfyui in &settings.comfyuis {
+            tracing::info!(name = &*comfyui.name, url = %comfyui.client.endpoint, "ComfyUI");
+        }
+        tracing::info!(address = %server.address(), "listening");
         let handle = server.handle();
+        let config = actix_rt::spawn(follow_config(options.config.clone(), server.jobs().clone()));
         let mut serving = std::pin::pin!(server.run());
         let result = tokio::select! {
             result = &mut serving => result.map_err(anyhow::Error::from),
-            wrong = wrong_url(client) => {
+            wrong = wrong_urls(&settings.comfyuis) => {
                 let (_, result) = futures::join!(handle.stop(true), serving);
                 result.map_err(anyhow::Error::from).and(Err(wrong.into()))
             }
         };
+        config.abort();
         settings.store.close().await?;
         result?;
         tracing::info!("stopped");
@@ -45,15 +51,94 @@ pub fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Returns the error if something other than a ComfyUI answers at the URL. Otherwise it does not return: a ComfyUI that is
+/// Returns the error if something other than a ComfyUI answers at a URL. Otherwise it does not return: a ComfyUI that is
 /// down will be followed when it is up.
-async fn wrong_url(client: Client) -> ClientError {
-    match client.identify().await {
-        Ok(stats) => tracing::info!(version = stats.comfyui_version(), "ComfyUI answers"),
-        Err(error) if error.is_not_comfyui() => return error,
-        Err(error) => tracing::debug!(%error, "ComfyUI does not answer yet"),
+async fn wrong_urls(comfyuis: &[ComfyUi]) -> anyhow::Error {
+    let wrong = comfyuis.iter().map(|comfyui| Box::pin(wrong_url(comfyui)));
+    futures::future::select_all(wrong).await.0
+}
+
+async fn wrong_url(comfyui: &ComfyUi) -> anyhow::Error {
+    let name = &*comfyui.name;
+    let identified = match Client::new(comfyui.client.clone()) {
+        Ok(client) => client.identify().await,
+        Err(error) => return error.into(),
+    };
+    match identified {
+        Ok(stats) => tracing::info!(name, version = stats.comfyui_version(), "ComfyUI answers"),
+        Err(error) if error.is_not_comfyui() => return error.into(),
+        Err(error) => tracing::debug!(name, %error, "ComfyUI does not answer yet"),
     }
     std::future::pending().await
+}
+
+/// Returns the ComfyUIs of the command line and the environment; those of the file if these name none.
+fn comfyuis(options: &Serve) -> anyhow::Result<Vec<ComfyUi>> {
+    let ComfyUis { urls, access, depth, of_file } = &options.comfyuis;
+    let mut comfyuis: Vec<ComfyUi> = Vec::new();
+    for table in of_file {
+        let named = || format!("the ComfyUI \"{}\"", table.name);
+        let access = Access { headers: table.headers.clone(), ca: table.ca.clone() };
+        let client = config(&table.url, &access).with_context(named)?;
+        let comfyui = ComfyUi::new(&table.name, client)?.with_tags(table.tags.clone());
+        comfyuis.push(comfyui.with_depth(table.depth.map_or(DEFAULT_DEPTH, usize::from)));
+    }
+    for url in urls.iter().filter(|_| of_file.is_empty()) {
+        let comfyui = match named_url(url) {
+            Some((name, url)) => ComfyUi::new(name, config(url, access)?)?,
+            None if urls.len() == 1 => ComfyUi::only(config(url, access)?),
+            None => anyhow::bail!(
+                "--comfyui (COMFYUI_URL): of several ComfyUIs each needs a name: NAME={url} instead of {url}"
+            ),
+        };
+        comfyuis.push(comfyui.with_depth(usize::from(*depth)));
+    }
+    for (number, comfyui) in comfyuis.iter().enumerate() {
+        let has_name = |other: &ComfyUi| other.name == comfyui.name;
+        anyhow::ensure!(
+            !comfyuis[..number].iter().any(has_name),
+            "two ComfyUIs are called \"{}\"; give each a name of its own",
+            comfyui.name
+        );
+    }
+    Ok(comfyuis)
+}
+
+/// Splits `NAME=URL`. A URL may contain `=` after its scheme.
+fn named_url(text: &str) -> Option<(&str, &str)> {
+    text.split_once('=').filter(|(name, _)| !name.contains([':', '/']))
+}
+
+/// Takes over the ComfyUIs of the configuration file whenever it changes. A file with mistakes changes nothing.
+async fn follow_config(file: Option<PathBuf>, jobs: Jobs) {
+    let Some(file) = file else { return std::future::pending().await };
+    let state = || std::fs::read(&file).ok();
+    let mut known = state();
+    loop {
+        actix_rt::time::sleep(CONFIG_LOOK).await;
+        let now = state();
+        if now == known || now.is_none() {
+            continue;
+        }
+        known = now;
+        let changed = match parse_args(std::env::args_os()).map(|cli| cli.command) {
+            Ok(Command::Serve(options)) => comfyuis(&options).and_then(|new| Ok(jobs.set_comfyuis(new)?)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        let file = file.display();
+        match changed {
+            Ok(()) => tracing::info!(
+                %file,
+                "the configuration file changed: its ComfyUIs are in use; other options need a restart"
+            ),
+            Err(error) => tracing::error!(
+                %file,
+                error = error_chain(&error),
+                "the configuration file changed and has mistakes: the ComfyUIs stay as they were"
+            ),
+        }
+    }
 }
 
 /// Checks the options without starting a server.
@@ -85,13 +170,14 @@ fn settings(options: &Serve, store: Arc<dyn Store>, files: ObjectFiles) -> anyho
         max_upload: options.max_upload,
         allow_input_hosts: options.allow_input_hosts.clone(),
         limits: limits(&options.limits),
+        max_priority: options.queue.max_priority,
         workers: options.workers.map(usize::from),
-        comfyui: client_config(&options.comfyui)?,
+        comfyuis: comfyuis(options)?,
         folders: ComfyUiFolders {
             input: options.comfyui_input_dir.clone(),
             output: options.comfyui_output_dir.clone(),
         },
-        jobs: jobs_config(&options.records).with_partner_key(options.comfy_api_key.clone()),
+        jobs: jobs_config(options).with_partner_key(options.comfy_api_key.clone()),
         store,
         files,
         redirect_downloads: *redirect_downloads,
@@ -111,6 +197,9 @@ fn limits(options: &cli::Limits) -> Limits {
         ..Limits::default()
     }
 }
+
+/// How often the configuration file is looked at.
+const CONFIG_LOOK: Duration = Duration::from_secs(1);
 
 /// The name of the state folder in the platform's data folder.
 const STATE_FOLDER: &str = "comfy-runner";
@@ -160,13 +249,21 @@ async fn check_files(files: &ObjectFiles) -> anyhow::Result<()> {
     }
 }
 
-fn jobs_config(records: &Records) -> JobsConfig {
+fn jobs_config(options: &Serve) -> JobsConfig {
+    let (records, queue) = (&options.records, &options.queue);
     let lost_jobs = match records.lost_jobs {
-        cli::LostJobs::Retry => LostJobs::Retry,
-        cli::LostJobs::Fail => LostJobs::Fail,
+        Some(cli::LostJobs::Retry) => LostJobs::Retry,
+        Some(cli::LostJobs::Fail) => LostJobs::Fail,
+        None => LostJobs::RetryElsewhere,
     };
     let keep_for = records.keep_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60));
-    JobsConfig::default().with_lost_jobs(lost_jobs).with_retention(keep_for, records.keep_jobs)
+    let per_key = queue.max_queue_per_key.unwrap_or(queue.max_queue);
+    JobsConfig::default()
+        .with_lost_jobs(lost_jobs)
+        .with_retention(keep_for, records.keep_jobs)
+        .with_max_waiting(queue.max_queue as usize, per_key as usize)
+        .with_queue_while_down(queue.queue_while_down)
+        .with_failover_after(Duration::from_secs(u64::from(queue.failover_after)))
 }
 
 /// Logs the diagnostics of all workflows.

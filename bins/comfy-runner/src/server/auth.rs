@@ -10,7 +10,9 @@ use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web;
-use actix_web::{HttpMessage as _, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use comfy_runner_scheduler::Priority;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
@@ -22,7 +24,32 @@ const BEARER: &[u8] = b"Bearer ";
 
 /// The API keys. Without any, every caller is accepted, and the server must listen on loopback.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Arc<[Box<str>]>);
+pub struct ApiKeys {
+    keys: Arc<[ApiKey]>,
+    max_priority: Priority,
+}
+
+struct ApiKey {
+    key: Box<str>,
+    /// What records call its holder: a part of the key's hash.
+    caller: Arc<str>,
+}
+
+/// Who sends a request.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The same for all requests with one key, and empty without a key. It does not give the key away.
+    pub name: Arc<str>,
+    /// The highest priority that the caller may give to jobs.
+    pub max_priority: Priority,
+}
+
+impl Caller {
+    /// Returns the caller of a request that [`require_key`] has let through.
+    pub fn of(request: &HttpRequest) -> Self {
+        request.extensions().get().cloned().unwrap_or_default()
+    }
+}
 
 /// The reason why keys, address and origins cannot be combined.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -68,31 +95,41 @@ impl ApiKeys {
         if keys.is_empty() && origins.allow_any() {
             return Err(AuthConfigError::OpenToEveryPage);
         }
-        Ok(Self(keys.iter().map(|key| key.as_str().into()).collect()))
+        let keys = keys.iter().map(|key| ApiKey { key: key.as_str().into(), caller: caller_name(key) });
+        Ok(Self { keys: keys.collect(), max_priority: Priority::MAX })
+    }
+
+    /// Sets the highest priority that callers may give to jobs.
+    pub fn with_max_priority(mut self, max_priority: Priority) -> Self {
+        self.max_priority = max_priority;
+        self
     }
 
     /// Returns whether callers need a key.
     pub fn are_required(&self) -> bool {
-        !self.0.is_empty()
+        !self.keys.is_empty()
     }
 
-    /// Returns whether a caller with these headers is accepted.
-    fn check(&self, headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), ApiError> {
-        if self.0.is_empty() {
-            return check_same_site(headers, origins);
+    /// Returns the caller with these headers, if it is accepted.
+    fn check(&self, headers: &HeaderMap, origins: &AllowedOrigins) -> Result<Caller, ApiError> {
+        let max_priority = self.max_priority;
+        if self.keys.is_empty() {
+            check_same_site(headers, origins)?;
+            return Ok(Caller { max_priority, ..Caller::default() });
         }
         let Some(given) = key_in(headers) else {
             return Err(ApiError::Unauthorized(
                 "send your API key in the header X-API-Key, or in Authorization as a Bearer token",
             ));
         };
+        let mut caller = None;
         // Every key is compared to its end, so that the time taken says nothing about any of them.
-        let known = self.0.iter().fold(0, |known, key| known | key.as_bytes().ct_eq(given).unwrap_u8());
-        if known == 1 {
-            Ok(())
-        } else {
-            Err(ApiError::Unauthorized("the API key in X-API-Key or Authorization is not known here"))
+        for key in self.keys.iter() {
+            if key.key.as_bytes().ct_eq(given).into() {
+                caller = Some(Caller { name: Arc::clone(&key.caller), max_priority });
+            }
         }
+        caller.ok_or(ApiError::Unauthorized("the API key in X-API-Key or Authorization is not known here"))
     }
 }
 
@@ -104,6 +141,12 @@ fn key_in(headers: &HeaderMap) -> Option<&[u8]> {
     }
     let (scheme, key) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(BEARER.len())?;
     scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim_ascii())
+}
+
+/// Returns what records call the holder of a key.
+fn caller_name(key: &str) -> Arc<str> {
+    let hash = Sha256::digest(key.as_bytes());
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
 /// Refuses requests that a web page makes the browser of this machine's user send, on a server without keys.
@@ -184,8 +227,14 @@ fn check(
     origins: &AllowedOrigins,
     tokens: &Tokens,
 ) -> Result<(), ApiError> {
-    let checked = keys.check(request.headers(), origins);
-    let Some(token) = token_in(request.query_string()).filter(|_| checked.is_err()) else { return checked };
+    let refused = match keys.check(request.headers(), origins) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            return Ok(());
+        }
+        Err(refused) => refused,
+    };
+    let Some(token) = token_in(request.query_string()) else { return Err(refused) };
     let scope = tokens.verify(&token, SystemTime::now())?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(TokenError::NotForThis.into());

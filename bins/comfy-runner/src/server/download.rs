@@ -39,7 +39,7 @@ pub async fn view(
     let file = OutputFile { filename, subfolder, kind };
     check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
     check_scope(&state, &request, &file).await?;
-    stored_or_fetched(&state, &file, request.method(), request.headers(), |error| {
+    stored_or_fetched(&state, None, &file, request.method(), request.headers(), |error| {
         match error.is_unreachable() {
             // The contract's status.
             true => ApiError::NotFound(cannot_get(&file, error)),
@@ -68,13 +68,15 @@ pub(super) async fn stream_result(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<HttpResponse, ApiError> {
-    let file = state.jobs.result(&state.client, prompt_id, preferred).await?;
-    stream_output(state, &file, method, headers).await
+    let file = state.jobs.result(&state.clients, prompt_id, preferred).await?;
+    let comfyui = state.jobs.comfyui_of(prompt_id);
+    stream_output(state, comfyui.as_deref(), &file, method, headers).await
 }
 
 /// Answers with a file that a job made.
 pub(super) async fn stream_output(
     state: &State,
+    comfyui: Option<&str>,
     file: &OutputFile,
     method: &Method,
     headers: &HeaderMap,
@@ -82,16 +84,17 @@ pub(super) async fn stream_output(
     check_place(file).map_err(|wrong| {
         ApiError::BadGateway(format!("ComfyUI names a result in a place that is refused: {wrong}"))
     })?;
-    stored_or_fetched(state, file, method, headers, |error| {
+    stored_or_fetched(state, comfyui, file, method, headers, |error| {
         ApiError::upstream(error, cannot_get(file, error))
     })
     .await
 }
 
-/// Answers with a file from the file store, if it is there, or else from ComfyUI. If neither can be read, the answer says what is
+/// Answers with a file from the file store, if it is there, or else from the ComfyUI with this name, or any. If neither can be read, the answer says what is
 /// wrong with the store.
 async fn stored_or_fetched(
     state: &State,
+    comfyui: Option<&str>,
     file: &OutputFile,
     method: &Method,
     headers: &HeaderMap,
@@ -101,7 +104,7 @@ async fn stored_or_fetched(
     if let Ok(Some(response)) = stored {
         return Ok(response);
     }
-    let fetched = match fetch(state, file, method, headers).await {
+    let fetched = match state.view(comfyui, file, method, headers).await {
         Ok(reply) => answer(reply, file, method == Method::HEAD),
         Err(error) => Err(cannot_fetch(&error)),
     };
@@ -120,15 +123,6 @@ async fn check_scope(state: &State, request: &HttpRequest, file: &OutputFile) ->
         true => Ok(()),
         false => Err(TokenError::OtherJob.into()),
     }
-}
-
-async fn fetch(
-    state: &State,
-    file: &OutputFile,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<FileReply, ClientError> {
-    state.client.view(file.into(), method.clone(), headers).await
 }
 
 fn cannot_get(file: &OutputFile, error: &ClientError) -> String {

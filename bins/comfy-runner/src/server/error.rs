@@ -71,6 +71,14 @@ pub enum ApiError {
         /// How long to wait.
         retry_after: Duration,
     },
+    /// 429: too many jobs wait.
+    #[error("{detail}")]
+    QueueFull {
+        /// The limit.
+        detail: String,
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
@@ -158,7 +166,7 @@ impl ResponseError for ApiError {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFailures { .. } | Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BrokenWorkflow(_) | Self::Answer(_) | Self::Package(_) | Self::ComfyUi(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -188,7 +196,7 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status_code());
         match self {
             Self::WrongMethod { allow, .. } => response.insert_header((ALLOW, allow.as_str())),
-            Self::TooManyFailures { retry_after } => {
+            Self::TooManyFailures { retry_after } | Self::QueueFull { retry_after, .. } => {
                 response.insert_header((RETRY_AFTER, retry_after.as_secs()))
             }
             _ => &mut response,
@@ -256,6 +264,10 @@ impl From<SubmitError> for ApiError {
             SubmitError::Store(_) => Self::Unavailable(with_causes(&error)),
             SubmitError::Files(BringError::Missing(_)) => Self::BadRequest(error.to_string()),
             SubmitError::Files(error) => Self::Unavailable(error.to_string()),
+            SubmitError::NoComfyUi(detail) => Self::BadRequest(detail),
+            SubmitError::QueueFull { retry_after, .. } | SubmitError::TooManyOfCaller { retry_after, .. } => {
+                Self::QueueFull { detail: error.to_string(), retry_after }
+            }
             SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::Conflict(error.to_string()),
             other => Self::ComfyUi(other.to_string()),
         }

@@ -4,13 +4,16 @@ use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use comfy_runner_api::{ExecuteQuery, Submitted, Uploaded};
 use comfy_runner_jobs::{Idempotency, PartnerKey};
 use comfy_runner_manifest::{COUNT_KEY, params_of_jobs};
+use comfy_runner_scheduler::Priority;
 use comfy_runner_workflow::Workflow;
 
 use super::State;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::form::{Files, Form, read_upload};
 use super::idempotency::{self, RequestDigest};
 use super::partner_key;
+use super::priority;
 use super::several_jobs;
 use super::wait::{self, Wait};
 use crate::assembly::submission;
@@ -44,6 +47,10 @@ pub struct JobRequest {
     pub form: Form,
     /// The key for partner nodes.
     pub partner_key: Option<PartnerKey>,
+    /// Who sends it.
+    pub caller: Caller,
+    /// The priority of its jobs.
+    pub priority: Priority,
     /// The idempotency key.
     pub idempotency: Option<Idempotency>,
     /// Whether an earlier request with this key led to a job. The files are not uploaded again then.
@@ -59,42 +66,37 @@ impl JobRequest {
         body: web::Payload,
     ) -> Result<Self, ApiError> {
         let manifest = workflow.manifest();
+        let caller = Caller::of(request);
         let Some(key) = idempotency::key(request)? else {
             let mut form = Form::read(request, body, manifest, state, Files::Upload).await?;
             let partner_key = partner_key::take(request, &mut form.params)?;
-            return Ok(Self { form, partner_key, idempotency: None, known: false });
+            let priority = priority::take(request, &caller, &mut form.params)?;
+            return Ok(Self { form, partner_key, caller, priority, idempotency: None, known: false });
         };
         let digest = RequestDigest::default();
         let known = state.jobs.is_known_key(&key).await?;
         let files = if known { Files::Digest(&digest) } else { Files::UploadAndDigest(&digest) };
         let mut form = Form::read(request, body, manifest, state, files).await?;
         let partner_key = partner_key::take(request, &mut form.params)?;
+        let priority = priority::take(request, &caller, &mut form.params)?;
         let idempotency = Some(digest.with_key(key, &manifest.id, &form.params));
-        Ok(Self { form, partner_key, idempotency, known })
+        Ok(Self { form, partner_key, caller, priority, idempotency, known })
     }
 }
 
 /// Submits the job of a request, or finds the job of an earlier one with the same idempotency key.
 async fn submit(state: &State, workflow: &Workflow, request: JobRequest) -> Result<Submitted, ApiError> {
-    let JobRequest { form, partner_key, idempotency, known } = request;
-    match idempotency {
-        Some(idempotency) if known => Ok(state.jobs.submitted_before(&idempotency).await?),
-        idempotency => run(state, workflow, form, partner_key, idempotency).await,
+    let JobRequest { form, partner_key, caller, priority, idempotency, known } = request;
+    if let Some(idempotency) = idempotency.as_ref().filter(|_| known) {
+        return Ok(state.jobs.submitted_before(idempotency).await?);
     }
-}
-
-async fn run(
-    state: &State,
-    workflow: &Workflow,
-    form: Form,
-    partner_key: Option<PartnerKey>,
-    idempotency: Option<Idempotency>,
-) -> Result<Submitted, ApiError> {
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     let mut submission = submission(assembled, workflow.manifest(), form.params);
     submission.idempotency = idempotency;
     submission.partner_key = partner_key;
-    Ok(state.jobs.submit(&state.client, submission).await?)
+    submission.caller = caller.name.to_string();
+    submission.priority = priority;
+    Ok(state.jobs.submit(&state.clients, submission).await?)
 }
 
 /// `POST /api/run/upload-image`

@@ -12,10 +12,10 @@ pub async fn health() -> impl Responder {
     HttpResponse::Ok().json(Health { status: HealthStatus::Ok, program, version })
 }
 
-/// `GET /ready`: jobs are followed, and ComfyUI answers. It needs no key, so the response names no host.
+/// `GET /ready`: jobs are followed, and a ComfyUI answers. It needs no key, so the response names no host.
 pub async fn ready(state: web::Data<State>) -> Result<impl Responder, ApiError> {
     state.jobs.check_followed().map_err(|stalled| ApiError::Unavailable(stalled.to_string()))?;
-    match state.probe.check(&state.client).await {
+    match state.check_comfyuis().await {
         Ok(()) => Ok(HttpResponse::Ok().json(Readiness { status: ReadinessStatus::Ready })),
         Err(error) => Err(ApiError::Unavailable(error.without_address())),
     }

@@ -5,6 +5,7 @@ mod brought_files;
 mod build;
 mod cancel;
 mod comfyui_folders;
+mod comfyuis;
 mod connection;
 mod docs;
 mod download;
@@ -28,6 +29,8 @@ mod openapi;
 mod origins;
 mod page;
 mod partner_key;
+mod pool;
+mod priority;
 mod readiness;
 mod request_body;
 mod request_log;
@@ -51,14 +54,16 @@ use std::sync::Arc;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, web};
-use comfy_runner_client::{Client, Config, ConfigError, Fetcher, ObjectInfoCache, Probe};
-use comfy_runner_jobs::{FilesConfig, FollowError, Jobs, JobsConfig, follow};
+use comfy_runner_client::{Client, ConfigError, Fetcher};
+use comfy_runner_jobs::{Clients, ComfyUi, FilesConfig, FollowError, Jobs, JobsConfig, follow};
+use comfy_runner_scheduler::Priority;
 use comfy_runner_store::{Store, StoreError};
 use comfy_runner_workflow::{Workflow, Workflows};
 use tokio::sync::{Semaphore, watch};
 
 use auth::ApiKeys;
 pub use auth::AuthConfigError;
+use comfyuis::{Probes, SchemaValidator};
 // The fuzz target `multipart` reads forms without a server.
 pub use comfyui_folders::{ComfyUiFolders, NotAFolder};
 #[doc(hidden)]
@@ -93,10 +98,12 @@ pub struct Settings {
     pub allow_input_hosts: Vec<String>,
     /// Limits on connections and callers.
     pub limits: Limits,
+    /// The highest priority that callers may give to jobs.
+    pub max_priority: Priority,
     /// The number of threads that answer requests; `None` for one per core.
     pub workers: Option<usize>,
-    /// The ComfyUI and how to reach it.
-    pub comfyui: Config,
+    /// The ComfyUIs that jobs run on.
+    pub comfyuis: Vec<ComfyUi>,
     /// ComfyUI's folders, if files in them may be deleted.
     pub folders: ComfyUiFolders,
     /// How the server is reached from outside.
@@ -118,7 +125,9 @@ impl Settings {
     /// See [`StartError`].
     pub fn check(&self) -> Result<(), StartError> {
         ApiKeys::new(&self.api_keys, self.listen, &self.allow_origins)?;
-        Client::new(self.comfyui.clone())?;
+        for comfyui in &self.comfyuis {
+            Client::new(comfyui.client.clone())?;
+        }
         self.folders.check()?;
         Ok(())
     }
@@ -161,10 +170,9 @@ pub enum ServeError {
 struct State {
     workflows: Arc<WorkflowReader<Workflow>>,
     jobs: Jobs,
-    client: Client,
-    schemas: Arc<ObjectInfoCache>,
+    clients: Clients,
     findings: Arc<FindingsCache>,
-    probe: Arc<Probe>,
+    probes: Arc<Probes>,
     fetcher: Fetcher,
     /// Permits for large JSON bodies.
     large_bodies: Arc<Semaphore>,
@@ -182,45 +190,43 @@ pub struct Server {
     address: SocketAddr,
     server: actix_web::dev::Server,
     jobs: Jobs,
-    client: Client,
     handle: Handle,
 }
 
 impl Server {
     /// Binds the address and prepares everything. Call it, and [`Server::run`], in an actix system.
     pub fn bind(settings: &Settings, workflows: Arc<Workflows>) -> Result<Self, StartError> {
-        let keys =
-            web::Data::new(ApiKeys::new(&settings.api_keys, settings.listen, &settings.allow_origins)?);
+        let keys = web::Data::new(
+            ApiKeys::new(&settings.api_keys, settings.listen, &settings.allow_origins)?
+                .with_max_priority(settings.max_priority),
+        );
         let origins = web::Data::new(settings.allow_origins.clone());
         let tokens = web::Data::new(Tokens::new());
-        let client = Client::new(settings.comfyui.clone())?;
         let fetcher = Fetcher::new(&settings.allow_input_hosts)?;
         let large_bodies = Arc::new(Semaphore::new(request_params::LARGE_BODIES));
         settings.folders.check()?;
         let folders = settings.folders.clone();
         let public_url = settings.public_url.clone();
         let output_facts = Arc::new(v2::OutputFacts::default());
-        let files = settings.files.clone();
-        let jobs = Jobs::with_files(settings.jobs.clone(), Arc::clone(&settings.store), files);
-        let (comfyui, max_upload, of_workers) = (settings.comfyui.clone(), settings.max_upload, jobs.clone());
+        let config = settings.jobs.clone().with_validator(Arc::new(SchemaValidator));
+        let jobs = Jobs::with_files(config, Arc::clone(&settings.store), settings.files.clone());
+        jobs.set_comfyuis(settings.comfyuis.clone())?;
+        let (max_upload, of_workers) = (settings.max_upload, jobs.clone());
         let redirect_downloads = settings.redirect_downloads;
         let workflows = WorkflowReader::new(workflows);
         let (stop, shutdown) = watch::channel(false);
-        let schemas = Arc::new(ObjectInfoCache::default());
         let findings = Arc::new(FindingsCache::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
-        let probe = Arc::new(Probe::default());
+        let probes = Arc::new(Probes::default());
         let openapi = web::Data::new(OpenApi::default());
         let app = move || {
             let state = State {
                 workflows: Arc::clone(&workflows),
                 jobs: of_workers.clone(),
-                client: Client::new(comfyui.clone())
-                    .expect("the same configuration has made a client before"),
-                schemas: Arc::clone(&schemas),
+                clients: Clients::new(&of_workers),
                 findings: Arc::clone(&findings),
-                probe: Arc::clone(&probe),
+                probes: Arc::clone(&probes),
                 fetcher: fetcher.clone(),
                 large_bodies: Arc::clone(&large_bodies),
                 max_upload,
@@ -256,12 +262,17 @@ impl Server {
         let server =
             connection::listen(builder, listener, &settings.limits, app).map_err(listen_error)?.run();
         let handle = Handle::new(server.handle(), stop);
-        Ok(Self { address, server, jobs, client, handle })
+        Ok(Self { address, server, jobs, handle })
     }
 
     /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the jobs of the server.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// Returns a handle that stops the server.
@@ -281,7 +292,7 @@ impl Server {
         let mut server = self.server;
         let result = tokio::select! {
             served = &mut server => served.map_err(ServeError::from),
-            failed = follow(self.jobs.clone(), self.client) => {
+            failed = follow(self.jobs.clone(), Clients::new(&self.jobs)) => {
                 let (_, served) = futures::join!(handle.stop(true), server);
                 served.map_err(ServeError::from).and(Err(failed.into()))
             }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::{ModelList, ModelLists};
-use comfy_runner_client::ClientError;
+use comfy_runner_client::{Client, ClientError};
 use comfy_runner_manifest::nearest::did_you_mean;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -24,9 +24,11 @@ const KIND_SHOWN: usize = 80;
 
 /// `GET /api/models`
 pub async fn list(state: web::Data<State>) -> Result<impl Responder, ApiError> {
-    let kinds = kinds(&state).await?;
-    let lists = stream::iter(kinds).map(|kind| async {
-        let models = state.client.models(&kind).await.map_err(not_listed)?;
+    let client = state.any_client()?;
+    let kinds = kinds(&client).await?;
+    let client = &client;
+    let lists = stream::iter(kinds).map(|kind| async move {
+        let models = client.models(&kind).await.map_err(not_listed)?;
         Ok::<_, ApiError>(models.map(|models| (kind, models)))
     });
     let lists: Vec<_> = lists.buffered(AT_ONCE).try_collect().await?;
@@ -38,12 +40,13 @@ pub async fn of_kind(state: web::Data<State>, kind: web::Path<String>) -> Result
     let kind = kind.into_inner();
     let renamed = RENAMED.iter().find(|(old, _)| *old == kind);
     let kind = renamed.map_or(kind, |(_, new)| (*new).to_owned());
+    let client = state.any_client()?;
     if !NO_MODELS.contains(&kind.as_str())
-        && let Some(models) = state.client.models(&kind).await.map_err(not_listed)?
+        && let Some(models) = client.models(&kind).await.map_err(not_listed)?
     {
         return Ok(HttpResponse::Ok().json(ModelList { kind, models }));
     }
-    let kinds = kinds(&state).await?;
+    let kinds = kinds(&client).await?;
     let shown = excerpt(&kind, KIND_SHOWN);
     let mut hint = did_you_mean(&shown, kinds.iter().map(String::as_str));
     if hint.is_empty() {
@@ -53,8 +56,8 @@ pub async fn of_kind(state: web::Data<State>, kind: web::Path<String>) -> Result
 }
 
 /// Returns the kinds of models that this ComfyUI has.
-async fn kinds(state: &State) -> Result<Vec<String>, ApiError> {
-    let mut kinds = state.client.model_kinds().await.map_err(not_listed)?;
+async fn kinds(client: &Client) -> Result<Vec<String>, ApiError> {
+    let mut kinds = client.model_kinds().await.map_err(not_listed)?;
     kinds.retain(|kind| !NO_MODELS.contains(&kind.as_str()));
     Ok(kinds)
 }

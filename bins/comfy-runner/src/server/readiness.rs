@@ -14,7 +14,8 @@ const NAMED: usize = 5;
 /// The findings about each workflow, kept for as long as neither its files nor the schemas change.
 #[derive(Debug, Default)]
 pub struct FindingsCache {
-    known: Mutex<HashMap<String, Known>>,
+    /// By the workflow's id and the ComfyUI's name.
+    known: Mutex<HashMap<(String, Arc<str>), Known>>,
 }
 
 #[derive(Debug)]
@@ -25,10 +26,25 @@ struct Known {
 }
 
 impl FindingsCache {
-    /// Returns everything in the workflow that a ComfyUI with these schemas refuses or lacks. This may take a while.
-    pub fn findings(&self, workflow: &Arc<Workflow>, schemas: &Arc<ObjectInfo>) -> Arc<Diagnostics> {
-        let id = &workflow.manifest().id;
-        if let Some(known) = self.lock().get(id).filter(|known| known.is_of(workflow, schemas)) {
+    /// Returns everything in the workflow that the ComfyUI refuses or lacks which suits it best. This may take a while.
+    pub fn best(
+        &self,
+        workflow: &Arc<Workflow>,
+        comfyuis: &[(Arc<str>, Arc<ObjectInfo>)],
+    ) -> Arc<Diagnostics> {
+        let errors = |findings: &Diagnostics| findings.iter().filter(|finding| finding.is_error()).count();
+        let findings = comfyuis.iter().map(|(name, schemas)| self.findings(workflow, name, schemas));
+        findings.min_by_key(|findings| errors(findings)).unwrap_or_default()
+    }
+
+    fn findings(
+        &self,
+        workflow: &Arc<Workflow>,
+        comfyui: &Arc<str>,
+        schemas: &Arc<ObjectInfo>,
+    ) -> Arc<Diagnostics> {
+        let id = (workflow.manifest().id.clone(), Arc::clone(comfyui));
+        if let Some(known) = self.lock().get(&id).filter(|known| known.is_of(workflow, schemas)) {
             return Arc::clone(&known.findings);
         }
         let findings = Arc::new(validate(workflow, schemas));
@@ -37,11 +53,11 @@ impl FindingsCache {
             schemas: Arc::downgrade(schemas),
             findings: Arc::clone(&findings),
         };
-        self.lock().insert(id.clone(), known);
+        self.lock().insert(id, known);
         findings
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Arc<str>), Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
     auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live, models, openapi, page,
-    status, token, v2, workflows,
+    pool, status, token, v2, workflows,
 };
 
 /// Adds every path of the server.
@@ -34,6 +34,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/models").get(models::list))
                 .service(endpoint("/models/{kind}").get(models::of_kind))
                 .service(endpoint("/comfyui/view").get(download::view))
+                .service(endpoint("/comfyui").get(pool::list))
+                .service(endpoint("/comfyui/{name}/drain").post(pool::drain))
+                .service(endpoint("/comfyui/{name}/resume").post(pool::resume))
                 .service(endpoint("/token").post(token::issue))
                 .service(endpoint("/queue").get(jobs::queue))
                 .service(endpoint("/jobs").get(jobs::list))

@@ -1,7 +1,7 @@
 //! Workflows and conversions that need ComfyUI's node schemas.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::web;
 use comfy_runner_api::WorkflowReadiness;
@@ -10,6 +10,7 @@ use comfy_runner_editor::from_api::{ConversionWarning, UiConversion, from_api};
 use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, LibraryError, Listed};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Assembled, Workflow};
+use futures::future::join_all;
 
 use super::State;
 use super::error::ApiError;
@@ -50,7 +51,7 @@ impl State {
         &self,
         workflows: Vec<Arc<Workflow>>,
     ) -> Result<Vec<(Arc<Workflow>, WorkflowReadiness)>, ApiError> {
-        let schemas = match self.fresh_schemas(LIST_AGE).await {
+        let schemas = match self.all_schemas(LIST_AGE).await {
             Ok(schemas) => schemas,
             Err(error) => {
                 let unknown = readiness::unknown(unknown_because(&error));
@@ -59,7 +60,7 @@ impl State {
         };
         let findings = Arc::clone(&self.findings);
         let work = web::block(move || {
-            let readiness = |workflow: &_| readiness::from_findings(&findings.findings(workflow, &schemas));
+            let readiness = |workflow: &_| readiness::from_findings(&findings.best(workflow, &schemas));
             workflows.into_iter().map(|workflow| (Arc::clone(&workflow), readiness(&workflow))).collect()
         });
         work.await.map_err(|error| ApiError::Unavailable(error.to_string()))
@@ -68,10 +69,13 @@ impl State {
     /// Returns whether a workflow can run now, and everything that is wrong with it.
     pub async fn check(&self, id: &str) -> Result<(WorkflowReadiness, Diagnostics), ApiError> {
         let mut listed = self.workflows.listed(id).await?;
-        let schemas = self.fresh_schemas(CHECK_AGE).await;
+        let schemas = self.all_schemas(CHECK_AGE).await;
         if listed.workflow.as_ref().is_err_and(|problems| needs_schemas(problems)) {
             match &schemas {
-                Ok(schemas) => self.workflows.library().set_context(Some(Arc::clone(schemas))),
+                Ok(schemas) => {
+                    let first = schemas.first().map(|(_, schemas)| Arc::clone(schemas));
+                    self.workflows.library().set_context(first);
+                }
                 Err(error) => return Ok((readiness::unknown(unknown_because(error)), Diagnostics::new())),
             }
             listed = self.workflows.listed(id).await?;
@@ -86,7 +90,7 @@ impl State {
             Err(error) => return Ok((readiness::unknown(unknown_because(&error)), found)),
         };
         let cache = Arc::clone(&self.findings);
-        let work = web::block(move || cache.findings(&workflow, &schemas));
+        let work = web::block(move || cache.best(&workflow, &schemas));
         let findings = work.await.map_err(|error| ApiError::Unavailable(error.to_string()))?;
         let readiness = readiness::from_findings(&findings);
         found.extend(findings.iter().cloned());
@@ -98,11 +102,35 @@ impl State {
         self.fresh_schemas(CHECK_AGE).await.map_err(|error| no_schemas(&error))
     }
 
-    /// Returns schemas of at most this age, which ComfyUI has answered since its connection was last opened or lost.
+    /// Returns the schemas of every ComfyUI that answers, of at most this age, and since its connection was last opened or
+    /// lost.
+    ///
+    /// # Errors
+    /// None answers.
+    async fn all_schemas(&self, age: Duration) -> Result<Vec<(Arc<str>, Arc<ObjectInfo>)>, ClientError> {
+        let names: Vec<_> = self.jobs.comfyuis().into_iter().map(|comfyui| comfyui.name).collect();
+        let fetches = names.iter().map(|name| self.jobs.schemas(&self.clients, name, age));
+        let mut failed = ClientError::NotConfigured("comfyui".to_owned());
+        let mut all = Vec::new();
+        for (name, fetched) in names.iter().zip(join_all(fetches).await) {
+            match fetched {
+                Ok(schemas) => all.push((Arc::clone(name), schemas)),
+                Err(error) => failed = error,
+            }
+        }
+        if all.is_empty() { Err(failed) } else { Ok(all) }
+    }
+
+    /// Returns the schemas of the first ComfyUI that answers.
     async fn fresh_schemas(&self, age: Duration) -> Result<Arc<ObjectInfo>, ClientError> {
-        let changed = self.jobs.connection_changed();
-        let earliest = Instant::now().checked_sub(age).map_or(changed, |young| young.max(changed));
-        self.schemas.since(&self.client, earliest).await
+        let mut failed = ClientError::NotConfigured("comfyui".to_owned());
+        for comfyui in self.jobs.comfyuis() {
+            match self.jobs.schemas(&self.clients, &comfyui.name, age).await {
+                Ok(schemas) => return Ok(schemas),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
     }
 
     /// Converts a graph of a workflow to UI format.
@@ -113,14 +141,14 @@ impl State {
                 ApiError::BrokenWorkflow(format!("the graph cannot be converted to UI format: {error}"))
             })
         };
-        let schemas = self.schemas.get(&self.client).await.map_err(|error| no_schemas(&error))?;
+        let schemas = self.fresh_schemas(Duration::MAX).await.map_err(|error| no_schemas(&error))?;
         let converted = convert(&schemas)?;
         if !converted.warnings.iter().any(|warning| matches!(warning, ConversionWarning::UnknownType { .. }))
         {
             return Ok(converted);
         }
         // A custom node may have been installed since. If not, the first conversion is used.
-        match self.schemas.newer(&self.client, Some(&schemas)).await {
+        match self.fresh_schemas(CHECK_AGE).await {
             Ok(newer) if !Arc::ptr_eq(&newer, &schemas) => convert(&newer),
             Ok(_) => Ok(converted),
             Err(error) => Err(no_schemas(&error)),
@@ -129,14 +157,13 @@ impl State {
 
     /// Fetches the present node schemas, because a custom node may have been installed.
     pub async fn latest_schemas(&self) -> Result<Arc<ObjectInfo>, ApiError> {
-        let known = self.schemas.get(&self.client).await.map_err(|error| no_schemas(&error))?;
-        self.schemas.newer(&self.client, Some(&known)).await.map_err(|error| no_schemas(&error))
+        self.fresh_schemas(CHECK_AGE).await.map_err(|error| no_schemas(&error))
     }
 
     /// Compiles workflows with the newest schemas from now on.
     async fn learn_schemas(&self) -> Result<(), ApiError> {
         let known = self.workflows.library().context();
-        let newer = self.schemas.newer(&self.client, known.as_ref().as_ref()).await;
+        let newer = self.fresh_schemas(CHECK_AGE).await;
         let newer = newer.map_err(|error| no_schemas(&error))?;
         if known.as_ref().as_ref().is_none_or(|known| !Arc::ptr_eq(known, &newer)) {
             self.workflows.library().set_context(Some(newer));

@@ -38,6 +38,8 @@ pub async fn submit(
         let mut submission = submission(assembled, workflow.manifest(), params);
         submission.idempotency = key;
         submission.partner_key = request.partner_key.clone();
+        submission.caller = request.caller.name.to_string();
+        submission.priority = request.priority;
         submissions.push(submission);
     }
     let state = state.clone();
@@ -51,7 +53,7 @@ async fn submit_all(state: &State, submissions: Vec<Submission>) -> Result<Vec<S
     let count = submissions.len();
     let mut jobs = Vec::with_capacity(count);
     for submission in submissions {
-        match state.jobs.submit(&state.client, submission).await {
+        match state.jobs.submit(&state.clients, submission).await {
             Ok(submitted) => jobs.push(submitted),
             Err(error) if jobs.is_empty() => return Err(error.into()),
             Err(error) => return Err(ApiError::Incomplete { error: Box::new(error.into()), jobs, count }),

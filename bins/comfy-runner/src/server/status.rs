@@ -11,6 +11,6 @@ pub async fn status(
     state: web::Data<State>,
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
-    let status = state.jobs.status(&state.client, &prompt_id).await?;
+    let status = state.jobs.status(&state.clients, &prompt_id).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(status))
 }

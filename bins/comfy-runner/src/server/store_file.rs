@@ -16,7 +16,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
     E: Display + 'static,
 {
-    Ok(state.jobs.upload(&state.client, name, body, state.max_upload, UploadKind::Media).await?)
+    Ok(state.jobs.upload(&state.any_client()?, name, body, state.max_upload, UploadKind::Media).await?)
 }
 
 /// As [`store_file`], for an input: one for images takes nothing else.
@@ -26,7 +26,7 @@ where
     E: Display + 'static,
 {
     let kind = if input.kind.is_image() { UploadKind::Image } else { UploadKind::Media };
-    match state.jobs.upload(&state.client, name, body, state.max_upload, kind).await {
+    match state.jobs.upload(&state.any_client()?, name, body, state.max_upload, kind).await {
         Err(error @ UploadError::NotAnImage { .. }) => {
             Err(ApiError::BadRequest(format!("input \"{}\" takes an image: {error}", input.id)))
         }

@@ -172,7 +172,7 @@ pub async fn issue(
     }
     let scope = match wanted.prompt_id {
         Some(prompt_id) => {
-            state.jobs.status(&state.client, &prompt_id).await?;
+            state.jobs.status(&state.clients, &prompt_id).await?;
             Scope::Job(prompt_id)
         }
         None => Scope::Read,

@@ -81,13 +81,13 @@ pub async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let Some(wait) = wait else { return Ok(HttpResponse::Ok().json(submitted)) };
     let prompt_id = submitted.prompt_id.clone();
-    let mut subscription = state.jobs.watch(&state.client, &prompt_id, WatchOptions::new()).await?;
+    let mut subscription = state.jobs.watch(&state.clients, &prompt_id, WatchOptions::new()).await?;
     tokio::select! {
         () = subscription.until_over() => {}
         () = tokio::time::sleep(wait.time) => {}
         () = stopped(state.shutdown.clone()) => {}
     }
-    let status = state.jobs.status(&state.client, &prompt_id).await?;
+    let status = state.jobs.status(&state.clients, &prompt_id).await?;
     let mut response = match (wait.result, &status) {
         (Some(media), JobStatus::Completed(_)) => result(state, &prompt_id, media).await?,
         (Some(_), JobStatus::Error(failed)) => {
@@ -117,7 +117,7 @@ pub async fn answer_all(
     let all_over = async {
         for job in &jobs {
             let options = WatchOptions::new();
-            state.jobs.watch(&state.client, &job.prompt_id, options).await?.until_over().await;
+            state.jobs.watch(&state.clients, &job.prompt_id, options).await?.until_over().await;
         }
         Ok::<(), ApiError>(())
     };
@@ -128,7 +128,7 @@ pub async fn answer_all(
     }
     let mut finished = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let status = state.jobs.status(&state.client, &job.prompt_id).await?;
+        let status = state.jobs.status(&state.clients, &job.prompt_id).await?;
         finished.push(finished_job(state, job, status).await?);
     }
     let is_over = finished.iter().all(|job| job.status.status().is_over());

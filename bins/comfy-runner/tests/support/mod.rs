@@ -21,7 +21,8 @@ use awc::body::{BodyStream, MessageBody};
 use comfy_runner::server::{AllowedOrigins, ComfyUiFolders, Handle, Limits, PublicUrl, Server, Settings};
 use comfy_runner_client::Config;
 use comfy_runner_files::{Location, ObjectFiles};
-use comfy_runner_jobs::{FilesConfig, JobsConfig};
+use comfy_runner_jobs::{ComfyUi, FilesConfig, JobsConfig};
+use comfy_runner_scheduler::Priority;
 use comfy_runner_simulator::Simulator;
 use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
@@ -30,7 +31,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Far more than anything here takes; a test that waits so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
@@ -52,8 +53,9 @@ pub fn settings(comfyui: &str) -> Settings {
         max_upload: 1 << 20,
         allow_input_hosts: Vec::new(),
         limits: Limits::default(),
+        max_priority: Priority::MAX,
         workers: Some(1),
-        comfyui: Config::new(comfyui.parse().unwrap()),
+        comfyuis: vec![ComfyUi::only(Config::new(comfyui.parse().unwrap()))],
         folders: ComfyUiFolders::default(),
         public_url: PublicUrl::default(),
         jobs: JobsConfig::default(),

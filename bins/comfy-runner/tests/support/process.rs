@@ -123,6 +123,23 @@ impl Served {
         Self::try_start(comfy_runner(), comfyui, state, more).unwrap_or_else(|log| panic!("{log}"))
     }
 
+    /// `comfy-runner serve` with the sample workflows and a configuration file.
+    pub fn start_with_config(config: &Path, state: &Path) -> Self {
+        let mut command = comfy_runner();
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--workers",
+            "1",
+            "--log-format",
+            "json",
+            "--config",
+        ]);
+        command.arg(config).arg("--state-dir").arg(state);
+        Self::listening(command).unwrap_or_else(|log| panic!("{log}"))
+    }
+
     /// As [`Served::start`], by another command that runs ours; or all that it wrote before it ended.
     pub fn try_start(
         mut command: Command,
@@ -134,8 +151,12 @@ impl Served {
             .args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"])
             .args(["--comfyui", comfyui, "--state-dir"])
             .arg(state)
-            .args(more)
-            .env("COMFY_RUNNER_WORKFLOWS", fixtures().join("workflows"));
+            .args(more);
+        Self::listening(command)
+    }
+
+    fn listening(mut command: Command) -> Result<Self, String> {
+        command.env("COMFY_RUNNER_WORKFLOWS", fixtures().join("workflows"));
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let process = Process(child);
@@ -212,6 +233,13 @@ impl Caller {
             Err(awc::error::SendRequestError::Connect(awc::error::ConnectError::Io(_))) => Asked::NotHeard,
             Err(_) => Asked::NoAnswer,
         }
+    }
+
+    pub async fn post(&self, url: &str) -> Reply {
+        Reply::from_response(
+            self.http.post(url).force_close().send().await.unwrap_or_else(|error| panic!("{url}: {error}")),
+        )
+        .await
     }
 
     pub async fn get(&self, url: &str) -> Reply {

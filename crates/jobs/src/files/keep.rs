@@ -10,6 +10,7 @@ use futures::{StreamExt as _, stream};
 
 use super::place::check_place;
 use super::{Files, FilesConfig};
+use crate::clients::Clients;
 use crate::jobs::{Jobs, unix_millis};
 
 /// The number of jobs that are read from the records at once.
@@ -41,7 +42,7 @@ enum Round {
 
 /// Copies the outputs of every job that is over, until the future is dropped. What is not copied yet is known from the records,
 /// so a process that starts goes on where the previous one stopped.
-pub(crate) async fn keep_outputs(jobs: &Jobs, client: &Client) {
+pub(crate) async fn keep_outputs(jobs: &Jobs, clients: &Clients) {
     let Some(files) = jobs.files().filter(|files| files.config.outputs) else {
         return std::future::pending().await;
     };
@@ -49,7 +50,7 @@ pub(crate) async fn keep_outputs(jobs: &Jobs, client: &Client) {
     loop {
         // Created before the look, so that no wake-up is missed in between.
         let written = jobs.written().notified();
-        let round = match copy_all(jobs, client, files).await {
+        let round = match copy_all(jobs, clients, files).await {
             Ok(round) => round,
             Err(error) => {
                 tracing::error!(%error, "which outputs are to be copied cannot be read; will try again");
@@ -70,20 +71,24 @@ pub(crate) async fn keep_outputs(jobs: &Jobs, client: &Client) {
 }
 
 /// Copies the outputs of the jobs that are over now.
-async fn copy_all(jobs: &Jobs, client: &Client, files: &Files) -> Result<Round, StoreError> {
+async fn copy_all(jobs: &Jobs, clients: &Clients, files: &Files) -> Result<Round, StoreError> {
     let (mut after, mut round) = (None, Round::Done);
+    let mut unreachable = Vec::new();
     loop {
         let batch = jobs.store().unkept(after, BATCH).await?;
         let Some(last) = batch.last() else { return Ok(round) };
         after = Some(last.seq);
         for job in batch {
-            if let Err(error) = copy_job(jobs, client, &files.config, &job).await {
+            if unreachable.contains(&job.comfyui) {
+                continue;
+            }
+            if let Err(error) = copy_job(jobs, clients, &files.config, &job).await {
                 let prompt_id = job.prompt_id;
                 tracing::warn!(%error, prompt_id, "outputs cannot be copied into the file store now; will try again");
                 round = Round::Failed;
-                // The others will not do better.
+                // The others of the same ComfyUI will not do better.
                 if matches!(&error, KeepError::Client(error) if error.is_unreachable()) {
-                    return Ok(round);
+                    unreachable.push(job.comfyui);
                 }
             }
         }
@@ -92,11 +97,16 @@ async fn copy_all(jobs: &Jobs, client: &Client, files: &Files) -> Result<Round, 
 
 async fn copy_job(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     files: &FilesConfig,
     job: &UnkeptJob,
 ) -> Result<(), KeepError> {
-    let copies = job.files.iter().map(|file| copy(jobs, client, files, &job.prompt_id, file));
+    let comfyui = jobs.owner(job.comfyui.as_deref());
+    let Some(client) = comfyui.and_then(|comfyui| clients.get(&comfyui)) else {
+        let name = job.comfyui.clone().unwrap_or_default();
+        return Err(ClientError::NotConfigured(name).into());
+    };
+    let copies = job.files.iter().map(|file| copy(jobs, &client, files, &job.prompt_id, file));
     let mut copies = stream::iter(copies).buffer_unordered(AT_ONCE);
     let mut failed = None;
     while let Some(copied) = copies.next().await {

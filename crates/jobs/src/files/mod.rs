@@ -22,9 +22,6 @@ pub(crate) use keep::keep_outputs;
 pub use place::check_place;
 use sent::SentFiles;
 
-/// The name of the ComfyUI, where there is one.
-pub(crate) const DEFAULT_COMFYUI: &str = "default";
-
 /// A file store, and what goes into it.
 #[derive(Clone)]
 #[non_exhaustive]

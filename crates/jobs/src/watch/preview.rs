@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytestring::ByteString;
 use comfy_runner_api::{JobMessage, PreviewUpdate, Status};
-use comfy_runner_client::Client;
 use comfy_runner_progress::PreviewImage;
 
 use super::find::find;
 use super::serialized::to_json;
 use super::snapshot::job_update;
+use crate::clients::Clients;
 use crate::jobs::Jobs;
 use crate::lookup::StatusError;
 
@@ -33,10 +33,10 @@ pub enum PreviewError {
 /// Returns the latest preview of a running job.
 pub(crate) async fn preview(
     jobs: &Jobs,
-    client: &Client,
+    clients: &Clients,
     prompt_id: &str,
 ) -> Result<PreviewImage, PreviewError> {
-    find(jobs, client, prompt_id).await?;
+    find(jobs, clients, prompt_id).await?;
     let latest =
         jobs.with_progress(prompt_id, |progress, _| (progress.preview_image().cloned(), progress.status()));
     match latest {

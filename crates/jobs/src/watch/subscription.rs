@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_api::{Event, JobMessage};
-use comfy_runner_client::Client;
 use tokio::sync::watch;
 
 use super::change_feed::{End, JobReceivers};
@@ -13,6 +12,7 @@ use super::preview::Preview;
 use super::seen::{Pace, Present, Seen, Unseen, WatchOptions};
 use super::serialized::Serialized;
 use super::snapshot::JobSnapshot;
+use crate::clients::Clients;
 use crate::job::Job;
 use crate::jobs::{Jobs, unix_millis};
 use crate::lookup::StatusError;
@@ -62,11 +62,11 @@ impl Subscription {
     /// Subscribes to a job, which is looked up if it is not in memory.
     pub(crate) async fn open(
         jobs: &Jobs,
-        client: &Client,
+        clients: &Clients,
         prompt_id: &str,
         options: WatchOptions,
     ) -> Result<Self, StatusError> {
-        find(jobs, client, prompt_id).await?;
+        find(jobs, clients, prompt_id).await?;
         let mut state = jobs.lock();
         let job = state.table.get(prompt_id).ok_or_else(|| StatusError::Unknown(prompt_id.to_owned()))?;
         let seen = Seen::joining(job.events.last().map(|event| event.id));
@@ -247,25 +247,20 @@ impl AllJobsSubscription {
 #[cfg(test)]
 mod tests {
     use comfy_runner_api::{EventKind, JobStatus, Status};
-    use comfy_runner_client::{Config, SocketEvent};
+    use comfy_runner_client::SocketEvent;
     use comfy_runner_progress::Progress;
     use comfy_runner_protocol::{Graph, Message};
 
     use super::*;
     use crate::follow::hear;
     use crate::job::tests::job;
-    use crate::jobs::tests::jobs;
-
-    /// A client of a ComfyUI that is not there. It is not needed for jobs in memory.
-    fn unreachable() -> Client {
-        Client::new(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap()
-    }
+    use crate::jobs::tests::{COMFYUI, jobs};
 
     fn step(jobs: &Jobs, prompt_id: &str, step: u32) {
         let text = format!(
             r#"{{"type": "progress", "data": {{"node": "1", "value": {step}, "max": 10000, "prompt_id": "{prompt_id}"}}}}"#
         );
-        hear(jobs, SocketEvent::Message(Message::parse(&text).unwrap()));
+        hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
     }
 
     fn cancelled(jobs: &Jobs, prompt_id: &str) {
@@ -295,7 +290,7 @@ mod tests {
         let jobs = jobs(&["p"], 10);
         let mut watchers = Vec::new();
         for _ in 0..3 {
-            watchers.push(jobs.watch(&unreachable(), "p", WatchOptions::default()).await.unwrap());
+            watchers.push(jobs.watch(&Clients::new(&jobs), "p", WatchOptions::default()).await.unwrap());
         }
         let mut all = jobs.watch_all();
         for at in 1..=1000 {
@@ -337,7 +332,7 @@ mod tests {
     #[actix_rt::test]
     async fn the_end_of_a_job_reaches_its_watcher_also_when_the_job_is_forgotten_meanwhile() {
         let jobs = jobs(&["p", "q", "r"], 1);
-        let mut watch = jobs.watch(&unreachable(), "p", WatchOptions::default()).await.unwrap();
+        let mut watch = jobs.watch(&Clients::new(&jobs), "p", WatchOptions::default()).await.unwrap();
         for prompt_id in ["p", "q", "r"] {
             cancelled(&jobs, prompt_id);
             jobs.flush().await.unwrap();
@@ -356,9 +351,9 @@ mod tests {
         let mut old = Progress::new("old", &Graph::default(), None);
         old.failed("long ago");
         jobs.insert_ended(Job::from_comfyui(old, Duration::ZERO));
-        let mut watch = jobs.watch(&unreachable(), "old", WatchOptions::default()).await.unwrap();
+        let mut watch = jobs.watch(&Clients::new(&jobs), "old", WatchOptions::default()).await.unwrap();
         assert_eq!(summary(&watch.next().await.unwrap()), ["old null", "job.failed"]);
-        let end = jobs.end(&unreachable(), "old").await.unwrap().unwrap();
+        let end = jobs.end(&Clients::new(&jobs), "old").await.unwrap().unwrap();
         assert_eq!(end.kind, EventKind::Failed);
         step(&jobs, "p", 1);
         assert_eq!(summary(&all.next().await), ["p 1", "job.started"]);
@@ -369,7 +364,7 @@ mod tests {
         let jobs = jobs(&["lost"], 10);
         jobs.insert(Job { client_id: "lost".into(), ..job("again") });
         assert_eq!(jobs.prompt_id_of("lost"), "again");
-        let mut watch = jobs.watch(&unreachable(), "again", WatchOptions::default()).await.unwrap();
+        let mut watch = jobs.watch(&Clients::new(&jobs), "again", WatchOptions::default()).await.unwrap();
         let Some(Update::Message(message)) = watch.next().await.unwrap().pop() else { panic!("a status") };
         assert!(message.json().contains(r#""client_id":"lost""#), "{message:?}");
         jobs.remove("again");
@@ -380,7 +375,7 @@ mod tests {
     #[actix_rt::test]
     async fn a_job_without_subscribers_keeps_no_senders() {
         let jobs = jobs(&["p"], 10);
-        let watch = jobs.watch(&unreachable(), "p", WatchOptions::default()).await.unwrap();
+        let watch = jobs.watch(&Clients::new(&jobs), "p", WatchOptions::default()).await.unwrap();
         drop(watch);
         step(&jobs, "p", 1);
         let state = jobs.lock();

@@ -27,7 +27,7 @@ pub(super) fn describe(paths: &mut Paths) {
                 json!({"prompt_id": "abc12345-6789-4def-8123-456789abcdef",
                        "client_id": "abc1234567894def8123456789abcdef", "workflow_id": "wan-i2v-14b",
                        "workflow_name": "WAN 2.1 I2V 14B", "output_folder": "20260324_143052_a1b2c3", "retry_of": null,
-                       "automatic": false, "queued_at": "2026-03-24T14:30:52.123Z", "status": "completed",
+                       "automatic": false, "priority": 0, "comfyui": "comfyui", "queued_at": "2026-03-24T14:30:52.123Z", "status": "completed",
                        "started_at": "2026-03-24T14:30:53.001Z", "finished_at": "2026-03-24T14:31:40.250Z",
                        "error": null, "warnings": [],
                        "outputs": {"9": [{"filename": "final_00001.mp4",

@@ -102,7 +102,12 @@ pub(crate) fn execute(mut op: Operation<'_>) -> Operation<'_> {
         )
         .header("Prefer", "`wait=SECONDS` does the same as the parameter `wait`.", json!({"type": "string"}))
         .header("X-Comfy-Api-Key", "The caller's key for partner nodes.", json!({"type": "string"}))
-        .content(200, "ComfyUI accepted the job. With `wait`: the job is over.", answers)
+        .header(
+            "X-Priority",
+            "A higher priority goes first; 0 when absent.",
+            json!({"type": "integer", "minimum": -10, "maximum": 10}),
+        )
+        .content(200, "The job is accepted. With `wait`: the job is over.", answers)
         .response_header("Preference-Applied", "Present if `Prefer` was applied.", json!({"type": "string"}))
         .response_header("Content-Location", "The path of the result file, with `result`.", json!({"type": "string"}))
         .example(

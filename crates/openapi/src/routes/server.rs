@@ -1,6 +1,6 @@
 //! The server itself.
 
-use comfy_runner_api::{Health, IssuedToken, Readiness, TokenRequest};
+use comfy_runner_api::{ComfyUis, DrainedComfyUi, Health, IssuedToken, Readiness, TokenRequest};
 use serde_json::json;
 
 use super::{NO_JOB, NO_STORE, NOT_CACHED, SERVER, not_cached};
@@ -37,6 +37,31 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(500, "Only ComfyUI may know the job, and it cannot be reached.")
             .error(503, NO_STORE)
     });
+    paths.get("/api/comfyui", "list_comfyuis", "The ComfyUIs, and how they are", |op| {
+        op.tag(SERVER)
+            .json::<ComfyUis>(200, "The ComfyUIs, in the order of the settings.")
+            .response_header("Cache-Control", NOT_CACHED, not_cached())
+            .example(
+                "one",
+                json!({"comfyuis": [{"name": "gpu1", "status": "up", "draining": false, "tags": ["video"], "depth": 2,
+                       "jobs": ["abc12345-6789-4def-8123-456789abcdef"],
+                       "running": "abc12345-6789-4def-8123-456789abcdef", "queue": 1,
+                       "warm_models": ["sdxl.safetensors"], "version": "0.33.0",
+                       "devices": [{"name": "cuda:0", "type": "cuda", "vram_total": 25769803776_u64}],
+                       "last_error": null}], "waiting": 0}),
+            )
+    });
+    for (action, id, title) in [
+        ("drain", "drain_comfyui", "Gives a ComfyUI no more jobs; those that it has stay"),
+        ("resume", "resume_comfyui", "Gives a ComfyUI jobs again"),
+    ] {
+        paths.post(&format!("/api/comfyui/{{name}}/{action}"), id, title, |op| {
+            op.tag(SERVER)
+                .json::<DrainedComfyUi>(200, "The ComfyUI's state now.")
+                .example("state", json!({"name": "gpu1", "draining": action == "drain", "jobs": 1}))
+                .error(404, "There is no ComfyUI with this name.")
+        });
+    }
     paths.get("/health", "health", "The process is alive", |op| {
         op.tag(SERVER)
             .json::<Health>(200, "It is alive.")

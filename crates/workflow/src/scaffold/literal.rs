@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::detected_input::TargetField;
 use super::meaning::Meaning;
 use super::roles::{self, Role};
-use crate::validate::is_model_file;
+use comfy_runner_protocol::is_model_file;
 
 /// The largest number of choices in a form, unless the author chose the field. ComfyUI has about forty samplers.
 const MOST_CHOICES: usize = 60;

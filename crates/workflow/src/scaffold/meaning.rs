@@ -7,7 +7,7 @@ use super::detect::Detector;
 use super::literal::{Literal, fits, is_partner_node, is_value_node};
 use super::roles::{self, Role};
 use super::{names, spec};
-use crate::validate::is_model_file;
+use comfy_runner_protocol::is_model_file;
 
 /// More choices than these are not listed; the input takes any string.
 const MOST_LISTED: usize = 300;

@@ -28,9 +28,10 @@ use comfy_runner_protocol::graph::{Graph, NodeId};
 use comfy_runner_protocol::object_info::ObjectInfo;
 use indexmap::{IndexMap, IndexSet};
 
-use crate::validate::{is_model_file, validate};
+use crate::validate::validate;
 use crate::workflow::Workflow;
 use authored::Authored;
+use comfy_runner_protocol::is_model_file;
 use detect::Detector;
 use detected_input::DetectedInput;
 use write::Page;

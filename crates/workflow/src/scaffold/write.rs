@@ -213,7 +213,7 @@ fn write_range(input: &DetectedInput<'_>, line: &mut impl FnMut(&str)) {
 /// What may be chosen, the graph's own value among it, and whether that is all: of model files every ComfyUI has
 /// others.
 fn options<'f>(input: &'f DetectedInput<'_>) -> (Vec<&'f Value>, bool) {
-    let file = input.value.as_str().is_some_and(crate::validate::is_model_file);
+    let file = input.value.as_str().is_some_and(comfy_runner_protocol::is_model_file);
     match input.spec.as_deref().map(|spec| &spec.kind) {
         Some(InputKind::Combo(choices)) if !file && !choices.is_empty() => {
             let own = (!choices.contains(input.value)).then_some(input.value);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use comfy_runner_manifest::nearest::did_you_mean;
 use comfy_runner_manifest::{DiagnosticKind, Diagnostics, FileDiagnostics, Input, Manifest, Severity};
-use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo};
+use comfy_runner_protocol::{Graph, InputKind, InputSpec, Link, Node, NodeSchema, ObjectInfo, is_model_file};
 use serde_json::Value;
 
 use super::Validator;
@@ -22,10 +22,6 @@ const LINKED_TYPES: [&str; 10] =
 
 /// How many choices a message lists.
 const SHOWN_CHOICES: usize = 10;
-
-/// Endings of model files.
-const MODEL_FILES: [&str; 9] =
-    [".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx", ".engine"];
 
 /// Inputs that the editor sends beside those of a node's schema, by node type. `*` stands for all.
 const EDITOR_INPUTS: [(&str, &[&str]); 4] = [
@@ -465,12 +461,6 @@ pub(crate) fn is_installed(info: &ObjectInfo, model: &str) -> bool {
 pub(crate) fn is_of_the_editor(node: &Node, field: &str) -> bool {
     let inputs = EDITOR_INPUTS.iter().find(|(class_type, _)| *class_type == node.class_type);
     inputs.is_some_and(|(_, names)| names.contains(&"*") || names.contains(&field))
-}
-
-/// Returns whether this is the name of a model file.
-pub(crate) fn is_model_file(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    MODEL_FILES.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether the choices are uploaded files, which come and go.

@@ -23,8 +23,8 @@ use comfy_runner_protocol::{
 use serde_json::{Value, json};
 
 pub use custom::KnownFiles;
+pub(crate) use library::is_upload;
 pub use library::validate;
-pub(crate) use library::{is_model_file, is_upload};
 pub use release::Release;
 pub use value::converted;
 pub use verdict::{FileName, Question, Unknown, Verdict};

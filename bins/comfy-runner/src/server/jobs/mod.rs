@@ -39,13 +39,13 @@ pub async fn retry(
 ) -> Result<impl Responder, ApiError> {
     let key = partner_key::from_header(&request)?;
     let folder = OutputFolder::new(OffsetDateTime::now_utc(), rand::random());
-    let submitted = state.jobs.retry(&state.client, &prompt_id, folder.as_str(), key.as_ref()).await?;
+    let submitted = state.jobs.retry(&state.clients, &prompt_id, folder.as_str(), key).await?;
     Ok(HttpResponse::Ok().json(submitted))
 }
 
 /// `GET /api/queue`
 pub async fn queue(state: web::Data<State>) -> Result<impl Responder, ApiError> {
-    answer(&state.jobs.queue(&state.client).await?)
+    answer(&state.jobs.queue(&state.clients).await?)
 }
 
 /// Answers JSON that must not be cached.

@@ -6,12 +6,13 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderMap};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::JobRecord;
-use comfy_runner_client::{Client, ClientError};
+use comfy_runner_client::ClientError;
 use comfy_runner_files::FileError;
-use comfy_runner_jobs::{Jobs, check_place};
+use comfy_runner_jobs::check_place;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::StoreError;
 use futures::stream::LocalBoxStream;
@@ -32,7 +33,7 @@ pub async fn package(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    let mut package = Package::new(&record, state.client.clone(), state.jobs.clone())?;
+    let mut package = Package::new(&record, state.clone())?;
     // A ComfyUI that does not answer is reported by the status.
     package.open_next().await?;
     // A truncated package must not look complete: after an error the connection is closed.
@@ -84,8 +85,9 @@ impl From<PackageError> for actix_web::Error {
 /// A package that is being written: `job.json`, then each file as it arrives from the file store or from ComfyUI, and finally
 /// the paths of missing files: neither has them any more, or their path is refused.
 struct Package {
-    client: Client,
-    jobs: Jobs,
+    state: web::Data<State>,
+    /// The ComfyUI that ran the job, if it is known and configured.
+    comfyui: Option<String>,
     /// None when the package is complete.
     zip: Option<ZipWriter<StreamWriter<Written>>>,
     written: Written,
@@ -98,14 +100,15 @@ struct Package {
 }
 
 impl Package {
-    fn new(record: &JobRecord, client: Client, jobs: Jobs) -> Result<Self, PackageError> {
+    fn new(record: &JobRecord, state: web::Data<State>) -> Result<Self, PackageError> {
+        let comfyui = record.summary.comfyui.clone().filter(|name| state.clients.get(name).is_some());
         let written = Written::default();
         let mut zip = ZipWriter::new_stream(written.clone());
         let time = time_of(record);
         let to_come = contents(record).into_iter();
         let json = serde_json::to_vec_pretty(record)?;
         write_text(&mut zip, "job.json", &json, time)?;
-        Ok(Self { client, jobs, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
+        Ok(Self { state, comfyui, zip: Some(zip), written, time, to_come, file: None, missing: Vec::new() })
     }
 
     /// Returns the next bytes.
@@ -155,14 +158,15 @@ impl Package {
 
     /// Opens a file, and returns its length if that is known.
     async fn open(&self, file: &OutputFile) -> Result<Option<OpenFile>, PackageError> {
-        if let Some(content) = self.jobs.stored_content(file).await?
-            && let Some(files) = self.jobs.file_store()
+        if let Some(content) = self.state.jobs.stored_content(file).await?
+            && let Some(files) = self.state.jobs.file_store()
             && let Some(found) = files.get(&content.hash, None).await?
         {
             return Ok(Some((Some(found.file.size), found.bytes.err_into().boxed_local())));
         }
-        let reply = self.client.open_file(file.into()).await?;
-        Ok(reply.map(|reply| (length(&reply.headers), reply.body.err_into().boxed_local())))
+        let reply = self.state.view(self.comfyui.as_deref(), file, &Method::GET, &HeaderMap::new()).await?;
+        let found = (reply.status == StatusCode::OK).then_some(reply);
+        Ok(found.map(|reply| (length(&reply.headers), reply.body.err_into().boxed_local())))
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn socket(
     let watcher = match one_job(&query, &state.jobs)? {
         Some(prompt_id) => {
             let options = WatchOptions::new().with_previews();
-            Watcher::One(Box::new(state.jobs.watch(&state.client, &prompt_id, options).await?))
+            Watcher::One(Box::new(state.jobs.watch(&state.clients, &prompt_id, options).await?))
         }
         None => Watcher::All(state.jobs.watch_all()),
     };
@@ -40,13 +40,13 @@ pub async fn events(
     prompt_id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let end = state.jobs.end(&state.client, &prompt_id).await?;
+    let end = state.jobs.end(&state.clients, &prompt_id).await?;
     // A browser reconnects when an event stream ends. 204 stops one that has received the end.
     if end.is_some_and(|end| sse::has_seen(request.headers(), end.id)) {
         return Ok(HttpResponse::NoContent().finish());
     }
     let options = WatchOptions::new().with_previews().with_outputs();
-    let subscription = state.jobs.watch(&state.client, &prompt_id, options).await?;
+    let subscription = state.jobs.watch(&state.clients, &prompt_id, options).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -59,7 +59,7 @@ pub async fn preview(
     state: web::Data<State>,
     prompt_id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let preview = state.jobs.preview(&state.client, &prompt_id).await?;
+    let preview = state.jobs.preview(&state.clients, &prompt_id).await?;
     Ok(HttpResponse::Ok()
         .content_type(preview.format.media_type())
         .insert_header((CACHE_CONTROL, "no-store"))

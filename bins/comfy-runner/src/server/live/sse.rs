@@ -61,8 +61,8 @@ mod tests {
     use std::sync::Arc;
 
     use comfy_runner_api::Status;
-    use comfy_runner_client::{Client, Config};
-    use comfy_runner_jobs::{Jobs, JobsConfig, WatchOptions};
+
+    use comfy_runner_jobs::{Clients, Jobs, JobsConfig, WatchOptions};
     use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
     use tokio::sync::watch;
     use tokio::time::Instant;
@@ -81,8 +81,7 @@ mod tests {
         store.create(waiting()).await.unwrap();
         let jobs = Jobs::new(JobsConfig::default(), store);
         jobs.load().await.unwrap();
-        let nobody = Client::new(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let watch = jobs.watch(&nobody, "waits", WatchOptions::default()).await.unwrap();
+        let watch = jobs.watch(&Clients::new(&jobs), "waits", WatchOptions::default()).await.unwrap();
         let (server, shutdown) = watch::channel(false);
         let mut stream = pin!(stream(watch, shutdown));
         let mut read = async || Some(String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap());

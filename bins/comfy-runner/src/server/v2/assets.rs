@@ -44,9 +44,12 @@ pub async fn content(
     id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, V2Error> {
-    let (_, made) = output(&state, &id).await?;
+    let (details, made) = output(&state, &id).await?;
     match made.content {
-        Content::File(file) => Ok(stream_output(&state, &file, request.method(), request.headers()).await?),
+        Content::File(file) => {
+            let comfyui = details.comfyui.as_deref().filter(|comfyui| state.clients.get(comfyui).is_some());
+            Ok(stream_output(&state, comfyui, &file, request.method(), request.headers()).await?)
+        }
         Content::Text(text) => Ok(stream_text(text, &made.name, request.headers())),
     }
 }

@@ -30,8 +30,8 @@ pub async fn cancel(
 
 /// Asks the job to stop, and waits a moment for it. The request goes on after that.
 async fn stop(state: &State, id: &str) -> Result<(), V2Error> {
-    let (jobs, client, id) = (state.jobs.clone(), state.client.clone(), id.to_owned());
-    let stopping = actix_web::rt::spawn(async move { jobs.cancel(&client, &id).await });
+    let (jobs, clients, id) = (state.jobs.clone(), state.clients.clone(), id.to_owned());
+    let stopping = actix_web::rt::spawn(async move { jobs.cancel(&clients, &id).await });
     match tokio::time::timeout(PATIENCE, stopping).await {
         Err(_) | Ok(Ok(Ok(_) | Err(CancelError::Over(_)))) => Ok(()),
         Ok(Ok(Err(CancelError::Status(StatusError::Client(error))))) => Err((&error).into()),

@@ -38,7 +38,7 @@ pub async fn events(
 ) -> Result<HttpResponse, V2Error> {
     state.jobs.details(&id).await?;
     let options = WatchOptions::new().with_previews().with_every_change();
-    let subscription = state.jobs.watch(&state.client, &id, options).await.map_err(ApiError::from)?;
+    let subscription = state.jobs.watch(&state.clients, &id, options).await.map_err(ApiError::from)?;
     let shutdown = state.shutdown.clone();
     let reader = Reader {
         changes: state.jobs.changes(),

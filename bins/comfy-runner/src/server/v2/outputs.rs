@@ -157,8 +157,8 @@ pub fn job_of(id: &str) -> Option<&str> {
 /// The job is over, and ComfyUI cannot be asked for one of its files: an answer without it would be wrong for good.
 pub async fn describe(state: &State, details: &JobDetails) -> Result<Vec<Described>, V2Error> {
     let until = Instant::now() + PATIENCE;
-    let made: Vec<_> =
-        made(details).map(|made| (state.output_facts.of(&made, &state.client), made)).collect();
+    let client = state.client_of(details.comfyui.as_deref())?;
+    let made: Vec<_> = made(details).map(|made| (state.output_facts.of(&made, &client), made)).collect();
     let mut described = Vec::with_capacity(made.len());
     for (facts, made) in made {
         let facts = match facts {
@@ -327,6 +327,7 @@ mod tests {
             texts: texts.iter().map(|&text| text.to_owned()).collect(),
         };
         JobDetails {
+            comfyui: None,
             prompt_id: "191381cb-96bf-43bc-befe-d06b1b8f3e50".into(),
             status: Status::Completed,
             cancel_asked: false,

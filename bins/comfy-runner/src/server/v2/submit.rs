@@ -15,6 +15,7 @@ use super::jobs::{answer, job};
 use super::partner_key;
 use crate::assembly::submission;
 use crate::server::State;
+use crate::server::auth::Caller;
 use crate::server::error::ApiError;
 use crate::server::idempotency;
 use crate::server::request_params::read_json_body;
@@ -41,8 +42,9 @@ pub async fn submit(
     };
     submission.metadata = metadata.map(Metadata::into_value);
     submission.partner_key = partner_key;
+    submission.caller = Caller::of(&request).name.to_string();
     submission.idempotency = key.as_deref().map(single_use);
-    let submitted = state.jobs.submit(&state.client, submission).await?;
+    let submitted = state.jobs.submit(&state.clients, submission).await?;
     let details = state.jobs.details(&submitted.prompt_id).await?;
     answer(HttpResponse::Created(), &job(&state, &details, &state.public_url.links(&request)).await?)
 }

@@ -1,0 +1,413 @@
+//! Several ComfyUIs behind one server: the queue, placement, failover.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use comfy_runner::server::Settings;
+use comfy_runner_api::ComfyUis;
+use comfy_runner_client::Config;
+use comfy_runner_jobs::ComfyUi;
+use comfy_runner_simulator::Simulator;
+use serde_json::{Value, json};
+use support::process::{Asked, Caller, Served, Simulated};
+use support::{Api, Form, PATIENCE, Shelf, fixtures, settings, simulator};
+
+fn comfyui(name: &str, simulator: &Simulator) -> ComfyUi {
+    ComfyUi::new(name, Config::new(simulator.url().parse().unwrap())).unwrap().with_depth(1)
+}
+
+fn with(comfyuis: Vec<ComfyUi>) -> Settings {
+    Settings { comfyuis, ..settings("http://127.0.0.1:9") }
+}
+
+/// A server of the sample library that is connected to its ComfyUIs.
+async fn start(settings: &Settings) -> Api {
+    let api = Api::start_with(settings, &fixtures().join("workflows"));
+    until(&api, |comfyuis| {
+        comfyuis.comfyuis.iter().all(|comfyui| comfyui.status == comfy_runner_api::ComfyUiStatus::Up)
+    })
+    .await;
+    api
+}
+
+async fn comfyuis(api: &Api) -> ComfyUis {
+    serde_json::from_value(api.get("/api/comfyui").await.json()).unwrap()
+}
+
+/// Waits until the ComfyUIs are like this.
+async fn until(api: &Api, is: impl Fn(&ComfyUis) -> bool) -> ComfyUis {
+    let started = Instant::now();
+    loop {
+        let now = comfyuis(api).await;
+        if is(&now) {
+            return now;
+        }
+        assert!(started.elapsed() < PATIENCE, "it stays {now:?}");
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Steps of a job that lasts until it is cancelled.
+const ENDLESS: u32 = 10_000;
+
+async fn submit(api: &Api, params: Value) -> String {
+    api.execute("test-progress", params).await["prompt_id"].as_str().unwrap().to_owned()
+}
+
+fn job(steps: u32, seed: u64) -> Value {
+    json!({"steps": steps, "delay_ms": if steps == ENDLESS { 20 } else { 0 }, "seed": seed, "preview": false})
+}
+
+async fn cancel(api: &Api, prompt_id: &str) {
+    let reply = api.post(&format!("/api/run/cancel/{prompt_id}"), Form::new()).await;
+    assert!(reply.status.is_success(), "{}", reply.text());
+}
+
+async fn positions(api: &Api) -> Vec<(String, Option<u64>)> {
+    let queue = api.get("/api/queue").await.json();
+    let jobs = queue["jobs"].as_array().unwrap();
+    jobs.iter().map(|job| (job["prompt_id"].as_str().unwrap().to_owned(), job["position"].as_u64())).collect()
+}
+
+#[actix_rt::test]
+async fn jobs_are_spread_and_the_rest_waits_here_until_there_is_room() {
+    let (one, two) = (simulator(), simulator());
+    let api = start(&with(vec![comfyui("one", &one), comfyui("two", &two)])).await;
+    let (first, second) = (submit(&api, job(ENDLESS, 1)).await, submit(&api, job(ENDLESS, 2)).await);
+    let third = submit(&api, job(2, 3)).await;
+    let now = comfyuis(&api).await;
+    assert_eq!(now.waiting, 1);
+    let jobs: Vec<_> = now.comfyuis.iter().map(|comfyui| comfyui.jobs.clone()).collect();
+    assert_eq!(jobs, [[first.clone()], [second.clone()]]);
+    assert!(now.comfyuis[0].version.is_some() && !now.comfyuis[0].devices.is_empty());
+
+    let status = api.get(&format!("/api/run/status/{third}")).await.json();
+    assert_eq!(status["status"], "pending");
+    let record = api.get(&format!("/api/jobs/{third}")).await.json();
+    assert_eq!(record["comfyui"], Value::Null);
+    let listed = positions(&api).await;
+    assert_eq!(listed.last().unwrap(), &(third.clone(), Some(2)));
+    cancel(&api, &second).await;
+    assert_eq!(api.wait(&third).await["status"], "completed");
+    assert_eq!(api.get(&format!("/api/jobs/{third}")).await.json()["comfyui"], "two");
+    // Its file is on the second ComfyUI only.
+    assert_eq!(api.get(&format!("/api/run/result/{third}")).await.status, 200);
+    cancel(&api, &first).await;
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_job_that_is_cancelled_while_it_waits_never_reaches_a_comfyui() {
+    let one = simulator();
+    let api = start(&with(vec![comfyui("one", &one)])).await;
+    let (runs, waits) = (submit(&api, job(ENDLESS, 1)).await, submit(&api, job(2, 2)).await);
+    cancel(&api, &waits).await;
+    assert_eq!(api.get(&format!("/api/run/status/{waits}")).await.json()["status"], "cancelled");
+    cancel(&api, &runs).await;
+    let last = submit(&api, job(2, 3)).await;
+    assert_eq!(api.wait(&last).await["status"], "completed");
+    let history = api.http.get(format!("{}/history/{waits}", one.url())).send().await.unwrap().body().await;
+    assert_eq!(history.unwrap(), "{}");
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_higher_priority_goes_first_and_callers_take_turns() {
+    let one = simulator();
+    let keyed = Settings {
+        api_keys: vec!["alice".into(), "bob".into()],
+        max_priority: "5".parse().unwrap(),
+        ..with(vec![comfyui("one", &one)])
+    };
+    let api = Api::start_with(&keyed, &fixtures().join("workflows"));
+    let submit = async |key: &str, priority: &str, params: Value| {
+        let request = api.http.post(format!("{}/api/run/test-progress/execute", api.base));
+        let request = request.insert_header(("X-API-Key", key)).insert_header(("X-Priority", priority));
+        support::Reply::from_response(request.send_json(&params).await.unwrap()).await
+    };
+    let id = |reply: support::Reply| {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["prompt_id"].as_str().unwrap().to_owned()
+    };
+    let endless = id(submit("alice", "0", job(ENDLESS, 1)).await);
+    let mut batch = Vec::new();
+    for seed in 10..13 {
+        batch.push(id(submit("alice", "0", job(1, seed)).await));
+    }
+    let other = id(submit("bob", "0", job(1, 20)).await);
+    let urgent = id(submit("alice", "5", job(1, 30)).await);
+    let request = api.http.get(format!("{}/api/queue", api.base)).insert_header(("X-API-Key", "bob"));
+    let queue = support::Reply::from_response(request.send().await.unwrap()).await.json();
+    let order: Vec<_> =
+        queue["jobs"].as_array().unwrap().iter().map(|job| job["prompt_id"].clone()).collect();
+    let expected = [&endless, &urgent, &other, &batch[0], &batch[1], &batch[2]];
+    assert_eq!(order, expected.map(|id| json!(id)));
+    assert!(queue["jobs"][5]["eta_seconds"].as_f64().unwrap() > 0.0);
+
+    for (priority, says) in [("6", "its limit is 5"), ("11", "from -10 to 10"), ("high", "from -10 to 10")] {
+        let reply = submit("alice", priority, job(1, 1)).await;
+        assert_eq!(reply.status, 400);
+        assert!(reply.detail().contains(says), "{}", reply.detail());
+    }
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn too_many_waiting_jobs_get_429_with_a_time_to_come_back() {
+    let one = simulator();
+    let limited = with(vec![comfyui("one", &one)]);
+    let jobs = limited.jobs.clone().with_max_waiting(2, 1);
+    let api = start(&Settings { jobs, ..limited }).await;
+    submit(&api, job(ENDLESS, 1)).await;
+    submit(&api, job(1, 2)).await;
+    let reply = api.post("/api/run/test-progress/execute", Form::new().params(job(1, 3))).await;
+    assert_eq!(reply.status, 429);
+    assert!(reply.detail().contains("limit for one key"), "{}", reply.detail());
+    assert!((1..=60).contains(&reply.header("Retry-After").parse::<u64>().unwrap()));
+    assert_eq!(comfyuis(&api).await.waiting, 1, "nothing of it is left");
+    api.stop().await;
+}
+
+/// A workflow whose node no ComfyUI knows.
+fn unknown_node() -> Shelf {
+    let shelf = Shelf::new();
+    let graph = json!({"1": {"class_type": "NoSuchNode", "inputs": {}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}});
+    shelf.put("broken", "id: broken\n", &graph);
+    let progress = json!({
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "RunnerTestProgress",
+              "inputs": {"image": ["1", 0], "steps": 10000, "delay_ms": 20, "seed": 0, "preview": false}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
+    });
+    shelf.put("endless", "id: endless\n", &progress);
+    shelf.put("tagged", "id: tagged\nrequires_tags: [video]\n", &progress);
+    shelf
+}
+
+#[actix_rt::test]
+async fn a_graph_that_comfyui_would_refuse_is_refused_before_it_waits_and_in_the_same_words() {
+    let (one, shelf) = (simulator(), unknown_node());
+    let api = Api::start_with(&with(vec![comfyui("one", &one)]), shelf.path());
+    let at_once = api.post("/api/run/broken/execute", Form::new()).await;
+    assert_eq!(at_once.status, 400);
+    api.execute("endless", json!({})).await;
+    until(&api, |now| now.comfyuis[0].jobs.len() == 1).await;
+    let before_it_waits = api.post("/api/run/broken/execute", Form::new()).await;
+    assert_eq!((before_it_waits.status.as_u16(), before_it_waits.json()), (400, at_once.json()));
+    assert_eq!(comfyuis(&api).await.waiting, 0);
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_workflow_runs_only_where_its_tags_are() {
+    let (one, two, shelf) = (simulator(), simulator(), unknown_node());
+    let tagged = comfyui("two", &two).with_tags(vec!["video".into()]);
+    let api = Api::start_with(&with(vec![comfyui("one", &one), tagged]), shelf.path());
+    let prompt_id = api.execute("tagged", json!({})).await["prompt_id"].clone();
+    let now = until(&api, |now| now.comfyuis.iter().any(|comfyui| !comfyui.jobs.is_empty())).await;
+    assert_eq!(json!(now.comfyuis[1].jobs), json!([prompt_id]));
+    api.stop().await;
+
+    let api = Api::start_with(&with(vec![comfyui("one", &one)]), shelf.path());
+    let reply = api.post("/api/run/tagged/execute", Form::new()).await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(
+        reply.detail(),
+        "no ComfyUI has the tags that the workflow requires (video): \"one\" has none"
+    );
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_drained_comfyui_ends_what_it_has_and_gets_nothing_until_it_is_resumed() {
+    let (one, two) = (simulator(), simulator());
+    let api = start(&with(vec![comfyui("one", &one), comfyui("two", &two)])).await;
+    let reply = api.post("/api/comfyui/one/drain", Form::new()).await;
+    assert_eq!(reply.json(), json!({"name": "one", "draining": true, "jobs": 0}));
+    let (first, second) = (submit(&api, job(ENDLESS, 1)).await, submit(&api, job(1, 2)).await);
+    let now = comfyuis(&api).await;
+    assert_eq!(
+        (now.comfyuis[0].jobs.len(), &now.comfyuis[1].jobs, now.waiting),
+        (0, &vec![first.clone()], 1)
+    );
+    assert_eq!(api.post("/api/comfyui/one/resume", Form::new()).await.json()["draining"], false);
+    assert_eq!(api.wait(&second).await["status"], "completed");
+    cancel(&api, &first).await;
+    let unknown = api.post("/api/comfyui/three/drain", Form::new()).await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.detail()),
+        (404, "there is no ComfyUI \"three\"; there are one, two".to_owned())
+    );
+    api.stop().await;
+}
+
+/// Three simulators as processes, and a server of them.
+struct Pool {
+    simulators: Vec<Simulated>,
+    server: Served,
+    caller: Caller,
+    _folder: tempfile::TempDir,
+}
+
+impl Pool {
+    fn start(count: usize, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let simulators: Vec<_> =
+            (0..count).map(|number| Simulated::start(&folder.path().join(format!("data{number}")))).collect();
+        let urls = simulators.iter().enumerate();
+        let urls: Vec<_> = urls.map(|(number, simulated)| format!("gpu{number}={}", simulated.url)).collect();
+        let options = [&["--failover-after", "0", "--comfyui-depth", "1"], more].concat();
+        let server = Served::start(&urls.join(","), &folder.path().join("state"), &options);
+        Self { simulators, server, caller: Caller::new(), _folder: folder }
+    }
+
+    async fn submit(&self, params: &Value) -> String {
+        match self.caller.execute(&self.server.base, "test-progress", params).await {
+            Asked::Taken(prompt_id) => prompt_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn record(&self, prompt_id: &str) -> Value {
+        self.caller.get(&format!("{}/api/jobs/{prompt_id}", self.server.base)).await.json()
+    }
+
+    /// Waits until a job is like this.
+    async fn until(&self, prompt_id: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let record = self.record(prompt_id).await;
+            if is(&record) {
+                return record;
+            }
+            assert!(started.elapsed() < PATIENCE, "it stays {record}");
+            actix_rt::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until a job runs, and returns the number of its ComfyUI.
+    async fn running(&self, prompt_id: &str) -> usize {
+        let record = self.until(prompt_id, |record| record["status"] == "running").await;
+        record["comfyui"].as_str().unwrap().strip_prefix("gpu").unwrap().parse().unwrap()
+    }
+
+    /// Waits until a job is lost, and returns the one that repeats it.
+    async fn repeated(&self, prompt_id: &str) -> String {
+        let lost = self.until(prompt_id, |record| record["status"] == "error").await;
+        let error = lost["error"].as_str().unwrap();
+        error.rsplit_once("it was submitted again as ").unwrap_or_else(|| panic!("{error}")).1.to_owned()
+    }
+}
+
+fn endless(seed: u64) -> Value {
+    json!({"steps": 2000, "delay_ms": 20, "seed": seed, "preview": false})
+}
+
+#[actix_rt::test]
+async fn the_job_of_a_comfyui_that_dies_is_run_by_another_and_one_that_takes_two_down_ends() {
+    let mut pool = Pool::start(3, &[]);
+    let first = pool.submit(&endless(7)).await;
+    let at = pool.running(&first).await;
+    pool.simulators[at].kill();
+    let second = pool.repeated(&first).await;
+    let next = pool.running(&second).await;
+    assert_ne!(next, at);
+    let record = pool.record(&second).await;
+    assert_eq!(
+        (&record["retry_of"], &record["automatic"], &record["seeds"]["seed"]),
+        (&json!(first), &json!(true), &json!(7))
+    );
+    pool.simulators[next].kill();
+    let ended = pool.until(&second, |record| record["status"] == "error").await;
+    assert_eq!(
+        ended["error"],
+        format!(
+            "two ComfyUIs stopped while they ran this job (\"gpu{at}\", then \"gpu{next}\"), so it is not submitted again"
+        )
+    );
+    let ready = pool.caller.get(&format!("{}/ready", pool.server.base)).await;
+    assert_eq!(ready.status, 200, "one is left: {}", ready.text());
+}
+
+#[actix_rt::test]
+async fn waiting_jobs_outlive_the_server_and_run_once() {
+    let mut pool = Pool::start(1, &[]);
+    let runs = pool.submit(&endless(1)).await;
+    pool.running(&runs).await;
+    let mut waiting = Vec::new();
+    for seed in 2..6 {
+        waiting.push(pool.submit(&json!({"steps": 2, "delay_ms": 0, "seed": seed, "preview": false})).await);
+    }
+    pool.server.kill();
+    let urls = format!("gpu0={}", pool.simulators[0].url);
+    let state = pool._folder.path().join("state");
+    pool.server = Served::start(&urls, &state, &["--comfyui-depth", "1"]);
+    let cancelled = pool.caller.post(&format!("{}/api/run/cancel/{runs}", pool.server.base)).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    for prompt_id in &waiting {
+        let ended = pool.until(prompt_id, |record| record["finished_at"] != Value::Null).await;
+        assert_eq!((&ended["status"], &ended["automatic"]), (&json!("completed"), &json!(false)), "{ended}");
+    }
+}
+
+#[actix_rt::test]
+async fn no_accepted_job_is_lost_while_comfyuis_die_and_come_back() {
+    let mut pool = Pool::start(4, &["--lost-jobs", "retry"]);
+    let mut accepted = Vec::new();
+    for seed in 0..60 {
+        let params = json!({"steps": 3, "delay_ms": 5, "seed": seed, "preview": false});
+        match pool.caller.execute(&pool.server.base, "test-progress", &params).await {
+            Asked::Taken(prompt_id) => accepted.push(prompt_id),
+            other => eprintln!("not accepted: {other:?}"),
+        }
+        if seed % 15 == 14 {
+            pool.simulators[(seed as usize / 15) % 3].restart();
+        }
+    }
+    let mut completed = 0;
+    for prompt_id in accepted {
+        let mut id = prompt_id;
+        loop {
+            let ended = pool.until(&id, |record| record["finished_at"] != Value::Null).await;
+            if ended["status"] == "completed" {
+                completed += 1;
+                break;
+            }
+            let error = ended["error"].as_str().unwrap_or_default();
+            // The first simulator dies twice, so a job may have bad luck more than once.
+            match error.rsplit_once("it was submitted again as ") {
+                Some((_, again)) => id = again.to_owned(),
+                None => panic!("{id} is lost: {ended}"),
+            }
+        }
+    }
+    assert!(completed > 40, "{completed}");
+}
+
+#[actix_rt::test]
+async fn a_comfyui_that_is_added_to_the_configuration_file_gets_jobs_without_a_restart() {
+    let (one, two) = (simulator(), simulator());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("comfy-runner.toml");
+    let table = |name: &str, simulator: &Simulator| {
+        format!("[[comfyui]]\nname = '{name}'\nurl = '{}'\ndepth = 1\n", simulator.url())
+    };
+    std::fs::write(&file, table("one", &one)).unwrap();
+    let server = Served::start_with_config(&file, &folder.path().join("state"));
+    let caller = Caller::new();
+    let names = async || {
+        let list = caller.get(&format!("{}/api/comfyui", server.base)).await.json();
+        let list = list["comfyuis"].as_array().unwrap();
+        list.iter().map(|comfyui| comfyui["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["one"]);
+    std::fs::write(&file, "[[comfyui]]\nname = 'one'\n").unwrap();
+    std::fs::write(&file, table("one", &one) + &table("two", &two)).unwrap();
+    let started = Instant::now();
+    while names().await != ["one", "two"] {
+        assert!(started.elapsed() < PATIENCE, "the file is not read again");
+        actix_rt::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,241 @@
+//! Which ComfyUIs can run a graph: those with the required tags whose node schemas accept it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use comfy_runner_client::ClientError;
+use comfy_runner_protocol::{Graph, NodeErrors, ObjectInfo, PromptRefused};
+use futures::future::join_all;
+
+use crate::clients::Clients;
+use crate::jobs::Jobs;
+use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
+use crate::submit::SubmitError;
+
+/// The largest age of the schemas by which jobs are given to ComfyUIs: models may be installed while a ComfyUI runs.
+const MAX_AGE: Duration = Duration::from_secs(60);
+
+/// Predicts the answer of a ComfyUI to a graph, by its node schemas.
+pub trait GraphValidator: Send + Sync + std::fmt::Debug {
+    /// Returns the prediction. It may take milliseconds, and is called on a thread for that.
+    fn validate(&self, graph: &Graph, schemas: &ObjectInfo) -> Prediction;
+}
+
+/// The predicted answer of a ComfyUI to a graph.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Prediction {
+    /// It runs the graph, less the outputs that depend on the nodes with errors.
+    Accepted(NodeErrors),
+    /// It runs nothing of it.
+    Refused(PromptRefused),
+}
+
+/// The ComfyUIs that can run a graph.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Eligible {
+    /// Their names, in the order of the settings.
+    pub names: Vec<Arc<str>>,
+    /// The state of all schemas by which this was found out.
+    pub as_of: u64,
+    /// A sentence for each part of the graph that they do not run.
+    pub warnings: Vec<String>,
+    /// Their errors about those parts.
+    pub node_errors: NodeErrors,
+}
+
+/// Finds the ComfyUIs that can run a graph.
+///
+/// A single ComfyUI is not asked for its schemas unless the job must be `checked` before it waits: it decides itself. Of
+/// several, those are taken that run the whole graph; else those that run a part of it; else those that cannot be asked.
+///
+/// # Errors
+/// None can run it, or the schemas of the only one cannot be fetched.
+pub(crate) async fn find(
+    jobs: &Jobs,
+    clients: &Clients,
+    graph: &Arc<Graph>,
+    tags: &[String],
+    checked: bool,
+) -> Result<Eligible, SubmitError> {
+    let (candidates, count, as_of) = {
+        let state = jobs.lock();
+        let members = state.pool.members().filter(|member| member.settings.has_tags(tags));
+        let names: Vec<_> = members.map(|member| Arc::clone(&member.settings.name)).collect();
+        (names, state.pool.len(), state.pool.schemas())
+    };
+    if candidates.is_empty() {
+        return Err(SubmitError::NoComfyUi(without_tags(jobs, tags)));
+    }
+    let validator = match &jobs.config().validator {
+        Some(validator) if checked || count > 1 => Arc::clone(validator),
+        _ => return Ok(Eligible { names: candidates, as_of, ..Eligible::default() }),
+    };
+    let predictions = candidates.iter().map(|name| async {
+        let schemas = match schemas(jobs, clients, name, MAX_AGE).await {
+            Ok(schemas) => schemas,
+            // While it cannot be reached, what it said before is the best guess.
+            Err(error) => jobs.known_schemas(name).ok_or(error)?,
+        };
+        let (validator, graph) = (Arc::clone(&validator), Arc::clone(graph));
+        let predict = move || validator.validate(&graph, &schemas);
+        Ok(tokio::task::spawn_blocking(predict)
+            .await
+            .unwrap_or_else(|_| Prediction::Accepted(NodeErrors::new())))
+    });
+    let answers: Vec<_> = candidates.iter().cloned().zip(join_all(predictions).await).collect();
+    decide(answers, graph, count, as_of)
+}
+
+fn decide(
+    answers: Vec<(Arc<str>, Result<Prediction, ClientError>)>,
+    graph: &Graph,
+    count: usize,
+    as_of: u64,
+) -> Result<Eligible, SubmitError> {
+    let named = |is: fn(&Result<Prediction, ClientError>) -> bool| -> Vec<_> {
+        answers.iter().filter(|(_, answer)| is(answer)).map(|(name, _)| Arc::clone(name)).collect()
+    };
+    let whole = named(|answer| matches!(answer, Ok(Prediction::Accepted(errors)) if errors.is_empty()));
+    if !whole.is_empty() {
+        return Ok(Eligible { names: whole, as_of, ..Eligible::default() });
+    }
+    let part = answers.iter().find_map(|(_, answer)| match answer {
+        Ok(Prediction::Accepted(errors)) => Some(errors.clone()),
+        _ => None,
+    });
+    if let Some(node_errors) = part {
+        let names = named(|answer| matches!(answer, Ok(Prediction::Accepted(_))));
+        let node_errors = without_tracebacks(node_errors);
+        return Ok(Eligible { names, as_of, warnings: warnings(&node_errors, graph), node_errors });
+    }
+    let unknown = named(Result::is_err);
+    if !unknown.is_empty() && count > 1 {
+        return Ok(Eligible { names: unknown, as_of, ..Eligible::default() });
+    }
+    let mut refusals = Vec::new();
+    for (name, answer) in answers {
+        match answer {
+            Ok(Prediction::Refused(refused)) => refusals.push((name, Refusal::new(refused, graph))),
+            Ok(Prediction::Accepted(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(SubmitError::Refused(together(refusals, count)))
+}
+
+/// Returns one refusal for those of all ComfyUIs. With a single ComfyUI it is the ComfyUI's own.
+fn together(mut refusals: Vec<(Arc<str>, Refusal)>, count: usize) -> Refusal {
+    refusals.sort_by_key(|(_, refusal)| refusal.node_errors.len());
+    let mut detail = "no ComfyUI can run the workflow".to_owned();
+    for (number, (name, refusal)) in refusals.iter().enumerate() {
+        let separator = if number == 0 { ':' } else { ';' };
+        let _ = write!(detail, "{separator} \"{name}\": {}", refusal.reason());
+    }
+    let mut nearest = refusals.into_iter().map(|(_, refusal)| refusal).next().unwrap_or_default();
+    if count > 1 {
+        nearest.detail = detail;
+    }
+    nearest
+}
+
+fn without_tags(jobs: &Jobs, tags: &[String]) -> String {
+    let state = jobs.lock();
+    let mut message = match tags {
+        [] => "no ComfyUI is configured".to_owned(),
+        tags => format!("no ComfyUI has the tags that the workflow requires ({})", tags.join(", ")),
+    };
+    for (number, member) in state.pool.members().enumerate() {
+        let separator = if number == 0 { ':' } else { ',' };
+        let has = match member.settings.tags.join(", ") {
+            none if none.is_empty() => "none".to_owned(),
+            has => has,
+        };
+        let _ = write!(message, "{separator} \"{}\" has {has}", member.settings.name);
+    }
+    message
+}
+
+/// See [`Jobs::schemas`].
+pub(crate) async fn schemas(
+    jobs: &Jobs,
+    clients: &Clients,
+    name: &str,
+    max_age: Duration,
+) -> Result<Arc<ObjectInfo>, ClientError> {
+    let (cache, connection) = {
+        let state = jobs.lock();
+        match state.pool.get(name) {
+            Some(member) => (Arc::clone(&member.schemas), member.connection),
+            None => return Err(ClientError::NotConfigured(name.to_owned())),
+        }
+    };
+    let Some(client) = clients.get(name) else { return Err(ClientError::NotConfigured(name.to_owned())) };
+    let earliest =
+        Instant::now().checked_sub(max_age).map_or(connection.since, |young| young.max(connection.since));
+    cache.since(&client, earliest).await
+}
+
+/// Notes what a job leaves out, as its `node_errors` say.
+pub(crate) fn leave_out(job: &mut crate::job::Job, warnings: &[String], node_errors: &NodeErrors) {
+    job.progress.leave_out(left_out(node_errors));
+    job.warnings = warnings.to_vec();
+    job.node_errors.clone_from(node_errors);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(message: &str) -> Prediction {
+        let refused = json!({"error": {"type": "t", "message": message, "details": "", "extra_info": {}},
+            "node_errors": {}});
+        Prediction::Refused(serde_json::from_value(refused).unwrap())
+    }
+
+    fn part() -> Prediction {
+        let errors = json!({"1": {"class_type": "A", "dependent_outputs": ["2"],
+            "errors": [{"type": "t", "message": "Value not in list", "details": "", "extra_info": {}}]}});
+        Prediction::Accepted(serde_json::from_value(errors).unwrap())
+    }
+
+    fn unreachable() -> Result<Prediction, ClientError> {
+        Err(ClientError::NotConfigured("x".to_owned()))
+    }
+
+    fn decided(answers: Vec<(&str, Result<Prediction, ClientError>)>) -> Result<Vec<String>, String> {
+        let count = answers.len();
+        let answers = answers.into_iter().map(|(name, answer)| (name.into(), answer)).collect();
+        match decide(answers, &Graph::default(), count, 1) {
+            Ok(eligible) => Ok(eligible.names.iter().map(|name| name.to_string()).collect()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn comfyuis_that_run_the_whole_graph_go_before_those_that_run_a_part() {
+        let whole = || Ok(Prediction::Accepted(NodeErrors::new()));
+        assert_eq!(decided(vec![("a", Ok(part())), ("b", whole()), ("c", unreachable())]).unwrap(), ["b"]);
+        assert_eq!(
+            decided(vec![("a", Ok(part())), ("b", Ok(refused("no"))), ("c", unreachable())]).unwrap(),
+            ["a"]
+        );
+        assert_eq!(decided(vec![("a", Ok(refused("no"))), ("b", unreachable())]).unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn a_refusal_by_all_says_why_for_each_and_that_of_a_single_one_is_its_own() {
+        assert_eq!(
+            decided(vec![("a", Ok(refused("No X"))), ("b", Ok(refused("No Y")))]).unwrap_err(),
+            "no ComfyUI can run the workflow: \"a\": No X; \"b\": No Y"
+        );
+        assert_eq!(
+            decided(vec![("a", Ok(refused("No X")))]).unwrap_err(),
+            "ComfyUI refuses the workflow: No X"
+        );
+        assert!(decided(vec![("a", unreachable())]).is_err());
+    }
+}
