@@ -17,6 +17,7 @@ import { SignIn } from "./views/sign-in.js";
 const RunView = lazy(async () => (await import("./views/run/run.js")).RunView);
 const JobsView = lazy(async () => (await import("./views/jobs/jobs.js")).JobsView);
 const JobPage = lazy(async () => (await import("./views/job/page.js")).JobPage);
+const NewView = lazy(async () => (await import("./views/new/new.js")).NewView);
 const QueueView = lazy(async () => (await import("./views/queue/queue.js")).QueueView);
 
 function App() {
@@ -40,6 +41,8 @@ function View() {
       return html`<${JobsView} />`;
     case "job":
       return html`<${JobPage} key=${id} id=${id} />`;
+    case "new":
+      return html`<${NewView} />`;
     case "queue":
       return html`<${QueueView} />`;
     default:

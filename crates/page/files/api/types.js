@@ -49,6 +49,7 @@
  * @property {string} [field]
  * @property {{ node_id: string | number, field: string, part?: string }[]} [targets]
  * @property {Input[] | Record<string, Omit<Input, "id">>} [per_scene]
+ * @property {string} [group] the section of the form that the input belongs to
  * @property {string} [tooltip]
  * @property {string} [placeholder]
  * @property {any} [presets]

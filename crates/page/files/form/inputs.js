@@ -19,6 +19,27 @@ export function flatInputs(entries) {
   return (entries ?? []).flatMap((entry) => (isGroup(entry) ? flatInputs(entry.items) : [entry]));
 }
 
+/**
+ * Returns the entries of a form with groups only: consecutive inputs that name the same group belong together.
+ * @param {InputEntry[]} entries
+ * @returns {InputEntry[]}
+ */
+export function grouped(entries) {
+  /** @type {InputEntry[]} */
+  const result = [];
+  let open = { group: "", items: /** @type {InputEntry[]} */ ([]) };
+  for (const entry of entries) {
+    const group = isGroup(entry) ? "" : (entry.group ?? "");
+    if (group && group === open.group) {
+      open.items.push(entry);
+      continue;
+    }
+    open = { group, items: [entry] };
+    result.push(group ? open : entry);
+  }
+  return result;
+}
+
 /** @param {Input} input */
 export function labelOf(input) {
   return input.label ?? input.name ?? input.id;

@@ -1,6 +1,7 @@
 // A mask as a PNG that each of ComfyUI's loaders reads in the same way: where something was painted, the colour is white
 // and the alpha channel is 0. `LoadImage` and `LoadImageMask` with `alpha` invert the alpha channel; `LoadImageMask` with
 // `red`, and `ImageToMask`, take the colour. A canvas cannot write white with alpha 0, so the file is written here.
+import { crc32 } from "../crc32.js";
 
 /**
  * @param {ImageData} painted pixels whose alpha says how much was painted there
@@ -43,16 +44,6 @@ function chunk(type, content) {
   view.setUint32(0, content.length);
   bytes.set([...type].map((letter) => letter.charCodeAt(0)), 4);
   bytes.set(content, 8);
-  view.setUint32(8 + content.length, crc(bytes.subarray(4, 8 + content.length)));
+  view.setUint32(8 + content.length, crc32(bytes.subarray(4, 8 + content.length)));
   return bytes;
-}
-
-/** @param {Uint8Array} bytes */
-function crc(bytes) {
-  let remainder = 0xffffffff;
-  for (const byte of bytes) {
-    remainder ^= byte;
-    for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0xedb88320 : 0);
-  }
-  return ~remainder >>> 0;
 }

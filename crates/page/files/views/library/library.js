@@ -2,6 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { listWorkflows } from "../../api/workflows.js";
+import { LinkButton } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
 import { useLoad } from "../../components/load.js";
 import { Empty, Failed } from "../../components/states.js";
@@ -53,6 +54,7 @@ export function LibraryView() {
           <option value="static" selected=${type === "static"}>${t("type.static")}</option>
           <option value="dynamic" selected=${type === "dynamic"}>${t("type.dynamic")}</option>
         </select>
+        <${LinkButton} href="/new" icon="plus">${t("new.title")}</${LinkButton}>
       </div>
     </div>
     ${categories.length > 1 &&

@@ -3,15 +3,14 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { execute } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
-import { isGroup } from "../../form/inputs.js";
+import { Entries } from "../../inputs/entries.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
-import { Field } from "../../inputs/field.js";
 import { notify } from "../../state/notices.js";
 import { Presets } from "./presets.js";
 import { WorkflowHead } from "./workflow-head.js";
 
-/** @import { InputEntry, Manifest, Submitted } from "../../api/types.js" */
+/** @import { Manifest } from "../../api/types.js" */
 /** @typedef {import("../../form/form.js").Form} Form */
 
 const MOST_JOBS = 100;
@@ -92,19 +91,6 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
       </div>
     </div>
   </form>`;
-}
-
-/** @param {{ entries: InputEntry[], form: Form }} props */
-function Entries({ entries, form }) {
-  return entries.map((entry, index) => {
-    if (isGroup(entry)) {
-      return html`<details key=${index} class="group" open=${!entry.collapsed}>
-        <summary>${String(entry.group ?? t("run.group"))}</summary>
-        <div class="group-body"><${Entries} entries=${entry.items ?? []} form=${form} /></div>
-      </details>`;
-    }
-    return html`<${Field} key=${entry.id} input=${entry} path=${entry.id} value=${form.values.value[entry.id]} onChange=${(/** @type {any} */ value) => form.set(entry.id, value)} form=${form} />`;
-  });
 }
 
 /** Moves to the first field with an error, and unfolds the groups around it. */

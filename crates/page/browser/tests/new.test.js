@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Person, assertAccessible, launch } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+const fixture = (path) => fileURLToPath(new URL(`../../../../fixtures/${path}`, import.meta.url));
+
+let server, browser;
+before(async () => {
+  server = await TestServer.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounded, and the ZIP works", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/");
+  await page.getByRole("link", { name: "New workflow" }).click();
+  await page.locator("input[type=file]").setInputFiles(fixture("ui/default.0.3.64.workflow.json"));
+  const item = (key) => page.locator(`.draft-input[data-key="${key}"]`);
+  await item("6.text").waitFor();
+  await assertAccessible(page, "a draft");
+  await page.getByRole("textbox", { name: "Name", exact: true }).fill("My painter");
+  await page.getByRole("textbox", { name: "Folder and id" }).fill("my-painter");
+  await item("5.batch_size").getByRole("checkbox").first().uncheck();
+  await item("3.steps").locator("summary").click();
+  await item("3.steps").getByRole("textbox", { name: "Label" }).fill("How long");
+  await item("3.steps").getByRole("spinbutton", { name: "Largest" }).fill("40");
+  await item("6.text").locator("summary").click();
+  await item("6.text").getByRole("checkbox", { name: "Required" }).check();
+  await page.getByRole("button", { name: "Move Negative prompt up" }).click();
+  // A value that was not detected, by its node in the drawing.
+  await page.getByRole("button", { name: "Node 9, Save Image" }).click();
+  await item("9.filename_prefix").getByRole("checkbox").check();
+  await page.getByRole("button", { name: "Back to all inputs" }).click();
+
+  const preview = page.getByRole("region", { name: "Preview" });
+  await preview.getByRole("slider", { name: "How long" }).waitFor();
+  await page.getByRole("radio", { name: "manifest.yaml" }).check({ force: true });
+  const yaml = await preview.locator("pre").innerText();
+  assert.match(yaml, /^id: my-painter\nname: My painter\n/);
+  assert.ok(yaml.indexOf("id: negative_prompt") < yaml.indexOf("id: prompt"));
+  assert.ok(!yaml.includes("batch_size") && yaml.includes("# node 3, KSampler"));
+
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as ZIP" }).click()]);
+  assert.equal(download.suggestedFilename(), "my-painter.zip");
+  execFileSync("python3", ["-m", "zipfile", "-e", await download.path(), server.workflows]);
+  const manifest = await server.api("/api/run/my-painter");
+  const steps = manifest.inputs.find((input) => input.id === "steps");
+  assert.deepEqual([steps.label, steps.max, manifest.inputs[0].id], ["How long", 40, "negative_prompt"]);
+  await page.goto("/w/my-painter");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a red fox");
+  await page.getByRole("slider", { name: "How long" }).fill("2");
+  await page.locator(".run-button").click();
+  await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
+  await person.leave();
+});
+
+test("an image that ComfyUI made has its graph in it, and a file without one says so", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/400 \(Bad Request\)/);
+  const page = await person.open("/new");
+  await page.locator("input[type=file]").setInputFiles({ name: "notes.json", mimeType: "application/json", buffer: Buffer.from("[1, 2]") });
+  await page.getByRole("alert").waitFor();
+  await assertAccessible(page, "a refused file");
+  const { buffer, name } = { name: "image.png", buffer: readFileSync(fixture("embedded/image.png")) };
+  const data = await page.evaluateHandle(
+    ([base64, name]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type: "image/png" }));
+      return transfer;
+    },
+    [buffer.toString("base64"), name],
+  );
+  await page.locator(".drop-graph").dispatchEvent("drop", { dataTransfer: data });
+  await page.getByRole("heading", { name: "Image", exact: true, level: 1 }).waitFor();
+  await page.locator('.draft-input[data-key="1.color"]').waitFor();
+  await page.getByRole("textbox", { name: "Folder and id" }).fill("no good");
+  await page.getByRole("alert").getByText("no good").waitFor();
+  assert.ok(await page.getByRole("button", { name: "Download as ZIP" }).isDisabled());
+  await person.leave();
+});
