@@ -272,6 +272,9 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub allow_input_hosts: Vec<String>,
+    /// Callers may add workflows to the library, over HTTP and on the page
+    #[arg(long, env = "COMFY_RUNNER_ALLOW_EDIT")]
+    pub allow_edit: bool,
     /// ComfyUI's input folder, if it is on this machine: callers may delete the files that they uploaded
     #[arg(long, env = "COMFYUI_INPUT_DIR", value_name = "DIR")]
     pub comfyui_input_dir: Option<PathBuf>,

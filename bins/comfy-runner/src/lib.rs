@@ -15,3 +15,4 @@ mod file_limit;
 mod logging;
 pub mod server;
 mod terminal;
+mod workflow_folder;

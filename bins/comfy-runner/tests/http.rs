@@ -17,10 +17,11 @@ fn start(comfyui: &str) -> Api {
 }
 
 /// Every path of the server, and the methods that it has.
-const PATHS: [(&str, &str); 24] = [
+const PATHS: [(&str, &str); 25] = [
     ("/health", "GET, HEAD"),
     ("/ready", "GET, HEAD"),
     ("/api/workflows", "GET, HEAD"),
+    ("/api/workflows/no-model", "PUT"),
     ("/api/workflows/no-model/check", "GET, HEAD"),
     ("/api/files", "GET, HEAD"),
     ("/api/files/a.png", "DELETE"),

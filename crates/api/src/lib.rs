@@ -52,6 +52,6 @@ pub use uploads::{
     UploadedFilesQuery,
 };
 pub use workflows::{
-    Missing, RESERVED_IDS, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
-    WorkflowsQuery,
+    Missing, NewWorkflow, RESERVED_IDS, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness,
+    WorkflowSummary, WorkflowsQuery,
 };

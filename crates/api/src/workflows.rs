@@ -7,8 +7,13 @@
 //! | list | 400 | [`ErrorBody`](crate::ErrorBody): a wrong or unknown parameter |
 //! | `check` | 200 | [`WorkflowCheck`] |
 //! | `check` | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
+//! | `PUT` | 201 | [`WorkflowCheck`]; the body is a [`NewWorkflow`] |
+//! | `PUT` | 400 | [`ErrorBody`](crate::ErrorBody): it is no workflow |
+//! | `PUT` | 403 | [`ErrorBody`](crate::ErrorBody): the server lets nobody add workflows |
+//! | `PUT` | 409 | [`ErrorBody`](crate::ErrorBody): there is a workflow with this id |
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::inspect::Finding;
 
@@ -17,6 +22,17 @@ pub const RESERVED_IDS: [&str; 7] = ["upload-image", "status", "result", "ws", "
 
 /// The response of `GET /api/workflows`: every workflow that can run, by id.
 pub type WorkflowList = Vec<WorkflowSummary>;
+
+/// The body of `PUT /api/workflows/{workflow_id}`: a workflow to add to the library. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewWorkflow {
+    /// The text of `manifest.yaml`, whose `id` is the one in the path.
+    pub manifest: String,
+    /// The graph, in API format.
+    pub graph: Map<String, Value>,
+}
 
 /// A workflow in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

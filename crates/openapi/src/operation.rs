@@ -44,6 +44,17 @@ impl Paths {
         self.add("post", path, id, summary, describe);
     }
 
+    /// Describes PUT of a path.
+    pub fn put(
+        &mut self,
+        path: &str,
+        id: &str,
+        summary: &str,
+        describe: impl FnOnce(Operation<'_>) -> Operation<'_>,
+    ) {
+        self.add("put", path, id, summary, describe);
+    }
+
     /// Describes DELETE of a path.
     pub fn delete(
         &mut self,

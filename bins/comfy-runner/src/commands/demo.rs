@@ -50,6 +50,7 @@ pub fn demo(options: Demo) -> anyhow::Result<ExitCode> {
         store: Arc::new(Sqlite::in_memory()?),
         files: FilesConfig::new(Arc::new(ObjectFiles::open(&Location::Temporary)?)),
         redirect_downloads: false,
+        allow_edit: true,
     };
     block_on(async {
         let workflows = Arc::new(Workflows::open(workflows.path())?);

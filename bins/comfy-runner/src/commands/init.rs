@@ -1,6 +1,5 @@
 //! `comfy-runner init`
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,6 +13,7 @@ use super::findings::{Finding, print_warnings};
 use super::{saved, schemas};
 use crate::cli::Init;
 use crate::terminal::{errln, outln};
+use crate::workflow_folder;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -41,7 +41,8 @@ pub fn init(options: Init) -> anyhow::Result<ExitCode> {
         .inspect_err(|_| print_warnings(&findings))
         .with_context(|| format!("cannot make a workflow from {}", options.file.display()))?;
     let (workflow, warnings) = check(&made, &schemas, id)?;
-    write(library, &folder, &made)?;
+    workflow_folder::create(library, id, &made.manifest, &made.graph.to_string())
+        .with_context(|| format!("cannot write {}", folder.display()))?;
     let manifest = folder.join(MANIFEST_FILE);
     findings.extend(left_out(&made).map(|message| Finding::warning(&manifest, message)));
     if options.json {
@@ -85,25 +86,6 @@ fn check(made: &Scaffold, schemas: &ObjectInfo, id: &str) -> anyhow::Result<(Wor
         Ok(checked) => Ok(checked),
         Err(diagnostics) => bail!("no workflow can be made of this graph:{}", listed(&diagnostics)),
     }
-}
-
-/// Writes the complete folder, or nothing.
-fn write(library: &Path, folder: &Path, made: &Scaffold) -> anyhow::Result<()> {
-    let written = || format!("cannot write {}", folder.display());
-    fs::create_dir_all(library).with_context(written)?;
-    // No workflow can have this name, so an incomplete folder is never read as one.
-    let mut part = tempfile::Builder::new();
-    part.prefix(".init-");
-    #[cfg(unix)]
-    // The umask applies, as for any new folder.
-    part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    let part = part.tempdir_in(library).with_context(written)?;
-    fs::write(part.path().join(MANIFEST_FILE), &made.manifest).with_context(written)?;
-    fs::write(part.path().join("workflow.json"), format!("{}\n", made.graph)).with_context(written)?;
-    fs::rename(part.path(), folder).with_context(written)?;
-    // The folder has its final name.
-    let _ = part.keep();
-    Ok(())
 }
 
 /// Returns a sentence for each thing that the manifest leaves out, and one if it has no inputs.

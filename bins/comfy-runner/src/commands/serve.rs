@@ -181,6 +181,7 @@ fn settings(options: &Serve, store: Arc<dyn Store>, files: ObjectFiles) -> anyho
         store,
         files,
         redirect_downloads: *redirect_downloads,
+        allow_edit: options.allow_edit,
     })
 }
 

@@ -54,6 +54,16 @@ impl Endpoint {
         self.on(Method::POST, handler)
     }
 
+    /// Answers PUT.
+    pub fn put<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::PUT, handler)
+    }
+
     /// Answers DELETE.
     pub fn delete<F, Args>(self, handler: F) -> Self
     where

@@ -82,7 +82,7 @@ pub enum ApiError {
     /// 500: the folder of this workflow is broken.
     #[error("{0}")]
     BrokenWorkflow(String),
-    /// 500: a file of ComfyUI cannot be deleted.
+    /// 500: a file of ComfyUI cannot be deleted, or a workflow's folder not be written.
     #[error("{0}")]
     Files(String),
     /// 501: the server is not configured for it.

@@ -1,5 +1,6 @@
 //! The HTTP server: routes to handlers that parse, call a crate and answer.
 
+mod add_workflow;
 mod auth;
 mod brought_files;
 mod build;
@@ -116,6 +117,8 @@ pub struct Settings {
     pub files: FilesConfig,
     /// Whether callers who download a file from the file store are redirected to its storage, where that has URLs.
     pub redirect_downloads: bool,
+    /// Whether callers may add workflows to the library.
+    pub allow_edit: bool,
 }
 
 impl Settings {
@@ -178,6 +181,7 @@ struct State {
     large_bodies: Arc<Semaphore>,
     max_upload: u64,
     redirect_downloads: bool,
+    allow_edit: bool,
     folders: ComfyUiFolders,
     public_url: PublicUrl,
     /// The sizes and hashes of what jobs made, for the Comfy API v2.
@@ -213,6 +217,7 @@ impl Server {
         jobs.set_comfyuis(settings.comfyuis.clone())?;
         let (max_upload, of_workers) = (settings.max_upload, jobs.clone());
         let redirect_downloads = settings.redirect_downloads;
+        let allow_edit = settings.allow_edit;
         let workflows = WorkflowReader::new(workflows);
         let (stop, shutdown) = watch::channel(false);
         let findings = Arc::new(FindingsCache::default());
@@ -231,6 +236,7 @@ impl Server {
                 large_bodies: Arc::clone(&large_bodies),
                 max_upload,
                 redirect_downloads,
+                allow_edit,
                 folders: folders.clone(),
                 public_url: public_url.clone(),
                 output_facts: Arc::clone(&output_facts),

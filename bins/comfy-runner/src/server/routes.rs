@@ -6,8 +6,8 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live, models, openapi, page,
-    pool, status, token, v2, workflows,
+    add_workflow, auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live, models,
+    openapi, page, pool, status, token, v2, workflows,
 };
 
 /// Adds every path of the server.
@@ -27,6 +27,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .wrap(from_fn(auth::require_key))
                 .service(endpoint("/workflows").get(workflows::list))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
+                .service(endpoint("/workflows/{workflow_id}").put(add_workflow::add))
                 .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))
                 .service(endpoint("/files").get(files::list))
                 .service(endpoint("/files/gc").post(files::collect))

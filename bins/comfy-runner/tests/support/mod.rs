@@ -62,6 +62,7 @@ pub fn settings(comfyui: &str) -> Settings {
         store: Arc::new(Sqlite::in_memory().unwrap()),
         files: FilesConfig::new(Arc::new(ObjectFiles::open(&Location::Temporary).unwrap())),
         redirect_downloads: false,
+        allow_edit: false,
     }
 }
 

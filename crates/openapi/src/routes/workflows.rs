@@ -1,8 +1,8 @@
 //! Workflows and what they need.
 
 use comfy_runner_api::{
-    InspectQuery, Inspection, Manifest, ManifestQuery, ModelList, ModelLists, WorkflowCheck, WorkflowList,
-    WorkflowsQuery,
+    InspectQuery, Inspection, Manifest, ManifestQuery, ModelList, ModelLists, NewWorkflow, WorkflowCheck,
+    WorkflowList, WorkflowsQuery,
 };
 use serde_json::json;
 
@@ -55,6 +55,22 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(415, "The body is no form.")
             .error(500, "ComfyUI's node schemas cannot be fetched.")
             .error(503, "The file cannot be read now, or the server has too many connections.")
+    });
+    paths.put("/api/workflows/{workflow_id}", "add_workflow", "Adds a workflow to the library", |mut op| {
+        let new_workflow = json!({"application/json": {"schema": op.schemas().read::<NewWorkflow>()}});
+        op.tag(WORKFLOWS)
+            .explain(
+                "Only when the server runs with `--allow-edit`. The folder is written completely or not at all, and no \
+                 workflow is replaced.",
+            )
+            .body(true, "The text of `manifest.yaml`, and the graph in API format.", new_workflow)
+            .json::<WorkflowCheck>(201, "The workflow is in the library; this is what it lacks to run.")
+            .error(400, "The id, the manifest or the graph is wrong, or they do not fit together.")
+            .error(403, "The server runs without `--allow-edit`.")
+            .error(409, "There is a workflow with this id.")
+            .error(413, "The body is too large.")
+            .error(500, "The folder cannot be written.")
+            .error(503, "The server cannot write now, or has too many connections.")
     });
     paths.get("/api/run/{workflow_id}", "get_manifest", "The manifest of a workflow", |op| {
         op.tag(WORKFLOWS)

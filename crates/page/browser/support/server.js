@@ -46,8 +46,9 @@ async function start(args, url) {
 
 /** A server and its simulator. */
 export class TestServer {
-  static async start({ stepMs = 5, keys = [] } = {}) {
+  static async start({ stepMs = 5, keys = [], allowEdit = true } = {}) {
     const server = new TestServer();
+    server.options = allowEdit ? ["--allow-edit"] : [];
     server.folder = mkdtempSync(join(tmpdir(), "comfy-runner-page-"));
     server.workflows = join(server.folder, "workflows");
     cpSync(join(ROOT, "fixtures/workflows/"), server.workflows, { recursive: true, dereference: true });
@@ -68,7 +69,7 @@ export class TestServer {
   async serve() {
     const keys = this.keys.flatMap((key) => ["--api-key", key]);
     const args = ["serve", "--workflows", this.workflows, "--comfyui", this.comfyui, "--listen", `127.0.0.1:${this.port}`];
-    this.server = await start([...args, "--state-dir", join(this.folder, "state"), ...keys], `${this.url}/health`);
+    this.server = await start([...args, "--state-dir", join(this.folder, "state"), ...this.options, ...keys], `${this.url}/health`);
   }
 
   /** Stops the server and leaves the simulator. */

@@ -36,7 +36,7 @@ test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounde
   await item("6.text").getByRole("checkbox", { name: "Required" }).check();
   await page.getByRole("button", { name: "Move Negative prompt up" }).click();
   // A value that was not detected, by its node in the drawing.
-  await page.getByRole("button", { name: "Node 9, Save Image" }).click();
+  await page.locator(".drawing").getByRole("button", { name: /Save Image/ }).click();
   await item("9.filename_prefix").getByRole("checkbox").check();
   await page.getByRole("button", { name: "Back to all inputs" }).click();
 
@@ -60,6 +60,36 @@ test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounde
   await page.locator(".run-button").click();
   await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
   await person.leave();
+});
+
+test("a draft is saved into the library and tried at once; without --allow-edit the page says why not", async () => {
+  const person = await Person.enter(browser, server);
+  person.expect(/409 \(Conflict\)/);
+  const page = await person.open("/new");
+  const choose = async (id) => {
+    await page.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
+    await page.getByRole("textbox", { name: "Folder and id" }).fill(id);
+    await page.getByRole("button", { name: "Save and try" }).click();
+  };
+  await choose("plate");
+  await page.waitForURL("**/w/plate");
+  await page.locator(".run-button").click();
+  await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
+  assert.match(readFileSync(`${server.workflows}/plate/manifest.yaml`, "utf8"), /# node 1, Plate/);
+  await page.goto("/new");
+  await choose("plate");
+  await page.getByRole("alert").getByText(/choose another id/).waitFor();
+  await person.leave();
+
+  const closed = await TestServer.start({ allowEdit: false });
+  const other = await Person.enter(browser, closed);
+  other.expect(/403 \(Forbidden\)/);
+  const elsewhere = await other.open("/new");
+  await elsewhere.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
+  await elsewhere.getByRole("button", { name: "Save and try" }).click();
+  await elsewhere.getByRole("alert").getByText(/--allow-edit/).waitFor();
+  await other.leave();
+  await closed.stop();
 });
 
 test("an image that ComfyUI made has its graph in it, and a file without one says so", async () => {

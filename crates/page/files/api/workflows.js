@@ -62,3 +62,14 @@ export function inspect(file, id) {
   form.append("file", file);
   return request("POST", withQuery("/api/workflows/inspect", { id }), { form });
 }
+
+/**
+ * Adds a workflow to the library.
+ * @param {string} id
+ * @param {string} manifest the text of `manifest.yaml`
+ * @param {Record<string, any>} graph
+ * @returns {Promise<WorkflowCheck>}
+ */
+export function addWorkflow(id, manifest, graph) {
+  return request("PUT", `/api/workflows/${encodeURIComponent(id)}`, { json: { manifest, graph } });
+}

@@ -1,12 +1,14 @@
 // A draft: the drawing, the inputs, and what it becomes: the form, and the manifest.
 import { useEffect, useMemo } from "preact/hooks";
 import { useSignal } from "@preact/signals";
+import { addWorkflow } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
 import { download } from "../../download.js";
 import { createForm } from "../../form/form.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { Entries } from "../../inputs/entries.js";
+import { navigate } from "../../router.js";
 import { zip } from "../../zip.js";
 import { boundFields } from "./draft.js";
 import { GraphDrawing } from "./graph-drawing.js";
@@ -24,7 +26,21 @@ export function DraftEditor({ draft, onClose }) {
   const nodeOf = (/** @type {import("./draft.js").DraftInput} */ entry) => (boundFields(entry.input)[0] ?? "").split(".")[0] ?? "";
   const shown = draft.inputs.value.filter((entry) => (node.value ? nodeOf(entry) === node.value : entry.offered || everything.value));
   const title = (/** @type {string} */ id) => draft.graph[id]?._meta?.title ?? draft.graph[id]?.class_type ?? id;
-  const save = () => {
+  const saving = useSignal(false);
+  const refused = useSignal(/** @type {string | null} */ (null));
+  const save = async () => {
+    saving.value = true;
+    refused.value = null;
+    try {
+      await addWorkflow(about.id, draft.yaml.value, draft.graph);
+      navigate(`/w/${encodeURIComponent(about.id)}`);
+    } catch (error) {
+      refused.value = error instanceof Error ? error.message : String(error);
+    } finally {
+      saving.value = false;
+    }
+  };
+  const saveZip = () => {
     const files = { [`${about.id}/manifest.yaml`]: draft.yaml.value, [`${about.id}/workflow.json`]: `${JSON.stringify(draft.graph, null, 2)}\n` };
     download(`${about.id}.zip`, zip(files), "application/zip");
   };
@@ -34,10 +50,12 @@ export function DraftEditor({ draft, onClose }) {
       <h1>${about.name}</h1>
       <div class="filters">
         <${Button} onClick=${onClose}>${t("new.another")}</${Button}>
-        <${Button} icon="download" kind="primary" disabled=${problems.length > 0} onClick=${save}>${t("new.zip")}</${Button}>
+        <${Button} icon="download" disabled=${problems.length > 0} onClick=${saveZip}>${t("new.zip")}</${Button}>
+        <${Button} icon="check" kind="primary" busy=${saving.value} disabled=${problems.length > 0} onClick=${save}>${t("new.save")}</${Button}>
       </div>
     </div>
     ${draft.findings.length > 0 && html`<details class="note warning" open><summary>${t("new.findings", { count: draft.findings.length })}</summary><ul>${draft.findings.map((finding, index) => html`<li key=${index}>${finding.message}</li>`)}</ul></details>`}
+    ${refused.value && html`<p class="note error" role="alert">${refused.value}</p>`}
     ${problems.map((problem) => html`<p key=${problem.kind + problem.name} class="note error" role="alert">${t(`new.problem.${problem.kind}`, { name: problem.name })}</p>`)}
     <${GraphDrawing} graph=${draft.graph} marked=${marked} current=${node.value} onSelect=${(/** @type {string} */ id) => (node.value = node.value === id ? null : id)} />
     <div class="draft-columns">

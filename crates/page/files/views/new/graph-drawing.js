@@ -30,7 +30,6 @@ export function GraphDrawing({ graph, marked, current, onSelect }) {
           transform=${`translate(${node.x} ${node.y})`}
           role="button"
           tabindex="0"
-          aria-label=${t("new.node", { id: node.id, title: node.title })}
           aria-pressed=${node.id === current}
           onClick=${() => onSelect(node.id)}
           onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
@@ -40,8 +39,8 @@ export function GraphDrawing({ graph, marked, current, onSelect }) {
           }}
         >
           <rect width=${NODE_WIDTH} height=${NODE_HEIGHT} rx="8" />
-          <text x="12" y="20" aria-hidden="true">${shortened(node.title, 21)}</text>
-          <text x="12" y="36" class="node-type" aria-hidden="true">${shortened(`${node.id} · ${graph[node.id]?.class_type ?? ""}`, 25)}</text>
+          <text x="12" y="20">${shortened(node.title, 21)}</text>
+          <text x="12" y="36" class="node-type">${shortened(`${node.id} · ${graph[node.id]?.class_type ?? ""}`, 25)}</text>
         </g>`,
       )}
     </svg>
