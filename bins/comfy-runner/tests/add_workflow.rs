@@ -56,7 +56,7 @@ async fn what_is_no_workflow_is_refused_and_leaves_nothing() {
         ),
         (
             "plate",
-            json!({"manifest": "id: plate\ntype: dynamic\npipeline: []\n", "graph": graph()}),
+            json!({"manifest": "id: plate\ntype: dynamic\npipeline: [{block: a, file: a.json}]\n", "graph": graph()}),
             "blocks",
         ),
         ("result", json!({"manifest": "id: result\n", "graph": graph()}), "result"),
