@@ -24,7 +24,7 @@ export function DraftEditor({ draft, onClose }) {
   const problems = draft.problems.value;
   const marked = new Set(draft.offered.value.flatMap(boundFields).map((field) => field.slice(0, field.indexOf("."))));
   const nodeOf = (/** @type {import("./draft.js").DraftInput} */ entry) => (boundFields(entry.input)[0] ?? "").split(".")[0] ?? "";
-  const shown = draft.inputs.value.filter((entry) => (node.value ? nodeOf(entry) === node.value : entry.offered || everything.value));
+  const shown = draft.inputs.value.filter((entry) => (node.value ? nodeOf(entry) === node.value : entry.detected || entry.offered || everything.value));
   const title = (/** @type {string} */ id) => draft.graph[id]?._meta?.title ?? draft.graph[id]?.class_type ?? id;
   const saving = useSignal(false);
   const refused = useSignal(/** @type {string | null} */ (null));

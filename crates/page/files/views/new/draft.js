@@ -8,6 +8,7 @@ import { inputYaml, yamlValue } from "./yaml.js";
 /**
  * @typedef {object} DraftInput
  * @property {string} key
+ * @property {boolean} detected whether the server found it, so that it stays in sight when it is not offered
  * @property {boolean} offered
  * @property {Input} input
  */
@@ -19,7 +20,7 @@ import { inputYaml, yamlValue } from "./yaml.js";
 export function createDraft(inspection) {
   const { manifest, yaml, findings } = inspection;
   const graph = /** @type {Graph} */ (inspection.graph);
-  const detected = flatInputs(manifest.inputs).map((input) => ({ key: keyOf(input), offered: true, input }));
+  const detected = flatInputs(manifest.inputs).map((input) => ({ key: keyOf(input), detected: true, offered: true, input }));
   const others = otherInputs(yaml, graph, new Set(flatInputs(manifest.inputs).flatMap(boundFields)));
   const inputs = signal(/** @type {DraftInput[]} */ ([...detected, ...others]));
   const about = signal({ id: manifest.id, name: manifest.name ?? manifest.id, category: manifest.category ?? "", description: manifest.description ?? "" });
@@ -100,7 +101,7 @@ function otherInputs(yaml, graph, bound) {
       if (bound.has(key) || value === null || typeof value === "object") return [];
       const type = types.get(key) ?? (typeof value === "boolean" ? "boolean" : typeof value === "number" ? (Number.isInteger(value) ? "int" : "float") : "text");
       const label = titleCase(field);
-      return [{ key, offered: false, input: { id: field, type, label, node_id, field, default: value } }];
+      return [{ key, detected: false, offered: false, input: { id: field, type, label, node_id, field, default: value } }];
     }),
   );
   const taken = new Map();
