@@ -46,13 +46,13 @@ async function start(args, url) {
 
 /** A server and its simulator. */
 export class TestServer {
-  static async start({ stepMs = 5, keys = [], allowEdit = true } = {}) {
+  static async start({ stepMs = 5, keys = [], allowEdit = true, ownWorkflows = true } = {}) {
     const server = new TestServer();
     server.options = allowEdit ? ["--allow-edit"] : [];
     server.folder = mkdtempSync(join(tmpdir(), "comfy-runner-page-"));
     server.workflows = join(server.folder, "workflows");
     cpSync(join(ROOT, "fixtures/workflows/"), server.workflows, { recursive: true, dereference: true });
-    cpSync(fileURLToPath(new URL("../workflows/", import.meta.url)), server.workflows, { recursive: true });
+    if (ownWorkflows) cpSync(fileURLToPath(new URL("../workflows/", import.meta.url)), server.workflows, { recursive: true });
     server.keys = keys;
     const [simulatorPort, port] = [await freePort(), await freePort()];
     server.comfyui = `http://127.0.0.1:${simulatorPort}`;

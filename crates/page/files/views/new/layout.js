@@ -3,7 +3,7 @@
 /** @typedef {import("./draft.js").Graph} Graph */
 /** @typedef {{ id: string, title: string, x: number, y: number }} PlacedNode */
 
-export const NODE_WIDTH = 170;
+export const NODE_WIDTH = 186;
 export const NODE_HEIGHT = 46;
 const COLUMN = NODE_WIDTH + 60;
 const ROW = NODE_HEIGHT + 18;
