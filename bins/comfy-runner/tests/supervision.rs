@@ -9,8 +9,8 @@ use comfy_runner::server::{ServeError, Server};
 use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_store::{
-    Created, Deleted, Filter, KeptOutput, Outcome, Page, Record, Retention, Sqlite, Store, StoreFuture,
-    UnkeptJob, Upload, UploadPage, UploadUse,
+    AssetRecord, Created, Deleted, Filter, KeptOutput, Outcome, Page, Record, Retention, Sqlite, Store,
+    StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
 };
 use comfy_runner_workflow::Workflows;
 use serde_json::json;
@@ -96,6 +96,24 @@ impl Store for Panicking {
     }
     fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>> {
         self.store.kept_output(file)
+    }
+    fn add_asset(&self, asset: AssetRecord) -> StoreFuture<'_, ()> {
+        self.store.add_asset(asset)
+    }
+    fn asset(&self, id: &str) -> StoreFuture<'_, Option<AssetRecord>> {
+        self.store.asset(id)
+    }
+    fn asset_with_hash(&self, hash: &str) -> StoreFuture<'_, Option<AssetRecord>> {
+        self.store.asset_with_hash(hash)
+    }
+    fn assets_named(&self, file_paths: Vec<String>) -> StoreFuture<'_, Vec<AssetRecord>> {
+        self.store.assets_named(file_paths)
+    }
+    fn delete_asset(&self, id: &str) -> StoreFuture<'_, bool> {
+        self.store.delete_asset(id)
+    }
+    fn prune_assets(&self, before: i64) -> StoreFuture<'_, usize> {
+        self.store.prune_assets(before)
     }
     fn unreferenced(&self, hashes: Vec<String>) -> StoreFuture<'_, Vec<String>> {
         self.store.unreferenced(hashes)

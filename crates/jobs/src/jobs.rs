@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use comfy_runner_api::{Event, JobDetails, JobRecord, JobStatus, Queue, Status, Submitted};
 use comfy_runner_client::{Client, ClientError, ConfigError};
-use comfy_runner_files::FileStore;
+use comfy_runner_files::{ContentHash, FileStore, Put};
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, ObjectInfo, OutputFile};
 use comfy_runner_scheduler::{FairQueue, JobQueue as _, JobTimes, WaitingJob};
-use comfy_runner_store::{Filter, Page, Store, StoreError, UploadPage};
+use comfy_runner_store::{AssetRecord, Filter, Page, Store, StoreError, UploadPage};
 use futures::Stream;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::assets::{self, AssetError, NewAsset};
 use crate::cancel::{self, CancelError};
 use crate::clients::Clients;
 use crate::comfyui::ComfyUi;
@@ -404,6 +405,94 @@ impl Jobs {
     /// The store of records fails.
     pub async fn is_stored(&self, filename: &str) -> Result<bool, StoreError> {
         uploads::is_stored(self, filename).await
+    }
+
+    /// Stores an uploaded file as an asset. Returns it, and whether its bytes are new to the server.
+    ///
+    /// # Errors
+    /// See [`AssetError`].
+    pub async fn add_asset<S, E>(
+        &self,
+        new: NewAsset,
+        body: S,
+        options: Put,
+    ) -> Result<(AssetRecord, bool), AssetError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::fmt::Display,
+    {
+        assets::add(self, new, body, options).await
+    }
+
+    /// Returns an asset with this name of bytes that another asset has, and whether it was created. `None` if no asset has
+    /// these bytes.
+    ///
+    /// # Errors
+    /// See [`AssetError`].
+    pub async fn asset_from_hash(
+        &self,
+        hash: &ContentHash,
+        file_path: Option<String>,
+        expires_in: Option<u64>,
+    ) -> Result<Option<(AssetRecord, bool)>, AssetError> {
+        assets::from_hash(self, hash, file_path, expires_in).await
+    }
+
+    /// Returns an asset with these bytes.
+    ///
+    /// # Errors
+    /// See [`AssetError`].
+    pub async fn asset_with_hash(&self, hash: &ContentHash) -> Result<Option<AssetRecord>, AssetError> {
+        assets::with_hash(self, hash).await
+    }
+
+    /// Returns an asset.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn asset(&self, id: &str) -> Result<Option<AssetRecord>, StoreError> {
+        assets::get(self, id).await
+    }
+
+    /// Returns for each of these names the newest asset that was given it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn assets_named(&self, file_paths: Vec<String>) -> Result<Vec<AssetRecord>, StoreError> {
+        assets::named(self, file_paths).await
+    }
+
+    /// Deletes an asset. Its bytes stay while anything else needs them. Returns whether there was one.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn delete_asset(&self, id: &str) -> Result<bool, StoreError> {
+        assets::delete(self, id).await
+    }
+
+    /// Makes an asset an input file of a job, and returns the name for its graph and for [`Submission::input_files`]. It is
+    /// sent to ComfyUI with the job.
+    ///
+    /// # Errors
+    /// See [`AssetError`].
+    pub async fn asset_as_input(&self, asset: &AssetRecord) -> Result<String, AssetError> {
+        assets::as_input(self, asset).await
+    }
+
+    /// Makes an output of an earlier job an input file, as [`Jobs::asset_as_input`] does.
+    ///
+    /// # Errors
+    /// See [`AssetError`].
+    pub async fn output_as_input(&self, client: &Client, file: &OutputFile) -> Result<String, AssetError> {
+        assets::output_as_input(self, client, file).await
+    }
+
+    /// Makes a text an input file, as [`Jobs::asset_as_input`] does.
+    ///
+    /// # Errors
+    /// See [`AssetError`].
+    pub async fn text_as_input(&self, text: String) -> Result<String, AssetError> {
+        assets::text_as_input(self, text).await
     }
 
     /// Returns the file store.

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod any_order;
+mod assets;
 mod cancel;
 mod change_log;
 mod clients;
@@ -42,6 +43,7 @@ mod upload;
 mod uploads;
 mod watch;
 
+pub use assets::{AssetError, NewAsset};
 pub use cancel::CancelError;
 pub use clients::Clients;
 pub use comfyui::{ComfyUi, DEFAULT_DEPTH, InvalidName};

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod assets;
 mod error;
 mod migrations;
 mod record;
@@ -12,6 +13,7 @@ mod store;
 mod stored_files;
 mod uploads;
 
+pub use assets::AssetRecord;
 pub use error::{Fault, StoreError};
 pub use record::{Outcome, Record, Summary};
 pub use sqlite::Sqlite;

@@ -104,6 +104,21 @@ const STEPS: &[&str] = &[
     ALTER TABLE jobs ADD COLUMN stopped TEXT NOT NULL DEFAULT '[]';
     UPDATE jobs SET losses = 1 WHERE automatic;
 ",
+    "
+    CREATE TABLE assets (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        hash TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        content_type TEXT NOT NULL,
+        file_path TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER
+    ) STRICT;
+    CREATE INDEX assets_by_hash ON assets (hash);
+    CREATE INDEX assets_by_file_path ON assets (file_path);
+    CREATE INDEX assets_that_expire ON assets (expires_at) WHERE expires_at IS NOT NULL;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::assets::{self, AssetRecord};
 use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
 use crate::record::{Outcome, Record};
@@ -242,6 +243,33 @@ impl Store for Sqlite {
     fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>> {
         let file = file.clone();
         self.call(move |db| stored_files::kept(&db.connection, &file))
+    }
+
+    fn add_asset(&self, asset: AssetRecord) -> StoreFuture<'_, ()> {
+        self.call(move |db| assets::add(&db.connection, &asset))
+    }
+
+    fn asset(&self, id: &str) -> StoreFuture<'_, Option<AssetRecord>> {
+        let id = id.to_owned();
+        self.call(move |db| assets::get(&db.connection, &id))
+    }
+
+    fn asset_with_hash(&self, hash: &str) -> StoreFuture<'_, Option<AssetRecord>> {
+        let hash = hash.to_owned();
+        self.call(move |db| assets::with_hash(&db.connection, &hash))
+    }
+
+    fn assets_named(&self, file_paths: Vec<String>) -> StoreFuture<'_, Vec<AssetRecord>> {
+        self.call(move |db| assets::named(&db.connection, file_paths))
+    }
+
+    fn delete_asset(&self, id: &str) -> StoreFuture<'_, bool> {
+        let id = id.to_owned();
+        self.call(move |db| assets::delete(&db.connection, &id))
+    }
+
+    fn prune_assets(&self, before: i64) -> StoreFuture<'_, usize> {
+        self.call(move |db| assets::prune(&db.connection, before))
     }
 
     fn unreferenced(&self, hashes: Vec<String>) -> StoreFuture<'_, Vec<String>> {

@@ -5,6 +5,7 @@ use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
 use futures::future::BoxFuture;
 
+use crate::assets::AssetRecord;
 use crate::error::StoreError;
 use crate::record::{Outcome, Record, Summary};
 use crate::stored_files::{KeptOutput, UnkeptJob};
@@ -182,6 +183,18 @@ pub trait Store: Send + Sync {
     fn unkept(&self, after: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<UnkeptJob>>;
     /// Returns the copy of an output. If several jobs made a file of this name, it is the newest one's.
     fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>>;
+    /// Records an asset.
+    fn add_asset(&self, asset: AssetRecord) -> StoreFuture<'_, ()>;
+    /// Returns an asset, also if it has expired.
+    fn asset(&self, id: &str) -> StoreFuture<'_, Option<AssetRecord>>;
+    /// Returns the newest asset with these bytes.
+    fn asset_with_hash(&self, hash: &str) -> StoreFuture<'_, Option<AssetRecord>>;
+    /// Returns for each of these names the newest asset that was given it.
+    fn assets_named(&self, file_paths: Vec<String>) -> StoreFuture<'_, Vec<AssetRecord>>;
+    /// Deletes the record of an asset. Returns whether there was one.
+    fn delete_asset(&self, id: &str) -> StoreFuture<'_, bool>;
+    /// Deletes the records of assets that expired before this time, in milliseconds since the Unix epoch. Returns their number.
+    fn prune_assets(&self, before: i64) -> StoreFuture<'_, usize>;
     /// Returns those of these contents of the file store to which no record refers.
     fn unreferenced(&self, hashes: Vec<String>) -> StoreFuture<'_, Vec<String>>;
     /// Writes everything to the database's own file and closes it. Later calls fail.

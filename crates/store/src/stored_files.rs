@@ -1,6 +1,6 @@
 //! Records of what is in the file store: outputs that were copied there, and which contents are still needed.
 //!
-//! The contents of uploads are in the records of uploads.
+//! The contents of uploads and assets are in their own records.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, Failure>;
 
 /// Every table whose rows refer to contents of the file store, by an indexed column `hash`. A content to which none of them
 /// refers is deleted.
-const REFERRERS: [&str; 2] = ["uploads", "kept_outputs"];
+const REFERRERS: [&str; 3] = ["uploads", "kept_outputs", "assets"];
 
 /// An output of a job that was copied into the file store.
 #[derive(Debug, Clone, PartialEq, Eq)]

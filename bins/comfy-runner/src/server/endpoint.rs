@@ -44,6 +44,16 @@ impl Endpoint {
         self.on(Method::GET, handler.clone()).on(Method::HEAD, handler)
     }
 
+    /// Answers HEAD alone.
+    pub fn head<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::HEAD, handler)
+    }
+
     /// Answers POST.
     pub fn post<F, Args>(self, handler: F) -> Self
     where

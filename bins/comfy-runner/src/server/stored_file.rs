@@ -4,16 +4,18 @@ use std::ops::Range;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    self, ByteRangeSpec, CACHE_CONTROL, CONTENT_RANGE, ContentDisposition, ETAG, HeaderMap, HeaderName,
-    LOCATION,
+    self, ByteRangeSpec, CACHE_CONTROL, CONTENT_RANGE, ContentDisposition, DispositionType, ETAG, HeaderMap,
+    HeaderName, LOCATION,
 };
 use actix_web::http::{Method, StatusCode};
-use comfy_runner_files::{DownloadLink, FileError, FileStore};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use comfy_runner_files::{ContentHash, DownloadLink, FileError, FileStore};
 use comfy_runner_jobs::StoredContent;
 use comfy_runner_protocol::OutputFile;
+use comfy_runner_store::AssetRecord;
 use futures::{StreamExt as _, stream};
 
 use super::State;
@@ -43,6 +45,39 @@ pub async fn answer(
         tracing::warn!(filename = file.filename, "a recorded file is missing in the file store");
     }
     Ok(response)
+}
+
+/// Answers with the bytes of an asset under the media type that its caller declared. Returns `None` if they are gone. A
+/// browser shows only what its name says as well.
+pub async fn asset(
+    state: &State,
+    asset: &AssetRecord,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<HttpResponse>, ApiError> {
+    let (Some(files), Ok(hash)) = (state.jobs.file_store(), asset.hash.parse()) else { return Ok(None) };
+    let content = StoredContent::new(hash, asset.size);
+    let name = asset.file_path.rsplit('/').next().unwrap_or_default();
+    let (by_name, mut disposition) = shown_as(name);
+    if by_name != asset.content_type {
+        disposition.disposition = DispositionType::Attachment;
+    }
+    let response = streamed(&**files, &content, &asset.content_type, disposition, method, headers).await;
+    response.map_err(|error| ApiError::from(&error))
+}
+
+/// Answers with a text, or a part of it.
+pub fn text(text: String, name: &str, headers: &HeaderMap) -> HttpResponse {
+    let etag = format!("\"{}\"", ContentHash::of(text.as_bytes()));
+    let part = Part::asked_for(headers, &etag, text.len() as u64);
+    let mut response = part.response(etag, text.len() as u64);
+    let bytes = Bytes::from(text);
+    let bytes = match part {
+        Part::NotModified | Part::PreconditionFailed | Part::Unsatisfiable => return response.finish(),
+        Part::Whole => bytes,
+        Part::Range(range) => bytes.slice(range.start as usize..range.end as usize),
+    };
+    response.content_type("text/plain; charset=utf-8").insert_header(shown_as(name).1).body(bytes)
 }
 
 async fn redirected(
@@ -75,20 +110,13 @@ async fn streamed(
     // The same content has the same name, so the tag never lies.
     let etag = format!("\"{}\"", content.hash);
     let part = Part::asked_for(headers, &etag, content.size);
-    let mut response = HttpResponse::build(part.status());
-    response.insert_header((ETAG, etag)).insert_header((header::ACCEPT_RANGES, "bytes"));
+    let mut response = part.response(etag, content.size);
     let (range, length) = match &part {
-        Part::NotModified | Part::PreconditionFailed => return Ok(Some(response.finish())),
-        Part::Unsatisfiable => {
-            response.insert_header((CONTENT_RANGE, format!("bytes */{}", content.size)));
+        Part::NotModified | Part::PreconditionFailed | Part::Unsatisfiable => {
             return Ok(Some(response.finish()));
         }
         Part::Whole => (None, content.size),
-        Part::Range(range) => {
-            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, content.size);
-            response.insert_header((CONTENT_RANGE, shown));
-            (Some(range.clone()), range.end - range.start)
-        }
+        Part::Range(range) => (Some(range.clone()), range.end - range.start),
     };
     response.content_type(media_type).insert_header(disposition);
     // The response to HEAD has the length of the response to GET; actix does not send the body.
@@ -153,6 +181,23 @@ impl Part {
             None if matches!(range, ByteRangeSpec::FromTo(from, to) if from > to) => Self::Whole,
             None => Self::Unsatisfiable,
         }
+    }
+
+    /// Begins the response with this part of a file of `size` bytes.
+    fn response(&self, etag: String, size: u64) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(self.status());
+        response.insert_header((ETAG, etag)).insert_header((header::ACCEPT_RANGES, "bytes"));
+        match self {
+            Self::Range(part) => {
+                let shown = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+                response.insert_header((CONTENT_RANGE, shown));
+            }
+            Self::Unsatisfiable => {
+                response.insert_header((CONTENT_RANGE, format!("bytes */{size}")));
+            }
+            Self::Whole | Self::NotModified | Self::PreconditionFailed => {}
+        }
+        response
     }
 
     fn status(&self) -> StatusCode {

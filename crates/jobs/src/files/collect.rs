@@ -104,8 +104,12 @@ pub(crate) async fn collect_one(jobs: &Jobs, hash: String) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Deletes the records of uploads that are older than records are kept, and that no recorded job reads.
+/// Deletes the records of assets that have expired, and those of uploads that are older than records are kept, and that no recorded job reads.
 async fn forget_old_uploads(jobs: &Jobs) -> Result<(), StoreError> {
+    let expired = jobs.store().prune_assets(unix_millis()).await?;
+    if expired > 0 {
+        tracing::info!(expired, "expired assets were deleted");
+    }
     let Some(age) = jobs.config().keep_for else { return Ok(()) };
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let forgotten = jobs.store().prune_uploads(unix_millis().saturating_sub(age)).await?;

@@ -84,6 +84,13 @@ pub struct StoredContent {
     pub size: u64,
 }
 
+impl StoredContent {
+    /// Creates a description.
+    pub fn new(hash: ContentHash, size: u64) -> Self {
+        Self { hash, size }
+    }
+}
+
 /// See [`Jobs::stored_content`].
 pub(crate) async fn stored_content(
     jobs: &Jobs,

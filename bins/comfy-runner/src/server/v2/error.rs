@@ -33,6 +33,11 @@ impl V2Error {
         Error::new(code, message).into()
     }
 
+    /// Returns whether an asset is missing.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.error.code, Code::NotFound | Code::OutputUnavailable)
+    }
+
     /// Creates the error for a request whose response has this status and no other description.
     pub fn from_status(status: StatusCode, message: String) -> Self {
         let code = match status.as_u16() {
@@ -72,6 +77,10 @@ impl From<&ApiError> for V2Error {
             ApiError::WrongMethod { detail, allow } => {
                 Self { allow: Some(allow.clone()), ..Self::from_status(status, detail.clone()) }
             }
+            ApiError::QueueFull { detail, retry_after } => Self {
+                retry_after: Some(retry_after.as_secs().max(1)),
+                ..Self::new(Code::QueueFull, detail.clone())
+            },
             ApiError::TooManyFailures { retry_after } => {
                 let retry_after = Some(retry_after.as_secs().max(1));
                 Self { retry_after, ..Self::from_status(status, error.to_string()) }
@@ -118,6 +127,7 @@ impl From<SubmitError> for V2Error {
     fn from(error: SubmitError) -> Self {
         match &error {
             SubmitError::Client(client) => client.into(),
+            SubmitError::NoComfyUi(detail) => Self::new(Code::InvalidWorkflow, detail.clone()),
             SubmitError::KeyReused { .. } | SubmitError::KeyBusy => Self::new(
                 Code::IdempotencyKeyReuse,
                 "this Idempotency-Key was used before, and a key works once: look for the job among your jobs, or send \

@@ -1,10 +1,12 @@
 //! The Comfy API v2, under `/api/v2`: the jobs of this server as the official clients expect them.
 
+mod asset_form;
 mod assets;
 mod cancel;
 pub mod envelope;
 mod error;
 mod events;
+mod inputs;
 mod jobs;
 mod links;
 mod list;
@@ -27,7 +29,10 @@ pub fn routes() -> actix_web::Scope {
         .service(endpoint("/jobs/{id}/logs").get(jobs::logs))
         .service(endpoint("/jobs/{id}/events").get(events::events).own_pages_only())
         .service(endpoint("/jobs/{id}/cancel").post(cancel::cancel))
-        .service(endpoint("/assets/{id}").get(assets::show))
+        .service(endpoint("/assets").post(assets::upload))
+        .service(endpoint("/assets/from-hash").post(assets::from_hash))
+        .service(endpoint("/assets/by-hash/{hash}").head(assets::by_hash))
+        .service(endpoint("/assets/{id}").get(assets::show).delete(assets::delete))
         .service(endpoint("/assets/{id}/content").get(assets::content))
         .default_service(web::to(no_such_path))
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
-use comfy_runner_api_v2::{Code, Error, LibraryWorkflow, Metadata, NewJob, References, Workflow};
+use comfy_runner_api_v2::{Code, Error, LibraryWorkflow, Metadata, NewJob, Workflow};
 use comfy_runner_jobs::{Idempotency, Submission};
 use comfy_runner_protocol::Graph;
+use comfy_runner_scheduler::Priority;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::V2Error;
+use super::inputs;
 use super::jobs::{answer, job};
 use super::partner_key;
 use crate::assembly::submission;
@@ -34,15 +36,17 @@ pub async fn submit(
     let parsed = serde_json::from_slice(&body.bytes)
         .map_err(|error| Error::bad_request(format!("the body is not JSON: {error}")))?;
     drop(body);
-    let NewJob { workflow, metadata, partner_key, .. } = NewJob::from_value(parsed)?;
+    let NewJob { workflow, metadata, priority, partner_key, .. } = NewJob::from_value(parsed)?;
     let partner_key = partner_key::parse(partner_key.as_deref())?;
     let mut submission = match workflow {
-        Workflow::Graph(graph) => of_graph(graph)?,
+        Workflow::Graph(graph) => of_graph(&state, graph).await?,
         Workflow::Library(workflow) => of_library(&state, workflow).await?,
     };
     submission.metadata = metadata.map(Metadata::into_value);
     submission.partner_key = partner_key;
-    submission.caller = Caller::of(&request).name.to_string();
+    let caller = Caller::of(&request);
+    submission.priority = priority.map_or_else(Priority::default, |number| nearest(number, &caller));
+    submission.caller = caller.name.to_string();
     submission.idempotency = key.as_deref().map(single_use);
     let submitted = state.jobs.submit(&state.clients, submission).await?;
     let details = state.jobs.details(&submitted.prompt_id).await?;
@@ -55,17 +59,26 @@ fn single_use(key: &str) -> Idempotency {
     Idempotency::new(format!("v2 {key}"), Uuid::new_v4().to_string())
 }
 
-fn of_graph(graph: Value) -> Result<Submission, V2Error> {
-    check_references(&graph)?;
+/// Returns the nearest priority that the caller may use: the numbers of this API go further than ours.
+fn nearest(number: i64, caller: &Caller) -> Priority {
+    let bounds = (i64::from(Priority::MIN.get()), i64::from(caller.max_priority.get()));
+    Priority::try_from(number.clamp(bounds.0, bounds.1)).unwrap_or_default()
+}
+
+async fn of_graph(state: &State, mut graph: Value) -> Result<Submission, V2Error> {
+    let mut input_files = inputs::resolve(state, &mut graph).await?;
+    input_files.extend(inputs::resolve_names(state, &mut graph).await?);
     let graph =
         Graph::from_value(graph).map_err(|error| Error::new(Code::InvalidWorkflow, error.to_string()))?;
-    Ok(Submission::new(GRAPH.0, GRAPH.1, Arc::new(graph)))
+    let mut submission = Submission::new(GRAPH.0, GRAPH.1, Arc::new(graph));
+    submission.input_files = input_files;
+    Ok(submission)
 }
 
 /// Assembles a workflow of the library as `POST /api/run/{workflow_id}/execute` does.
 async fn of_library(state: &State, workflow: LibraryWorkflow) -> Result<Submission, V2Error> {
-    let LibraryWorkflow { id, params } = workflow;
-    check_references(&params)?;
+    let LibraryWorkflow { id, mut params } = workflow;
+    let input_files = inputs::resolve(state, &mut params).await?;
     let Value::Object(params) = params else {
         return Err(V2Error::new(Code::InvalidWorkflow, "`workflow.params` must be an object"));
     };
@@ -77,16 +90,11 @@ async fn of_library(state: &State, workflow: LibraryWorkflow) -> Result<Submissi
     };
     let workflow = state.workflow(&id).await.map_err(invalid)?;
     let assembled = workflow.request(&params).assemble().map_err(|error| invalid(error.into()))?;
-    Ok(submission(assembled, workflow.manifest(), params))
-}
-
-fn check_references(value: &Value) -> Result<(), V2Error> {
-    let references = References::find(value);
-    if references.is_empty() {
-        return Ok(());
+    let mut submission = submission(assembled, workflow.manifest(), params);
+    for name in input_files {
+        if !submission.input_files.contains(&name) {
+            submission.input_files.push(name);
+        }
     }
-    let missing: Vec<_> =
-        references.assets.into_iter().map(|asset| asset.id).chain(references.malformed).collect();
-    let message = format!("these assets do not exist: {}", missing.join(", "));
-    Err(Error::new(Code::MissingAsset, message).with_detail("missing_ids", missing).into())
+    Ok(submission)
 }
