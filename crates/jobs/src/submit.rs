@@ -250,7 +250,12 @@ impl NewSubmission<'_> {
         }
         let has_room = |member: &&Member| member.room(state.table.given(&member.settings.name).count()) > 0;
         match members.clone().find(has_room).map(|member| Arc::clone(&member.settings.name)) {
-            Some(comfyui) => Choice::Now(KeptPlace::new(self.jobs, &mut state, &comfyui, &needs.models)),
+            Some(comfyui) => {
+                // It is this caller's turn.
+                state.queue.push(new.waiting);
+                state.queue.take(&summary.prompt_id);
+                Choice::Now(KeptPlace::new(self.jobs, &mut state, &comfyui, &needs.models))
+            }
             None => Choice::Unreachable,
         }
     }

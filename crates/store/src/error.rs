@@ -83,6 +83,9 @@ pub(crate) enum Failure {
     Json(serde_json::Error),
     #[error("schema {found} is newer than {known}")]
     TooNew { found: u32, known: u32 },
+    /// The transaction that a call was part of was undone.
+    #[error("{0}")]
+    Undone(String),
     #[error("{why}")]
     Damaged { prompt_id: String, why: String },
 }
@@ -104,6 +107,7 @@ impl Failure {
         match self {
             Self::Sqlite(error) => StoreError::Database { fault: fault(&error), detail: detail(&error) },
             Self::Json(error) => StoreError::Record(error.to_string()),
+            Self::Undone(detail) => StoreError::Database { fault: Fault::Other, detail },
             Self::TooNew { found, known } => StoreError::TooNew { found, known },
             Self::Damaged { prompt_id, why } => StoreError::Damaged { prompt_id, why },
         }

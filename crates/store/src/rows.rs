@@ -24,7 +24,7 @@ const OVER: &str = "status IN ('completed', 'error', 'cancelled')";
 type Result<T> = std::result::Result<T, Failure>;
 
 pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
-    let db = db.transaction()?;
+    let db = db.savepoint()?;
     if let Some(key) = &record.idempotency_key {
         db.execute(
             "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = ? AND status = 'error' AND NOT accepted \
@@ -97,7 +97,7 @@ pub(crate) fn create(db: &mut Connection, record: &Record) -> Result<Created> {
 }
 
 pub(crate) fn update(db: &mut Connection, outcomes: &[(String, Outcome)]) -> Result<()> {
-    let db = db.transaction()?;
+    let db = db.savepoint()?;
     for (prompt_id, outcome) in outcomes {
         db.prepare_cached(
             "UPDATE jobs SET status = ?, comfyui = ?, answered = ?, losses = ?, stopped = ?, accepted = ?, \
@@ -135,7 +135,7 @@ pub(crate) fn withdraw(db: &Connection, prompt_id: &str) -> Result<bool> {
 }
 
 pub(crate) fn delete(db: &mut Connection, prompt_id: &str) -> Result<Deleted> {
-    let db = db.transaction()?;
+    let db = db.savepoint()?;
     let done = db.execute(&format!("DELETE FROM jobs WHERE prompt_id = ? AND {OVER}"), [prompt_id])? > 0;
     let active =
         db.query_row("SELECT 1 FROM jobs WHERE prompt_id = ?", [prompt_id], |_| Ok(())).optional()?;
@@ -263,7 +263,7 @@ pub(crate) fn prune(db: &Connection, retention: Retention) -> Result<usize> {
 }
 
 pub(crate) fn reserve_event_ids(db: &mut Connection, from: u64, count: u64) -> Result<u64> {
-    let db = db.transaction()?;
+    let db = db.savepoint()?;
     let reserved = db.query_row("SELECT next FROM event_ids", [], |row| row.get::<_, i64>(0)).optional()?;
     let first = from.max(reserved.map_or(0, i64::unsigned_abs));
     let next = i64::try_from(first.saturating_add(count)).unwrap_or(i64::MAX);
@@ -289,18 +289,18 @@ pub(crate) fn remember_durations(
     workflow_id: &str,
     durations: &Durations,
 ) -> Result<()> {
-    let transaction = db.transaction()?;
+    let savepoint = db.savepoint()?;
     for (class_type, known) in durations.iter() {
         let count = i64::try_from(known.count).unwrap_or(i64::MAX);
         let mean_ms = known.mean.as_secs_f64() * 1e3;
-        transaction
+        savepoint
             .prepare_cached(
                 "INSERT OR REPLACE INTO node_durations (workflow_id, class_type, count, mean_ms, mean_steps) \
                  VALUES (?, ?, ?, ?, ?)",
             )?
             .execute(params![workflow_id, class_type, count, mean_ms, known.steps])?;
     }
-    Ok(transaction.commit()?)
+    Ok(savepoint.commit()?)
 }
 
 fn record(row: &Row<'_>) -> Result<Record> {

@@ -420,3 +420,17 @@ mod on_unix {
         assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::InUse)));
     }
 }
+
+#[tokio::test]
+async fn calls_that_are_written_together_fail_by_themselves_and_all_others_are_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    // Every third one has the id of the one before.
+    let id = |number: u32| format!("job {}", if number % 3 == 2 { number - 1 } else { number });
+    let creates = (0..300u32).map(|number| store.create(record(&id(number), i64::from(number))));
+    let created = futures::future::join_all(creates).await;
+    assert_eq!(created.iter().filter(|created| created.is_err()).count(), 100);
+    store.close().await.unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(store.list(Filter::default()).await.unwrap().jobs.len(), 200);
+}
