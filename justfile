@@ -41,6 +41,11 @@ test-frontend *VERSIONS:
 test-page *ARGS:
     crates/page/browser/test-page {{ ARGS }}
 
+# The OpenAPI document against a server: generated requests, a generated client.
+test-openapi:
+    .ci/install-python-modules
+    COMFY_RUNNER_TEST_PYTHON="$PWD/target/python/bin/python" cargo test -p comfy-runner --test openapi --test openapi_tools
+
 # Formatting, clippy, docs, licences.
 lint:
     cargo fmt --all --check

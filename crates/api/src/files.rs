@@ -34,6 +34,7 @@ pub struct ResultQuery {
 #[non_exhaustive]
 pub struct ViewQuery {
     /// The file's name, without a folder.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[^/\\:\x00-\x1f\x7f-\x9f]+$")))]
     pub filename: String,
     /// ComfyUI's directory: `input`, `output` or `temp`; `input` when absent.
     #[serde(rename = "type", default = "input_directory")]

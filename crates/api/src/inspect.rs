@@ -22,6 +22,7 @@ use crate::manifest::Manifest;
 pub struct InspectQuery {
     /// The id that the workflow would have; `workflow` when absent.
     #[serde(default = "default_id")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9._-]+$")))]
     pub id: String,
 }
 

@@ -313,7 +313,11 @@ pub enum PerScene {
     /// A list of inputs.
     List(Vec<InputEntry>),
     /// Inputs by id, without the id in them.
-    Map(IndexMap<String, Map<String, Value>>),
+    Map(
+        // Generators of clients make the same name of a map and of the maps in it.
+        #[cfg_attr(feature = "schema", schemars(with = "Map<String, Value>"))]
+        IndexMap<String, Map<String, Value>>,
+    ),
 }
 
 /// Something that a workflow makes.

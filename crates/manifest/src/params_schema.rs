@@ -296,17 +296,14 @@ impl Input {
             Value::Null => name(),
             options => options,
         };
-        let one_of_pair =
-            json!({"anyOf": [name(), {"enum": [null, [], {}]}, {"type": "string", "pattern": r"^\s*$"}]});
-        let named: Vec<Value> = ["file", "high", "low", "pair_id"]
-            .iter()
-            .map(|key| json!({"required": [key], "properties": {*key: not_empty()}}))
-            .collect();
+        let one_of_pair = json!({"type": ["string", "null"], "pattern": r"\S", "not": {"pattern": CONTROL}});
+        let empty = json!({"anyOf": [{"enum": [null, [], {}]}, {"type": "string", "pattern": r"^\s*$"}]});
         json!({
             "type": "object",
             "properties": {"file": file, "high": one_of_pair, "low": one_of_pair, "pair_id": {}, "strength": self.number()},
             "patternProperties": {"^strength": self.number()},
-            "anyOf": named,
+            // One of these names a LoRA.
+            "not": {"properties": {"file": empty, "high": empty, "low": empty, "pair_id": empty}},
         })
     }
 

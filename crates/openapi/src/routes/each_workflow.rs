@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use comfy_runner_manifest::Manifest;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::run::execute;
 use super::{RUN, file};
@@ -17,8 +17,7 @@ pub(crate) fn describe<'m>(paths: &mut Paths, manifests: impl IntoIterator<Item 
         let name = unique(&mut names, &name_of(&manifest.id));
         let (id, path) = (format!("run_{name}"), format!("/api/run/{}/execute", manifest.id));
         paths.post(&path, &id, &format!("Runs the workflow \"{}\"", manifest.name), |mut op| {
-            let mut schema = manifest.params_schema();
-            schema.shift_remove("$schema");
+            let schema = component(manifest.params_schema());
             let schema =
                 op.schemas().named(&format!("{}Params", pascal(&format!("run_{name}"))), schema.into());
             let mut description =
@@ -30,6 +29,29 @@ pub(crate) fn describe<'m>(paths: &mut Paths, manifests: impl IntoIterator<Item 
             execute(op.tag(RUN).explain(&description).body(false, "The params of the workflow.", body))
         });
     }
+}
+
+/// Returns the schema of params for a document with many. Generators of clients make names of titles, of which two inputs may
+/// have the same: they become part of the descriptions.
+fn component(mut schema: Map<String, Value>) -> Map<String, Value> {
+    schema.shift_remove("$schema");
+    schema.shift_remove("title");
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for input in properties.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+        if let Some(Value::String(title)) = input.shift_remove("title") {
+            let text = match input.get("description").and_then(Value::as_str) {
+                Some(description) => format!("{title}: {description}"),
+                None => title,
+            };
+            input.insert("description".to_owned(), text.into());
+        }
+        if let Some(items) = input.get_mut("items").and_then(Value::as_object_mut)
+            && items.contains_key("properties")
+        {
+            *items = component(std::mem::take(items));
+        }
+    }
+    schema
 }
 
 /// Returns the params as JSON, or with files.

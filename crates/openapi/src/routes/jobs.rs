@@ -5,7 +5,9 @@ use comfy_runner_api::{
 };
 use serde_json::json;
 
-use super::{BAD_QUERY, JOBS, NO_COMFYUI, NO_RECORD, NO_STORE, NOT_CACHED, not_cached};
+use super::{
+    BAD_QUERY, JOBS, NO_COMFYUI, NO_RECORD, NO_STORE, NOT_CACHED, PARTNER_KEY, not_cached, partner_key,
+};
 use crate::operation::Paths;
 
 pub(super) fn describe(paths: &mut Paths) {
@@ -60,7 +62,7 @@ pub(super) fn describe(paths: &mut Paths) {
     paths.post("/api/jobs/{prompt_id}/retry", "retry_job", "Runs a job again", |op| {
         op.tag(JOBS)
             .explain("Submits the job with the same params and seeds, and a new output folder.")
-            .header("X-Comfy-Api-Key", "The caller's key for partner nodes.", json!({"type": "string"}))
+            .header("X-Comfy-Api-Key", PARTNER_KEY, partner_key())
             .json::<Submitted>(200, "ComfyUI accepted the new job.")
             .example(
                 "submitted",

@@ -46,7 +46,7 @@ pub(super) fn describe(paths: &mut Paths) {
                 json!({"type": "string"}),
             )
             .extension("event-data", update)
-            .content(200, "The stream.", json!({"text/event-stream": {"schema": {"type": "string"}}}))
+            .content(200, "The stream.", json!({"text/event-stream": {}}))
             .response_header("Cache-Control", NOT_CACHED, not_cached())
             .empty(204, "The client has received the end, as its `Last-Event-ID` says.")
             .error(403, OTHER_SITE)

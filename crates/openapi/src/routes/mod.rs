@@ -10,7 +10,7 @@ mod workflows;
 
 use serde_json::{Value, json};
 
-use crate::operation::Paths;
+use crate::operation::{Paths, binary};
 
 /// Describes every route.
 pub(crate) fn describe(paths: &mut Paths) {
@@ -55,7 +55,13 @@ fn not_cached() -> Value {
     json!({"type": "string", "const": "no-store"})
 }
 
+const PARTNER_KEY: &str = "The caller's key for partner nodes.";
+
+fn partner_key() -> Value {
+    json!({"type": "string", "pattern": "^[!-~]{1,1024}$"})
+}
+
 /// A file in a form.
 fn file() -> Value {
-    json!({"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"})
+    binary()
 }

@@ -6,8 +6,8 @@ use comfy_runner_api::{
 use comfy_runner_protocol::Graph;
 use serde_json::{Value, json};
 
-use super::{NO_COMFYUI, NO_JOB, NO_STORE, NOT_CACHED, RUN, file, not_cached};
-use crate::operation::{Operation, Paths};
+use super::{NO_COMFYUI, NO_JOB, NO_STORE, NOT_CACHED, PARTNER_KEY, RUN, file, not_cached, partner_key};
+use crate::operation::{Operation, Paths, binary};
 use crate::schemas::Schemas;
 
 /// The media types of files that a browser may show, and of all others.
@@ -92,16 +92,16 @@ pub(crate) fn execute(mut op: Operation<'_>) -> Operation<'_> {
     let unfinished = json!({"anyOf": [schemas.written::<FinishedJobs>(), schemas.written::<FinishedJob>()]});
     let mut answers = json!({"application/json": {"schema": whole}});
     for media_type in FILES {
-        answers[media_type] = json!({});
+        answers[media_type] = json!({"schema": binary()});
     }
     op.query::<ExecuteQuery>()
         .header(
             "Idempotency-Key",
             "The same key with the same request gives the same job, however often it is sent.",
-            json!({"type": "string", "minLength": 1, "maxLength": 255}),
+            json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}),
         )
         .header("Prefer", "`wait=SECONDS` does the same as the parameter `wait`.", json!({"type": "string"}))
-        .header("X-Comfy-Api-Key", "The caller's key for partner nodes.", json!({"type": "string"}))
+        .header("X-Comfy-Api-Key", PARTNER_KEY, partner_key())
         .header(
             "X-Priority",
             "A higher priority goes first; 0 when absent.",
