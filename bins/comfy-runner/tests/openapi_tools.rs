@@ -15,9 +15,9 @@ use support::{Api, fixtures, settings, simulator};
 
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// What schemathesis reports: errors of the server, and answers that the document does not describe.
-const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
-                      response_schema_conformance";
+/// What schemathesis does not report: the server takes other spellings of values than the document has, and refuses
+/// combinations for which OpenAPI has no words, such as `result` without `wait`.
+const NOT_CHECKED: &str = "negative_data_rejection,positive_data_acceptance";
 
 /// Returns the folder of the programs, or `None` if there are none.
 fn programs() -> Option<PathBuf> {
@@ -96,7 +96,14 @@ async fn send_generated_requests(api_keys: &[&str]) {
     let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
     let api = Api::start_with(&with_folders(&simulator, api_keys), &library(folder.path()));
     let mut command = Command::new(programs.join("st"));
-    command.args(["run", &format!("{}/openapi.json", api.base), "--checks", CHECKS, "--max-examples", "4"]);
+    command.args([
+        "run",
+        &format!("{}/openapi.json", api.base),
+        "--exclude-checks",
+        NOT_CHECKED,
+        "--max-examples",
+        "4",
+    ]);
     command.args(["--generation-deterministic", "--request-timeout", "60", "--no-color"]);
     for key in api_keys {
         command.args(["-H", &format!("X-API-Key: {key}")]);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A file with an id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2Asset"))]
 pub struct Asset {
     /// Its id.
     pub id: String,
@@ -34,6 +35,7 @@ pub struct Asset {
 
 /// The body of `POST /assets/from-hash`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2FromHash"))]
 pub struct FromHash {
     /// The hash of bytes that the server has, as in [`Asset::hash`].
     #[serde(default)]

@@ -165,6 +165,7 @@ impl Error {
 
 /// The body of every response with a status of 400 or more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2ErrorEnvelope"))]
 pub struct ErrorEnvelope {
     /// The error.
     pub error: ErrorBody,
@@ -172,6 +173,7 @@ pub struct ErrorEnvelope {
 
 /// The content of an [`ErrorEnvelope`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2ErrorBody"))]
 pub struct ErrorBody {
     /// A [`Code`].
     pub code: String,

@@ -9,6 +9,7 @@ use crate::output::Output;
 
 /// The data of a `status` event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2StatusEvent"))]
 pub struct StatusEvent {
     /// The status.
     pub status: JobStatus,
@@ -19,6 +20,7 @@ pub struct StatusEvent {
 
 /// The data of a `preview` event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2Preview"))]
 pub struct Preview {
     /// The node whose work it shows; empty if ComfyUI does not say.
     pub node_id: String,

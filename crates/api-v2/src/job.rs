@@ -14,6 +14,7 @@ const NEVER: &str = "9999-01-01T00:00:00.000Z";
 
 /// The phase of a job's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2JobStatus"))]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
     /// It waits.
@@ -77,6 +78,7 @@ impl JobStatus {
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2Job"))]
 pub struct Job {
     /// Its id, the `prompt_id` of our own API.
     pub id: String,
@@ -114,6 +116,7 @@ pub struct Job {
 
 /// How far a job is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2Progress"))]
 pub struct Progress {
     /// From 0 to 1. It never falls.
     pub value: f64,
@@ -135,6 +138,7 @@ pub struct Progress {
 
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2JobError"))]
 pub struct JobError {
     /// `node_execution_error` if a node failed, else `job_failed`.
     pub code: String,
@@ -150,6 +154,7 @@ pub struct JobError {
 
 /// How long a job took, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2Metrics"))]
 pub struct Metrics {
     /// From its acceptance to its start.
     pub queue_ms: Option<i64>,
@@ -159,6 +164,7 @@ pub struct Metrics {
 
 /// Absolute URLs of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2JobUrls"))]
 pub struct JobUrls {
     /// The job.
     #[serde(rename = "self")]
@@ -174,6 +180,7 @@ pub struct JobUrls {
 
 /// The response of `GET /jobs/{id}/workflow`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2JobWorkflow"))]
 pub struct JobWorkflow<'a> {
     /// The graph that ran.
     pub workflow: &'a Graph,
@@ -183,6 +190,7 @@ pub struct JobWorkflow<'a> {
 
 /// The response of `GET /jobs/{id}/logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2JobLogs"))]
 pub struct JobLogs {
     /// The lines.
     pub text: String,

@@ -65,6 +65,7 @@ impl ListQuery {
 
 /// The response of `GET /jobs`: a page of jobs, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2JobList"))]
 pub struct JobList {
     /// The jobs.
     pub jobs: Vec<ListedJob>,
@@ -74,6 +75,7 @@ pub struct JobList {
 
 /// A job in a list, without its progress and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2ListedJob"))]
 pub struct ListedJob {
     /// Its id.
     pub id: String,

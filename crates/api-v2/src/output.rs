@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The kind of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2OutputType"))]
 #[serde(rename_all = "lowercase")]
 pub enum OutputType {
     /// An image, also an animated one.
@@ -38,6 +39,7 @@ impl OutputType {
 
 /// A file or a text that a job made. It is an asset: the routes of assets take its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "V2Output"))]
 pub struct Output {
     /// The node that made it.
     pub node_id: String,

@@ -68,7 +68,7 @@ pub struct ExecuteRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ExecuteQuery {
-    /// How long to wait for the end of the job, in seconds from 1 to 3600 ([`LONGEST_WAIT`]). The header `Prefer: wait=60` does
+    /// How long to wait for the end of the job, in seconds from 1 to 3600. The header `Prefer: wait=60` does
     /// the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<u64>", range(min = 1, max = LONGEST_WAIT)))]

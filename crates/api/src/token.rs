@@ -30,8 +30,7 @@ pub struct TokenRequest {
     /// The job whose streams, preview, result and files the token permits; those of every job if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_id: Option<String>,
-    /// How long the token is valid, in seconds: 1 to 86,400 ([`LONGEST_LIFETIME`]), 600
-    /// ([`DEFAULT_LIFETIME`]) if it is absent.
+    /// How long the token is valid, in seconds: 1 to 86,400, 600 if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = LONGEST_LIFETIME)))]
     pub expires_in: Option<u64>,

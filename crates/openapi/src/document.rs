@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use comfy_runner_api::ErrorBody;
+use comfy_runner_api_v2::ErrorEnvelope;
 use comfy_runner_manifest::Manifest;
 use serde_json::{Map, Value, json};
 
 use crate::normalize::{pascal, references};
-use crate::operation::Paths;
+use crate::operation::{Paths, V2};
 use crate::routes;
 
 /// What the document says before it lists operations.
@@ -21,7 +22,8 @@ pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_
     routes::describe(&mut paths);
     routes::each_workflow::describe(&mut paths, manifests);
     let (mut paths, mut schemas) = paths.finish();
-    let mut responses = common_responses(&schemas.written::<ErrorBody>());
+    let mut responses = common_responses("", &schemas.written::<ErrorBody>());
+    responses.extend(common_responses(V2, &schemas.written::<ErrorEnvelope>()));
     let mut parameters = Map::new();
     share_execute(&mut paths, &mut responses, &mut parameters);
     let roots = json!([&paths, &responses, &parameters]);
@@ -50,6 +52,7 @@ pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_
             "securitySchemes": {
                 "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key",
                            "description": "One of the server's keys. A server without keys answers on loopback only."},
+                "Bearer": {"type": "http", "scheme": "bearer", "description": "The same key in `Authorization`."},
                 "Token": {"type": "apiKey", "in": "query", "name": "token",
                           "description": "A token of `POST /api/token`, for what a browser opens without headers."},
             },
@@ -58,7 +61,7 @@ pub fn document<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, requires_
 }
 
 /// Returns the errors that many operations have.
-fn common_responses(error: &Value) -> Map<String, Value> {
+fn common_responses(prefix: &str, error: &Value) -> Map<String, Value> {
     let response = |description: &str| {
         json!({
             "description": description,
@@ -84,7 +87,7 @@ fn common_responses(error: &Value) -> Map<String, Value> {
             with_retry_after("The server has too many connections, or is not able to answer now."),
         ),
     ];
-    responses.into_iter().map(|(name, response)| (name.to_owned(), response)).collect()
+    responses.into_iter().map(|(name, response)| (format!("{prefix}{name}"), response)).collect()
 }
 
 /// Moves what `execute` takes and answers to where the operations of all workflows can refer to it.

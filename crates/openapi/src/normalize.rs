@@ -101,7 +101,8 @@ fn plain_description(object: &mut Map<String, Value>) {
 
 /// Writes a schema that accepts anything as an object, and drops what only Rust distinguishes.
 fn plain_values(object: &mut Map<String, Value>) {
-    if object.get("format").is_some_and(|format| format == "uint") {
+    let is_unsigned = |format: &Value| format.as_str().is_some_and(|format| format.starts_with("uint"));
+    if object.get("format").is_some_and(is_unsigned) {
         object.shift_remove("format");
     }
     // A response has no defaults; those of requests are in their descriptions.

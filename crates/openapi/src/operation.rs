@@ -4,8 +4,12 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use comfy_runner_api::ErrorBody;
+use comfy_runner_api_v2::ErrorEnvelope;
 
 use crate::schemas::Schemas;
+
+/// What the names of common responses of the Comfy API v2 begin with.
+pub(crate) const V2: &str = "V2";
 
 const JSON: &str = "application/json";
 
@@ -108,6 +112,8 @@ pub(crate) struct Operation<'s> {
     access: Access,
     /// The status of the response that was described last.
     last: String,
+    /// Whether it belongs to the Comfy API v2, whose errors have another body.
+    is_v2: bool,
 }
 
 impl<'s> Operation<'s> {
@@ -116,7 +122,15 @@ impl<'s> Operation<'s> {
             Map::from_iter([("operationId".to_owned(), id.into()), ("summary".to_owned(), summary.into())]);
         let access = if path.starts_with("/api/") { Access::Key } else { Access::Open };
         let parameters = path_parameters(path).map(path_parameter).collect();
-        Self { schemas, json, parameters, responses: Map::new(), access, last: String::new() }
+        Self {
+            schemas,
+            json,
+            parameters,
+            responses: Map::new(),
+            access,
+            last: String::new(),
+            is_v2: path.starts_with("/api/v2/"),
+        }
     }
 
     /// Returns the schemas of the document, for those that are put together by hand.
@@ -167,6 +181,16 @@ impl<'s> Operation<'s> {
         self
     }
 
+    /// Takes a parameter of the query string, which may be left out.
+    pub fn parameter(mut self, name: &str, description: &str, schema: Value) -> Self {
+        // A list is one value with commas.
+        self.parameters.push(json!({
+            "name": name, "in": "query", "required": false, "description": description, "schema": schema,
+            "style": "form", "explode": false,
+        }));
+        self
+    }
+
     /// Takes a header, which may be left out.
     pub fn header(mut self, name: &str, description: &str, schema: Value) -> Self {
         self.parameters.push(
@@ -214,7 +238,10 @@ impl<'s> Operation<'s> {
 
     /// Answers an error. Those that every operation has are added without this.
     pub fn error(self, status: u16, description: &str) -> Self {
-        self.json::<ErrorBody>(status, description)
+        match self.is_v2 {
+            true => self.json::<ErrorEnvelope>(status, description),
+            false => self.json::<ErrorBody>(status, description),
+        }
     }
 
     fn respond(mut self, status: u16, description: &str, content: Option<Value>) -> Self {
@@ -253,14 +280,15 @@ impl<'s> Operation<'s> {
             common.push((408, "BodyTimeout"));
         }
         for (status, name) in common {
-            let response = json!({"$ref": format!("#/components/responses/{name}")});
+            let prefix = if self.is_v2 { V2 } else { "" };
+            let response = json!({"$ref": format!("#/components/responses/{prefix}{name}")});
             self.responses.entry(status.to_string()).or_insert(response);
         }
         self.responses.sort_keys();
         let mut security = match self.access {
             Access::Open => Vec::new(),
-            Access::Key => vec![json!({"ApiKey": []})],
-            Access::KeyOrToken => vec![json!({"ApiKey": []}), json!({"Token": []})],
+            Access::Key => vec![json!({"ApiKey": []}), json!({"Bearer": []})],
+            Access::KeyOrToken => vec![json!({"ApiKey": []}), json!({"Bearer": []}), json!({"Token": []})],
         };
         if !requires_key && !security.is_empty() {
             security.push(json!({}));
@@ -295,6 +323,7 @@ fn path_parameter(name: &str) -> Value {
         "filename" => "The file's name, as the upload answered it.",
         "kind" => "The kind of models: the name of a folder such as `checkpoints` or `loras`.",
         "file" => "The file's name.",
+        "id" => "The id, as another response has it.",
         _ => "",
     };
     json!({"name": name, "in": "path", "required": true, "description": description, "schema": {"type": "string"}})

@@ -86,7 +86,7 @@ pub(super) fn describe(paths: &mut Paths) {
 }
 
 /// Describes a response that passes on a file of ComfyUI.
-fn file_of_comfyui(op: Operation<'_>) -> Operation<'_> {
+pub(super) fn file_of_comfyui(op: Operation<'_>) -> Operation<'_> {
     let text = || json!({"type": "string"});
     op.with_token()
         .header("Range", "A part of the file.", text())

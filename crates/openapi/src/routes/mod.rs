@@ -6,6 +6,7 @@ mod jobs;
 mod live;
 mod run;
 mod server;
+mod v2;
 mod workflows;
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub(crate) fn describe(paths: &mut Paths) {
     jobs::describe(paths);
     files::describe(paths);
     server::describe(paths);
+    v2::describe(paths);
 }
 
 const WORKFLOWS: &str = "Workflows";
@@ -28,6 +30,7 @@ const LIVE: &str = "Following";
 const JOBS: &str = "Jobs";
 const FILES: &str = "Files";
 const SERVER: &str = "Server";
+const COMFY_V2: &str = "Comfy API v2";
 
 /// Returns the sections of the document.
 pub(crate) fn tags() -> Value {
@@ -38,6 +41,7 @@ pub(crate) fn tags() -> Value {
         {"name": JOBS, "description": "The records of jobs."},
         {"name": FILES, "description": "Files that jobs made, and files for them."},
         {"name": SERVER, "description": "The server itself."},
+        {"name": COMFY_V2, "description": "The API of Comfy's official clients, as this server answers it."},
     ])
 }
 
