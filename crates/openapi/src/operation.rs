@@ -323,6 +323,7 @@ fn path_parameter(name: &str) -> Value {
         "filename" => "The file's name, as the upload answered it.",
         "kind" => "The kind of models: the name of a folder such as `checkpoints` or `loras`.",
         "file" => "The file's name.",
+        "name" => "The name of the ComfyUI, as `GET /api/comfyui` lists it.",
         "id" => "The id, as another response has it.",
         _ => "",
     };
