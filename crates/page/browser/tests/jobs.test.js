@@ -69,8 +69,20 @@ test("the queue shows what runs and what waits", async () => {
   await section("Waiting").locator(".job-row").waitFor();
   await section("Running").getByRole("button", { name: "Cancel job" }).click();
   await section("Waiting").waitFor({ state: "detached" });
+  await section("ComfyUI servers").getByText("Connected").waitFor();
   await section("Running").getByRole("button", { name: "Cancel job" }).click();
   await page.getByText("Nothing waits and nothing runs").waitFor();
+  await person.leave();
+});
+
+test("a ComfyUI is told to take no more jobs, and to take them again", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/queue");
+  await page.getByRole("button", { name: "No more jobs" }).click();
+  await page.getByText("Gets no more jobs").waitFor();
+  assert.equal((await server.api("/api/comfyui")).comfyuis[0].draining, true);
+  await page.getByRole("button", { name: "More jobs again" }).click();
+  await page.getByText("Connected").waitFor();
   await person.leave();
 });
 

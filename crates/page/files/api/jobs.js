@@ -1,7 +1,7 @@
 // Jobs: list, record, files, cancel, retry, delete, and the queue.
 import { request, withQuery } from "./client.js";
 
-/** @import { JobFile, JobList, JobRecord, JobSummary, Progress, Queue, Submitted } from "./types.js" */
+/** @import { ComfyUiInfo, JobFile, JobList, JobRecord, JobSummary, Progress, Queue, Submitted } from "./types.js" */
 
 /**
  * @typedef {object} JobsFilter
@@ -91,4 +91,18 @@ export function getQueue() {
  */
 export function packageUrl(id) {
   return `/api/jobs/${encodeURIComponent(id)}/package`;
+}
+
+/** @returns {Promise<{ comfyuis: ComfyUiInfo[], waiting: number }>} */
+export function listComfyUis() {
+  return request("GET", "/api/comfyui");
+}
+
+/**
+ * Says whether a ComfyUI gets more jobs.
+ * @param {string} name
+ * @param {boolean} draining
+ */
+export function setDraining(name, draining) {
+  return request("POST", `/api/comfyui/${encodeURIComponent(name)}/${draining ? "drain" : "resume"}`);
 }

@@ -88,6 +88,7 @@
  * @property {string | null} error
  * @property {string[]} warnings
  * @property {Record<string, OutputFile[]>} outputs
+ * @property {string | null} [comfyui] the name of the ComfyUI that the job was given
  */
 
 /** @typedef {{ jobs: JobSummary[], next_cursor: string | null }} JobList */
@@ -115,7 +116,21 @@
  * @property {string} [error]
  */
 
-/** @typedef {JobSummary & { position: number | null, progress: Progress }} QueuedJob */
+/** @typedef {JobSummary & { position: number | null, eta_seconds: number | null, progress: Progress | null }} QueuedJob */
+
+/**
+ * @typedef {object} ComfyUiInfo
+ * @property {string} name
+ * @property {"unknown" | "up" | "down"} status
+ * @property {boolean} draining
+ * @property {string[]} tags
+ * @property {string[]} jobs
+ * @property {string | null} running
+ * @property {number | null} queue
+ * @property {string | null} version
+ * @property {{ name?: string, type?: string, vram_total?: number, vram_free?: number }[]} devices
+ * @property {string | null} last_error
+ */
 
 /** @typedef {{ running: number, pending: number, jobs: QueuedJob[] }} Queue */
 

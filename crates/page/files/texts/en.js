@@ -230,4 +230,14 @@ export const en = {
   "new.problem.id": 'The id "{name}" may have letters, digits, dots, hyphens and underscores only.',
   "new.problem.input": 'The input "{name}" needs a name that does not begin with an underscore.',
   "new.problem.twice": 'Two inputs are called "{name}" in requests.',
+
+  "machines": "ComfyUI servers",
+  "machine.drain": "No more jobs",
+  "machine.draining": "Gets no more jobs",
+  "machine.down": "Not reachable",
+  "machine.idle": "Nothing runs",
+  "machine.memory": "{used} of {total} GB in use",
+  "machine.resume": "More jobs again",
+  "machine.unknown": "Not asked yet",
+  "machine.up": "Connected",
 };

@@ -230,4 +230,14 @@ export const zh = {
   "new.problem.id": "id“{name}”只能包含字母、数字、点、连字符和下划线。",
   "new.problem.input": "输入“{name}”需要一个不以下划线开头的名称。",
   "new.problem.twice": "请求中有两个名为“{name}”的输入。",
+
+  "machines": "ComfyUI 服务器",
+  "machine.drain": "停止派发任务",
+  "machine.draining": "不再接收任务",
+  "machine.down": "无法连接",
+  "machine.idle": "没有任务在运行",
+  "machine.memory": "已用 {used} / {total} GB",
+  "machine.resume": "恢复派发任务",
+  "machine.unknown": "尚未查询",
+  "machine.up": "已连接",
 };

@@ -7,6 +7,7 @@ import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { changes, latestQueued, takeSummaries } from "../../state/jobs.js";
 import { JobRow } from "../jobs/job-row.js";
+import { Machines } from "./machines.js";
 
 export function QueueView() {
   const { data, error, reload } = useLoad(async () => {
@@ -28,6 +29,7 @@ export function QueueView() {
     ${data.jobs.length === 0 && others <= 0 && html`<${Empty} icon="check" title=${t("queue.empty")}>${t("queue.emptyText")}</${Empty}>`}
     <${Section} title=${t("queue.running")} jobs=${running} />
     <${Section} title=${t("queue.waiting")} jobs=${waiting} />
+    <${Machines} changed=${`${changes.value} ${latestQueued.value?.id}`} />
     ${others > 0 && html`<p class="note">${t("queue.others", { count: others })}</p>`}
   </div>`;
 }
