@@ -17,9 +17,10 @@ fn start(comfyui: &str) -> Api {
 }
 
 /// Every path of the server, and the methods that it has.
-const PATHS: [(&str, &str); 25] = [
+const PATHS: [(&str, &str); 26] = [
     ("/health", "GET, HEAD"),
     ("/ready", "GET, HEAD"),
+    ("/api/session", "GET, HEAD, POST, DELETE"),
     ("/api/workflows", "GET, HEAD"),
     ("/api/workflows/no-model", "PUT"),
     ("/api/workflows/no-model/check", "GET, HEAD"),

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod manifest;
 pub mod models;
 pub mod queue;
+pub mod session;
 pub mod status;
 pub mod timestamp;
 pub mod token;
@@ -42,6 +43,7 @@ pub use manifest::{
 };
 pub use models::{ModelList, ModelLists};
 pub use queue::{Queue, QueuedJob};
+pub use session::{Session, SignIn};
 pub use status::{
     CompletedStatus, FailedStatus, JobStatus, NodeFiles, PendingStatus, ReportedFile, RunningStatus, Status,
 };

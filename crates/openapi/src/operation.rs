@@ -133,6 +133,12 @@ impl<'s> Operation<'s> {
         }
     }
 
+    /// Says that the operation needs no key although its path is below `/api`.
+    pub fn open(mut self) -> Self {
+        self.access = Access::Open;
+        self
+    }
+
     /// Returns the schemas of the document, for those that are put together by hand.
     pub fn schemas(&mut self) -> &mut Schemas {
         self.schemas

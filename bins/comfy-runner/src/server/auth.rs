@@ -1,4 +1,5 @@
-//! Who may call: a key in the header `X-API-Key` or `Authorization`, or a token for what a browser opens without headers.
+//! Who may call: a key in the header `X-API-Key` or `Authorization`, the session of who signed in on the page, or a token for
+//! what a browser opens without headers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use actix_web::middleware::Next;
 use actix_web::web;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use comfy_runner_scheduler::Priority;
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
 use super::failed_keys::FailedKeys;
 use super::origins::AllowedOrigins;
+use super::session;
 use super::token::{Scope, TokenError, Tokens, token_in};
 
 const BEARER: &[u8] = b"Bearer ";
@@ -33,6 +36,20 @@ struct ApiKey {
     key: Box<str>,
     /// What records call its holder: a part of the key's hash.
     caller: Arc<str>,
+}
+
+impl ApiKey {
+    /// Writes a session: `crs1.EXPIRY.SIGNATURE`. The signature is HMAC-SHA256 with the key, so that sessions outlive the
+    /// process.
+    fn session(&self, expires_at: u64) -> String {
+        let signed = format!("crs1.{expires_at}");
+        let signature = Hmac::<Sha256>::new_from_slice(self.key.as_bytes())
+            .expect("HMAC takes a key of any length")
+            .chain_update(signed.as_bytes())
+            .finalize()
+            .into_bytes();
+        format!("{signed}.{signature:x}")
+    }
 }
 
 /// Who sends a request.
@@ -97,6 +114,31 @@ impl ApiKeys {
         }
         let keys = keys.iter().map(|key| ApiKey { key: key.as_str().into(), caller: caller_name(key) });
         Ok(Self { keys: keys.collect(), max_priority: Priority::MAX })
+    }
+
+    /// Returns whether the server has no keys.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Returns a session for who holds a key, until a time in seconds since 1970. None if the key is not known.
+    pub fn open_session(&self, given: &str, expires_at: u64) -> Option<String> {
+        let key = self.keys.iter().fold(None, |found, key| {
+            if key.key.as_bytes().ct_eq(given.as_bytes()).into() { Some(key) } else { found }
+        });
+        key.map(|key| key.session(expires_at))
+    }
+
+    /// Returns who holds the key of a session that has not ended. A session ends with its key.
+    pub fn holder_of(&self, session: &str, now: u64) -> Option<Caller> {
+        let expires_at = session::expiry(session).filter(|&expires_at| now < expires_at)?;
+        let mut caller = None;
+        for key in self.keys.iter() {
+            if key.session(expires_at).as_bytes().ct_eq(session.as_bytes()).into() {
+                caller = Some(Caller { name: Arc::clone(&key.caller), max_priority: self.max_priority });
+            }
+        }
+        caller
     }
 
     /// Sets the highest priority that callers may give to jobs.
@@ -170,7 +212,7 @@ fn check_same_site(headers: &HeaderMap, origins: &AllowedOrigins) -> Result<(), 
 }
 
 /// Returns whether a request comes from a page of this server, or from no page.
-fn is_of_our_pages(headers: &HeaderMap) -> bool {
+pub fn is_of_our_pages(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let same_origin = text(ORIGIN.as_str()).is_none_or(|origin| {
         let origin = origin.split_once("://").map(|(_, origin)| origin);
@@ -234,6 +276,10 @@ fn check(
         }
         Err(refused) => refused,
     };
+    if let Some(caller) = holder_of_session(request, keys)? {
+        request.extensions_mut().insert(caller);
+        return Ok(());
+    }
     let Some(token) = token_in(request.query_string()) else { return Err(refused) };
     let scope = tokens.verify(&token, SystemTime::now())?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -242,6 +288,21 @@ fn check(
     scope.check(request.path(), request.query_string())?;
     request.extensions_mut().insert(scope);
     Ok(())
+}
+
+/// Returns who is signed in, when a request has no key. Browsers send a cookie with whatever a page opens, so only pages of
+/// this server may use it.
+fn holder_of_session(request: &ServiceRequest, keys: &ApiKeys) -> Result<Option<Caller>, ApiError> {
+    let headers = request.headers();
+    if key_in(headers).is_some() {
+        return Ok(None);
+    }
+    let session = session::cookie_in(headers);
+    let caller = session.and_then(|session| keys.holder_of(session, session::now()));
+    if caller.is_some() && !is_of_our_pages(headers) {
+        return Err(ApiError::Forbidden("a page of another site may not use your session"));
+    }
+    Ok(caller)
 }
 
 /// Middleware for what browsers open across sites without asking first: WebSockets and event streams. A page of another

@@ -38,6 +38,7 @@ mod request_log;
 mod request_params;
 mod routes;
 mod schemas;
+mod session;
 mod several_jobs;
 mod status;
 mod stop;

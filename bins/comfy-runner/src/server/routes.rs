@@ -7,7 +7,7 @@ use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
     add_workflow, auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live, models,
-    openapi, page, pool, status, token, v2, workflows,
+    openapi, page, pool, session, status, token, v2, workflows,
 };
 
 /// Adds every path of the server.
@@ -22,6 +22,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/openapi.json").get(openapi::document).with_key())
         .service(endpoint("/docs").get(docs::page))
         .service(endpoint("/docs/{file}").get(docs::file))
+        // Signing in needs no key but the one in the body.
+        .service(endpoint("/api/session").get(session::show).post(session::sign_in).delete(session::sign_out))
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require_key))

@@ -1,6 +1,8 @@
 //! The server itself.
 
-use comfy_runner_api::{ComfyUis, DrainedComfyUi, Health, IssuedToken, Readiness, TokenRequest};
+use comfy_runner_api::{
+    ComfyUis, DrainedComfyUi, Health, IssuedToken, Readiness, Session, SignIn, TokenRequest,
+};
 use serde_json::json;
 
 use super::{NO_JOB, NO_STORE, NOT_CACHED, SERVER, not_cached};
@@ -36,6 +38,29 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(415, "The body has no content type that is taken here.")
             .error(500, "Only ComfyUI may know the job, and it cannot be reached.")
             .error(503, NO_STORE)
+    });
+    paths.get("/api/session", "get_session", "Whether the caller is signed in", |op| {
+        op.tag(SERVER).open().json::<Session>(200, "The session.").response_header(
+            "Cache-Control",
+            NOT_CACHED,
+            not_cached(),
+        )
+    });
+    paths.post("/api/session", "sign_in", "Exchanges a key for a cookie, for the server's own page", |mut op| {
+        let request = json!({"application/json": {"schema": op.schemas().read::<SignIn>()}});
+        op.tag(SERVER)
+            .open()
+            .explain("Programs send the key itself. The cookie cannot be read by scripts, and ends after a week.")
+            .body(true, "The key.", request)
+            .json::<Session>(200, "The session, whose cookie is in `Set-Cookie`.")
+            .response_header("Cache-Control", NOT_CACHED, not_cached())
+            .error(400, "The body is wrong.")
+            .error(401, "The key is not known.")
+            .error(403, "The request comes from a page of another site.")
+            .error(413, "The body is too large.")
+    });
+    paths.delete("/api/session", "sign_out", "Deletes the cookie", |op| {
+        op.tag(SERVER).open().empty(204, "The caller is signed out.")
     });
     paths.get("/api/comfyui", "list_comfyuis", "The ComfyUIs, and how they are", |op| {
         op.tag(SERVER)

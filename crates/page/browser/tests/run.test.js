@@ -144,3 +144,28 @@ test("a server that is gone is an error with a way back", async () => {
   await page.locator(".job-row").first().waitFor();
   await person.leave();
 });
+
+test("an image of a preview is released when the next one has come, and the last at the end", async () => {
+  const person = await Person.enter(browser, server);
+  await person.context.addInitScript(() => {
+    const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
+    window.previews = { made: 0, held: 0, most: 0 };
+    URL.createObjectURL = (object) => {
+      window.previews.made += 1;
+      window.previews.most = Math.max(window.previews.most, ++window.previews.held);
+      return create.call(URL, object);
+    };
+    URL.revokeObjectURL = (address) => {
+      window.previews.held -= 1;
+      revoke.call(URL, address);
+    };
+  });
+  const page = await person.open("/w/test-progress");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("40");
+  await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
+  await page.locator(".run-button").click();
+  await completed(page).waitFor();
+  const { made, held, most } = await page.evaluate(() => window.previews);
+  assert.ok(made > 5 && held === 0 && most <= 2, `${made} made, ${held} held, ${most} at most`);
+  await person.leave();
+});

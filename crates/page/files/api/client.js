@@ -96,6 +96,7 @@ export function upload(path, form, onProgress, signal) {
  * @returns {Promise<ApiError>}
  */
 async function errorOf(response) {
+  // A wrong key on the sign-in view is 401 too: then the view is shown already.
   if (response.status === 401) signedOut.value = true;
   const text = await response.text();
   try {

@@ -1,9 +1,13 @@
-// The reader's settings: theme and language.
+// The reader's settings: theme, language, and signing out.
 import { useId, useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { LANGUAGES, language, setLanguage, t } from "../i18n.js";
 import { THEMES, setTheme, theme } from "../theme.js";
+import { getSession, signOut } from "../api/session.js";
+import { notifyError } from "../state/notices.js";
+import { Button } from "./button.js";
 import { Icon } from "./icon.js";
+import { useLoad } from "./load.js";
 
 export function SettingsMenu() {
   const id = useId();
@@ -34,5 +38,13 @@ export function SettingsMenu() {
           )}
         </div>
       </fieldset>
+      <${SignOut} />
     </div>`;
+}
+
+/** Only where a key was asked for. */
+function SignOut() {
+  const { data } = useLoad(getSession, []);
+  if (!data?.required) return null;
+  return html`<${Button} icon="out" className="sign-out" onClick=${() => signOut().catch(notifyError)}>${t("signOut")}</${Button}>`;
 }

@@ -38,7 +38,6 @@ export const en = {
   "error.title": "This did not work",
 
   "signIn.title": "This server asks for a key",
-  "signIn.text": "Sign in to see its workflows.",
 
   "library.allTypes": "All types",
   "library.category": "Category",
@@ -240,4 +239,8 @@ export const en = {
   "machine.resume": "More jobs again",
   "machine.unknown": "Not asked yet",
   "machine.up": "Connected",
+  "signIn": "Sign in",
+  "signIn.key": "API key",
+  "signIn.text": "Enter one of its API keys. The key is not kept in this browser; a cookie signs you in for a week.",
+  "signOut": "Sign out",
 };

@@ -38,7 +38,6 @@ export const zh = {
   "error.title": "操作失败",
 
   "signIn.title": "此服务器需要密钥",
-  "signIn.text": "登录后即可查看工作流。",
 
   "library.allTypes": "所有类型",
   "library.category": "分类",
@@ -240,4 +239,8 @@ export const zh = {
   "machine.resume": "恢复派发任务",
   "machine.unknown": "尚未查询",
   "machine.up": "已连接",
+  "signIn": "登录",
+  "signIn.key": "API 密钥",
+  "signIn.text": "请输入一个 API 密钥。密钥不会保存在此浏览器中；Cookie 会让你保持登录一周。",
+  "signOut": "退出登录",
 };

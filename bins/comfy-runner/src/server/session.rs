@@ -1,0 +1,102 @@
+//! Sessions: a cookie in place of a key, for the server's own page, which must not keep the key.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use actix_web::http::header::{CACHE_CONTROL, COOKIE, HeaderMap, SET_COOKIE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use comfy_runner_api::session::LIFETIME;
+use comfy_runner_api::{Session, SignIn, Timestamp};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::auth::{ApiKeys, is_of_our_pages};
+use super::error::ApiError;
+use super::failed_keys::FailedKeys;
+use super::request_params::read_body;
+
+const NAME: &str = "comfy_runner_session";
+
+/// Returns the session that a request carries.
+pub fn cookie_in(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == NAME).map(|(_, value)| value)
+}
+
+/// Returns the time in seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// `GET /api/session`
+pub async fn show(keys: web::Data<ApiKeys>, request: HttpRequest) -> HttpResponse {
+    let session = cookie_in(request.headers()).filter(|session| keys.holder_of(session, now()).is_some());
+    let expires_at = session.and_then(expiry);
+    answer(HttpResponse::Ok(), &keys, expires_at)
+}
+
+/// `POST /api/session`
+pub async fn sign_in(
+    keys: web::Data<ApiKeys>,
+    failed: web::Data<FailedKeys>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    if !is_of_our_pages(request.headers()) {
+        return Err(ApiError::Forbidden("a page of another site may not sign in here"));
+    }
+    let SignIn { key } = serde_json::from_slice(&read_body(body).await?)
+        .map_err(|error| ApiError::BadRequest(format!("the body is not {{\"key\": KEY}}: {error}")))?;
+    if keys.is_empty() {
+        return Ok(answer(HttpResponse::Ok(), &keys, None));
+    }
+    let expires_at = now() + LIFETIME;
+    let Some(session) = keys.open_session(key.trim(), expires_at) else {
+        if let Some(peer) = request.peer_addr()
+            && let Err(retry_after) = failed.count(peer.ip(), Instant::now())
+        {
+            return Err(ApiError::TooManyFailures { retry_after });
+        }
+        return Err(ApiError::Unauthorized("this key is not known here"));
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header((SET_COOKIE, set_cookie(&request, &session, LIFETIME)));
+    Ok(answer(response, &keys, Some(expires_at)))
+}
+
+/// `DELETE /api/session`
+pub async fn sign_out(request: HttpRequest) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((SET_COOKIE, set_cookie(&request, "", 0)))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+fn answer(
+    mut response: actix_web::HttpResponseBuilder,
+    keys: &ApiKeys,
+    expires_at: Option<u64>,
+) -> HttpResponse {
+    let signed_in = keys.is_empty() || expires_at.is_some();
+    let expires_at = expires_at.and_then(timestamp);
+    let session = Session { required: !keys.is_empty(), signed_in, expires_at };
+    response.insert_header((CACHE_CONTROL, "no-store")).json(session)
+}
+
+/// Writes a cookie that no script reads, that no page of another site sends, and that goes over https only where the page
+/// came by https.
+fn set_cookie(request: &HttpRequest, session: &str, max_age: u64) -> String {
+    let secure = if request.connection_info().scheme() == "https" { "; Secure" } else { "" };
+    format!("{NAME}={session}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// Returns when a session ends, in seconds since 1970: its second part.
+pub fn expiry(session: &str) -> Option<u64> {
+    session.split('.').nth(1)?.parse().ok()
+}
+
+fn timestamp(seconds: u64) -> Option<Timestamp> {
+    let time = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+    Some(Timestamp::new(time.format(&Rfc3339).ok()?))
+}
