@@ -60,7 +60,8 @@ async fn every_path_of_the_api_wants_a_key_and_says_which_header_has_it() {
             "X-API-Key: right2\r\n",
             "X-API-Key: RIGHT\r\n",
             "X-API-Key: right,also-right\r\n",
-            "Authorization: Bearer right\r\n",
+            "Authorization: Bearer wrong\r\n",
+            "Cookie: comfy_runner_session=right\r\n",
             "Cookie: X-API-Key=right\r\n",
         ] {
             let reply = api.send_raw(&request(method, path, header)).await;
