@@ -20,6 +20,9 @@ const AT_ONCE: usize = 2;
 /// The pause after a round in which something could not be copied: the first one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// How long to wait after the end of a job for the ends of others, so that the records are not read for each.
+const TOGETHER: Duration = Duration::from_millis(200);
+
 /// Why a file is not copied.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
@@ -61,6 +64,7 @@ pub(crate) async fn keep_outputs(jobs: &Jobs, clients: &Clients) {
             Round::Done => {
                 pause = PAUSES.0;
                 written.await;
+                tokio::time::sleep(TOGETHER).await;
             }
             Round::Failed => {
                 tokio::time::sleep(pause).await;
@@ -82,7 +86,13 @@ async fn copy_all(jobs: &Jobs, clients: &Clients, files: &Files) -> Result<Round
             if unreachable.contains(&job.comfyui) {
                 continue;
             }
-            if let Err(error) = copy_job(jobs, clients, &files.config, &job).await {
+            let comfyui = jobs.owner(job.comfyui.as_deref());
+            let Some(client) = comfyui.and_then(|comfyui| clients.get(&comfyui)) else {
+                // It was removed, and may be added again.
+                tracing::debug!(prompt_id = job.prompt_id, "the ComfyUI that has the outputs of a job is not configured");
+                continue;
+            };
+            if let Err(error) = copy_job(jobs, &client, &files.config, &job).await {
                 let prompt_id = job.prompt_id;
                 tracing::warn!(%error, prompt_id, "outputs cannot be copied into the file store now; will try again");
                 round = Round::Failed;
@@ -97,16 +107,11 @@ async fn copy_all(jobs: &Jobs, clients: &Clients, files: &Files) -> Result<Round
 
 async fn copy_job(
     jobs: &Jobs,
-    clients: &Clients,
+    client: &Client,
     files: &FilesConfig,
     job: &UnkeptJob,
 ) -> Result<(), KeepError> {
-    let comfyui = jobs.owner(job.comfyui.as_deref());
-    let Some(client) = comfyui.and_then(|comfyui| clients.get(&comfyui)) else {
-        let name = job.comfyui.clone().unwrap_or_default();
-        return Err(ClientError::NotConfigured(name).into());
-    };
-    let copies = job.files.iter().map(|file| copy(jobs, &client, files, &job.prompt_id, file));
+    let copies = job.files.iter().map(|file| copy(jobs, client, files, &job.prompt_id, file));
     let mut copies = stream::iter(copies).buffer_unordered(AT_ONCE);
     let mut failed = None;
     while let Some(copied) = copies.next().await {
