@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use comfy_runner::server::Settings;
+use comfy_runner_client::Config;
 use comfy_runner_files::{FileStore as _, Location, ObjectFiles};
-use comfy_runner_jobs::{FilesConfig, JobsConfig};
+use comfy_runner_jobs::{ComfyUi, FilesConfig, JobsConfig};
 use comfy_runner_simulator::Simulator;
 use comfy_runner_store::{Sqlite, Store as _};
 use futures::StreamExt as _;
@@ -138,6 +139,61 @@ async fn jobs_that_need_a_file_at_the_same_time_send_it_once() {
     let jobs = (0..9).map(|n| run(&api, &names[n % 3], n as u32));
     futures::future::join_all(jobs).await;
     assert_eq!(uploaded(&simulator).len(), 1);
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn with_several_comfyuis_an_upload_is_on_each_that_runs_a_job_with_it() {
+    let (simulators, state) = ([simulator(), simulator()], State::new());
+    let mut settings = state.settings("http://127.0.0.1:9");
+    settings.comfyuis = ["a", "b"]
+        .iter()
+        .zip(&simulators)
+        .map(|(name, simulator)| {
+            ComfyUi::new(name, Config::new(simulator.url().parse().unwrap())).unwrap().with_depth(1)
+        })
+        .collect();
+    settings.api_keys = vec!["secret".to_owned()];
+    // No `--files`: there are two ComfyUIs, which is reason enough.
+    let api = start(&settings);
+    let form = Form::new().file("file", "fox.png", &png());
+    let request =
+        api.http.post(format!("{}/api/run/upload-image", api.base)).content_type(form.content_type());
+    let reply = Reply::from_response(
+        request.insert_header(("x-api-key", "secret")).send_body(form.body()).await.unwrap(),
+    )
+    .await;
+    let name = reply.json()["filename"].as_str().unwrap().to_owned();
+    assert!(simulators.iter().all(|simulator| uploaded(simulator).is_empty()));
+    let upload = state.store.uploads_named(vec![name.clone()]).await.unwrap().remove(0);
+    assert!(upload.hash.is_some() && upload.caller.is_some_and(|caller| !caller.contains("secret")));
+
+    let call = async |request: awc::ClientRequest, body: String| {
+        let request = request.insert_header(("x-api-key", "secret")).content_type("application/json");
+        Reply::from_response(request.send_body(body).await.unwrap()).await
+    };
+    let mut jobs = Vec::new();
+    for seed in 0..12 {
+        let params =
+            json!({"prompt": "a fox", "seed": seed, "steps": 4, "_existing_image": name}).to_string();
+        let reply = call(api.http.post(format!("{}/api/run/image-to-image/execute", api.base)), params).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        jobs.push(reply.json()["prompt_id"].as_str().unwrap().to_owned());
+    }
+    for prompt_id in jobs {
+        let status = format!("{}/api/run/status/{prompt_id}", api.base);
+        loop {
+            let status = call(api.http.get(&status), String::new()).await.json();
+            match status["status"].as_str() {
+                Some("completed") => break,
+                Some("pending" | "running") => actix_rt::time::sleep(Duration::from_millis(5)).await,
+                _ => panic!("{status}"),
+            }
+        }
+    }
+    for simulator in &simulators {
+        assert_eq!(uploaded(simulator), [name.as_str()]);
+    }
     api.stop().await;
 }
 

@@ -41,7 +41,7 @@ use crate::submit::{self, SubmitError};
 use crate::supervise::{Stalled, Supervision};
 use crate::table::{Change, Table};
 use crate::upload::UploadError;
-use crate::uploads::{self, UploadKind, UploadedError};
+use crate::uploads::{self, UploadOptions, UploadedError};
 use crate::watch::{
     self, AllJobsSubscription, ChangeFeed, PreviewError, Serialized, Subscription, WatchOptions,
 };
@@ -370,8 +370,8 @@ impl Jobs {
         records::forget(self, prompt_id).await
     }
 
-    /// Takes a file of at most `limit` bytes, named by its caller, and records it. It is streamed into the file store, or to
-    /// ComfyUI's input folder if there is none for uploads. Returns the unique name by which jobs refer to it.
+    /// Takes a file, named by its caller, and records it. It is streamed into the file store, or to ComfyUI's input folder if the
+    /// store is not for uploads and there is one ComfyUI. Returns the unique name by which jobs refer to it.
     ///
     /// # Errors
     /// See [`UploadError`].
@@ -380,14 +380,13 @@ impl Jobs {
         client: &Client,
         name: &str,
         body: S,
-        limit: u64,
-        kind: UploadKind,
+        options: UploadOptions,
     ) -> Result<String, UploadError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
         E: std::fmt::Display + 'static,
     {
-        uploads::upload(self, client, name, body, limit, kind).await
+        uploads::upload(self, client, name, body, options).await
     }
 
     /// Returns what the records say of a file's content in the file store: that of an upload, or of a copied output. `None` if

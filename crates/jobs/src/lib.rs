@@ -64,5 +64,5 @@ pub use submission::Submission;
 pub use submit::SubmitError;
 pub use supervise::{FollowError, Stalled};
 pub use upload::{UploadError, upload, upload_image};
-pub use uploads::{UploadKind, UploadedError};
+pub use uploads::{UploadKind, UploadOptions, UploadedError};
 pub use watch::{AllJobsSubscription, Preview, PreviewError, Serialized, Subscription, Update, WatchOptions};

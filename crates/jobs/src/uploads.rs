@@ -44,20 +44,50 @@ pub enum UploadKind {
     Image,
 }
 
+/// How an upload is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadOptions {
+    /// The largest number of bytes.
+    pub limit: u64,
+    /// Which files are taken.
+    pub kind: UploadKind,
+    /// Who uploads it, for the record.
+    pub caller: Option<String>,
+}
+
+impl UploadOptions {
+    /// Takes media of at most this many bytes.
+    pub fn new(limit: u64) -> Self {
+        Self { limit, kind: UploadKind::Media, caller: None }
+    }
+
+    /// Sets [`UploadOptions::kind`].
+    pub fn with_kind(mut self, kind: UploadKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Sets [`UploadOptions::caller`]; an empty name is none.
+    pub fn with_caller(mut self, caller: &str) -> Self {
+        self.caller = Some(caller.to_owned()).filter(|caller| !caller.is_empty());
+        self
+    }
+}
+
 /// See [`Jobs::upload`].
 pub(crate) async fn upload<S, E>(
     jobs: &Jobs,
     client: &Client,
     name: &str,
     body: S,
-    limit: u64,
-    kind: UploadKind,
+    options: UploadOptions,
 ) -> Result<String, UploadError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin + 'static,
     E: std::fmt::Display + 'static,
 {
-    let images_only = kind == UploadKind::Image;
+    let (limit, images_only) = (options.limit, options.kind == UploadKind::Image);
     let upload = match jobs.files().filter(|files| files.config.uploads || jobs.has_several_comfyuis()) {
         Some(files) => {
             let (name, stored) = store_media(&*files.config.store, name, body, limit, images_only).await?;
@@ -73,7 +103,7 @@ where
         }
     };
     let name = upload.filename.clone();
-    jobs.store().add_upload(upload).await.map_err(UploadError::Record)?;
+    jobs.store().add_upload(upload.with_caller(options.caller)).await.map_err(UploadError::Record)?;
     Ok(name)
 }
 

@@ -8,6 +8,7 @@ use comfy_runner_manifest::{FileSource, Input, Manifest};
 use futures::stream;
 
 use super::State;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::form::{Files, Form};
 use super::store_file::store_for;
@@ -25,6 +26,7 @@ pub(super) async fn add(
     sources: Vec<(&Input, FileSource)>,
     manifest: &Manifest,
     state: &State,
+    caller: &Caller,
     files: Files<'_>,
 ) -> Result<(), ApiError> {
     for (Input { id, .. }, _) in &sources {
@@ -41,7 +43,7 @@ pub(super) async fn add(
         }
         let stored = match files {
             Files::Digest(_) => String::new(),
-            Files::Upload | Files::UploadAndDigest(_) => store(input, source, state).await?,
+            Files::Upload | Files::UploadAndDigest(_) => store(input, source, state, caller).await?,
         };
         form.uploads.insert(input.id.clone(), stored);
     }
@@ -49,7 +51,12 @@ pub(super) async fn add(
 }
 
 /// Streams a file to ComfyUI, and returns the name under which it is stored.
-async fn store(input: &Input, source: FileSource, state: &State) -> Result<String, ApiError> {
+async fn store(
+    input: &Input,
+    source: FileSource,
+    state: &State,
+    caller: &Caller,
+) -> Result<String, ApiError> {
     let id = input.id.as_str();
     match source {
         FileSource::Url(url) => {
@@ -60,7 +67,7 @@ async fn store(input: &Input, source: FileSource, state: &State) -> Result<Strin
                 return Err(too_large(id, state));
             }
             let name = fetched.name.clone();
-            store_for(input, &name, fetched.into_stream(), state).await
+            store_for(input, &name, fetched.into_stream(), state, caller).await
         }
         FileSource::Base64(text) => {
             let bytes = BASE64.decode(text.trim()).map_err(|error| {
@@ -68,7 +75,7 @@ async fn store(input: &Input, source: FileSource, state: &State) -> Result<Strin
             })?;
             drop(text);
             let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
-            store_for(input, id, body, state).await
+            store_for(input, id, body, state, caller).await
         }
         _ => Err(ApiError::BadRequest(format!("the file for input \"{id}\" is of an unknown kind"))),
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt as _;
 
 use super::State;
+use super::auth::Caller;
 use super::brought_files;
 use super::error::ApiError;
 use super::excerpt::excerpt;
@@ -56,39 +57,42 @@ impl Form {
         state: &State,
         files: Files<'_>,
     ) -> Result<Self, ApiError> {
+        let caller = Caller::of(request);
         let mut permit = None;
-        let mut form = match Encoding::from_request(request)? {
-            Encoding::Empty => return Ok(Self::default()),
-            Encoding::Json => {
-                let body = read_json_body(body, &state.large_bodies).await?;
-                let form = Self { params: parse_json(&body.bytes)?, ..Self::default() };
-                permit = body.permit;
-                form
-            }
-            Encoding::UrlEncoded => {
-                Self { params: parse_url_encoded(&read_body(body).await?)?, ..Self::default() }
-            }
-            Encoding::Multipart => {
-                Self::from_parts(
-                    multipart(request, body, state)?,
-                    manifest,
-                    async |input, part| match files {
-                        Files::Upload => store_for(input, &file_name(&part), part.boxed_local(), state).await,
-                        Files::UploadAndDigest(digest) => {
-                            let name = file_name(&part);
-                            store_for(input, &name, digest.watch(&input.id, part).boxed_local(), state).await
+        let mut form =
+            match Encoding::from_request(request)? {
+                Encoding::Empty => return Ok(Self::default()),
+                Encoding::Json => {
+                    let body = read_json_body(body, &state.large_bodies).await?;
+                    let form = Self { params: parse_json(&body.bytes)?, ..Self::default() };
+                    permit = body.permit;
+                    form
+                }
+                Encoding::UrlEncoded => {
+                    Self { params: parse_url_encoded(&read_body(body).await?)?, ..Self::default() }
+                }
+                Encoding::Multipart => {
+                    Self::from_parts(multipart(request, body, state)?, manifest, async |input, part| {
+                        match files {
+                            Files::Upload => {
+                                store_for(input, &file_name(&part), part.boxed_local(), state, &caller).await
+                            }
+                            Files::UploadAndDigest(digest) => {
+                                let name = file_name(&part);
+                                let part = digest.watch(&input.id, part).boxed_local();
+                                store_for(input, &name, part, state, &caller).await
+                            }
+                            Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
                         }
-                        Files::Digest(digest) => look_at(digest.watch(&input.id, part), state).await,
-                    },
-                )
-                .await?
-            }
-        };
+                    })
+                    .await?
+                }
+            };
         let sources = FileSource::take_all(manifest, &mut form.params)?;
         if permit.is_some() && serde_json::to_string(&form.params)?.len() > LARGEST_PARAMS {
             return Err(params_too_large());
         }
-        brought_files::add(&mut form, sources, manifest, state, files).await?;
+        brought_files::add(&mut form, sources, manifest, state, &caller, files).await?;
         // A large body is in memory until here.
         drop(permit);
         Ok(form)
@@ -135,7 +139,7 @@ pub async fn read_upload(
 ) -> Result<String, ApiError> {
     let mut parts = file_form(request, body, state)?;
     let part = file_part(&mut parts).await?;
-    store_file(&file_name(&part), part.boxed_local(), state).await
+    store_file(&file_name(&part), part.boxed_local(), state, &Caller::of(request)).await
 }
 
 /// Reads the part `file` of a form into an unnamed temporary file, which is deleted when it is closed.

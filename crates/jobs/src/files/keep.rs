@@ -89,7 +89,10 @@ async fn copy_all(jobs: &Jobs, clients: &Clients, files: &Files) -> Result<Round
             let comfyui = jobs.owner(job.comfyui.as_deref());
             let Some(client) = comfyui.and_then(|comfyui| clients.get(&comfyui)) else {
                 // It was removed, and may be added again.
-                tracing::debug!(prompt_id = job.prompt_id, "the ComfyUI that has the outputs of a job is not configured");
+                tracing::debug!(
+                    prompt_id = job.prompt_id,
+                    "the ComfyUI that has the outputs of a job is not configured"
+                );
                 continue;
             };
             if let Err(error) = copy_job(jobs, &client, &files.config, &job).await {

@@ -28,7 +28,8 @@ use sent::SentFiles;
 pub struct FilesConfig {
     /// The store.
     pub store: Arc<dyn FileStore>,
-    /// Whether uploads are stored, and sent to a ComfyUI when a job needs them there. Otherwise they go straight to ComfyUI.
+    /// Whether uploads are stored, and sent to a ComfyUI when a job needs them there. Otherwise they go straight to ComfyUI, if
+    /// there is one only.
     pub uploads: bool,
     /// Whether the outputs of jobs are copied into the store when a job is over.
     pub outputs: bool,
