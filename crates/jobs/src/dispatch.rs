@@ -184,7 +184,7 @@ pub(crate) async fn find_eligible(jobs: &Jobs, clients: &Clients) {
                     break;
                 }
             };
-            let found = eligible::find(jobs, clients, &record.graph, &record.required_tags, false).await;
+            let found = eligible::find(jobs, clients, &record, false).await;
             jobs.change(&prompt_id, |job| match found {
                 Ok(found) => {
                     job.needs.eligible_as_of = found.as_of;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use comfy_runner_client::ClientError;
 use comfy_runner_protocol::{Graph, NodeErrors, ObjectInfo, PromptRefused};
+use comfy_runner_store::{Record, StoreError};
 use futures::future::join_all;
 
 use crate::clients::Clients;
@@ -18,8 +19,9 @@ const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// Predicts the answer of a ComfyUI to a graph, by its node schemas.
 pub trait GraphValidator: Send + Sync + std::fmt::Debug {
-    /// Returns the prediction. It may take milliseconds, and is called on a thread for that.
-    fn validate(&self, graph: &Graph, schemas: &ObjectInfo) -> Prediction;
+    /// Returns the prediction. It may take milliseconds, and is called on a thread for that. `files` are in the input folder, or
+    /// will be, although the schemas may not list them.
+    fn validate(&self, graph: &Graph, schemas: &ObjectInfo, files: &[String]) -> Prediction;
 }
 
 /// The predicted answer of a ComfyUI to a graph.
@@ -55,10 +57,10 @@ pub(crate) struct Eligible {
 pub(crate) async fn find(
     jobs: &Jobs,
     clients: &Clients,
-    graph: &Arc<Graph>,
-    tags: &[String],
+    record: &Record,
     checked: bool,
 ) -> Result<Eligible, SubmitError> {
+    let (graph, tags) = (&record.graph, record.required_tags.as_slice());
     let (candidates, count, as_of) = {
         let state = jobs.lock();
         let members = state.pool.members().filter(|member| member.settings.has_tags(tags));
@@ -72,20 +74,32 @@ pub(crate) async fn find(
         Some(validator) if checked || count > 1 => Arc::clone(validator),
         _ => return Ok(Eligible { names: candidates, as_of, ..Eligible::default() }),
     };
+    let files: Arc<[String]> = uploads(jobs, record, count).await?.into();
     let predictions = candidates.iter().map(|name| async {
         let schemas = match schemas(jobs, clients, name, MAX_AGE).await {
             Ok(schemas) => schemas,
             // While it cannot be reached, what it said before is the best guess.
             Err(error) => jobs.known_schemas(name).ok_or(error)?,
         };
-        let (validator, graph) = (Arc::clone(&validator), Arc::clone(graph));
-        let predict = move || validator.validate(&graph, &schemas);
+        let (validator, graph, files) = (Arc::clone(&validator), Arc::clone(graph), Arc::clone(&files));
+        let predict = move || validator.validate(&graph, &schemas, &files);
         Ok(tokio::task::spawn_blocking(predict)
             .await
             .unwrap_or_else(|_| Prediction::Accepted(NodeErrors::new())))
     });
     let answers: Vec<_> = candidates.iter().cloned().zip(join_all(predictions).await).collect();
     decide(answers, graph, count, as_of)
+}
+
+/// Returns the files of a job that any ComfyUI has when it gets the job: those in the file store are sent before, and a single
+/// ComfyUI has every upload.
+async fn uploads(jobs: &Jobs, record: &Record, count: usize) -> Result<Vec<String>, StoreError> {
+    if record.input_files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let uploads = jobs.store().uploads_named(record.input_files.clone()).await?;
+    let has_everywhere = uploads.into_iter().filter(|upload| upload.hash.is_some() || count == 1);
+    Ok(has_everywhere.map(|upload| upload.filename).collect())
 }
 
 fn decide(

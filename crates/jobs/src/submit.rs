@@ -187,7 +187,7 @@ pub(crate) async fn submit_record(
     record: Record,
     key: Option<PartnerKey>,
 ) -> Result<Submitted, SubmitError> {
-    let eligible = eligible::find(jobs, clients, &record.graph, &record.required_tags, false).await?;
+    let eligible = eligible::find(jobs, clients, &record, false).await?;
     let mut new = NewSubmission { jobs, clients, record, key, eligible, in_flight: None, tried: Vec::new() };
     let submitted = new.submit().await;
     if let Err(error) = &submitted
@@ -324,7 +324,7 @@ impl NewSubmission<'_> {
     /// Has the job wait for a ComfyUI, if a ComfyUI would accept it.
     async fn wait(&mut self) -> Result<Submitted, SubmitError> {
         let (record, config) = (&mut self.record, self.jobs.config());
-        match eligible::find(self.jobs, self.clients, &record.graph, &record.required_tags, true).await {
+        match eligible::find(self.jobs, self.clients, record, true).await {
             Ok(eligible) => self.eligible = eligible,
             // What cannot be checked now is checked when a ComfyUI answers.
             Err(SubmitError::Client(_)) if config.queue_while_down => {}

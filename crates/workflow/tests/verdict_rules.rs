@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use comfy_runner_protocol::ObjectInfo;
-use comfy_runner_workflow::validate::{Release, Validator, Verdict};
+use comfy_runner_workflow::validate::{FileName, Release, Validator, Verdict};
 use serde_json::{Value, json};
 
 fn schemas(release: &str) -> ObjectInfo {
@@ -110,4 +110,23 @@ fn camera_controls_need_a_movement_and_stop_at_the_first_value_that_is_no_number
         controls(json!("nan"), json!("")),
         "invalid_input_type: zoom, , could not convert string to float: ''"
     );
+}
+
+#[test]
+fn a_file_that_is_known_to_be_there_is_a_choice_of_inputs_for_uploads_only() {
+    let schemas: ObjectInfo = serde_json::from_value(json!({"LoadMask": {
+        "input": {"required": {"mask": [["a.png"], {"image_upload": true}], "style": [["a.png"], {}]}},
+        "output": [], "output_is_list": [], "output_name": [], "name": "LoadMask", "display_name": "Load Mask",
+        "description": "", "python_module": "nodes", "category": "", "output_node": true,
+    }}))
+    .unwrap();
+    let prompt = json!({"1": {"class_type": "LoadMask", "inputs": {"mask": "fox.png", "style": "fox.png"}}});
+    let errors = |files: &[&str]| {
+        let files = files.iter().map(|name| (FileName::parse(name).unwrap(), true)).collect();
+        let errors = Validator::new(&schemas).with_files(files).validate_json(&prompt).node_errors;
+        errors["1"].errors.iter().map(|error| error.details.clone()).collect::<Vec<_>>()
+    };
+    let style = "style: 'fox.png' not in ['a.png']";
+    assert_eq!(errors(&[]), ["mask: 'fox.png' not in ['a.png']", style]);
+    assert_eq!(errors(&["fox.png"]), [style]);
 }

@@ -8,7 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use comfy_runner_client::{Client, ClientError, FileReply, Probe};
 use comfy_runner_jobs::{GraphValidator, Prediction};
 use comfy_runner_protocol::{Graph, ObjectInfo, OutputFile, PromptRefused};
-use comfy_runner_workflow::validate::Validator;
+use comfy_runner_workflow::validate::{FileName, Validator};
 use futures::future::join_all;
 
 use super::State;
@@ -19,8 +19,9 @@ use super::error::ApiError;
 pub struct SchemaValidator;
 
 impl GraphValidator for SchemaValidator {
-    fn validate(&self, graph: &Graph, schemas: &ObjectInfo) -> Prediction {
-        let verdict = Validator::new(schemas).validate(graph);
+    fn validate(&self, graph: &Graph, schemas: &ObjectInfo, files: &[String]) -> Prediction {
+        let known = files.iter().filter_map(|name| Some((FileName::parse(name)?, true)));
+        let verdict = Validator::new(schemas).with_files(known.collect()).validate(graph);
         match verdict.error {
             None => Prediction::Accepted(verdict.node_errors),
             Some(error) => Prediction::Refused(PromptRefused { error, node_errors: verdict.node_errors }),

@@ -378,12 +378,14 @@ impl<'v> Taken<'v> {
     pub fn check_value(&self, value: &Value) -> Option<Mismatch> {
         let value = unwrapped(value);
         let rules = self.validator.release.rules();
+        let no_files = super::KnownFiles::new();
         let check = value::ValueCheck {
             class: self.class,
             name: self.name,
             spec: self.spec,
             checked_by_node: self.checked_by_node,
             rules: &rules,
+            files: &no_files,
         };
         let reason = match check.check(value) {
             Ok(()) => return self.unlinked(value),

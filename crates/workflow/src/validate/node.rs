@@ -165,6 +165,7 @@ impl<'p, 'i> NodeCheck<'p, 'i> {
             spec: input.spec,
             checked_by_node: check.is_some_and(|check| check.takes(&input.name)),
             rules: &self.rules,
+            files: &self.validator.files,
         };
         match value_check.check(given) {
             Ok(()) => {}

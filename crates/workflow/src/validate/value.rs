@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use comfy_runner_protocol::{InputError, InputKind, InputSpec};
 use serde_json::{Value, json};
 
+use super::custom::KnownFiles;
 use super::python::{self, Converted, Exception, type_name};
 use super::release::Rules;
 use super::types::Type;
-use super::verdict::input_error;
+use super::verdict::{FileName, input_error};
 
 /// ComfyUI does not send back longer lists of choices.
 const LONGEST_LIST: usize = 20;
@@ -44,6 +45,8 @@ pub(super) struct ValueCheck<'s> {
     /// Whether the node's own validation takes the input, which replaces range and choices.
     pub checked_by_node: bool,
     pub rules: &'s Rules,
+    /// Files that exist although the schemas may not list them.
+    pub files: &'s KnownFiles,
 }
 
 /// Inputs of ComfyUI's own nodes whose choices are a Python tuple, by node type. JSON does not show the difference, but
@@ -125,8 +128,19 @@ impl ValueCheck<'_> {
         Ok(())
     }
 
+    /// Returns whether a value names a file of the input folder that is known to exist, for an input whose choices are the files
+    /// of that folder: ComfyUI lists them anew when it validates a prompt.
+    fn is_known_file(&self, value: &Value) -> bool {
+        let lists_files =
+            |(name, set): (&String, &Value)| name.ends_with("_upload") && *set == Value::Bool(true);
+        let known = || FileName::parse(value.as_str()?).and_then(|file| self.files.get(&file).copied());
+        self.spec.options.iter().any(lists_files) && known() == Some(true)
+    }
+
     fn choice(&self, value: &Value, choices: &[Value]) -> Result<(), ValueError> {
-        let is_choice = |value: &&Value| choices.iter().any(|choice| python::equal(choice, value));
+        let is_choice = |value: &&Value| {
+            choices.iter().any(|choice| python::equal(choice, value)) || self.is_known_file(value)
+        };
         let several =
             self.rules.multiselect && self.spec.options.get("multiselect").is_some_and(python::bool);
         let values = match value {
