@@ -164,6 +164,7 @@ test("an image of a preview is released when the next one has come, and the last
   await page.getByRole("spinbutton", { name: "Steps" }).fill("40");
   await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
   await page.locator(".run-button").click();
+  await page.getByRole("img", { name: "Preview" }).waitFor();
   await completed(page).waitFor();
   const { made, held, most } = await page.evaluate(() => window.previews);
   assert.ok(made > 5 && held === 0 && most <= 2, `${made} made, ${held} held, ${most} at most`);
