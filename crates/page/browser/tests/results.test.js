@@ -135,6 +135,9 @@ test("the code that is shown runs: curl and Python make the same image", async (
   await page.getByRole("radio", { name: "Python" }).check({ force: true });
   execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: await code() });
   assert.match(await code(), /"color": 1234/);
+  await page.getByRole("radio", { name: "Comfy SDK" }).check({ force: true });
+  execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: await code() });
+  assert.match(await code(), /from_json\(\{[^]*"class_type": "EmptyImage"/);
   await person.leave();
 });
 

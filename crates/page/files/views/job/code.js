@@ -8,7 +8,7 @@ import { CODE_LANGUAGES, codeFor } from "./snippets.js";
 /** @param {{ record: import("../../api/types.js").JobRecord }} props */
 export function Code({ record }) {
   const language = useSignal(CODE_LANGUAGES[0]?.id ?? "curl");
-  const text = codeFor(language.value, { base: window.location.origin, workflowId: record.workflow_id, params: { ...record.params, ...record.seeds } });
+  const text = codeFor(language.value, { base: window.location.origin, workflowId: record.workflow_id, params: { ...record.params, ...record.seeds }, graph: record.graph });
   return html`<div class="code-view">
     <div class="code-head">
       <div class="segments" role="radiogroup" aria-label=${t("code.language")}>

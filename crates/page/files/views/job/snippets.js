@@ -1,11 +1,12 @@
 // Programs that run a workflow with given params and save its result.
 
-/** @typedef {{ base: string, workflowId: string, params: Record<string, any> }} Run */
+/** @typedef {{ base: string, workflowId: string, params: Record<string, any>, graph: Record<string, any> }} Run */
 
 export const CODE_LANGUAGES = [
   { id: "curl", name: "curl" },
   { id: "python", name: "Python" },
   { id: "javascript", name: "JavaScript" },
+  { id: "sdk", name: "Comfy SDK" },
 ];
 
 /**
@@ -16,6 +17,7 @@ export const CODE_LANGUAGES = [
 export function codeFor(language, run) {
   if (language === "python") return python(run);
   if (language === "javascript") return javascript(run);
+  if (language === "sdk") return sdk(run);
   return curl(run);
 }
 
@@ -75,6 +77,24 @@ for (const file of job.files ?? []) {
   const result = await fetch(base + file.url, { headers });
   console.log(file.filename, (await result.arrayBuffer()).byteLength, "bytes");
 }
+`;
+}
+
+/**
+ * Comfy's official client, which takes the graph itself.
+ * @param {Run} run
+ */
+function sdk(run) {
+  return `import os
+from comfy_sdk import Comfy  # pip install comfy-sdk
+
+os.environ.setdefault("COMFY_BASE_URL", ${JSON.stringify(run.base)})
+
+client = Comfy()
+workflow = client.workflows.from_json(${pythonValue(run.graph, 0)})
+job = client.submit(workflow)
+for output in job.result().outputs:
+    output.to_file(output.name)
 `;
 }
 
