@@ -595,6 +595,7 @@ async fn a_bearer_token_is_a_key_on_every_route() {
     for path in ["/api/v2/jobs", "/api/v2/nothing", &format!("/api/v2/jobs/{UNKNOWN}/events")] {
         let reply = api.get(path).await;
         assert_eq!((reply.status.as_u16(), code(&reply).as_str()), (401, "unauthorized"), "{path}");
+        assert!(reply.text().contains("send your API key"), "{}", reply.text());
     }
     api.stop().await;
 }

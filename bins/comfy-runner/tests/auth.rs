@@ -62,6 +62,8 @@ async fn every_path_of_the_api_wants_a_key_and_says_which_header_has_it() {
             "X-API-Key: right,also-right\r\n",
             "Authorization: Bearer wrong\r\n",
             "Cookie: comfy_runner_session=right\r\n",
+            "Authorization: Bearer righ\r\n",
+            "Authorization: Basic right\r\n",
             "Cookie: X-API-Key=right\r\n",
         ] {
             let reply = api.send_raw(&request(method, path, header)).await;
@@ -78,6 +80,8 @@ async fn every_path_of_the_api_wants_a_key_and_says_which_header_has_it() {
 #[actix_rt::test]
 async fn every_key_opens_every_path() {
     let api = start(&["right", "also-right"]);
+    let bearer = api.get_with("/api/workflows", &[("authorization", "Bearer also-right")]).await;
+    assert_eq!(bearer.status, 200);
     for (method, path) in PATHS {
         for key in ["right", "also-right"] {
             let reply = api.send_raw(&request(method, path, &format!("x-api-key: {key}\r\n"))).await;

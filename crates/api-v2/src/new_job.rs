@@ -116,7 +116,7 @@ fn partner_key(extra_data: Option<Value>) -> Result<Option<String>, Error> {
         Some(_) => return Err(Error::bad_request("`extra_data` must be an object")),
     };
     let key = match extra_data.shift_remove("api_key_comfy_org") {
-        None | Some(Value::Null) => None,
+        None => None,
         Some(Value::String(key)) => Some(key),
         Some(_) => return Err(Error::bad_request("`extra_data.api_key_comfy_org` must be a string")),
     };
@@ -200,6 +200,7 @@ mod tests {
             (with("metadata", json!(3)), "metadata_invalid", 422),
             (with("extra_data", json!({"client_id": "x"})), "invalid_request", 400),
             (with("extra_data", json!({"api_key_comfy_org": 1})), "invalid_request", 400),
+            (with("extra_data", json!({"api_key_comfy_org": null})), "invalid_request", 400),
             (with("extra_data", json!([])), "invalid_request", 400),
         ] {
             let (found, found_status, message) = error(body.clone());

@@ -259,7 +259,13 @@ pub async fn require_key<B: MessageBody>(
     {
         error = ApiError::TooManyFailures { retry_after };
     }
-    Ok(request.into_response(HttpResponse::from_error(error)).map_into_right_body())
+    Ok(refuse(request, error).map_into_right_body())
+}
+
+/// Answers with an error that later middleware can read: `ServiceRequest::into_response` would drop it.
+fn refuse(request: ServiceRequest, error: ApiError) -> ServiceResponse {
+    let (request, _) = request.into_parts();
+    ServiceResponse::new(request, HttpResponse::from_error(error))
 }
 
 /// Checks the key of a request or, when there is none, its token. The scope of a token is left with the request.
@@ -317,7 +323,7 @@ pub async fn refuse_other_sites<B: MessageBody>(
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let refused = ApiError::Forbidden("a page of another site may not follow jobs here");
-    Ok(request.into_response(HttpResponse::from_error(refused)).map_into_right_body())
+    Ok(refuse(request, refused).map_into_right_body())
 }
 
 #[cfg(test)]

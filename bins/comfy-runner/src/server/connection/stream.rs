@@ -231,7 +231,7 @@ mod tests {
         };
         let error = tokio::select! { error = read => error, () = trickle => unreachable!() };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(start.elapsed().as_secs(), 1000 + 5 + 10);
+        assert_eq!(start.elapsed().as_secs(), 1000 + 30 + 10);
     }
 
     #[tokio::test(start_paused = true)]

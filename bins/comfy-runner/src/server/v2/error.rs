@@ -55,6 +55,12 @@ impl V2Error {
             503 => Code::UpstreamUnreachable,
             _ => Code::UpstreamError,
         };
+        let message = match code {
+            Code::RangeNotSatisfiable => {
+                "the file has no such part; `Content-Range` says how long it is".to_owned()
+            }
+            _ => message,
+        };
         Error::new(code, message).with_status(status.as_u16()).into()
     }
 }
