@@ -13,7 +13,7 @@ use comfy_runner_api::JobDetails;
 use comfy_runner_api_v2::{Code, Links, Output, OutputType};
 use comfy_runner_client::{Client, ClientError};
 use comfy_runner_files::ContentHash;
-use comfy_runner_jobs::check_place;
+use comfy_runner_jobs::{Jobs, check_place};
 use comfy_runner_protocol::OutputFile;
 use futures::StreamExt as _;
 use tokio::sync::{Semaphore, watch};
@@ -157,8 +157,13 @@ pub fn job_of(id: &str) -> Option<&str> {
 /// The job is over, and ComfyUI cannot be asked for one of its files: an answer without it would be wrong for good.
 pub async fn describe(state: &State, details: &JobDetails) -> Result<Vec<Described>, V2Error> {
     let until = Instant::now() + PATIENCE;
+    let made: Vec<_> = made(details).collect();
+    if made.is_empty() {
+        return Ok(Vec::new());
+    }
     let client = state.client_of(details.comfyui.as_deref())?;
-    let made: Vec<_> = made(details).map(|made| (state.output_facts.of(&made, &client), made)).collect();
+    let facts = made.iter().map(|made| state.output_facts.of(made, &state.jobs, &client));
+    let made: Vec<_> = facts.collect::<Vec<_>>().into_iter().zip(made).collect();
     let mut described = Vec::with_capacity(made.len());
     for (facts, made) in made {
         let facts = match facts {
@@ -241,7 +246,7 @@ impl Default for OutputFacts {
 
 impl OutputFacts {
     /// Returns the size and hash of an output, or begins to read it.
-    fn of(&self, made: &Made, client: &Client) -> Known {
+    fn of(&self, made: &Made, jobs: &Jobs, client: &Client) -> Known {
         let file = match &made.content {
             Content::Text(text) => {
                 let hash = Some(ContentHash::of(text.as_bytes()));
@@ -260,13 +265,19 @@ impl OutputFacts {
         }
         let (sender, reading) = watch::channel(Read::Nothing);
         remembered.insert(&made.id, reading.clone());
-        let (file, client, readers) = (file.clone(), client.clone(), Arc::clone(&self.readers));
+        let (file, jobs, client) = (file.clone(), jobs.clone(), client.clone());
+        let readers = Arc::clone(&self.readers);
         actix_web::rt::spawn(async move {
             let _permit = readers.acquire().await;
-            let read = read(&client, &file, &sender).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, filename = file.filename, "an output cannot be read");
-                Read::Failed
-            });
+            // A copy in the file store is there when ComfyUI is not, and its hash is known.
+            let copy = jobs.stored_content(&file).await.ok().flatten();
+            let read = match copy {
+                Some(copy) => Read::Whole(Facts { size: copy.size, hash: Some(copy.hash) }),
+                None => read(&client, &file, &sender).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, filename = file.filename, "an output cannot be read");
+                    Read::Failed
+                }),
+            };
             sender.send_replace(read);
         });
         Known::Later(reading)
