@@ -294,6 +294,25 @@ async fn answers_of_the_comfy_api_v2_are_what_the_document_says() {
         assert_eq!(reply.status, status, "{path} {}", reply.text());
         described.check("get", of, &reply);
     }
+    let upload = Form::new().text("file_path", "fox.png").file("file", "fox.png", &png());
+    let upload = api.post("/api/v2/assets", upload).await;
+    assert_eq!(upload.status, 201, "{}", upload.text());
+    described.check("post", "/api/v2/assets", &upload);
+    let refused = api.post("/api/v2/assets", Form::new().text("file_path", "../fox.png")).await;
+    assert_eq!(refused.status, 422);
+    described.check("post", "/api/v2/assets", &refused);
+    let (id, hash) = (upload.json()["id"].clone(), upload.json()["hash"].clone());
+    for (hash, status) in [(hash, 201), (json!("blake3:00"), 404)] {
+        let reply =
+            post(&api, "/api/v2/assets/from-hash", &json!({"hash": hash, "file_path": "again.png"})).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        described.check("post", "/api/v2/assets/from-hash", &reply);
+    }
+    for status in [204, 404] {
+        let deleted = api.delete(&format!("/api/v2/assets/{}", id.as_str().unwrap())).await;
+        assert_eq!(deleted.status, status);
+        described.check("delete", "/api/v2/assets/{id}", &deleted);
+    }
     let cancelled = post(&api, &format!("/api/v2/jobs/{job}/cancel"), &json!({})).await;
     assert_eq!(cancelled.status, 200);
     described.check("post", "/api/v2/jobs/{id}/cancel", &cancelled);

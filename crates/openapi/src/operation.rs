@@ -37,6 +37,17 @@ impl Paths {
         self.add("get", path, id, summary, describe);
     }
 
+    /// Describes HEAD of a path that has no GET.
+    pub fn head(
+        &mut self,
+        path: &str,
+        id: &str,
+        summary: &str,
+        describe: impl FnOnce(Operation<'_>) -> Operation<'_>,
+    ) {
+        self.add("head", path, id, summary, describe);
+    }
+
     /// Describes POST of a path.
     pub fn post(
         &mut self,
@@ -329,6 +340,7 @@ fn path_parameter(name: &str) -> Value {
         "filename" => "The file's name, as the upload answered it.",
         "kind" => "The kind of models: the name of a folder such as `checkpoints` or `loras`.",
         "file" => "The file's name.",
+        "hash" => "`blake3:` and 64 hexadecimal digits.",
         "name" => "The name of the ComfyUI, as `GET /api/comfyui` lists it.",
         "id" => "The id, as another response has it.",
         _ => "",

@@ -1,15 +1,16 @@
 //! The Comfy API v2, below `/api/v2`.
 
 use comfy_runner_api_v2::{
-    Asset, Job, JobList, JobLogs, JobStatus, JobWorkflow, Output, Preview, Progress, StatusEvent,
+    Asset, FromHash, Job, JobList, JobLogs, JobStatus, JobWorkflow, Output, Preview, Progress, StatusEvent,
 };
 use serde_json::{Value, json};
 
-use super::{COMFY_V2, NOT_CACHED, not_cached};
+use super::{COMFY_V2, NOT_CACHED, file, not_cached};
 use crate::operation::{Operation, Paths};
 
 const NO_JOB: &str = "There is no such job.";
 const NO_ASSET: &str = "There is no such asset, or its bytes are gone.";
+const NO_FILE_STORE: &str = "The server has no file store.";
 const FAILED: &str = "ComfyUI gave no usable answer.";
 const UNREACHABLE: &str = "ComfyUI or a store cannot be reached, or the server has too many connections.";
 
@@ -85,6 +86,44 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(404, NO_JOB)
             .error(500, FAILED)
     });
+    paths.post("/api/v2/assets", "v2_upload_asset", "Uploads a file", |op| {
+        let form = json!({"multipart/form-data": {"schema": upload_form()}});
+        let op = op.tag(COMFY_V2).body(true, "The file, after the fields that describe it.", form);
+        asset(op)
+            .error(400, "The body is no form that can be read.")
+            .error(409, "The bytes have another hash than `expected_hash`.")
+            .error(413, "The file is too large.")
+    });
+    paths.post(
+        "/api/v2/assets/from-hash",
+        "v2_asset_from_hash",
+        "A new asset of bytes that the server has",
+        |mut op| {
+            let request = op.schemas().read::<FromHash>();
+            let op =
+                op.tag(COMFY_V2).body(true, "The hash.", json!({"application/json": {"schema": request}}));
+            asset(op)
+                .error(400, "The body cannot be read.")
+                .error(404, "No bytes with this hash are known.")
+                .error(413, "The body is too large.")
+        },
+    );
+    paths.head("/api/v2/assets/by-hash/{hash}", "v2_has_hash", "Whether the server has these bytes", |op| {
+        op.tag(COMFY_V2)
+            .empty(200, "It has them.")
+            .error(404, "It does not.")
+            .error(501, NO_FILE_STORE)
+            .error(503, UNREACHABLE)
+    });
+    paths.delete("/api/v2/assets/{id}", "v2_delete_asset", "Deletes an upload", |op| {
+        op.tag(COMFY_V2)
+            .empty(204, "It is deleted.")
+            .error(404, NO_ASSET)
+            .error(409, "It is an output of a job, and goes with the job.")
+            .error(500, FAILED)
+            .error(501, NO_FILE_STORE)
+            .error(503, UNREACHABLE)
+    });
     paths.get(
         "/api/v2/assets/{id}",
         "v2_get_asset",
@@ -101,6 +140,35 @@ pub(super) fn describe(paths: &mut Paths) {
     });
 }
 
+/// Answers a new asset.
+fn asset(op: Operation<'_>) -> Operation<'_> {
+    op.json::<Asset>(200, "The asset; the server had its bytes.")
+        .response_header("Cache-Control", NOT_CACHED, not_cached())
+        .json::<Asset>(201, "The asset.")
+        .response_header("Cache-Control", NOT_CACHED, not_cached())
+        .error(422, "A field is missing or wrong.")
+        .error(500, FAILED)
+        .error(501, NO_FILE_STORE)
+        .error(503, UNREACHABLE)
+}
+
+/// The form of an upload, which is read by hand.
+fn upload_form() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "file_path": {"description": "A file name, or a path below `input/`.", "type": "string", "minLength": 1,
+                          "maxLength": 255},
+            "content_type": {"description": "The media type; that of the name when absent.", "type": "string"},
+            "expected_hash": {"type": "string", "pattern": "^blake3:[0-9a-f]{64}$"},
+            "expires_in": {"description": "After how many seconds it is deleted.", "type": "integer", "minimum": 60,
+                           "maximum": 604_800},
+            "file": file(),
+        },
+        "required": ["file_path", "file"],
+    })
+}
+
 /// Answers a job, which ComfyUI is asked for the outputs of.
 fn job<'s>(op: Operation<'s>, status: u16, description: &str) -> Operation<'s> {
     let op = op.json::<Job>(status, description).response_header("Cache-Control", NOT_CACHED, not_cached());
@@ -109,6 +177,7 @@ fn job<'s>(op: Operation<'s>, status: u16, description: &str) -> Operation<'s> {
 
 fn upstream(op: Operation<'_>) -> Operation<'_> {
     op.error(500, FAILED)
+        .error(501, NO_FILE_STORE)
         .error(502, FAILED)
         .error(503, UNREACHABLE)
         .error(504, "ComfyUI does not answer in time.")
