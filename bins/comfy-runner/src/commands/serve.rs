@@ -40,7 +40,7 @@ pub fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
             result = &mut serving => result.map_err(anyhow::Error::from),
             wrong = wrong_urls(&settings.comfyuis) => {
                 let (_, result) = futures::join!(handle.stop(true), serving);
-                result.map_err(anyhow::Error::from).and(Err(wrong.into()))
+                result.map_err(anyhow::Error::from).and(Err(wrong))
             }
         };
         config.abort();
