@@ -5,13 +5,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use comfy_runner::server::Settings;
-use comfy_runner_api::ComfyUis;
+use comfy_runner_api::{ComfyUiStatus, ComfyUis};
 use comfy_runner_client::Config;
 use comfy_runner_jobs::ComfyUi;
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
 use support::process::{Asked, Caller, Served, Simulated};
-use support::{Api, Form, PATIENCE, Shelf, fixtures, settings, simulator};
+use support::{Api, Form, PATIENCE, Shelf, fixtures, png, settings, simulator, uploaded};
 
 fn comfyui(name: &str, simulator: &Simulator) -> ComfyUi {
     ComfyUi::new(name, Config::new(simulator.url().parse().unwrap())).unwrap().with_depth(1)
@@ -24,10 +24,7 @@ fn with(comfyuis: Vec<ComfyUi>) -> Settings {
 /// A server of the sample library that is connected to its ComfyUIs.
 async fn start(settings: &Settings) -> Api {
     let api = Api::start_with(settings, &fixtures().join("workflows"));
-    until(&api, |comfyuis| {
-        comfyuis.comfyuis.iter().all(|comfyui| comfyui.status == comfy_runner_api::ComfyUiStatus::Up)
-    })
-    .await;
+    until(&api, |comfyuis| comfyuis.comfyuis.iter().all(|comfyui| comfyui.status == ComfyUiStatus::Up)).await;
     api
 }
 
@@ -197,6 +194,42 @@ async fn a_graph_that_comfyui_would_refuse_is_refused_before_it_waits_and_in_the
     let before_it_waits = api.post("/api/run/broken/execute", Form::new()).await;
     assert_eq!((before_it_waits.status.as_u16(), before_it_waits.json()), (400, at_once.json()));
     assert_eq!(comfyuis(&api).await.waiting, 0);
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_upload_is_sent_to_each_comfyui_that_runs_a_job_with_it_and_only_then() {
+    let (one, two, shelf) = (simulator(), simulator(), unknown_node());
+    let graph = json!({
+        "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+        "2": {"class_type": "RunnerTestProgress",
+              "inputs": {"image": ["1", 0], "steps": 10000, "delay_ms": 20, "seed": 0, "preview": false}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}}});
+    let manifest = "id: image
+inputs:
+  - {id: image, type: image, node_id: 1, field: image}
+  - {id: seed, type: seed, node_id: 2, field: seed}
+";
+    shelf.put("image", manifest, &graph);
+    let api = Api::start_with(&with(vec![comfyui("one", &one), comfyui("two", &two)]), shelf.path());
+    until(&api, |now| now.comfyuis.iter().all(|comfyui| comfyui.status == ComfyUiStatus::Up)).await;
+    let name = api.post("/api/run/upload-image", Form::new().file("file", "a.png", &png())).await.json();
+    let name = name["filename"].as_str().unwrap().to_owned();
+    assert_eq!((uploaded(&one), uploaded(&two)), (vec![], vec![]), "no job needs it yet");
+    let mut jobs = Vec::new();
+    // The third one waits, and is checked before it does.
+    for seed in 1..=3 {
+        let job = api.execute("image", json!({"_existing_image": name, "seed": seed})).await;
+        jobs.push(job["prompt_id"].as_str().unwrap().to_owned());
+        if seed == 1 {
+            assert_eq!(uploaded(&one).len() + uploaded(&two).len(), 1, "one ComfyUI has a job");
+        }
+    }
+    assert_eq!((uploaded(&one), uploaded(&two)), (vec![name.clone()], vec![name.clone()]));
+    assert_eq!(comfyuis(&api).await.waiting, 1);
+    for job in &jobs {
+        cancel(&api, job).await;
+    }
     api.stop().await;
 }
 
