@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, DeletedFile, DeletedJob, ErrorBody, FinishedJob, FlatStatus, Health, Inspection,
-    IssuedToken, JobFiles, JobList, JobRecord, JobStatus, Manifest, ModelList, ModelLists, Queue, Readiness,
-    Submitted, SubmittedJobs, TokenRequest, Update, Uploaded, UploadedFiles, WorkflowCheck, WorkflowList,
+    Cancellation, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi, ErrorBody, FinishedJob, FlatStatus,
+    Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord, JobStatus, Manifest, ModelList,
+    ModelLists, Queue, Readiness, Submitted, SubmittedJobs, TokenRequest, Update, Uploaded, UploadedFiles,
+    WorkflowCheck, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -127,6 +128,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
             vec![round_trip::<UploadedFiles>, round_trip::<DeletedFile>],
         ),
         ("`GET /api/queue`", vec![round_trip::<Queue>]),
+        ("`GET /api/comfyui`", vec![round_trip::<ComfyUis>, round_trip::<DrainedComfyUi>]),
         ("`GET /health` and `GET /ready`", vec![round_trip::<Health>, round_trip::<Readiness>]),
     ]);
     assert_round_trips(headings, page_examples());
