@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use comfy_runner_api::{Queue, QueuedJob, Status};
-use comfy_runner_client::ClientError;
+use comfy_runner_client::{Client, ClientError};
 use comfy_runner_store::{Filter, StoreError};
 use futures::future::join_all;
 
@@ -28,7 +28,7 @@ pub enum QueueError {
 /// See [`Jobs::queue`]. Jobs that run come first, then those that ComfyUIs have, then those that wait for a ComfyUI. Jobs that
 /// are on their way to a ComfyUI, or have just left it, come between.
 pub(crate) async fn queue(jobs: &Jobs, clients: &Clients) -> Result<Queue, QueueError> {
-    let fetches = clients.all().into_iter().map(|(_, client)| async move { client.queue().await });
+    let fetches = askable(jobs, clients).into_iter().map(|client| async move { client.queue().await });
     let (mut running, mut pending, mut positions) = (0, 0, Vec::new());
     let mut failed = None;
     for fetched in join_all(fetches).await {
@@ -66,4 +66,12 @@ pub(crate) async fn queue(jobs: &Jobs, clients: &Clients) -> Result<Queue, Queue
     let last = |job: &QueuedJob| job.position.unwrap_or(given);
     queued.sort_by(|a, b| last(a).cmp(&last(b)).then_with(|| a.summary.queued_at.cmp(&b.summary.queued_at)));
     Ok(Queue { running, pending: pending + jobs.waiting(), jobs: queued })
+}
+
+/// Returns the clients of the ComfyUIs that are connected; of all if none is. One that does not answer delays the others.
+fn askable(jobs: &Jobs, clients: &Clients) -> Vec<Client> {
+    let all = clients.all();
+    let connected: Vec<_> = all.iter().filter(|(name, _)| jobs.is_connected(name)).collect();
+    let asked = if connected.is_empty() { all.iter().collect() } else { connected };
+    asked.into_iter().map(|(_, client)| client.clone()).collect()
 }

@@ -9,7 +9,7 @@ use comfy_runner_client::{Client, ClientError, FileReply, Probe};
 use comfy_runner_jobs::{GraphValidator, Prediction};
 use comfy_runner_protocol::{Graph, ObjectInfo, OutputFile, PromptRefused};
 use comfy_runner_workflow::validate::{FileName, Validator};
-use futures::future::join_all;
+use futures::future::select_ok;
 
 use super::State;
 use super::error::ApiError;
@@ -62,17 +62,15 @@ impl State {
     /// # Errors
     /// None does. The error is that of the last one.
     pub async fn check_comfyuis(&self) -> Result<(), ClientError> {
-        let clients = self.clients.all();
-        let checks =
-            clients.iter().map(|(name, client)| async move { self.probes.of(name).check(client).await });
-        let mut failed = ClientError::NotConfigured("comfyui".to_owned());
-        for checked in join_all(checks).await {
-            match checked {
-                Ok(()) => return Ok(()),
-                Err(error) => failed = error,
-            }
+        let check = |(name, client): (Arc<str>, Client)| {
+            Box::pin(async move { self.probes.of(&name).check(&client).await })
+        };
+        let checks: Vec<_> = self.clients.all().into_iter().map(check).collect();
+        if checks.is_empty() {
+            return Err(ClientError::NotConfigured("comfyui".to_owned()));
         }
-        Err(failed)
+        // The first answer is enough.
+        select_ok(checks).await.map(|((), _)| ())
     }
 
     /// Fetches a file from the ComfyUI with this name; without a name, from the first one that has it.
