@@ -63,6 +63,10 @@ bench:
     cargo build --release -p comfy-runner
     cargo run --release -p comfy-runner --example load
 
+# How long 200 jobs take on 1 to 8 simulated ComfyUIs, beside two simple ways to spread them; some ten minutes
+bench-pool:
+    cargo run --release -p comfy-runner --example pool
+
 # Ten minutes of fuzzing of `blocks`, `expressions`, `graph`, `history`, `manifest`, `messages`, `multipart` or `ui_graph`. Needs `cargo install cargo-fuzz`.
 fuzz TARGET="blocks" SECONDS="600":
     #!/usr/bin/env bash

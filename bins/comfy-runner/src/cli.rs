@@ -157,6 +157,9 @@ pub struct ComfyUis {
     /// The number of jobs that a ComfyUI gets at once; the others wait in a queue of this server
     #[arg(long = "comfyui-depth", env = "COMFYUI_DEPTH", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub depth: u16,
+    /// The number of models that a ComfyUI keeps in memory: jobs whose models are there are given to it first
+    #[arg(long = "comfyui-models", env = "COMFYUI_MODELS", value_name = "N", default_value_t = 1)]
+    pub models: u16,
     /// The ComfyUIs of the configuration file.
     #[arg(skip)]
     pub of_file: Vec<ComfyUiTable>,
@@ -177,6 +180,8 @@ pub struct ComfyUiTable {
     pub tags: Vec<String>,
     /// The number of jobs that it gets at once.
     pub depth: Option<u16>,
+    /// The number of models that it keeps in memory.
+    pub models: Option<u16>,
 }
 
 /// Waiting jobs.

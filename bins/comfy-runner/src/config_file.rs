@@ -154,9 +154,14 @@ fn comfyui(value: &DeValue<'_>, folder: &Path) -> Result<ComfyUiTable, (Option<R
                 comfyui.depth =
                     Some(depth.ok_or_else(|| mistake("`depth` is a number of jobs, at least 1".to_owned()))?);
             }
+            "models" => {
+                let models = values[0].parse().ok();
+                comfyui.models =
+                    Some(models.ok_or_else(|| mistake("`models` is a number of models".to_owned()))?);
+            }
             _ => {
                 return Err(mistake(format!(
-                    "`{name}` is nothing that a [[comfyui]] has: it has name, url, headers, ca, tags and depth"
+                    "`{name}` is nothing that a [[comfyui]] has: it has name, url, headers, ca, tags, depth and models"
                 )));
             }
         }

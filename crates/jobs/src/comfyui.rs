@@ -8,6 +8,10 @@ use comfy_runner_client::Config;
 /// the GPU is never idle between them.
 pub const DEFAULT_DEPTH: usize = 2;
 
+/// The number of models that a ComfyUI is assumed to keep in memory, unless its settings say otherwise. A number that is too
+/// large would have jobs sent where they wait for a model.
+pub const DEFAULT_MODELS: usize = 1;
+
 /// The longest name of a ComfyUI.
 const LONGEST_NAME: usize = 64;
 
@@ -23,6 +27,9 @@ pub struct ComfyUi {
     pub tags: Vec<String>,
     /// The number of our prompts that it has at once, at least one.
     pub depth: usize,
+    /// The number of models that it is assumed to keep in memory. ComfyUI does not tell it. Those of one prompt always count
+    /// as kept.
+    pub models: usize,
 }
 
 /// A text that cannot be the name of a ComfyUI.
@@ -35,10 +42,16 @@ pub struct InvalidName(String);
 impl ComfyUi {
     /// Creates the settings of a ComfyUI that is the only one. Its name is `comfyui`.
     pub fn only(client: Config) -> Self {
-        Self { name: "comfyui".into(), client, tags: Vec::new(), depth: DEFAULT_DEPTH }
+        Self {
+            name: "comfyui".into(),
+            client,
+            tags: Vec::new(),
+            depth: DEFAULT_DEPTH,
+            models: DEFAULT_MODELS,
+        }
     }
 
-    /// Creates the settings of a ComfyUI without tags and with a depth of two.
+    /// Creates the settings of a ComfyUI without tags, with a depth of two and one model in memory.
     ///
     /// # Errors
     /// The name has other characters than ASCII letters, digits, `-`, `_` and `.`, or is too long.
@@ -49,7 +62,7 @@ impl ComfyUi {
         if !is_name {
             return Err(InvalidName(name.chars().take(LONGEST_NAME).collect()));
         }
-        Ok(Self { name: name.into(), client, tags: Vec::new(), depth: DEFAULT_DEPTH })
+        Ok(Self { name: name.into(), ..Self::only(client) })
     }
 
     /// Sets [`ComfyUi::tags`].
@@ -61,6 +74,12 @@ impl ComfyUi {
     /// Sets [`ComfyUi::depth`]; 0 counts as 1.
     pub fn with_depth(mut self, depth: usize) -> Self {
         self.depth = depth.max(1);
+        self
+    }
+
+    /// Sets [`ComfyUi::models`].
+    pub fn with_models(mut self, models: usize) -> Self {
+        self.models = models;
         self
     }
 

@@ -46,7 +46,7 @@ mod watch;
 pub use assets::{AssetError, NewAsset};
 pub use cancel::CancelError;
 pub use clients::Clients;
-pub use comfyui::{ComfyUi, DEFAULT_DEPTH, InvalidName};
+pub use comfyui::{ComfyUi, DEFAULT_DEPTH, DEFAULT_MODELS, InvalidName};
 pub use comfyui_state::ComfyUiState;
 pub use config::{JobsConfig, LostJobs};
 pub use eligible::{GraphValidator, Prediction};

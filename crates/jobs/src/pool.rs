@@ -10,9 +10,6 @@ use indexmap::IndexMap;
 use crate::comfyui::ComfyUi;
 use crate::remote_state::UnsupportedRoutes;
 
-/// The number of models that a ComfyUI is assumed to keep in memory.
-const WARM_MODELS: usize = 4;
-
 /// The ComfyUIs, by name, in the order of the settings.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -74,12 +71,12 @@ pub(crate) enum ConnectionState {
 impl Member {
     fn new(settings: ComfyUi, generation: u64) -> Self {
         Self {
+            warm: WarmModels::new(settings.models),
             settings,
             generation,
             connection: Connection { state: ConnectionState::New, since: Instant::now() },
             draining: false,
             last_error: None,
-            warm: WarmModels::new(WARM_MODELS),
             reserved: 0,
             sending: false,
             paused_until: None,
@@ -128,6 +125,9 @@ impl Pool {
             let name = Arc::clone(&settings.name);
             let member = match before.swap_remove(&name) {
                 Some(mut known) if known.settings.client == settings.client => {
+                    if known.settings.models != settings.models {
+                        known.warm = WarmModels::new(settings.models);
+                    }
                     known.settings = settings;
                     known
                 }

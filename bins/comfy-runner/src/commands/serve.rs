@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use comfy_runner_client::Client;
 use comfy_runner_files::{Fault, FileError, FileStore as _, Location, ObjectFiles};
-use comfy_runner_jobs::{ComfyUi, DEFAULT_DEPTH, FilesConfig, Jobs, JobsConfig, LostJobs};
+use comfy_runner_jobs::{ComfyUi, DEFAULT_DEPTH, DEFAULT_MODELS, FilesConfig, Jobs, JobsConfig, LostJobs};
 use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
 use etcetera::BaseStrategy as _;
@@ -74,14 +74,15 @@ async fn wrong_url(comfyui: &ComfyUi) -> anyhow::Error {
 
 /// Returns the ComfyUIs of the command line and the environment; those of the file if these name none.
 fn comfyuis(options: &Serve) -> anyhow::Result<Vec<ComfyUi>> {
-    let ComfyUis { urls, access, depth, of_file } = &options.comfyuis;
+    let ComfyUis { urls, access, depth, models, of_file } = &options.comfyuis;
     let mut comfyuis: Vec<ComfyUi> = Vec::new();
     for table in of_file {
         let named = || format!("the ComfyUI \"{}\"", table.name);
         let access = Access { headers: table.headers.clone(), ca: table.ca.clone() };
         let client = config(&table.url, &access).with_context(named)?;
         let comfyui = ComfyUi::new(&table.name, client)?.with_tags(table.tags.clone());
-        comfyuis.push(comfyui.with_depth(table.depth.map_or(DEFAULT_DEPTH, usize::from)));
+        let comfyui = comfyui.with_depth(table.depth.map_or(DEFAULT_DEPTH, usize::from));
+        comfyuis.push(comfyui.with_models(table.models.map_or(DEFAULT_MODELS, usize::from)));
     }
     for url in urls.iter().filter(|_| of_file.is_empty()) {
         let comfyui = match named_url(url) {
@@ -91,7 +92,7 @@ fn comfyuis(options: &Serve) -> anyhow::Result<Vec<ComfyUi>> {
                 "--comfyui (COMFYUI_URL): of several ComfyUIs each needs a name: NAME={url} instead of {url}"
             ),
         };
-        comfyuis.push(comfyui.with_depth(usize::from(*depth)));
+        comfyuis.push(comfyui.with_depth(usize::from(*depth)).with_models(usize::from(*models)));
     }
     for (number, comfyui) in comfyuis.iter().enumerate() {
         let has_name = |other: &ComfyUi| other.name == comfyui.name;
