@@ -131,7 +131,10 @@ async fn after_a_clean_stop_the_database_is_one_file_with_every_job_in_it() {
     Caller::new().over(&room.served.base, &prompt_id).await;
     assert!(room.served.terminate().success());
     let state = room.folder.path().join("state");
-    let files: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    // Beside it lies the folder of the file store.
+    let entries = std::fs::read_dir(&state).unwrap().map(Result::unwrap);
+    let files: Vec<_> =
+        entries.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name()).collect();
     assert_eq!(files, ["jobs.sqlite3"]);
     let store = Sqlite::open(&state).unwrap();
     let record = store.get(&prompt_id).await.unwrap().unwrap();
