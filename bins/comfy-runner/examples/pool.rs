@@ -61,10 +61,17 @@ fn shortest(count: usize) -> Duration {
     (run_time() * JOBS as u32 + LOAD * loads) / count as u32
 }
 
-/// Returns the checkpoint of each job: in no order, and the same in each run.
+/// Returns the checkpoint of each job: in random order, the same in each run.
 fn jobs() -> Vec<&'static str> {
-    let scattered = |number: u64| number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    (0..JOBS).map(|number| CHECKPOINTS[scattered(number) as usize % CHECKPOINTS.len()]).collect()
+    (0..JOBS).map(|number| CHECKPOINTS[(splitmix(number) % CHECKPOINTS.len() as u64) as usize]).collect()
+}
+
+/// The random number of SplitMix64 at this position. Simpler ones repeat with some number of ComfyUIs.
+fn splitmix(position: u64) -> u64 {
+    let mut number = position.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 fn graph(checkpoint: &str, seed: u64) -> Value {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi, ErrorBody, FinishedJob, FlatStatus,
-    Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord, JobStatus, Manifest, ModelList,
-    ModelLists, Queue, Readiness, Submitted, SubmittedJobs, TokenRequest, Update, Uploaded, UploadedFiles,
-    WorkflowCheck, WorkflowList,
+    Cancellation, CollectedFiles, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi, ErrorBody, FinishedJob,
+    FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord, JobStatus, Manifest,
+    ModelList, ModelLists, NewWorkflow, Queue, Readiness, Session, Submitted, SubmittedJobs, TokenRequest,
+    Update, Uploaded, UploadedFiles, WorkflowCheck, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -101,7 +101,7 @@ fn the_contracts_examples_are_read_and_written_as_their_types() {
 #[test]
 fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
     let headings: Headings = BTreeMap::from([
-        ("Errors", vec![round_trip::<ErrorBody> as RoundTrip; 2]),
+        ("Errors", vec![round_trip::<ErrorBody> as RoundTrip; 3]),
         ("`GET /api/workflows`", vec![round_trip::<WorkflowList>]),
         ("`GET /api/workflows/{workflow_id}/check`", vec![round_trip::<WorkflowCheck>]),
         ("`POST /api/workflows/inspect?id=workflow`", vec![round_trip::<Inspection>]),
@@ -127,6 +127,9 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
             "`GET /api/files` and `DELETE /api/files/{filename}`",
             vec![round_trip::<UploadedFiles>, round_trip::<DeletedFile>],
         ),
+        ("`PUT /api/workflows/{workflow_id}`", vec![round_trip::<NewWorkflow>]),
+        ("`/api/session`", vec![round_trip::<Session>]),
+        ("`POST /api/files/gc`", vec![round_trip::<CollectedFiles>]),
         ("`GET /api/queue`", vec![round_trip::<Queue>]),
         ("`GET /api/comfyui`", vec![round_trip::<ComfyUis>, round_trip::<DrainedComfyUi>]),
         ("`GET /health` and `GET /ready`", vec![round_trip::<Health>, round_trip::<Readiness>]),

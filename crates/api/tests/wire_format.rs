@@ -46,7 +46,7 @@ fn a_record_has_the_fields_of_the_list_first_and_writes_null() {
         text(&record),
         concat!(
             r#"{"prompt_id":"p","client_id":"c","workflow_id":"w","workflow_name":"W","output_folder":"f","#,
-            r#""retry_of":null,"automatic":false,"queued_at":"2026-03-24T14:30:52.123Z","status":"pending","#,
+            r#""retry_of":null,"automatic":false,"priority":0,"comfyui":null,"queued_at":"2026-03-24T14:30:52.123Z","status":"pending","#,
             r#""started_at":null,"finished_at":null,"error":null,"warnings":[],"outputs":{},"params":{},"#,
             r#""seeds":{"seed":18446744073709551615},"input_files":[],"result_nodes":[],"graph":{}}"#
         )
