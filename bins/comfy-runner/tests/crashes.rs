@@ -185,15 +185,31 @@ async fn a_real_comfyui_keeps_the_jobs_of_a_server_that_is_killed() {
     }
 }
 
+async fn until_a_job_runs(base: &str) {
+    let caller = Caller::new();
+    loop {
+        let queue = caller.get(&format!("{base}/api/queue")).await;
+        // While no ComfyUI answers, there is no queue to show.
+        if queue.status == 200
+            && queue.json()["jobs"].as_array().unwrap().iter().any(|job| job["status"] == "running")
+        {
+            return;
+        }
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Kills ComfyUI again and again while jobs come in. Returns what the server wrote down.
 async fn kill_comfyui(more: &[&str]) -> (HashMap<String, Record>, HashMap<u64, Asked>) {
     let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let simulator = RefCell::new(Simulated::start(data.path()));
     let url = simulator.borrow().url.clone();
     let server = Rc::new(RefCell::new(Served::start(&url, state.path(), more)));
-    let asked = ask_for(80, 20, &server, async {
+    let asked = ask_for(60, 50, &server, async {
         for _ in 0..3 {
-            pause(200..500).await;
+            pause(50..200).await;
+            // Otherwise a slow machine may have nothing to lose yet.
+            until_a_job_runs(&base_of(&server)).await;
             simulator.borrow_mut().restart();
         }
     })
