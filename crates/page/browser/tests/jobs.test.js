@@ -25,10 +25,12 @@ test("the list of jobs is live, filtered, and leads to each", async () => {
   await rows.filter({ hasText: "Completed" }).locator("img").waitFor();
   await page.getByRole("button", { name: "Failed" }).click();
   await rows.filter({ hasText: "Completed" }).waitFor({ state: "detached" });
+  await rows.filter({ hasText: /Failed/ }).waitFor();
   assert.equal(await rows.count(), 1);
   await page.getByRole("button", { name: "All", exact: true }).click();
   await page.getByLabel("Workflow", { exact: true }).selectOption("no-model");
   await rows.filter({ hasText: "Failed" }).waitFor({ state: "detached" });
+  await rows.filter({ hasText: "Completed" }).waitFor();
   await page.reload();
   await rows.first().waitFor();
   assert.equal(await rows.count(), 1);

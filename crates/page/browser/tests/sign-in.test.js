@@ -40,6 +40,8 @@ test("with a key configured the page asks for one, works by a cookie, and forget
 
   await page.reload();
   await image.waitFor();
+  // The page goes on asking while the server is gone.
+  person.expect(/ERR_CONNECTION_REFUSED/);
   await server.stopServer();
   await server.serve();
   await page.goto("/jobs");
