@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_runner_client::Client;
-use comfy_runner_scheduler::{JobQueue as _, WaitingJob};
+use comfy_runner_scheduler::JobQueue as _;
 
 use crate::clients::Clients;
 use crate::eligible;
@@ -143,8 +143,8 @@ pub(crate) fn send_back(jobs: &Jobs, prompt_id: &str) {
     jobs.change(prompt_id, crate::job::Job::wait);
     let mut state = jobs.lock();
     let Some(job) = state.table.get(prompt_id).filter(|job| job.is_waiting()) else { return };
-    let (caller, priority, queued_at) = (Arc::clone(&job.needs.caller), job.needs.priority, job.queued_at);
-    state.queue.push(WaitingJob::new(prompt_id, caller, priority, queued_at));
+    let waiting = job.needs.in_queue(prompt_id, job.queued_at);
+    state.queue.push(waiting);
     drop(state);
     jobs.wake_eligibility();
     jobs.wake_dispatcher();

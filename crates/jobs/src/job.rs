@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_runner_api::{Event, EventKind, Status};
 use comfy_runner_progress::Progress;
 use comfy_runner_protocol::NodeErrors;
-use comfy_runner_scheduler::Priority;
+use comfy_runner_scheduler::{Priority, WaitingJob};
 use comfy_runner_store::{Outcome, Record};
 use serde_json::Value;
 
@@ -101,6 +101,11 @@ impl Needs {
             tags: record.required_tags.clone(),
             ..Self::default()
         }
+    }
+
+    /// Returns the job of these needs as the queue sees it.
+    pub fn in_queue(&self, prompt_id: &str, queued_at: i64) -> WaitingJob {
+        WaitingJob::new(prompt_id, Arc::clone(&self.caller), self.priority, queued_at)
     }
 }
 

@@ -10,7 +10,7 @@ use comfy_runner_client::{Client, ClientError, ConfigError};
 use comfy_runner_files::{ContentHash, FileStore, Put};
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, ObjectInfo, OutputFile};
-use comfy_runner_scheduler::{FairQueue, JobQueue as _, JobTimes, WaitingJob};
+use comfy_runner_scheduler::{FairQueue, JobQueue as _, JobTimes};
 use comfy_runner_store::{AssetRecord, Filter, Page, Store, StoreError, UploadPage};
 use futures::Stream;
 use time::OffsetDateTime;
@@ -726,12 +726,7 @@ impl Jobs {
     /// Adds a job that waits, and lets others know.
     pub(crate) fn insert_waiting(&self, job: Job) {
         let mut state = self.lock();
-        let waiting = WaitingJob::new(
-            job.progress.prompt_id(),
-            Arc::clone(&job.needs.caller),
-            job.needs.priority,
-            job.queued_at,
-        );
+        let waiting = job.needs.in_queue(job.progress.prompt_id(), job.queued_at);
         self.insert_into(&mut state, job);
         state.queue.push(waiting);
         drop(state);

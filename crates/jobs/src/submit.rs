@@ -7,7 +7,7 @@ use comfy_runner_api::Submitted;
 use comfy_runner_client::{Client, ClientError, PromptError};
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{NodeErrors, PromptAccepted, PromptRequest};
-use comfy_runner_scheduler::{JobQueue as _, WaitingJob};
+use comfy_runner_scheduler::JobQueue as _;
 use comfy_runner_store::{Created, Record, StoreError};
 use serde_json::json;
 
@@ -233,12 +233,7 @@ impl NewSubmission<'_> {
     fn choose(&self) -> Choice {
         let needs = self.needs();
         let summary = &self.record.summary;
-        let waiting = WaitingJob::new(
-            summary.prompt_id.as_str(),
-            Arc::clone(&needs.caller),
-            needs.priority,
-            summary.queued_at,
-        );
+        let waiting = needs.in_queue(&summary.prompt_id, summary.queued_at);
         let new = NewJob { waiting, workflow_id: &summary.workflow_id, needs: &needs };
         let mut state = self.jobs.lock();
         if let Some(comfyui) = place_new(&mut state, &new) {
@@ -429,12 +424,7 @@ impl QueuePlace {
             return Err(SubmitError::TooManyOfCaller { limit, retry_after: retry_after() });
         }
         let prompt_id = summary.prompt_id.clone();
-        state.queue.push(WaitingJob::new(
-            prompt_id.as_str(),
-            needs.caller,
-            needs.priority,
-            summary.queued_at,
-        ));
+        state.queue.push(needs.in_queue(&prompt_id, summary.queued_at));
         Ok(Self { jobs: jobs.clone(), prompt_id, kept: false })
     }
 
