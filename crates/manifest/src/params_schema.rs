@@ -296,7 +296,9 @@ impl Input {
             Value::Null => name(),
             options => options,
         };
-        let one_of_pair = json!({"type": ["string", "null"], "pattern": r"\S", "not": {"pattern": CONTROL}});
+        // `null` matches every pattern.
+        let control = json!({"type": "string", "pattern": CONTROL});
+        let one_of_pair = json!({"type": ["string", "null"], "pattern": r"\S", "not": control});
         let empty = json!({"anyOf": [{"enum": [null, [], {}]}, {"type": "string", "pattern": r"^\s*$"}]});
         json!({
             "type": "object",

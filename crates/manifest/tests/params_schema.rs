@@ -322,3 +322,18 @@ fn an_input_that_a_preset_gives_is_required_without_that_preset_only() {
         assert_eq!(check(&manifest, params.as_object().unwrap()).is_ok(), is_valid, "{params}");
     }
 }
+
+#[test]
+fn a_lora_pair_may_lack_one_of_its_files() {
+    let manifest = manifest(&json!({"id": "w", "inputs": [{"id": "lora", "type": "lora_picker"}]})).unwrap();
+    let validator = validator(&manifest);
+    for (pair, is_valid) in [
+        (json!({"high": "x", "low": null}), true),
+        (json!({"high": null, "low": "x"}), true),
+        (json!({"high": "a\u{7}b", "low": null}), false),
+    ] {
+        let params = json!({"lora": pair});
+        assert_eq!(validator.is_valid(&params), is_valid, "{params}");
+        assert_eq!(check(&manifest, params.as_object().unwrap()).is_ok(), is_valid, "{params}");
+    }
+}
