@@ -1,7 +1,5 @@
 //! The file store in a bucket. The server is moto's, an S3 in Python: see [`S3::start`].
 
-#![cfg(feature = "cloud")]
-
 mod support;
 
 use std::sync::Arc;

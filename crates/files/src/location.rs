@@ -38,7 +38,7 @@ pub enum LocationError {
     #[error("the URL cannot be read: {0}")]
     Url(#[from] url::ParseError),
     /// The build lacks object storage.
-    #[error("this build stores files in local folders only: build it with the feature `cloud` for {0}")]
+    #[error("this build stores files in local folders only: build it with `--features cloud` for {0}")]
     NotInThisBuild(String),
 }
 

@@ -5,7 +5,6 @@
 pub mod described;
 pub mod hostile;
 pub mod process;
-#[cfg(feature = "cloud")]
 pub mod s3;
 pub mod streams;
 
