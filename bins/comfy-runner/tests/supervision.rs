@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use comfy_runner::server::{ServeError, Server};
 use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
+use comfy_runner_scheduler::JobTimes;
 use comfy_runner_store::{
     AssetRecord, Created, Deleted, Filter, KeptOutput, Outcome, Page, Record, Retention, Sqlite, Store,
     StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
@@ -120,6 +121,18 @@ impl Store for Panicking {
     }
     fn close(&self) -> StoreFuture<'_, ()> {
         self.store.close()
+    }
+    fn job_times(&self) -> StoreFuture<'_, JobTimes> {
+        self.store.job_times()
+    }
+    fn remember_job_times(&self, times: JobTimes) -> StoreFuture<'_, ()> {
+        self.store.remember_job_times(times)
+    }
+    fn draining(&self) -> StoreFuture<'_, Vec<String>> {
+        self.store.draining()
+    }
+    fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()> {
+        self.store.set_draining(comfyui, draining)
     }
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations> {
         self.store.durations(workflow_id)

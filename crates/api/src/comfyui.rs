@@ -5,6 +5,7 @@
 //! | list | 200 | [`ComfyUis`] |
 //! | `drain`, `resume` | 200 | [`DrainedComfyUi`] |
 //! | `drain`, `resume` | 404 | [`ErrorBody`](crate::ErrorBody): there is no ComfyUI with this name |
+//! | `drain`, `resume` | 503 | [`ErrorBody`](crate::ErrorBody): it cannot be recorded, and nothing is changed |
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -54,7 +54,7 @@ fn take(jobs: &Jobs) -> Vec<(Arc<str>, Vec<String>)> {
         jobs.change(&prompt_id, |job| {
             job.submission = SubmissionState::InFlight;
             job.comfyui = Some(Arc::clone(&comfyui));
-            job.needs.is_cold = is_cold;
+            job.needs.is_cold = Some(is_cold);
         });
         match taken.iter_mut().find(|(name, _)| *name == comfyui) {
             Some((_, prompt_ids)) => prompt_ids.push(prompt_id),

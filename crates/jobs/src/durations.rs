@@ -9,6 +9,7 @@ use comfy_runner_progress::{Durations, Progress};
 use comfy_runner_store::StoreError;
 use tokio::time::MissedTickBehavior;
 
+use crate::job_times::flush_job_times;
 use crate::jobs::Jobs;
 
 /// How often what was learned is written.
@@ -86,6 +87,9 @@ pub(crate) async fn write_durations(jobs: &Jobs) {
         ticks.tick().await;
         if let Err(error) = flush_durations(jobs).await {
             tracing::warn!(%error, "how long nodes take cannot be written; will try again");
+        }
+        if let Err(error) = flush_job_times(jobs).await {
+            tracing::warn!(%error, "how long jobs take cannot be written; will try again");
         }
     }
 }

@@ -87,8 +87,8 @@ pub(crate) struct Needs {
     pub eligible: Vec<Arc<str>>,
     /// The state of all schemas, [`Pool::schemas`](crate::pool::Pool::schemas), by which `eligible` was found out; 0 before.
     pub eligible_as_of: u64,
-    /// Whether its models had to be loaded when it was given to its ComfyUI.
-    pub is_cold: bool,
+    /// Whether its models had to be loaded when it was given to its ComfyUI; `None` if an earlier process gave it.
+    pub is_cold: Option<bool>,
 }
 
 impl Needs {

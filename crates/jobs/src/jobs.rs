@@ -27,6 +27,7 @@ use crate::eligible;
 use crate::files::{self, CollectError, Collected, Files, FilesConfig, StoredContent};
 use crate::idempotency::{self, Idempotency};
 use crate::job::Job;
+use crate::job_times::UnwrittenTimes;
 use crate::lookup::{self, ResultError, StatusError};
 use crate::partner_key::PartnerKey;
 use crate::persist;
@@ -84,6 +85,8 @@ pub(crate) struct State {
     pub queue: FairQueue,
     /// How long jobs took.
     pub times: JobTimes,
+    /// What the store does not have of `times`.
+    pub unwritten_times: UnwrittenTimes,
 }
 
 impl Jobs {
@@ -106,6 +109,7 @@ impl Jobs {
             pool: Pool::default(),
             queue: FairQueue::default(),
             times: JobTimes::default(),
+            unwritten_times: UnwrittenTimes::default(),
         };
         let shared = Shared {
             config,
@@ -148,11 +152,19 @@ impl Jobs {
         comfyui_state::comfyuis(&self.lock())
     }
 
-    /// Has a ComfyUI get no more jobs, or get jobs again. Those that it has stay. Returns whether there is such a ComfyUI.
-    pub fn set_draining(&self, comfyui: &str, draining: bool) -> bool {
-        let known = self.lock().pool.get_mut(comfyui).map(|member| member.draining = draining).is_some();
+    /// Has a ComfyUI get no more jobs, or get jobs again. Those that it has stay. This is recorded, so that it holds for later
+    /// processes too. Returns whether there is such a ComfyUI.
+    ///
+    /// # Errors
+    /// The store fails. Nothing is changed then.
+    pub async fn set_draining(&self, comfyui: &str, draining: bool) -> Result<bool, StoreError> {
+        if self.lock().pool.get(comfyui).is_none() {
+            return Ok(false);
+        }
+        self.store().set_draining(comfyui, draining).await?;
+        self.lock().pool.set_draining(comfyui, draining);
         self.wake_dispatcher();
-        known
+        Ok(true)
     }
 
     /// Returns the name of the ComfyUI that has a job and its files, or `None` if that is not known.

@@ -20,6 +20,7 @@ mod files;
 mod follow;
 mod idempotency;
 mod job;
+mod job_times;
 mod jobs;
 mod lookup;
 mod lost_jobs;
@@ -41,6 +42,7 @@ mod supervise;
 mod table;
 mod upload;
 mod uploads;
+mod warm;
 mod watch;
 
 pub use assets::{AssetError, NewAsset};

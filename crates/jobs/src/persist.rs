@@ -7,7 +7,9 @@ use comfy_runner_store::{Retention, StoreError};
 
 use crate::durations::{flush_durations, load_durations};
 use crate::job::{Job, SubmissionState};
+use crate::job_times::{flush_job_times, load_job_times};
 use crate::jobs::{Jobs, unix_millis};
+use crate::warm::load_warm_models;
 
 /// The number of records that are read or written at once.
 const BATCH: usize = 100;
@@ -28,6 +30,10 @@ pub(crate) async fn load(jobs: &Jobs) -> Result<usize, StoreError> {
     let now = u64::try_from(unix_millis()).unwrap_or_default();
     let first = jobs.store().reserve_event_ids(now, EVENT_IDS).await?;
     jobs.lock().table.number_events_from(first);
+    load_job_times(jobs).await?;
+    let draining = jobs.store().draining().await?;
+    draining.iter().for_each(|comfyui| jobs.lock().pool.set_draining(comfyui, true));
+    load_warm_models(jobs).await?;
     let mut loaded = 0;
     let mut after = None;
     loop {
@@ -62,7 +68,8 @@ pub(crate) async fn load(jobs: &Jobs) -> Result<usize, StoreError> {
 /// See [`Jobs::flush`].
 pub(crate) async fn flush(jobs: &Jobs) -> Result<(), StoreError> {
     while write_some(jobs).await? {}
-    flush_durations(jobs).await
+    flush_durations(jobs).await?;
+    flush_job_times(jobs).await
 }
 
 /// Waits until [`follow`](crate::follow) has written a job's latest state.

@@ -65,9 +65,11 @@ pub(crate) fn learn(state: &mut State, prompt_id: &str) {
         && job.progress.status() == Status::Completed
         && let (Some(comfyui), Some(started), Some(finished)) =
             (&job.comfyui, job.started_at, job.finished_at)
+        && let Some(is_cold) = job.needs.is_cold
         && let Ok(took) = u64::try_from(finished - started)
     {
-        state.times.learn(job.workflow_id(), comfyui, job.needs.is_cold, Duration::from_millis(took));
+        state.times.learn(job.workflow_id(), comfyui, is_cold, Duration::from_millis(took));
+        state.unwritten_times.note(job.workflow_id(), comfyui);
     }
 }
 
@@ -111,7 +113,7 @@ fn comfyuis(state: &State) -> (Vec<Arc<str>>, Vec<scheduler::ComfyUi>) {
 /// Returns how long a job will still take on its ComfyUI.
 fn left(times: &JobTimes, job: &Job, comfyui: &str, now: i64) -> Duration {
     let Estimate { load, run } = expected(times, job.workflow_id(), comfyui);
-    let whole = if job.needs.is_cold { load + run } else { run };
+    let whole = if job.needs.is_cold == Some(true) { load + run } else { run };
     let passed = job.started_at.and_then(|started| u64::try_from(now - started).ok());
     whole.saturating_sub(Duration::from_millis(passed.unwrap_or(0)))
 }

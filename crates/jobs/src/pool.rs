@@ -1,5 +1,6 @@
 //! The ComfyUIs that jobs run on, and what is known of each: pure state.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +19,8 @@ pub(crate) struct Pool {
     generation: u64,
     /// Grows when a ComfyUI may have got other node types or models.
     schemas: u64,
+    /// The names of those that are to get no more jobs, also while they are not among the members.
+    draining: HashSet<String>,
 }
 
 /// A ComfyUI and what is known of it.
@@ -131,10 +134,21 @@ impl Pool {
                     known.settings = settings;
                     known
                 }
-                Some(known) => Member { draining: known.draining, ..Member::new(settings, self.generation) },
-                None => Member::new(settings, self.generation),
+                _ => Member::new(settings, self.generation),
             };
+            let member = Member { draining: self.draining.contains(&*name), ..member };
             self.members.insert(name, member);
+        }
+    }
+
+    /// Sets whether the ComfyUI with this name is to get no more jobs, also if it is not among the members now.
+    pub fn set_draining(&mut self, name: &str, draining: bool) {
+        match draining {
+            true => self.draining.insert(name.to_owned()),
+            false => self.draining.remove(name),
+        };
+        if let Some(member) = self.members.get_mut(name) {
+            member.draining = draining;
         }
     }
 
@@ -206,9 +220,8 @@ mod tests {
     fn what_is_known_of_a_comfyui_stays_unless_it_is_reached_in_another_way() {
         let mut pool = pool(&[("a", 1), ("b", 2)]);
         for name in ["a", "b"] {
-            let member = pool.get_mut(name).unwrap();
-            member.set_connected(true);
-            member.draining = true;
+            pool.get_mut(name).unwrap().set_connected(true);
+            pool.set_draining(name, true);
         }
         pool.set(vec![comfyui("c", 3), comfyui("a", 1).with_depth(5), comfyui("b", 9)]);
         let seen: Vec<_> = pool
@@ -218,6 +231,10 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [("c", false, false, 2), ("a", true, true, 5), ("b", false, true, 2)]);
+        pool.set(vec![comfyui("c", 3)]);
+        pool.set(vec![comfyui("a", 1), comfyui("c", 3)]);
+        let draining: Vec<_> = pool.members().map(|member| member.draining).collect();
+        assert_eq!(draining, [true, false], "it was removed for a while");
     }
 
     #[test]

@@ -387,7 +387,7 @@ impl KeptPlace {
     fn give_to(self, prompt_id: &str) {
         self.jobs.change(prompt_id, |job| {
             job.comfyui = Some(Arc::clone(&self.comfyui));
-            job.needs.is_cold = self.is_cold;
+            job.needs.is_cold = Some(self.is_cold);
         });
     }
 }
@@ -469,7 +469,7 @@ pub(crate) async fn create_record(
         };
         // Read before the prompt is sent: a WebSocket that opens later may have missed its first messages.
         job.missed_messages = !jobs.is_connected(place.comfyui());
-        job.needs.is_cold = place.is_cold;
+        job.needs.is_cold = Some(place.is_cold);
         jobs.insert(job);
         Ok(Recorded::New(Some(InFlightGuard::new(&jobs, &record.summary.prompt_id))))
     });

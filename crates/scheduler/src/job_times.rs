@@ -14,22 +14,27 @@ const SLOWNESS_WEIGHT: f64 = 0.2;
 /// compared with the others.
 #[derive(Debug, Clone, Default)]
 pub struct JobTimes {
-    workflows: HashMap<String, Times>,
+    workflows: HashMap<String, WorkflowTimes>,
     /// The duration of jobs on a ComfyUI, divided by the mean of all.
     slowness: HashMap<String, f64>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Times {
-    cold: Mean,
-    warm: Mean,
+/// How long the jobs of a workflow took, on a ComfyUI of the usual speed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct WorkflowTimes {
+    /// Those for which a model had to be loaded.
+    pub cold: Mean,
+    /// The others.
+    pub warm: Mean,
 }
 
-/// A mean of seconds.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    seconds: f64,
-    count: u32,
+/// A mean of seconds, mostly of the last ten jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Mean {
+    /// The mean.
+    pub seconds: f64,
+    /// The number of jobs.
+    pub count: u32,
 }
 
 impl Mean {
@@ -56,6 +61,33 @@ impl JobTimes {
         }
         // A ComfyUI that answers in no time says nothing of the others.
         mean.add(took / slowness.max(0.01));
+    }
+
+    /// Returns what is known, by workflow, in no order.
+    pub fn workflows(&self) -> impl Iterator<Item = (&str, WorkflowTimes)> {
+        self.workflows.iter().map(|(workflow, times)| (workflow.as_str(), *times))
+    }
+
+    /// Replaces what is known of a workflow, as an earlier process learned it. Means that are no durations are left out.
+    pub fn set_workflow(&mut self, workflow: String, mut times: WorkflowTimes) {
+        for mean in [&mut times.cold, &mut times.warm] {
+            if !(mean.seconds.is_finite() && mean.seconds >= 0.0) {
+                *mean = Mean::default();
+            }
+        }
+        self.workflows.insert(workflow, times);
+    }
+
+    /// Returns how slow each ComfyUI is: how long its jobs take, divided by how long they usually take.
+    pub fn slowness(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.slowness.iter().map(|(comfyui, slowness)| (comfyui.as_str(), *slowness))
+    }
+
+    /// Replaces how slow a ComfyUI is. A number that is not positive is left out.
+    pub fn set_slowness(&mut self, comfyui: String, slowness: f64) {
+        if slowness.is_finite() && slowness > 0.0 {
+            self.slowness.insert(comfyui, slowness);
+        }
     }
 
     /// Returns how long a job of this workflow takes on this ComfyUI, or `None` before the first one completed. The time to
@@ -111,6 +143,27 @@ mod tests {
         let ratio = run("slow") / run("fast");
         assert!((2.7..3.3).contains(&ratio), "{ratio}");
         assert!((9.0..11.0).contains(&run("fast")), "{}", run("fast"));
+    }
+
+    #[test]
+    fn what_was_learned_can_be_stored_and_what_makes_no_sense_is_left_out() {
+        let mut times = JobTimes::default();
+        times.learn("w", "a", true, seconds(30));
+        times.learn("w", "a", false, seconds(10));
+        times.learn("w", "b", false, seconds(40));
+        let mut restored = JobTimes::default();
+        times.workflows().for_each(|(workflow, known)| restored.set_workflow(workflow.to_owned(), known));
+        times.slowness().for_each(|(comfyui, slowness)| restored.set_slowness(comfyui.to_owned(), slowness));
+        for comfyui in ["a", "b", "new"] {
+            assert_eq!(restored.estimate("w", comfyui), times.estimate("w", comfyui), "{comfyui}");
+        }
+        for wrong in [f64::NAN, -1.0, f64::INFINITY] {
+            restored.set_slowness("a".to_owned(), wrong);
+            let mean = Mean { seconds: wrong, count: 3 };
+            restored.set_workflow("v".to_owned(), WorkflowTimes { cold: mean, warm: mean });
+            assert_eq!(restored.estimate("v", "a"), None, "{wrong}");
+        }
+        assert_eq!(restored.estimate("w", "a"), times.estimate("w", "a"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod waiting_job;
 mod warm_models;
 
 pub use fair_queue::{FairQueue, JobQueue};
-pub use job_times::JobTimes;
+pub use job_times::{JobTimes, Mean, WorkflowTimes};
 pub use placement::{ComfyUi, Estimate, Workload, place};
 pub use waiting_job::{ParsePriorityError, Priority, WaitingJob};
 pub use warm_models::WarmModels;

@@ -97,6 +97,8 @@ struct Pool<'a, W> {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Choice {
     finish: Duration,
+    /// Whether one of its models is not in memory. How long loading takes may not be known yet.
+    is_cold: bool,
     /// Zero if its models are in memory.
     load: Duration,
     is_full: bool,
@@ -108,9 +110,10 @@ impl<W: Workload> Pool<'_, W> {
     fn choice(&self, job: &WaitingJob, index: usize) -> Option<Choice> {
         let comfyui = self.comfyuis.get(index)?;
         let estimate = self.workload.estimate(job, index)?;
-        let load = if self.is_warm(job, index) { Duration::ZERO } else { estimate.load };
+        let is_cold = !self.is_warm(job, index);
+        let load = if is_cold { estimate.load } else { Duration::ZERO };
         let finish = comfyui.busy_for.saturating_add(load).saturating_add(estimate.run);
-        Some(Choice { finish, load, is_full: comfyui.room == 0, comfyui: index, run: estimate.run })
+        Some(Choice { finish, is_cold, load, is_full: comfyui.room == 0, comfyui: index, run: estimate.run })
     }
 
     fn best(&self, job: &WaitingJob) -> Option<Choice> {
@@ -196,8 +199,10 @@ mod tests {
         let comfyuis = || vec![comfyui(1, 8, "sdxl"), comfyui(1, 0, "flux")];
         is(&placed(&models(9), &["sdxl@a"], comfyuis()), &[("sdxl", 0)]);
         is(&placed(&models(7), &["sdxl@a"], comfyuis()), &[("sdxl", 1)]);
-        // Warm if all else is equal.
+        // Warm if all else is equal, and while it is not known how long loading takes.
         is(&placed(&models(8), &["sdxl@a"], comfyuis()), &[("sdxl", 0)]);
+        let idle = || vec![comfyui(1, 0, "sdxl"), comfyui(1, 0, "flux")];
+        is(&placed(&models(0), &["flux@a"], idle()), &[("flux", 1)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod error;
 mod migrations;
 mod record;
 mod rows;
+mod scheduling;
 mod sqlite;
 mod state_dir;
 mod store;

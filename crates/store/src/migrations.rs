@@ -119,6 +119,17 @@ const STEPS: &[&str] = &[
     CREATE INDEX assets_by_file_path ON assets (file_path);
     CREATE INDEX assets_that_expire ON assets (expires_at) WHERE expires_at IS NOT NULL;
 ",
+    "
+    CREATE TABLE draining (comfyui TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE workflow_times (
+        workflow_id TEXT PRIMARY KEY,
+        cold_seconds REAL NOT NULL,
+        cold_count INTEGER NOT NULL,
+        warm_seconds REAL NOT NULL,
+        warm_count INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE comfyui_slowness (comfyui TEXT PRIMARY KEY, slowness REAL NOT NULL) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

@@ -14,12 +14,14 @@ use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
 use crate::record::{Outcome, Record};
 use crate::rows::{self, LoggedDamage};
+use crate::scheduling;
 use crate::state_dir;
 use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
 use crate::stored_files::{self, KeptOutput, UnkeptJob};
 use crate::uploads::{self, Upload, UploadPage, UploadUse};
 use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
+use comfy_runner_scheduler::JobTimes;
 
 /// How long to wait while another connection holds the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -372,5 +374,22 @@ impl Store for Sqlite {
     fn remember_durations(&self, workflow_id: &str, durations: Durations) -> StoreFuture<'_, ()> {
         let workflow_id = workflow_id.to_owned();
         self.call(move |db| rows::remember_durations(&mut db.connection, &workflow_id, &durations))
+    }
+
+    fn job_times(&self) -> StoreFuture<'_, JobTimes> {
+        self.call(|db| scheduling::job_times(&db.connection))
+    }
+
+    fn remember_job_times(&self, times: JobTimes) -> StoreFuture<'_, ()> {
+        self.call(move |db| scheduling::remember_job_times(&mut db.connection, &times))
+    }
+
+    fn draining(&self) -> StoreFuture<'_, Vec<String>> {
+        self.call(|db| scheduling::draining(&db.connection))
+    }
+
+    fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()> {
+        let comfyui = comfyui.to_owned();
+        self.call(move |db| scheduling::set_draining(&db.connection, &comfyui, draining))
     }
 }

@@ -3,6 +3,7 @@
 use comfy_runner_api::Status;
 use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
+use comfy_runner_scheduler::JobTimes;
 use futures::future::BoxFuture;
 
 use crate::assets::AssetRecord;
@@ -203,4 +204,12 @@ pub trait Store: Send + Sync {
     fn durations(&self, workflow_id: &str) -> StoreFuture<'_, Durations>;
     /// Replaces the durations of a workflow's nodes.
     fn remember_durations(&self, workflow_id: &str, durations: Durations) -> StoreFuture<'_, ()>;
+    /// Returns how long jobs took.
+    fn job_times(&self) -> StoreFuture<'_, JobTimes>;
+    /// Replaces what is known of these workflows and ComfyUIs. That of others stays.
+    fn remember_job_times(&self, times: JobTimes) -> StoreFuture<'_, ()>;
+    /// Returns the names of the ComfyUIs that get no jobs.
+    fn draining(&self) -> StoreFuture<'_, Vec<String>>;
+    /// Records whether a ComfyUI gets no jobs.
+    fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()>;
 }

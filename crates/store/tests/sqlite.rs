@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_runner_api::Status;
 use comfy_runner_progress::{Durations, MeanDuration};
 use comfy_runner_protocol::Graph;
+use comfy_runner_scheduler::JobTimes;
 use comfy_runner_store::{
     Created, Deleted, Fault, Filter, Outcome, Page, Record, Retention, Sqlite, Store, StoreError, Summary,
 };
@@ -233,6 +234,33 @@ async fn the_learned_durations_of_a_workflow_survive_a_restart() {
     let store = Sqlite::open(folder.path()).unwrap();
     assert_eq!(store.durations("w").await.unwrap(), learned(mean(7, Some(25.0), 2)));
     assert!(store.durations("other").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn learned_times_of_jobs_and_drained_comfyuis_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    let mut times = JobTimes::default();
+    times.learn("w", "gpu1", true, Duration::from_secs(30));
+    times.learn("w", "gpu2", false, Duration::from_secs(10));
+    times.learn("w", "gpu2", false, Duration::from_secs(20));
+    store.remember_job_times(times.clone()).await.unwrap();
+    // Another workflow leaves this one as it is.
+    let mut more = JobTimes::default();
+    more.learn("v", "gpu1", false, Duration::from_secs(1));
+    store.remember_job_times(more).await.unwrap();
+    for name in ["gpu1", "gpu2", "gpu1"] {
+        store.set_draining(name, true).await.unwrap();
+    }
+    store.set_draining("gpu2", false).await.unwrap();
+    drop(store);
+    let store = Sqlite::open(folder.path()).unwrap();
+    let known = store.job_times().await.unwrap();
+    for comfyui in ["gpu1", "gpu2"] {
+        assert_eq!(known.estimate("w", comfyui), times.estimate("w", comfyui), "{comfyui}");
+    }
+    assert!(known.estimate("v", "gpu1").is_some());
+    assert_eq!(store.draining().await.unwrap(), ["gpu1"]);
 }
 
 #[tokio::test]

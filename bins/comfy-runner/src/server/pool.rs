@@ -23,16 +23,16 @@ pub async fn list(state: web::Data<State>) -> Result<impl Responder, ApiError> {
 
 /// `POST /api/comfyui/{name}/drain`
 pub async fn drain(state: web::Data<State>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    set_draining(&state, &name, true)
+    set_draining(&state, &name, true).await
 }
 
 /// `POST /api/comfyui/{name}/resume`
 pub async fn resume(state: web::Data<State>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    set_draining(&state, &name, false)
+    set_draining(&state, &name, false).await
 }
 
-fn set_draining(state: &State, name: &str, draining: bool) -> Result<HttpResponse, ApiError> {
-    state.jobs.set_draining(name, draining);
+async fn set_draining(state: &State, name: &str, draining: bool) -> Result<HttpResponse, ApiError> {
+    state.jobs.set_draining(name, draining).await?;
     let comfyuis = state.jobs.comfyuis();
     let Some(comfyui) = comfyuis.iter().find(|comfyui| *comfyui.name == *name) else {
         let names: Vec<_> = comfyuis.iter().map(|comfyui| &*comfyui.name).collect();

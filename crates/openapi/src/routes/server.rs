@@ -85,6 +85,7 @@ pub(super) fn describe(paths: &mut Paths) {
                 .json::<DrainedComfyUi>(200, "The ComfyUI's state now.")
                 .example("state", json!({"name": "gpu1", "draining": action == "drain", "jobs": 1}))
                 .error(404, "There is no ComfyUI with this name.")
+                .error(503, "It cannot be recorded, and nothing is changed.")
         });
     }
     paths.get("/health", "health", "The process is alive", |op| {
