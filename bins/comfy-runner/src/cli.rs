@@ -184,6 +184,21 @@ pub struct ComfyUiTable {
     pub models: Option<u16>,
 }
 
+/// An API key in the configuration file: `[[api-key]]`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ApiKeyTable {
+    /// The key.
+    pub key: String,
+    /// The highest priority that its holder may give to jobs.
+    pub max_priority: Option<Priority>,
+}
+
+impl std::fmt::Debug for ApiKeyTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKeyTable").field("max_priority", &self.max_priority).finish_non_exhaustive()
+    }
+}
+
 /// Waiting jobs.
 #[derive(Debug, Args)]
 pub struct Queue {
@@ -196,7 +211,8 @@ pub struct Queue {
     /// Accept jobs while no ComfyUI can be reached
     #[arg(long, env = "COMFY_RUNNER_QUEUE_WHILE_DOWN")]
     pub queue_while_down: bool,
-    /// The highest priority that callers may give to jobs, from -10 to 10
+    /// The highest priority that callers may give to jobs, from -10 to 10. A key in the configuration file can have a limit of
+    /// its own
     #[arg(
         long,
         env = "COMFY_RUNNER_MAX_PRIORITY",
@@ -239,6 +255,9 @@ pub struct Serve {
         hide_env_values = true
     )]
     pub api_keys: Vec<String>,
+    /// The API keys of the configuration file that are tables.
+    #[arg(skip)]
+    pub keys_of_file: Vec<ApiKeyTable>,
     /// An origin whose pages may use the API, such as `https://app.example`; may be repeated, or separated by
     /// commas. `*` allows every origin and needs an API key
     #[arg(
@@ -756,6 +775,14 @@ pub struct Simulate {
     /// The number of models that stay in memory
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_VRAM", value_name = "MODELS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub vram: u16,
+    /// The name of a model file that it does not have; may be repeated, or separated by commas
+    #[arg(
+        long = "without-model",
+        env = "COMFY_RUNNER_SIMULATE_WITHOUT_MODEL",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub without_models: Vec<String>,
     /// How many times as fast as that the models are
     #[arg(long, env = "COMFY_RUNNER_SIMULATE_SPEED", value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_speed)]
     pub speed: f64,

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, ValueHint};
+use comfy_runner_scheduler::Priority;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::{Cli, ComfyUiTable, Command};
+use crate::cli::{ApiKeyTable, Cli, ComfyUiTable, Command};
 
 /// The options that make no sense in the file.
 const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "version"];
@@ -52,27 +53,30 @@ fn mistakes(path: &Path, mistakes: &[Mistake]) -> String {
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, OptionsError> {
     let mut args: Vec<_> = args.into_iter().collect();
     let matches = Cli::command().try_get_matches_from(&args)?;
-    let mut of_file = Vec::new();
+    let (mut comfyuis, mut keys) = (Vec::new(), Vec::new());
     if let Some(serve) = matches.subcommand_matches("serve")
         && let Some(path) = serve.get_one::<PathBuf>("config")
     {
         let text = std::fs::read_to_string(path).map_err(|error| OptionsError::Read(path.clone(), error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let (options, comfyuis) =
+        let file =
             parse_file(&text, folder).map_err(|mistakes| OptionsError::File(path.clone(), mistakes))?;
-        of_file = comfyuis;
-        if is_given(serve, "urls") {
-            of_file.clear();
+        if !is_given(serve, "urls") {
+            comfyuis = file.comfyuis;
+        }
+        if !is_given(serve, "api_keys") {
+            keys = file.keys;
         }
         let is_overridden = |option: &FileOption| is_set(serve, option) || is_set(&matches, option);
         args.extend(
-            options.into_iter().filter(|option| !is_overridden(option)).flat_map(|option| option.args),
+            file.options.into_iter().filter(|option| !is_overridden(option)).flat_map(|option| option.args),
         );
     }
     let matches = Cli::command().try_get_matches_from(args)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let Command::Serve(serve) = &mut cli.command {
-        serve.comfyuis.of_file = of_file;
+        serve.comfyuis.of_file = comfyuis;
+        serve.keys_of_file = keys;
     }
     Ok(cli)
 }
@@ -94,54 +98,108 @@ struct FileOption {
     args: Vec<OsString>,
 }
 
+/// What a file says.
+#[derive(Debug, Default)]
+struct File {
+    options: Vec<FileOption>,
+    comfyuis: Vec<ComfyUiTable>,
+    keys: Vec<ApiKeyTable>,
+}
+
+/// A mistake in a table, with its place if it is not that of the whole table.
+type TableMistake = (Option<Range<usize>>, String);
+
+/// A key of a table, with its place and its values.
+type Entry<'a> = (&'a str, Range<usize>, Result<Vec<String>, TableMistake>);
+
 /// Reads a file that lies in this folder.
-fn parse_file(text: &str, folder: &Path) -> Result<(Vec<FileOption>, Vec<ComfyUiTable>), Vec<Mistake>> {
+fn parse_file(text: &str, folder: &Path) -> Result<File, Vec<Mistake>> {
     let line = |range: Range<usize>| text.get(..range.start).unwrap_or(text).matches('\n').count() + 1;
     let table = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, line);
         vec![Mistake { line, message: error.message().to_owned() }]
     })?;
-    let (mut options, mut comfyuis, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut file, mut mistakes) = (File::default(), Vec::new());
     for (key, value) in table.into_inner() {
-        if let Some(tables) = comfyui_tables(key.get_ref(), value.get_ref()) {
-            for table in tables {
-                match comfyui(table.get_ref(), folder) {
-                    Ok(comfyui) => comfyuis.push(comfyui),
-                    Err((range, message)) => {
-                        let range = range.unwrap_or(table.span());
-                        mistakes.push(Mistake { line: line(range), message });
-                    }
-                }
+        let name = key.get_ref().as_ref();
+        for table in tables(name, value.get_ref()) {
+            let read = match name {
+                "comfyui" => comfyui(table.get_ref(), folder).map(|comfyui| file.comfyuis.push(comfyui)),
+                _ => api_key(table.get_ref(), &file.keys).map(|key| file.keys.push(key)),
+            };
+            if let Err((range, message)) = read {
+                mistakes.push(Mistake { line: line(range.unwrap_or(table.span())), message });
             }
+        }
+        if !tables(name, value.get_ref()).is_empty() {
             continue;
         }
-        match option(key.get_ref(), &value, folder) {
-            Ok(option) => options.push(option),
+        match option(name, &value, folder) {
+            Ok(option) => file.options.push(option),
             Err(message) => mistakes.push(Mistake { line: line(key.span()), message }),
         }
     }
     // The table is sorted by key.
     mistakes.sort_by_key(|mistake| mistake.line);
-    if mistakes.is_empty() { Ok((options, comfyuis)) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(file) } else { Err(mistakes) }
 }
 
-/// Returns the values of `[[comfyui]]`, if it is that.
-fn comfyui_tables<'a, 'v>(key: &str, value: &'a DeValue<'v>) -> Option<Vec<&'a Spanned<DeValue<'v>>>> {
-    let DeValue::Array(values) = value else { return None };
+/// Returns the values of `[[comfyui]]` or `[[api-key]]`; none if it is something else.
+fn tables<'a, 'v>(name: &str, value: &'a DeValue<'v>) -> Vec<&'a Spanned<DeValue<'v>>> {
+    let DeValue::Array(values) = value else { return Vec::new() };
     let are_tables = values.iter().any(|value| matches!(value.get_ref(), DeValue::Table(_)));
-    (key == "comfyui" && are_tables).then(|| values.iter().collect())
+    if are_tables && matches!(name, "comfyui" | "api-key") { values.iter().collect() } else { Vec::new() }
 }
 
-/// Reads a `[[comfyui]]`. An error is a mistake, with its place if it is not that of the whole table.
-fn comfyui(value: &DeValue<'_>, folder: &Path) -> Result<ComfyUiTable, (Option<Range<usize>>, String)> {
-    let DeValue::Table(table) = value else {
-        return Err((None, "`comfyui` has tables and other values; write a [[comfyui]] for each".to_owned()));
+/// Returns what a table of this name has.
+fn entries<'a>(table: &str, value: &'a DeValue<'_>) -> Result<impl Iterator<Item = Entry<'a>>, TableMistake> {
+    let DeValue::Table(entries) = value else {
+        let message = format!("`{table}` has tables and other values; write a [[{table}]] for each");
+        return Err((None, message));
     };
-    let mut comfyui = ComfyUiTable::default();
-    for (key, value) in table {
-        let mistake = |message: String| (Some(key.span()), message);
+    Ok(entries.iter().map(|(key, value)| {
         let name = key.get_ref().as_ref();
-        let mut values = values(name, value.get_ref()).map_err(mistake)?;
+        let values = values(name, value.get_ref()).map_err(|message| (Some(key.span()), message));
+        (name, key.span(), values)
+    }))
+}
+
+/// Reads an `[[api-key]]`. No message repeats the key.
+fn api_key(value: &DeValue<'_>, before: &[ApiKeyTable]) -> Result<ApiKeyTable, TableMistake> {
+    let mut api_key = ApiKeyTable::default();
+    for (name, place, values) in entries("api-key", value)? {
+        let mistake = |message: String| (Some(place.clone()), message);
+        match (name, &values?[..]) {
+            ("key", [key]) => api_key.key.clone_from(key),
+            ("max-priority", [priority]) => {
+                let priority = priority
+                    .parse::<Priority>()
+                    .map_err(|error| mistake(format!("`max-priority`: {error}")))?;
+                api_key.max_priority = Some(priority);
+            }
+            ("key" | "max-priority", _) => return Err(mistake(format!("`{name}` is one value, not a list"))),
+            _ => {
+                let message =
+                    format!("`{name}` is nothing that an [[api-key]] has: it has key and max-priority");
+                return Err(mistake(message));
+            }
+        }
+    }
+    if api_key.key.is_empty() {
+        return Err((None, "an [[api-key]] needs a `key`".to_owned()));
+    }
+    if before.iter().any(|other| other.key == api_key.key) {
+        return Err((None, "this [[api-key]] has the key of one before it".to_owned()));
+    }
+    Ok(api_key)
+}
+
+/// Reads a `[[comfyui]]`.
+fn comfyui(value: &DeValue<'_>, folder: &Path) -> Result<ComfyUiTable, TableMistake> {
+    let mut comfyui = ComfyUiTable::default();
+    for (name, place, values) in entries("comfyui", value)? {
+        let mistake = |message: String| (Some(place.clone()), message);
+        let mut values = values?;
         match name {
             "headers" => comfyui.headers = values,
             "tags" => comfyui.tags = values,
@@ -257,8 +315,12 @@ mod tests {
     use super::*;
 
     fn args(text: &str) -> Vec<String> {
-        let (options, _) = parse_file(text, Path::new("/etc/comfy")).unwrap();
-        options.into_iter().flat_map(|option| option.args).map(|arg| arg.into_string().unwrap()).collect()
+        let file = parse_file(text, Path::new("/etc/comfy")).unwrap();
+        file.options
+            .into_iter()
+            .flat_map(|option| option.args)
+            .map(|arg| arg.into_string().unwrap())
+            .collect()
     }
 
     fn mistakes_in(text: &str) -> Vec<(usize, String)> {
@@ -314,14 +376,14 @@ mod tests {
 
     #[test]
     fn each_comfyui_is_a_table() {
-        let (options, comfyuis) = parse_file(
+        let file = parse_file(
             "workers = 1\n[[comfyui]]\nname = 'a'\nurl = 'http://a'\ntags = ['x']\ndepth = 3\nca = 'ca.pem'\n\
              [[comfyui]]\nname = 'b'\nurl = 'http://b'\nheaders = ['A: 1', 'B: 2']\n",
             Path::new("/etc/comfy"),
         )
         .unwrap();
-        assert_eq!(options.len(), 1);
-        let [a, b] = &comfyuis[..] else { panic!("{comfyuis:?}") };
+        assert_eq!(file.options.len(), 1);
+        let [a, b] = &file.comfyuis[..] else { panic!("{file:?}") };
         assert_eq!((&*a.name, &*a.url, a.depth), ("a", "http://a", Some(3)));
         assert_eq!(
             (&a.tags[..], a.ca.as_deref()),
@@ -339,6 +401,31 @@ mod tests {
         assert_eq!(lines, [4, 5, 9], "{found:?}");
         assert!(found[0].1.contains("at least 1") && found[1].1.contains("needs a `url`"), "{found:?}");
         assert!(found[2].1.contains("`uri`"), "{found:?}");
+    }
+
+    #[test]
+    fn a_key_can_have_a_limit_of_its_own() {
+        let text = "api-key = ['a', 'b']\n";
+        assert_eq!(args(text), ["--api-key=a", "--api-key=b"]);
+        let text = "[[api-key]]\nkey = 'a'\nmax-priority = -3\n[[api-key]]\nkey = 'b'\n";
+        let keys = parse_file(text, Path::new("")).unwrap().keys;
+        let keys: Vec<_> =
+            keys.iter().map(|key| (&*key.key, key.max_priority.map(|max| max.get()))).collect();
+        assert_eq!(keys, [("a", Some(-3)), ("b", None)]);
+    }
+
+    #[test]
+    fn a_mistake_in_the_table_of_a_key_names_its_line_and_not_the_key() {
+        let found = mistakes_in(
+            "[[api-key]]\nkey = 'SECRET'\nmax-priority = 11\n[[api-key]]\nmax-priority = 1\n[[api-key]]\nkey = 'SECRET'\nname = 'x'\n",
+        );
+        let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [3, 4, 8], "{found:?}");
+        assert!(found[0].1.contains("from -10 to 10") && found[1].1.contains("needs a `key`"), "{found:?}");
+        assert!(found[2].1.contains("it has key and max-priority"), "{found:?}");
+        assert!(found.iter().all(|(_, message)| !message.contains("SECRET")), "{found:?}");
+        let twice = mistakes_in("[[api-key]]\nkey = 'SECRET'\n[[api-key]]\nkey = 'SECRET'\n");
+        assert_eq!(twice, [(3, "this [[api-key]] has the key of one before it".to_owned())]);
     }
 
     #[test]

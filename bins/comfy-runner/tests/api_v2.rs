@@ -578,7 +578,7 @@ async fn every_error_below_the_api_has_the_envelope() {
 async fn a_bearer_token_is_a_key_on_every_route() {
     let simulator = simulator();
     let mut settings = settings(&simulator.url());
-    settings.api_keys = vec!["right".to_owned()];
+    settings.api_keys = vec!["right".into()];
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     for path in ["/api/v2/jobs", "/api/jobs", "/api/workflows"] {
         for right in

@@ -148,7 +148,7 @@ async fn replay(name: &str) {
     let simulator = simulator();
     let mut settings = settings(&simulator.url());
     if name == "auth_and_origin" {
-        settings.api_keys = vec!["secret-for-the-recording".to_owned()];
+        settings.api_keys = vec!["secret-for-the-recording".into()];
     }
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     let recording = std::fs::read_to_string(fixtures().join(format!("api-v2/{name}.json"))).unwrap();

@@ -27,7 +27,7 @@ const PATHS: [(&str, &str); 13] = [
 
 fn with_keys(keys: &[&str]) -> Settings {
     let mut settings = settings("http://127.0.0.1:9");
-    settings.api_keys = keys.iter().map(|&key| key.to_owned()).collect();
+    settings.api_keys = keys.iter().map(|&key| key.into()).collect();
     // What happens to a single wrong key is tested with many.
     settings.limits.failed_keys_per_minute = u32::MAX;
     settings

@@ -37,7 +37,7 @@ async fn the_documented_page_runs_a_workflow_from_another_origin() {
     let simulator = simulator();
     let settings = Settings {
         allow_origins: AllowedOrigins::new(vec![origin.parse().unwrap()]),
-        api_keys: vec!["key".to_owned()],
+        api_keys: vec!["key".into()],
         ..settings(&simulator.url())
     };
     let api = Api::start_with(&settings, &fixtures().join("workflows"));

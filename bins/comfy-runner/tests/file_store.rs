@@ -153,7 +153,7 @@ async fn with_several_comfyuis_an_upload_is_on_each_that_runs_a_job_with_it() {
             ComfyUi::new(name, Config::new(simulator.url().parse().unwrap())).unwrap().with_depth(1)
         })
         .collect();
-    settings.api_keys = vec!["secret".to_owned()];
+    settings.api_keys = vec!["secret".into()];
     // No `--files`: there are two ComfyUIs, which is reason enough.
     let api = start(&settings);
     let form = Form::new().file("file", "fox.png", &png());

@@ -230,7 +230,7 @@ async fn a_job_without_previews_has_none_and_says_so() {
 #[actix_rt::test]
 async fn pages_of_other_sites_are_refused_with_a_key_and_without() {
     let mut with_key = settings("http://127.0.0.1:9");
-    with_key.api_keys = vec!["right".to_owned()];
+    with_key.api_keys = vec!["right".into()];
     for settings in [settings("http://127.0.0.1:9"), with_key] {
         let api = Api::start_with(&settings, &fixtures().join("workflows"));
         for path in ["/api/run/ws", "/api/run/events/x", "/api/run/preview/x"] {

@@ -112,7 +112,7 @@ async fn the_official_python_client_runs_unchanged() {
     let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("photo.png"), png()).unwrap();
     let mut settings = settings(&simulator.url());
-    settings.api_keys = vec!["the-key".to_owned()];
+    settings.api_keys = vec!["the-key".into()];
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     let printed = folder.path().join("printed.txt");
     let output = std::fs::File::create(&printed).unwrap();

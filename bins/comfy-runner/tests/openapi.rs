@@ -31,7 +31,7 @@ async fn the_document_has_a_tag_and_is_not_sent_again() {
 
 #[actix_rt::test]
 async fn the_document_needs_a_key_when_the_server_has_one() {
-    let settings = Settings { api_keys: vec!["key".to_owned()], ..settings("http://127.0.0.1:9") };
+    let settings = Settings { api_keys: vec!["key".into()], ..settings("http://127.0.0.1:9") };
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
     let key = [("X-API-Key", "key")];
     let described = Described::fetch(&api, &key).await;

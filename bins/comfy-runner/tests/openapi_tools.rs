@@ -78,7 +78,7 @@ fn library(folder: &Path) -> PathBuf {
 
 fn with_folders(simulator: &Simulator, api_keys: &[&str]) -> Settings {
     Settings {
-        api_keys: api_keys.iter().map(|&key| key.to_owned()).collect(),
+        api_keys: api_keys.iter().map(|&key| key.into()).collect(),
         folders: ComfyUiFolders {
             input: Some(simulator.data_dir().join("input")),
             output: Some(simulator.data_dir().join("output")),

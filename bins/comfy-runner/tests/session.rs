@@ -7,10 +7,8 @@ use serde_json::json;
 use support::{Api, Reply, fixtures, settings};
 
 fn start(keys: &[&str]) -> Api {
-    let mut settings = Settings {
-        api_keys: keys.iter().map(|&key| key.to_owned()).collect(),
-        ..settings("http://127.0.0.1:9")
-    };
+    let mut settings =
+        Settings { api_keys: keys.iter().map(|&key| key.into()).collect(), ..settings("http://127.0.0.1:9") };
     settings.limits.failed_keys_per_minute = 3;
     Api::start_with(&settings, &fixtures().join("workflows"))
 }

@@ -12,7 +12,7 @@ const APP: &str = "https://app.example";
 fn with_origins(comfyui: &str, origins: &[&str], keys: &[&str]) -> Settings {
     Settings {
         allow_origins: AllowedOrigins::new(origins.iter().map(|origin| origin.parse().unwrap()).collect()),
-        api_keys: keys.iter().map(|&key| key.to_owned()).collect(),
+        api_keys: keys.iter().map(|&key| key.into()).collect(),
         ..settings(comfyui)
     }
 }

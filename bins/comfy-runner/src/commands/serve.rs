@@ -17,7 +17,7 @@ use super::{block_on, config, request};
 use crate::cli::{self, Access, ComfyUis, Command, FileStorage, Serve};
 use crate::config_file::parse_args;
 use crate::file_limit;
-use crate::server::{AllowedOrigins, ComfyUiFolders, Limits, PublicUrl, Server, Settings};
+use crate::server::{AllowedOrigins, ComfyUiFolders, KeySettings, Limits, PublicUrl, Server, Settings};
 use crate::terminal::error_chain;
 
 pub fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
@@ -162,7 +162,7 @@ fn settings(options: &Serve, store: Arc<dyn Store>, files: ObjectFiles) -> anyho
         FilesConfig::new(Arc::new(files)).with_uploads(location.is_some()).with_outputs(*keep_outputs);
     Ok(Settings {
         listen: options.listen,
-        api_keys: options.api_keys.clone(),
+        api_keys: api_keys(options),
         allow_origins: AllowedOrigins::new(options.allow_origins.clone()),
         public_url: PublicUrl {
             url: options.public_url.clone(),
@@ -184,6 +184,13 @@ fn settings(options: &Serve, store: Arc<dyn Store>, files: ObjectFiles) -> anyho
         redirect_downloads: *redirect_downloads,
         allow_edit: options.allow_edit,
     })
+}
+
+/// Returns the keys of the command line, the environment and the file.
+fn api_keys(options: &Serve) -> Vec<KeySettings> {
+    let tables = options.keys_of_file.iter().cloned();
+    let of_file = tables.map(|cli::ApiKeyTable { key, max_priority }| KeySettings { key, max_priority });
+    options.api_keys.iter().map(|key| key.as_str().into()).chain(of_file).collect()
 }
 
 fn limits(options: &cli::Limits) -> Limits {

@@ -25,10 +25,32 @@ use super::token::{Scope, TokenError, Tokens, token_in};
 
 const BEARER: &[u8] = b"Bearer ";
 
+/// An API key, and what its holder may do.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeySettings {
+    /// The key.
+    pub key: String,
+    /// The highest priority that its holder may give to jobs; `None` for that of all callers.
+    pub max_priority: Option<Priority>,
+}
+
+impl From<String> for KeySettings {
+    fn from(key: String) -> Self {
+        Self { key, max_priority: None }
+    }
+}
+
+impl From<&str> for KeySettings {
+    fn from(key: &str) -> Self {
+        Self::from(key.to_owned())
+    }
+}
+
 /// The API keys. Without any, every caller is accepted, and the server must listen on loopback.
 #[derive(Clone, Default)]
 pub struct ApiKeys {
     keys: Arc<[ApiKey]>,
+    /// The highest priority of callers without a limit of their own.
     max_priority: Priority,
 }
 
@@ -36,6 +58,7 @@ struct ApiKey {
     key: Box<str>,
     /// What records call its holder: a part of the key's hash.
     caller: Arc<str>,
+    max_priority: Option<Priority>,
 }
 
 impl ApiKey {
@@ -92,16 +115,16 @@ pub enum AuthConfigError {
 impl ApiKeys {
     /// Takes the keys for a server that listens on `listen` and answers pages of `origins`.
     pub fn new(
-        keys: &[String],
+        keys: &[KeySettings],
         listen: SocketAddr,
         origins: &AllowedOrigins,
     ) -> Result<Self, AuthConfigError> {
-        if keys.iter().any(|key| key.trim().is_empty()) {
+        if keys.iter().any(|key| key.key.trim().is_empty()) {
             return Err(AuthConfigError::BadKey(
                 "empty; leave the option out to serve without one on loopback",
             ));
         }
-        if keys.iter().any(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if keys.iter().any(|key| !key.key.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(AuthConfigError::BadKey(
                 "not made of printable ASCII without spaces, so no header can carry it",
             ));
@@ -112,7 +135,11 @@ impl ApiKeys {
         if keys.is_empty() && origins.allow_any() {
             return Err(AuthConfigError::OpenToEveryPage);
         }
-        let keys = keys.iter().map(|key| ApiKey { key: key.as_str().into(), caller: caller_name(key) });
+        let keys = keys.iter().map(|settings| ApiKey {
+            key: settings.key.as_str().into(),
+            caller: caller_name(&settings.key),
+            max_priority: settings.max_priority,
+        });
         Ok(Self { keys: keys.collect(), max_priority: Priority::MAX })
     }
 
@@ -135,13 +162,18 @@ impl ApiKeys {
         let mut caller = None;
         for key in self.keys.iter() {
             if key.session(expires_at).as_bytes().ct_eq(session.as_bytes()).into() {
-                caller = Some(Caller { name: Arc::clone(&key.caller), max_priority: self.max_priority });
+                caller = Some(self.holder(key));
             }
         }
         caller
     }
 
-    /// Sets the highest priority that callers may give to jobs.
+    fn holder(&self, key: &ApiKey) -> Caller {
+        let max_priority = key.max_priority.unwrap_or(self.max_priority);
+        Caller { name: Arc::clone(&key.caller), max_priority }
+    }
+
+    /// Sets the highest priority that callers may give to jobs whose key has no limit of its own.
     pub fn with_max_priority(mut self, max_priority: Priority) -> Self {
         self.max_priority = max_priority;
         self
@@ -154,10 +186,9 @@ impl ApiKeys {
 
     /// Returns the caller with these headers, if it is accepted.
     fn check(&self, headers: &HeaderMap, origins: &AllowedOrigins) -> Result<Caller, ApiError> {
-        let max_priority = self.max_priority;
         if self.keys.is_empty() {
             check_same_site(headers, origins)?;
-            return Ok(Caller { max_priority, ..Caller::default() });
+            return Ok(Caller { max_priority: self.max_priority, ..Caller::default() });
         }
         let Some(given) = key_in(headers) else {
             return Err(ApiError::Unauthorized(
@@ -168,7 +199,7 @@ impl ApiKeys {
         // Every key is compared to its end, so that the time taken says nothing about any of them.
         for key in self.keys.iter() {
             if key.key.as_bytes().ct_eq(given).into() {
-                caller = Some(Caller { name: Arc::clone(&key.caller), max_priority });
+                caller = Some(self.holder(key));
             }
         }
         caller.ok_or(ApiError::Unauthorized("the API key in X-API-Key or Authorization is not known here"))
@@ -334,7 +365,7 @@ mod tests {
     const LOOPBACK: &str = "127.0.0.1:8080";
 
     fn keys(keys: &[&str], listen: &str) -> Result<ApiKeys, AuthConfigError> {
-        let keys: Vec<_> = keys.iter().map(|&key| key.to_owned()).collect();
+        let keys: Vec<_> = keys.iter().map(|&key| key.into()).collect();
         ApiKeys::new(&keys, listen.parse().unwrap(), &AllowedOrigins::default())
     }
 
@@ -417,7 +448,7 @@ mod tests {
         let any = AllowedOrigins::new(vec!["*".parse().unwrap()]);
         let listen = LOOPBACK.parse().unwrap();
         assert_eq!(ApiKeys::new(&[], listen, &any).err(), Some(AuthConfigError::OpenToEveryPage));
-        assert!(ApiKeys::new(&["k".to_owned()], listen, &any).is_ok());
+        assert!(ApiKeys::new(&["k".into()], listen, &any).is_ok());
     }
 
     #[test]

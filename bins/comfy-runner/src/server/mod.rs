@@ -64,7 +64,7 @@ use comfy_runner_workflow::{Workflow, Workflows};
 use tokio::sync::{Semaphore, watch};
 
 use auth::ApiKeys;
-pub use auth::AuthConfigError;
+pub use auth::{AuthConfigError, KeySettings};
 use comfyuis::{Probes, SchemaValidator};
 // The fuzz target `multipart` reads forms without a server.
 pub use comfyui_folders::{ComfyUiFolders, NotAFolder};
@@ -91,7 +91,7 @@ pub struct Settings {
     /// The address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The API keys; without any, `listen` must be a loopback address.
-    pub api_keys: Vec<String>,
+    pub api_keys: Vec<KeySettings>,
     /// The origins whose pages may use the API, besides its own.
     pub allow_origins: AllowedOrigins,
     /// The largest file that may be uploaded, in bytes.
@@ -100,7 +100,7 @@ pub struct Settings {
     pub allow_input_hosts: Vec<String>,
     /// Limits on connections and callers.
     pub limits: Limits,
-    /// The highest priority that callers may give to jobs.
+    /// The highest priority that callers may give to jobs whose key has no limit of its own.
     pub max_priority: Priority,
     /// The number of threads that answer requests; `None` for one per core.
     pub workers: Option<usize>,

@@ -12,7 +12,8 @@ const HEADER: &str = "X-Priority";
 /// The priority's name among the params.
 const PARAM: &str = "_priority";
 
-/// Takes the priority out of the params. The header takes precedence.
+/// Takes the priority out of the params. The header takes precedence. Without either it is 0, or what the caller may use if that
+/// is less.
 ///
 /// # Errors
 /// It is no integer from -10 to 10, or higher than the caller may use.
@@ -25,7 +26,7 @@ pub fn take(
     let header = request.headers().get(HEADER).map(|value| value.to_str().unwrap_or_default());
     let (place, text) = match (header, param) {
         (Some(text), _) => (HEADER, text.to_owned()),
-        (None, None | Some(Value::Null)) => return Ok(Priority::default()),
+        (None, None | Some(Value::Null)) => return Ok(Priority::default().min(caller.max_priority)),
         (None, Some(Value::String(text))) => (PARAM, text),
         (None, Some(other)) => (PARAM, other.to_string()),
     };
