@@ -2,7 +2,13 @@
 
 mod support;
 
+use std::time::Duration;
+
+use comfy_runner::server::Settings;
 use comfy_runner_api::{Manifest, ModelList, ModelLists};
+use comfy_runner_client::Config;
+use comfy_runner_jobs::ComfyUi;
+use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
 use support::{Api, Shelf, settings, simulator};
 
@@ -57,6 +63,65 @@ async fn models_of_a_comfyui_that_does_not_answer_are_an_error() {
     assert_eq!(api.get("/api/run/no-model?resolve=false").await.status, 200);
     let reply = api.get("/api/run/no-model?resolve=please").await;
     assert_eq!((reply.status.as_u16(), reply.detail().contains("`resolve`")), (400, true));
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn models_and_options_of_several_comfyuis_are_put_together() {
+    const SDXL: &str = "sd_xl_base_1.0.safetensors";
+    const SD15: &str = "v1-5-pruned-emaonly-fp16.safetensors";
+    let without = |model: &str| {
+        let builder = Simulator::builder().step_delay(Duration::ZERO);
+        builder.without_models(vec![model.to_owned()]).start().unwrap()
+    };
+    let (one, two) = (without(SDXL), without(SD15));
+    let comfyui = |name: &str, simulator: &Simulator| {
+        ComfyUi::new(name, Config::new(simulator.url().parse().unwrap())).unwrap()
+    };
+    let tagged = comfyui("two", &two).with_tags(vec!["xl".to_owned()]);
+    let settings =
+        Settings { comfyuis: vec![comfyui("one", &one), tagged], ..settings("http://127.0.0.1:9") };
+    let shelf = Shelf::new();
+    let graph = json!({"4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": SD15}}});
+    let input = "inputs:\n  - {id: checkpoint, type: checkpoint_picker, node_id: 4, field: ckpt_name}\n";
+    shelf.put("any", &format!("id: any\n{input}"), &graph);
+    shelf.put("xl", &format!("id: xl\nrequires_tags: [xl]\n{input}"), &graph);
+    shelf.put("none", &format!("id: none\nrequires_tags: [xl, video]\n{input}"), &graph);
+    let api = Api::start_with(&settings, shelf.path());
+
+    let kind = api.get("/api/models/checkpoints").await.json();
+    assert_eq!(kind["only_on"], json!({SD15: ["one"], SDXL: ["two"]}));
+    let models: Vec<String> = serde_json::from_value(kind["models"].clone()).unwrap();
+    assert!(models.iter().any(|model| model == SDXL) && models.iter().any(|model| model == SD15));
+    let all = api.get("/api/models").await.json();
+    assert_eq!(
+        (&all["models"]["checkpoints"], &all["only_on"]),
+        (&kind["models"], &json!({"checkpoints": kind["only_on"]}))
+    );
+    let unknown = api.get("/api/models/checkpoint").await;
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.detail().starts_with("no ComfyUI has a kind of models"), "{}", unknown.detail());
+
+    let offered = async |workflow: &str| {
+        let resolved = api.get(&format!("/api/run/{workflow}?resolve=true")).await.json();
+        options(&resolved, "/inputs/0").unwrap()
+    };
+    let mut any = offered("any").await;
+    any.sort();
+    let mut models = models;
+    models.sort();
+    assert_eq!(any, models);
+    let xl = offered("xl").await;
+    assert!(xl.iter().any(|model| model == SDXL) && !xl.iter().any(|model| model == SD15), "{xl:?}");
+    let none = api.get("/api/run/none?resolve=true").await;
+    assert_eq!((none.status.as_u16(), none.detail().contains("xl, video")), (500, true), "{}", none.text());
+
+    // What one that is down had is not offered.
+    drop(two);
+    while !api.get("/api/models/checkpoints").await.json()["only_on"].is_null() {
+        actix_rt::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!offered("any").await.iter().any(|model| model == SDXL));
     api.stop().await;
 }
 

@@ -41,7 +41,7 @@ pub use manifest::{
     Input, InputEntry, InputGroup, InputOption, InputType, LabelledOption, Manifest, ManifestQuery,
     NodeField, NodeNumber, Output, PerScene, Preset, Presets, RequiredFile, Version,
 };
-pub use models::{ModelList, ModelLists};
+pub use models::{ModelList, ModelLists, ModelPlaces};
 pub use queue::{Queue, QueuedJob};
 pub use session::{Session, SignIn};
 pub use status::{

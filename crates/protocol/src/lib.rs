@@ -20,7 +20,7 @@ pub use message::{Message, MessageError, NodeProgress, NodeState};
 pub use model_file::is_model_file;
 pub use object_info::{
     Autogrow, DynamicInput, DynamicOption, DynamicSlot, ExpandedInput, Expansion, InputKind, InputSpec,
-    MatchTemplate, NodeInputs, NodeSchema, ObjectInfo, Requirement,
+    MatchTemplate, NodeInputs, NodeSchema, ObjectInfo, Requirement, union_of_schemas,
 };
 pub use output::{Media, NodeOutput, OutputFile};
 pub use preview::{BinaryFrame, FrameError, ImageFormat, Preview, PreviewMetadata};

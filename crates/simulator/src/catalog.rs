@@ -33,10 +33,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Parses the schemas of a version that are built in, and fills in the names of model files.
-    pub fn new(version: Version) -> Result<Self, serde_json::Error> {
+    /// Parses the schemas of a version that are built in, and fills in the names of model files, except for those of `missing`.
+    pub fn new(version: Version, missing: &[String]) -> Result<Self, serde_json::Error> {
         let mut raw: Map<String, Value> = serde_json::from_str(version.object_info())?;
-        let models: IndexMap<String, Vec<String>> = serde_json::from_str(MODELS)?;
+        let mut models: IndexMap<String, Vec<String>> = serde_json::from_str(MODELS)?;
+        models.values_mut().for_each(|names| names.retain(|name| !missing.contains(name)));
         for (class, input, folder) in MODEL_INPUTS {
             let spec = raw.get_mut(class).and_then(|schema| schema["input"]["required"].get_mut(input));
             let Some((spec, names)) = spec.zip(models.get(folder)) else { continue };
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn every_folder_has_models_and_every_loader_offers_them() {
         for version in Version::ALL {
-            let catalog = Catalog::new(version).unwrap();
+            let catalog = Catalog::new(version, &[]).unwrap();
             for (class, input, folder) in MODEL_INPUTS {
                 let models = catalog.models(folder).unwrap();
                 let (spec, _) = catalog.schema(class).unwrap().input(input).unwrap();
@@ -154,8 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_model_is_neither_listed_nor_offered() {
+        let missing = ["sd_xl_base_1.0.safetensors".to_owned()];
+        let catalog = Catalog::new(Version::V0_33_0, &missing).unwrap();
+        assert!(!catalog.models("checkpoints").unwrap().as_array().unwrap().contains(&json!(missing[0])));
+        let info = catalog.object_info(Some("CheckpointLoaderSimple"), &[]).to_string();
+        assert!(!info.contains(&missing[0]) && info.contains("v1-5-pruned-emaonly.safetensors"), "{info}");
+    }
+
+    #[test]
     fn only_the_branches_of_a_switch_are_lazy() {
-        let catalog = Catalog::new(Version::V0_33_0).unwrap();
+        let catalog = Catalog::new(Version::V0_33_0, &[]).unwrap();
         assert!(
             catalog.is_lazy("ComfySwitchNode", "on_true") && !catalog.is_lazy("ComfySwitchNode", "switch")
         );

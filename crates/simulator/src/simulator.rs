@@ -32,6 +32,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     version: Version,
     gpu: GpuOptions,
+    missing_models: Vec<String>,
     max_upload_size: usize,
     stop_on_signals: bool,
 }
@@ -87,6 +88,7 @@ impl Default for Builder {
                 models: 1,
                 speed: 1.0,
             },
+            missing_models: Vec::new(),
             max_upload_size: 100 << 20,
             stop_on_signals: false,
         }
@@ -140,6 +142,12 @@ impl Builder {
         self
     }
 
+    /// Leaves out the model files of these names. By default it has all that it knows.
+    pub fn without_models(mut self, names: Vec<String>) -> Self {
+        self.missing_models = names;
+        self
+    }
+
     /// Sets the largest size of an upload or a prompt in bytes, 100 MiB by default as in ComfyUI.
     pub fn max_upload_size(mut self, bytes: usize) -> Self {
         self.max_upload_size = bytes;
@@ -154,7 +162,7 @@ impl Builder {
 
     /// Binds the address and serves. When this returns, requests are answered.
     pub fn start(self) -> Result<Simulator, StartError> {
-        let catalog = Catalog::new(self.version)?;
+        let catalog = Catalog::new(self.version, &self.missing_models)?;
         let listen = |source| StartError::Listen { address: self.listen.clone(), source };
         let listener = TcpListener::bind(&self.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

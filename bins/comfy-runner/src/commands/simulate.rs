@@ -16,6 +16,7 @@ pub fn simulate(options: Simulate) -> anyhow::Result<ExitCode> {
         .model_load(Duration::from_millis(options.model_load_ms))
         .models_in_memory(options.vram.into())
         .speed(options.speed)
+        .without_models(options.without_models)
         .data_dir(options.data)
         .stop_on_signals(true)
         .start()?;

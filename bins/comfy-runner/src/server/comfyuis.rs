@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use comfy_runner_client::{Client, ClientError, FileReply, Probe};
-use comfy_runner_jobs::{GraphValidator, Prediction};
+use comfy_runner_jobs::{ComfyUiState, GraphValidator, Prediction};
 use comfy_runner_protocol::{Graph, ObjectInfo, OutputFile, PromptRefused};
 use comfy_runner_workflow::validate::{FileName, Validator};
 use futures::future::select_ok;
@@ -50,6 +50,20 @@ impl State {
             true => Err(ApiError::Unavailable("no ComfyUI is configured".to_owned())),
             false => Ok(clients.swap_remove(first.unwrap_or(0)).1),
         }
+    }
+
+    /// Returns the clients of the ComfyUIs that are not known to be down; of all if every one is. One that does not answer delays
+    /// an answer that is put together from all.
+    pub fn askable_clients(&self) -> Vec<(Arc<str>, Client)> {
+        let up: Vec<_> = self.askable().into_iter().map(|comfyui| comfyui.name).collect();
+        self.clients.all().into_iter().filter(|(name, _)| up.contains(name)).collect()
+    }
+
+    /// Returns the ComfyUIs that are not known to be down; all of them if every one is.
+    pub fn askable(&self) -> Vec<ComfyUiState> {
+        let all = self.jobs.comfyuis();
+        let is_up = |comfyui: &ComfyUiState| comfyui.connected != Some(false);
+        if all.iter().any(is_up) { all.into_iter().filter(is_up).collect() } else { all }
     }
 
     /// Returns the client of the ComfyUI with this name. If it is not known, that of any.

@@ -25,6 +25,7 @@ mod jobs;
 mod limits;
 mod live;
 mod media_type;
+mod merged_schemas;
 mod models;
 mod openapi;
 mod origins;
@@ -74,6 +75,7 @@ use failed_keys::FailedKeys;
 #[doc(hidden)]
 pub use form::Form;
 pub use limits::Limits;
+use merged_schemas::MergedSchemas;
 use openapi::OpenApi;
 pub use origins::{AllowedOrigin, AllowedOrigins, ParseOriginError};
 use readiness::FindingsCache;
@@ -176,6 +178,7 @@ struct State {
     jobs: Jobs,
     clients: Clients,
     findings: Arc<FindingsCache>,
+    merged_schemas: Arc<MergedSchemas>,
     probes: Arc<Probes>,
     fetcher: Fetcher,
     /// Permits for large JSON bodies.
@@ -222,6 +225,7 @@ impl Server {
         let workflows = WorkflowReader::new(workflows);
         let (stop, shutdown) = watch::channel(false);
         let findings = Arc::new(FindingsCache::default());
+        let merged_schemas = Arc::new(MergedSchemas::default());
         let failed_keys = web::Data::new(FailedKeys::new(settings.limits.failed_keys_per_minute));
         let limits = web::Data::new(settings.limits.clone());
         let probes = Arc::new(Probes::default());
@@ -232,6 +236,7 @@ impl Server {
                 jobs: of_workers.clone(),
                 clients: Clients::new(&of_workers),
                 findings: Arc::clone(&findings),
+                merged_schemas: Arc::clone(&merged_schemas),
                 probes: Arc::clone(&probes),
                 fetcher: fetcher.clone(),
                 large_bodies: Arc::clone(&large_bodies),

@@ -7,6 +7,7 @@ use actix_web::web;
 use comfy_runner_api::WorkflowReadiness;
 use comfy_runner_client::ClientError;
 use comfy_runner_editor::from_api::{ConversionWarning, UiConversion, from_api};
+use comfy_runner_jobs::ComfyUiState;
 use comfy_runner_manifest::{Diagnostic, DiagnosticKind, Diagnostics, LibraryError, Listed};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{Assembled, Workflow};
@@ -73,8 +74,8 @@ impl State {
         if listed.workflow.as_ref().is_err_and(|problems| needs_schemas(problems)) {
             match &schemas {
                 Ok(schemas) => {
-                    let first = schemas.first().map(|(_, schemas)| Arc::clone(schemas));
-                    self.workflows.library().set_context(first);
+                    let schemas = schemas.iter().map(|(_, schemas)| Arc::clone(schemas)).collect();
+                    self.set_context(self.merged(schemas).await?);
                 }
                 Err(error) => return Ok((readiness::unknown(unknown_because(error)), Diagnostics::new())),
             }
@@ -97,9 +98,16 @@ impl State {
         Ok((readiness, found))
     }
 
-    /// Returns the schemas whose choices a form offers.
-    pub async fn schemas_for_options(&self) -> Result<Arc<ObjectInfo>, ApiError> {
-        self.fresh_schemas(CHECK_AGE).await.map_err(|error| no_schemas(&error))
+    /// Returns the schemas whose choices a form of a workflow offers: those of the ComfyUIs that have its tags.
+    pub async fn schemas_for_options(&self, tags: &[String]) -> Result<Arc<ObjectInfo>, ApiError> {
+        let has_tags = |comfyui: &ComfyUiState| tags.iter().all(|tag| comfyui.tags.contains(tag));
+        if !tags.is_empty() && !self.jobs.comfyuis().iter().any(has_tags) {
+            let tags = tags.join(", ");
+            return Err(ApiError::ComfyUi(format!(
+                "no ComfyUI has the tags that the workflow requires ({tags})"
+            )));
+        }
+        self.union(CHECK_AGE, has_tags).await
     }
 
     /// Returns the schemas of every ComfyUI that answers, of at most this age, and since its connection was last opened or
@@ -108,7 +116,17 @@ impl State {
     /// # Errors
     /// None answers.
     async fn all_schemas(&self, age: Duration) -> Result<Vec<(Arc<str>, Arc<ObjectInfo>)>, ClientError> {
-        let names: Vec<_> = self.jobs.comfyuis().into_iter().map(|comfyui| comfyui.name).collect();
+        self.schemas_of(age, |_| true).await
+    }
+
+    /// As [`State::all_schemas`], of some of the ComfyUIs.
+    async fn schemas_of(
+        &self,
+        age: Duration,
+        is_wanted: impl Fn(&ComfyUiState) -> bool,
+    ) -> Result<Vec<(Arc<str>, Arc<ObjectInfo>)>, ClientError> {
+        let wanted = self.askable().into_iter().filter(is_wanted);
+        let names: Vec<_> = wanted.map(|comfyui| comfyui.name).collect();
         let fetches = names.iter().map(|name| self.jobs.schemas(&self.clients, name, age));
         let mut failed = ClientError::NotConfigured("comfyui".to_owned());
         let mut all = Vec::new();
@@ -121,16 +139,29 @@ impl State {
         if all.is_empty() { Err(failed) } else { Ok(all) }
     }
 
-    /// Returns the schemas of the first ComfyUI that answers.
-    async fn fresh_schemas(&self, age: Duration) -> Result<Arc<ObjectInfo>, ClientError> {
-        let mut failed = ClientError::NotConfigured("comfyui".to_owned());
-        for comfyui in self.jobs.comfyuis() {
-            match self.jobs.schemas(&self.clients, &comfyui.name, age).await {
-                Ok(schemas) => return Ok(schemas),
-                Err(error) => failed = error,
-            }
+    /// Returns the schemas of the ComfyUIs that answer, as one.
+    async fn fresh_schemas(&self, age: Duration) -> Result<Arc<ObjectInfo>, ApiError> {
+        self.union(age, |_| true).await
+    }
+
+    /// As [`State::fresh_schemas`], of some of the ComfyUIs.
+    async fn union(
+        &self,
+        age: Duration,
+        is_wanted: impl Fn(&ComfyUiState) -> bool,
+    ) -> Result<Arc<ObjectInfo>, ApiError> {
+        let all = self.schemas_of(age, is_wanted).await.map_err(|error| no_schemas(&error))?;
+        self.merged(all.into_iter().map(|(_, schemas)| schemas).collect()).await
+    }
+
+    /// Returns the union of schemas.
+    async fn merged(&self, all: Vec<Arc<ObjectInfo>>) -> Result<Arc<ObjectInfo>, ApiError> {
+        if let [only] = &all[..] {
+            return Ok(Arc::clone(only));
         }
-        Err(failed)
+        let cache = Arc::clone(&self.merged_schemas);
+        let merged = web::block(move || cache.merge(&all)).await;
+        merged.map_err(|error| ApiError::Unavailable(error.to_string()))
     }
 
     /// Converts a graph of a workflow to UI format.
@@ -141,34 +172,33 @@ impl State {
                 ApiError::BrokenWorkflow(format!("the graph cannot be converted to UI format: {error}"))
             })
         };
-        let schemas = self.fresh_schemas(Duration::MAX).await.map_err(|error| no_schemas(&error))?;
+        let schemas = self.fresh_schemas(Duration::MAX).await?;
         let converted = convert(&schemas)?;
         if !converted.warnings.iter().any(|warning| matches!(warning, ConversionWarning::UnknownType { .. }))
         {
             return Ok(converted);
         }
         // A custom node may have been installed since. If not, the first conversion is used.
-        match self.fresh_schemas(CHECK_AGE).await {
-            Ok(newer) if !Arc::ptr_eq(&newer, &schemas) => convert(&newer),
-            Ok(_) => Ok(converted),
-            Err(error) => Err(no_schemas(&error)),
-        }
+        let newer = self.fresh_schemas(CHECK_AGE).await?;
+        if Arc::ptr_eq(&newer, &schemas) { Ok(converted) } else { convert(&newer) }
     }
 
     /// Fetches the present node schemas, because a custom node may have been installed.
     pub async fn latest_schemas(&self) -> Result<Arc<ObjectInfo>, ApiError> {
-        self.fresh_schemas(CHECK_AGE).await.map_err(|error| no_schemas(&error))
+        self.fresh_schemas(CHECK_AGE).await
     }
 
     /// Compiles workflows with the newest schemas from now on.
     async fn learn_schemas(&self) -> Result<(), ApiError> {
-        let known = self.workflows.library().context();
-        let newer = self.fresh_schemas(CHECK_AGE).await;
-        let newer = newer.map_err(|error| no_schemas(&error))?;
-        if known.as_ref().as_ref().is_none_or(|known| !Arc::ptr_eq(known, &newer)) {
-            self.workflows.library().set_context(Some(newer));
-        }
+        self.set_context(self.fresh_schemas(CHECK_AGE).await?);
         Ok(())
+    }
+
+    fn set_context(&self, schemas: Arc<ObjectInfo>) {
+        let known = self.workflows.library().context();
+        if known.as_ref().as_ref().is_none_or(|known| !Arc::ptr_eq(known, &schemas)) {
+            self.workflows.library().set_context(Some(schemas));
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn manifest(
     if !resolve {
         return Ok(HttpResponse::Ok().json(workflow.manifest()));
     }
-    let schemas = state.schemas_for_options().await?;
+    let schemas = state.schemas_for_options(&workflow.manifest().requires_tags).await?;
     Ok(HttpResponse::Ok().json(workflow.manifest_with_options(&schemas)))
 }
 

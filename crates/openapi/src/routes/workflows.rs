@@ -99,12 +99,18 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(500, "The workflow's files are broken.")
             .error(503, "The workflow's files do not answer, or the server has too many connections.")
     });
-    paths.get("/api/models", "list_models", "The model files that ComfyUI has, by kind", |op| {
+    paths.get("/api/models", "list_models", "The model files that the ComfyUIs have, by kind", |op| {
         op.tag(WORKFLOWS)
+            .explain("Of several ComfyUIs, those that answer count. `only_on` is there if they have different files.")
             .json::<ModelLists>(200, "File names by kind.")
             .example(
                 "two_kinds",
                 json!({"models": {"checkpoints": ["sd_xl_base_1.0.safetensors"], "loras": []}}),
+            )
+            .example(
+                "two_comfyuis",
+                json!({"models": {"checkpoints": ["sd_xl_base_1.0.safetensors"], "loras": []},
+                       "only_on": {"checkpoints": {"sd_xl_base_1.0.safetensors": ["gpu1"]}}}),
             )
             .error(500, NO_COMFYUI)
     });
@@ -112,7 +118,7 @@ pub(super) fn describe(paths: &mut Paths) {
         op.tag(WORKFLOWS)
             .json::<ModelList>(200, "File names.")
             .example("checkpoints", json!({"kind": "checkpoints", "models": ["sd_xl_base_1.0.safetensors"]}))
-            .error(404, "This ComfyUI has no such kind of models.")
+            .error(404, "No ComfyUI has such a kind of models.")
             .error(500, NO_COMFYUI)
     });
 }

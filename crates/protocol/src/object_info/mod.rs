@@ -4,6 +4,7 @@ mod dynamic;
 mod expand;
 mod input;
 mod undeclared;
+mod union;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ pub use dynamic::{Autogrow, DynamicInput, DynamicOption, DynamicSlot};
 pub use expand::{ExpandedInput, Expansion};
 pub use input::{InputKind, InputSpec, MatchTemplate};
 pub use undeclared::{POWER_LORA_LOADER, POWER_LORA_LOADER_WIDGETS};
+pub use union::union_of_schemas;
 
 /// The schemas of all node types of a ComfyUI, by type.
 pub type ObjectInfo = IndexMap<String, NodeSchema>;

@@ -116,7 +116,7 @@ mod tests {
 
     fn run_order(prompt: Value, outputs: &[&str], cached: &[&str]) -> Result<Vec<String>, Cycle> {
         let Value::Object(prompt) = prompt else { panic!("a prompt is an object") };
-        let catalog = Catalog::new(crate::version::Version::default()).unwrap();
+        let catalog = Catalog::new(crate::version::Version::default(), &[]).unwrap();
         let outputs: Vec<String> = outputs.iter().map(|id| (*id).to_owned()).collect();
         let mut order = Order::new(&prompt, &catalog, &outputs, |id| cached.contains(&id));
         let mut ran = Vec::new();
@@ -156,7 +156,7 @@ mod tests {
         }) else {
             unreachable!()
         };
-        let catalog = Catalog::new(crate::version::Version::V0_33_0).unwrap();
+        let catalog = Catalog::new(crate::version::Version::V0_33_0, &[]).unwrap();
         let outputs = ["4".to_owned()];
         let mut order = Order::new(&prompt, &catalog, &outputs, |_| false);
         assert_eq!(order.next(), Ok(Some("3")));

@@ -73,7 +73,7 @@ mod tests {
 
     fn verdict(prompt: Value) -> Verdict {
         let Value::Object(mut prompt) = prompt else { panic!("a prompt is an object") };
-        validate(&mut prompt, None, &Catalog::new(Version::default()).unwrap(), &|_| false)
+        validate(&mut prompt, None, &Catalog::new(Version::default(), &[]).unwrap(), &|_| false)
     }
 
     #[test]
@@ -84,7 +84,8 @@ mod tests {
         }) else {
             unreachable!()
         };
-        let verdict = validate(&mut prompt, None, &Catalog::new(Version::default()).unwrap(), &|_| false);
+        let verdict =
+            validate(&mut prompt, None, &Catalog::new(Version::default(), &[]).unwrap(), &|_| false);
         assert!(!verdict.is_refused(), "{verdict:?}");
         assert_eq!(prompt["1"]["inputs"], json!({"width": 64, "height": 48, "batch_size": 1, "color": 0}));
         assert_eq!(prompt["2"]["inputs"]["filename_prefix"], "5");
@@ -101,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_cycle_is_named_with_its_nodes() {
-        let verdict = validate(&mut cyclic(), None, &Catalog::new(Version::V0_33_0).unwrap(), &|_| false);
+        let verdict =
+            validate(&mut cyclic(), None, &Catalog::new(Version::V0_33_0, &[]).unwrap(), &|_| false);
         assert!(verdict.is_refused());
         let node_errors = serde_json::to_value(&verdict.node_errors).unwrap();
         assert_eq!(node_errors.as_object().unwrap().keys().collect::<Vec<_>>(), ["2", "1"]);
@@ -114,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_cycle_is_refused_instead_of_followed_for_ever() {
-        let verdict = validate(&mut cyclic(), None, &Catalog::new(Version::V0_3_64).unwrap(), &|_| false);
+        let verdict =
+            validate(&mut cyclic(), None, &Catalog::new(Version::V0_3_64, &[]).unwrap(), &|_| false);
         // ComfyUI 0.3.64, too, forgets on its way back what it found at the deepest point, and says nothing more.
         assert_eq!(verdict.error.unwrap().kind, "prompt_outputs_failed_validation");
         assert!(verdict.node_errors.is_empty());
