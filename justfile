@@ -12,12 +12,12 @@ demo *ARGS:
 test *ARGS:
     cargo test --workspace {{ ARGS }}
 
-# The tests that need a real ComfyUI with `fixtures/comfyui_test_nodes` installed: COMFYUI_URL=http://127.0.0.1:8188 just test-live
+# The tests that need a real ComfyUI with `fixtures/comfyui_test_nodes` installed: COMFYUI_URL=http://127.0.0.1:8188 just test-live; with COMFYUI_URL_2 also those that need two
 test-live:
     #!/usr/bin/env bash
     set -euo pipefail
     : "${COMFYUI_URL:?set it to the address of a real ComfyUI}"
-    cargo test --workspace --test live --test crashes --test conformance -- --nocapture --test-threads=1
+    cargo test --workspace --test live --test crashes --test conformance --test two_comfyuis -- --nocapture --test-threads=1
 
 # The tests that need an S3 server: COMFY_RUNNER_TEST_S3=/path/to/moto_server just test-s3 (`pip install 'moto[server]'` installs one)
 test-s3:

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod connection;
 pub mod described;
 pub mod hostile;
+pub mod pool;
 pub mod process;
 pub mod s3;
 pub mod streams;

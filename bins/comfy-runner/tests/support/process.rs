@@ -72,14 +72,21 @@ impl Drop for Process {
 /// A simulator that comes back at the same address, with the same files and without a memory.
 pub struct Simulated {
     process: Process,
-    data: PathBuf,
+    /// Its folder of files.
+    pub data: PathBuf,
+    options: Vec<String>,
     pub url: String,
 }
 
 impl Simulated {
     pub fn start(data: &Path) -> Self {
-        let (process, url) = Self::try_start(data, "127.0.0.1:0").expect("a free port can be had");
-        Self { process, data: data.to_owned(), url }
+        Self::start_with(data, &["--step-ms", "0"])
+    }
+
+    pub fn start_with(data: &Path, options: &[&str]) -> Self {
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let (process, url) = Self::try_start(data, "127.0.0.1:0", &options).expect("a free port can be had");
+        Self { process, data: data.to_owned(), options, url }
     }
 
     pub fn kill(&mut self) {
@@ -91,7 +98,7 @@ impl Simulated {
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
         let started = Instant::now();
         loop {
-            if let Some((process, _)) = Self::try_start(&self.data, &address) {
+            if let Some((process, _)) = Self::try_start(&self.data, &address, &self.options) {
                 self.process = process;
                 return;
             }
@@ -100,9 +107,9 @@ impl Simulated {
         }
     }
 
-    fn try_start(data: &Path, listen: &str) -> Option<(Process, String)> {
+    fn try_start(data: &Path, listen: &str, options: &[String]) -> Option<(Process, String)> {
         let mut command = comfy_runner();
-        command.args(["simulate", "--step-ms", "0", "--listen", listen, "--data"]).arg(data);
+        command.args(["simulate", "--listen", listen, "--data"]).arg(data).args(options);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -212,6 +219,12 @@ pub enum Asked {
 impl Caller {
     pub fn new() -> Self {
         Self { http: awc::Client::builder().timeout(PATIENCE).disable_redirects().finish() }
+    }
+
+    /// A caller with an API key.
+    pub fn with_key(key: &str) -> Self {
+        let builder = awc::Client::builder().timeout(PATIENCE).disable_redirects();
+        Self { http: builder.add_default_header(("X-API-Key", key)).finish() }
     }
 
     pub async fn execute(&self, base: &str, workflow: &str, params: &Value) -> Asked {

@@ -1,13 +1,11 @@
 //! An S3 server: moto's, behind a connection that can be cut.
 
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use actix_web::rt::net::{TcpListener, TcpStream};
 use comfy_runner_files::{Location, ObjectFiles};
 
+use super::connection::Connection;
 use super::{PATIENCE, Reply};
 
 /// A server with an empty bucket. It ends with its owner.
@@ -72,23 +70,7 @@ impl S3 {
 
     /// Opens a connection, which passes everything on until it is cut.
     pub async fn connect(&self) -> Connection {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let connection = Connection {
-            address: listener.local_addr().unwrap().to_string(),
-            cut: Arc::default(),
-            open: Arc::default(),
-        };
-        let (cut, open, to) =
-            (Arc::clone(&connection.cut), Arc::clone(&connection.open), self.address.clone());
-        actix_rt::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                actix_rt::spawn(pass(socket, to.clone(), Arc::clone(&cut), Arc::clone(&open)));
-            }
-        });
-        connection
+        Connection::open(&self.address).await
     }
 }
 
@@ -97,42 +79,4 @@ impl Drop for S3 {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A way to an S3 server.
-pub struct Connection {
-    /// `host:port`
-    pub address: String,
-    cut: Arc<AtomicBool>,
-    open: Arc<AtomicUsize>,
-}
-
-impl Connection {
-    /// Cuts every connection, and lets none through.
-    pub async fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        while self.open.load(Ordering::SeqCst) > 0 {
-            actix_rt::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    }
-
-    /// Lets connections through again.
-    pub fn mend(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-    }
-}
-
-async fn pass(mut from: TcpStream, to: String, cut: Arc<AtomicBool>, open: Arc<AtomicUsize>) {
-    let Ok(mut to) = TcpStream::connect(to).await else { return };
-    open.fetch_add(1, Ordering::SeqCst);
-    let is_cut = async {
-        while !cut.load(Ordering::SeqCst) {
-            actix_rt::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
-        () = is_cut => {}
-    }
-    open.fetch_sub(1, Ordering::SeqCst);
 }
