@@ -205,6 +205,37 @@ impl<T: Compile> Library<T> {
         Some(Listed { id: id.to_owned(), workflow, warnings })
     }
 
+    /// Returns the text of a workflow's manifest, broken or not.
+    ///
+    /// # Errors
+    /// [`LibraryError::NotFound`], and [`LibraryError::Broken`] if the file cannot be read.
+    pub fn manifest_text(&self, id: &str) -> Result<String, LibraryError> {
+        let mut folder = self.workflow_dir(id)?;
+        folder.read(MANIFEST_FILE).map_err(|problem| LibraryError::Broken {
+            id: id.to_owned(),
+            diagnostics: Arc::new(problem.into()),
+        })
+    }
+
+    /// Compiles the workflow with this id as if `manifest` were the text of its manifest.
+    ///
+    /// # Errors
+    /// [`LibraryError::NotFound`], and [`LibraryError::Broken`] with the diagnostics of that text.
+    pub fn compile_with(&self, id: &str, manifest: &str) -> Result<Compiled<T>, LibraryError> {
+        let mut folder = self.workflow_dir(id)?;
+        Entry::<T>::compile_manifest(&mut folder, manifest, &self.context()).map_err(|diagnostics| {
+            LibraryError::Broken { id: id.to_owned(), diagnostics: Arc::new(diagnostics) }
+        })
+    }
+
+    fn workflow_dir(&self, id: &str) -> Result<WorkflowDir, LibraryError> {
+        if self.is_workflow(id) {
+            Ok(WorkflowDir::new(id, self.root.join(id)))
+        } else {
+            Err(self.not_found(id))
+        }
+    }
+
     /// Returns the names of the library's folders, sorted, without hidden ones. Does not read any workflow.
     ///
     /// # Errors
@@ -318,10 +349,18 @@ impl<T: Compile> Entry<T> {
 
     fn compile_folder(folder: &mut WorkflowDir, context: &T::Context) -> Result<Compiled<T>, Diagnostics> {
         let text = folder.read(MANIFEST_FILE)?;
+        Self::compile_manifest(folder, &text, context)
+    }
+
+    fn compile_manifest(
+        folder: &mut WorkflowDir,
+        text: &str,
+        context: &T::Context,
+    ) -> Result<Compiled<T>, Diagnostics> {
         if let Some(reason) = refuse_id(folder.id()) {
             return Err(Diagnostic::error(DiagnosticKind::WorkflowId, MANIFEST_FILE, reason).into());
         }
-        let (manifest, mut warnings) = Manifest::parse_partly(&text, folder.id());
+        let (manifest, mut warnings) = Manifest::parse_partly(text, folder.id());
         let Some(mut manifest) = manifest else { return Err(warnings) };
         warnings.extend(manifest.add_shared_lora_pairs(folder));
         if warnings.iter().any(Diagnostic::is_error) {

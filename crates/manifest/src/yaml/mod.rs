@@ -1,9 +1,12 @@
-//! Reads YAML as JSON: the subset of YAML that a manifest may use.
+//! Reads YAML as JSON, the subset of YAML that a manifest may use, and writes it.
 //!
 //! Maps with string keys, lists, strings, numbers, booleans and null. Anchors and merge keys are expanded, within
 //! limits. Tags, NaN, infinity and keys that are lists or maps have no JSON and are refused.
 
+mod edit;
 mod limits;
+mod tree;
+mod write;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,6 +16,9 @@ use serde_json::{Map, Number, Value};
 
 use crate::check::cut;
 use crate::diagnostic::{Diagnostic, DiagnosticKind};
+
+pub use edit::{EditError, edit};
+pub use write::{flow, paragraph, quoted, scalar};
 
 /// Reads YAML as JSON. `file` is the name that a problem gives.
 ///

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use comfy_runner_manifest::yaml::{flow, paragraph, quoted, scalar};
 use comfy_runner_protocol::object_info::{InputKind, InputSpec};
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Number, Value};
@@ -169,7 +170,7 @@ fn write_input(id: &str, input: &DetectedInput<'_>, group: Option<&str>) -> Stri
             write_range(input, &mut line);
         }
         "boolean" => line(&format!("default: {}", input.value)),
-        _ => line(&format!("default: {}", value(input.value))),
+        _ => line(&format!("default: {}", flow(input.value))),
     }
     if input.kind == "select" {
         let (choices, all) = options(input);
@@ -249,11 +250,6 @@ impl TargetField<'_> {
     }
 }
 
-/// A value within brackets, where a bare word may hold no comma; those that `scalar` writes bare have none.
-fn flow(own: &Value) -> String {
-    value(own)
-}
-
 fn node_id(id: &str) -> String {
     let number = !id.is_empty()
         && id.len() < 16
@@ -262,107 +258,10 @@ fn node_id(id: &str) -> String {
     if number { id.to_owned() } else { quoted(id) }
 }
 
-fn value(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), scalar)
-}
-
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Returns a string of several lines as a block, which is easier to read and to edit, and other strings, or those that
-/// a block would change, as a scalar.
-fn paragraph(text: &str, indent: &str) -> String {
-    let fits = text.contains('\n')
-        && !text.starts_with(char::is_whitespace)
-        && !text.ends_with(char::is_whitespace)
-        && text.chars().all(|c| c == '\n' || is_printable(c));
-    if !fits {
-        return scalar(text);
-    }
-    let lines =
-        text.split('\n').map(|line| if line.is_empty() { String::new() } else { format!("{indent}{line}") });
-    format!("|-\n{}", lines.collect::<Vec<_>>().join("\n"))
-}
-
-/// Returns a string as YAML, without quotes where YAML reads it as a string anyway.
-fn scalar(text: &str) -> String {
-    let words = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
-    let bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !text.ends_with(' ')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | '-'))
-        && !words.contains(&text.to_ascii_lowercase().as_str());
-    if bare { text.to_owned() } else { quoted(text) }
-}
-
-/// Quotes a string as JSON, which YAML reads too, unless it contains characters that YAML does not print.
-fn quoted(text: &str) -> String {
-    let json = Value::String(text.to_owned()).to_string();
-    let mut quoted = String::with_capacity(json.len());
-    for c in json.chars() {
-        if is_printable(c) {
-            quoted.push(c);
-        } else {
-            let _ = match u32::from(c) {
-                code @ ..0x1_0000 => write!(quoted, "\\u{code:04x}"),
-                code => write!(quoted, "\\U{code:08x}"),
-            };
-        }
-    }
-    quoted
-}
-
-fn is_printable(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use comfy_runner_manifest::yaml;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn read(text: &str) -> Value {
-        yaml::parse(&format!("- x: {}\n", paragraph(text, "      ")), "t").unwrap()[0]["x"].clone()
-    }
-
-    #[test]
-    fn texts_that_look_like_something_else_stay_texts() {
-        for text in [
-            "",
-            "no",
-            "null",
-            "12",
-            "1e3",
-            "- a",
-            "a: b",
-            "a #b",
-            "{x}",
-            "a\n\n  b",
-            "a\n",
-            " a\nb",
-            "\u{85}\u{7f}",
-            "~",
-            "\u{1f600}",
-        ] {
-            assert_eq!(read(text), json!(text), "{text:?}");
-        }
-        assert_eq!(scalar("a/b-c.safetensors"), "a/b-c.safetensors");
-    }
-
-    proptest! {
-        #[test]
-        fn every_text_comes_back(text in "(?s).{0,40}") {
-            prop_assert_eq!(read(&text), json!(text));
-        }
-        #[test]
-        fn every_text_of_lines_comes_back(text in "[a-z:#'\" \n\t-]{0,40}") {
-            prop_assert_eq!(read(&text), json!(text));
-        }
-    }
 }
