@@ -1,7 +1,7 @@
-//! Writes the folder of a new workflow: complete, or not at all.
+//! Writes the folder of a new workflow, and the manifest of one that exists: complete, or not at all.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use comfy_runner_manifest::MANIFEST_FILE;
@@ -31,5 +31,21 @@ pub fn create(library: &Path, id: &str, manifest: &str, graph: &str) -> io::Resu
     fs::rename(part.path(), folder)?;
     // The folder has its final name.
     let _ = part.keep();
+    Ok(())
+}
+
+/// Replaces the manifest in a workflow's folder. A link to the file stays one.
+///
+/// # Errors
+/// There is no manifest, or it cannot be written.
+pub fn replace_manifest(folder: &Path, manifest: &str) -> io::Result<()> {
+    let file = folder.join(MANIFEST_FILE).canonicalize()?;
+    let folder = file.parent().ok_or(io::ErrorKind::NotFound)?;
+    let mut part = tempfile::Builder::new().prefix(".manifest-").tempfile_in(folder)?;
+    part.write_all(manifest.as_bytes())?;
+    part.as_file().set_permissions(fs::metadata(&file)?.permissions())?;
+    // A file that has its name before its content would be empty after a power failure.
+    part.as_file().sync_all()?;
+    part.persist(file)?;
     Ok(())
 }

@@ -364,3 +364,54 @@ async fn an_answer_that_ends_too_soon_is_no_whole_file() {
     }
     api.stop().await;
 }
+
+#[actix_rt::test]
+async fn a_smaller_encoding_of_an_image_comes_from_comfyui_and_is_kept_by_browsers() {
+    let simulator = simulator();
+    put(&simulator, "input/a.png", &png());
+    put(&simulator, "input/broken.png", b"no image");
+    put(&simulator, "input/b.mp4", b"a video");
+    let api = Api::start(&simulator.url());
+    for (preview, media_type) in [("webp", "image/webp"), ("webp;50", "image/webp"), ("jpeg;9", "image/jpeg")]
+    {
+        let reply = api.get(&format!("/api/comfyui/view?filename=a.png&preview={preview}")).await;
+        assert_eq!((reply.status.as_u16(), reply.header("content-type")), (200, media_type), "{preview}");
+        assert_eq!(reply.header("cache-control"), "private, max-age=86400");
+        assert!(reply.body.starts_with(if media_type.ends_with("webp") {
+            b"RIFF"
+        } else {
+            b"\xff\xd8\xff\xe0"
+        }));
+    }
+    // What ComfyUI cannot decode comes as it is.
+    let broken = api.get("/api/comfyui/view?filename=broken.png&preview=webp").await;
+    assert_eq!((broken.status.as_u16(), broken.body.as_slice()), (200, &b"no image"[..]));
+    assert_eq!(api.get("/api/comfyui/view?filename=none.png&preview=webp").await.status, 404);
+    for (query, named) in [
+        ("a.png&preview=png", "webp"),
+        ("a.png&preview=webp;101", "1 to 100"),
+        ("a.png&preview=webp;50%26type=temp", "1 to 100"),
+        ("b.mp4&preview=webp", "b.mp4"),
+    ] {
+        let reply = api.get(&format!("/api/comfyui/view?filename={query}")).await;
+        assert_eq!((reply.status.as_u16(), reply.detail().contains(named)), (400, true), "{}", reply.text());
+    }
+}
+
+#[actix_rt::test]
+async fn texts_that_nodes_report_are_listed_beside_the_files() {
+    let (simulator, shelf) = (simulator(), Shelf::new());
+    let api = Api::start_with(&settings(&simulator.url()), shelf.path());
+    let graph = json!({
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "RunnerTestText", "inputs": {"image": ["1", 0], "text": "a fox"}, "_meta": {"title": "Caption"}},
+    });
+    let body = json!({"manifest": "id: caption\n", "graph": graph}).to_string();
+    let submitted = api.post_body("/api/manifest/execute", "application/json".to_owned(), body).await;
+    let id = submitted.json()["prompt_id"].as_str().unwrap().to_owned();
+    assert_eq!(api.wait(&id).await["status"], "completed");
+    let listed = api.get(&format!("/api/jobs/{id}/files")).await.json();
+    let text =
+        json!({"node_id": "2", "node_title": "Caption", "node_type": "RunnerTestText", "text": "a fox"});
+    assert_eq!(listed, json!({"files": [], "texts": [text]}));
+}

@@ -98,5 +98,5 @@ async fn wrong_keys_are_refused_and_counted_and_pages_of_other_sites_cannot_sign
 #[actix_rt::test]
 async fn without_keys_nobody_signs_in() {
     let shown = start(&[]).get("/api/session").await.json();
-    assert_eq!(shown, json!({"required": false, "signed_in": true, "expires_at": null}));
+    assert_eq!(shown, json!({"required": false, "signed_in": true, "expires_at": null, "allow_edit": false}));
 }

@@ -43,6 +43,10 @@ pub struct ViewQuery {
     /// The folder below that directory; the directory itself when absent.
     #[serde(default)]
     pub subfolder: String,
+    /// A smaller encoding of an image: `webp` or `jpeg`, perhaps with a quality of 1 to 100: `webp;50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^(webp|jpeg)(;(100|[1-9][0-9]?))?$")))]
+    pub preview: Option<String>,
 }
 
 impl Default for ResultQuery {
@@ -65,6 +69,23 @@ fn input_directory() -> String {
 pub struct JobFiles {
     /// Every file that a node reported, in the graph's order.
     pub files: Vec<JobFile>,
+    /// Every text that a node reported without a file, in the graph's order.
+    #[serde(default)]
+    pub texts: Vec<JobText>,
+}
+
+/// A text that a job made: what a node such as `PreviewAny` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct JobText {
+    /// The id of the node that reported the text.
+    pub node_id: NodeId,
+    /// The node's title, or its type if it has no title.
+    pub node_title: String,
+    /// The node's type.
+    pub node_type: String,
+    /// The text. A long one is cut.
+    pub text: String,
 }
 
 /// A file that a job made.

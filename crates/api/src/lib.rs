@@ -33,7 +33,7 @@ pub use events::{
     PreviewUpdate, Severity, Update,
 };
 pub use execute::{ExecuteQuery, ExecuteRequest, FinishedJob, FinishedJobs, Submitted, SubmittedJobs};
-pub use files::{JobFile, JobFiles, ResultQuery, ViewQuery};
+pub use files::{JobFile, JobFiles, JobText, ResultQuery, ViewQuery};
 pub use health::{Health, HealthStatus, Readiness, ReadinessStatus};
 pub use inspect::{Finding, FindingSeverity, InspectQuery, Inspection};
 pub use jobs::{DeleteJobQuery, DeletedJob, JobList, JobRecord, JobSummary, JobsQuery};
@@ -54,6 +54,6 @@ pub use uploads::{
     UploadedFilesQuery,
 };
 pub use workflows::{
-    Missing, NewWorkflow, RESERVED_IDS, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness,
-    WorkflowSummary, WorkflowsQuery,
+    EditedManifest, ManifestEdit, Missing, NewWorkflow, RESERVED_IDS, UnsavedRun, WorkflowCheck,
+    WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary, WorkflowsQuery,
 };

@@ -35,4 +35,7 @@ pub struct Session {
     pub signed_in: bool,
     /// When the session ends. None without a session.
     pub expires_at: Option<Timestamp>,
+    /// Whether callers may add workflows to the library and edit them.
+    #[serde(default)]
+    pub allow_edit: bool,
 }

@@ -11,6 +11,10 @@
 //! | `PUT` | 400 | [`ErrorBody`](crate::ErrorBody): it is no workflow |
 //! | `PUT` | 403 | [`ErrorBody`](crate::ErrorBody): the server lets nobody add workflows |
 //! | `PUT` | 409 | [`ErrorBody`](crate::ErrorBody): there is a workflow with this id |
+//!
+//! `GET` and `PUT /api/workflows/{workflow_id}/manifest` have the text of `manifest.yaml` as their body; the response of
+//! `PUT` is a [`WorkflowCheck`]. `POST /api/manifest/edit` and `POST /api/manifest/execute` need no library: see
+//! [`ManifestEdit`] and [`UnsavedRun`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,6 +36,44 @@ pub struct NewWorkflow {
     pub manifest: String,
     /// The graph, in API format.
     pub graph: Map<String, Value>,
+}
+
+/// The body of `POST /api/manifest/edit`: values for the text of a manifest. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ManifestEdit {
+    /// The text of a `manifest.yaml`.
+    pub yaml: String,
+    /// The values that the text is to have. None to read those that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Map<String, Value>>,
+}
+
+/// The response of `POST /api/manifest/edit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EditedManifest {
+    /// The text with the values, and otherwise as it was: comments, order, quotes.
+    pub yaml: String,
+    /// The values of the text, and nothing else: no presets of other files, no keys that were left out.
+    pub manifest: Map<String, Value>,
+    /// What is wrong with the manifest on its own. The graph is not looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// The body of `POST /api/manifest/execute`: a run of a workflow that is not in the library. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UnsavedRun {
+    /// The text of a `manifest.yaml`.
+    pub manifest: String,
+    /// The graph, in API format.
+    pub graph: Map<String, Value>,
+    /// The params, as those of `execute`. Files are named by their names at ComfyUI.
+    #[serde(default)]
+    pub params: Map<String, Value>,
 }
 
 /// A workflow in a list.

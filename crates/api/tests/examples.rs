@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, CollectedFiles, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi, ErrorBody, FinishedJob,
-    FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord, JobStatus, Manifest,
-    ModelList, ModelLists, NewWorkflow, Queue, Readiness, Session, Submitted, SubmittedJobs, TokenRequest,
-    Update, Uploaded, UploadedFiles, WorkflowCheck, WorkflowList,
+    Cancellation, CollectedFiles, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi, EditedManifest,
+    ErrorBody, FinishedJob, FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord,
+    JobStatus, Manifest, ManifestEdit, ModelList, ModelLists, NewWorkflow, Queue, Readiness, Session,
+    Submitted, SubmittedJobs, TokenRequest, UnsavedRun, Update, Uploaded, UploadedFiles, WorkflowCheck,
+    WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -128,6 +129,8 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
             vec![round_trip::<UploadedFiles>, round_trip::<DeletedFile>],
         ),
         ("`PUT /api/workflows/{workflow_id}`", vec![round_trip::<NewWorkflow>]),
+        ("`POST /api/manifest/edit`", vec![round_trip::<ManifestEdit>, round_trip::<EditedManifest>]),
+        ("`POST /api/manifest/execute`", vec![round_trip::<UnsavedRun>]),
         ("`/api/session`", vec![round_trip::<Session>]),
         ("`POST /api/files/gc`", vec![round_trip::<CollectedFiles>]),
         ("`GET /api/queue`", vec![round_trip::<Queue>]),

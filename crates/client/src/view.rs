@@ -27,12 +27,20 @@ pub struct FileQuery<'a> {
     pub subfolder: &'a str,
     /// The directory: `output`, `input` or `temp`.
     pub kind: &'a str,
+    /// A smaller encoding of an image, which ComfyUI makes for this reply: `webp` or `jpeg`, perhaps with a quality:
+    /// `webp;50`.
+    pub preview: Option<&'a str>,
 }
 
 impl<'a> FileQuery<'a> {
     /// Creates the name of a file from its parts.
     pub const fn new(filename: &'a str, subfolder: &'a str, kind: &'a str) -> Self {
-        Self { filename, subfolder, kind }
+        Self { filename, subfolder, kind, preview: None }
+    }
+
+    /// Asks for a smaller encoding of an image.
+    pub const fn with_preview(self, preview: &'a str) -> Self {
+        Self { preview: Some(preview), ..self }
     }
 }
 
@@ -77,15 +85,17 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 
 impl<'a> From<&'a OutputFile> for FileQuery<'a> {
     fn from(file: &'a OutputFile) -> Self {
-        Self { filename: &file.filename, subfolder: &file.subfolder, kind: &file.kind }
+        Self::new(&file.filename, &file.subfolder, &file.kind)
     }
 }
 
 impl FileQuery<'_> {
     /// Returns the file's path below ComfyUI's URL, `/view?...`.
     pub fn path(&self) -> String {
+        let preview =
+            self.preview.map_or_else(String::new, |preview| format!("&preview={}", encode(preview)));
         format!(
-            "/view?filename={}&subfolder={}&type={}",
+            "/view?filename={}&subfolder={}&type={}{preview}",
             encode(self.filename),
             encode(self.subfolder),
             encode(self.kind)

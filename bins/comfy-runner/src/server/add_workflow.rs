@@ -1,12 +1,13 @@
-//! A workflow that a caller adds to the library.
+//! A workflow that a caller sends, to add it to the library.
 
 use std::io;
 use std::path::Path;
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::{NewWorkflow, WorkflowCheck};
-use comfy_runner_manifest::{Diagnostics, Manifest, WorkflowKind, refuse_id};
+use comfy_runner_manifest::{Diagnostics, MANIFEST_FILE, Manifest, WorkflowKind, refuse_id, yaml};
 use comfy_runner_workflow::Workflow;
+use serde_json::{Map, Value};
 
 use super::State;
 use super::error::ApiError;
@@ -20,11 +21,7 @@ pub async fn add(
     id: web::Path<String>,
     body: web::Payload,
 ) -> Result<impl Responder, ApiError> {
-    if !state.allow_edit {
-        return Err(ApiError::Forbidden(
-            "this server lets nobody add workflows; start it with --allow-edit, or put the folder there yourself",
-        ));
-    }
+    may_edit(&state)?;
     if let Some(reason) = refuse_id(&id) {
         return Err(ApiError::BadRequest(reason));
     }
@@ -40,16 +37,38 @@ pub async fn add(
     Ok(HttpResponse::Created().json(WorkflowCheck { id: id.into_inner(), readiness, findings }))
 }
 
-fn create(library: &Path, id: &str, workflow: &NewWorkflow) -> Result<(), ApiError> {
-    let (manifest, _) = Manifest::parse(&workflow.manifest, id).map_err(|problems| unusable(&problems))?;
+/// Refuses callers of a server that lets nobody change its library.
+pub fn may_edit(state: &State) -> Result<(), ApiError> {
+    match state.allow_edit {
+        true => Ok(()),
+        false => Err(ApiError::Forbidden(
+            "this server lets nobody add or edit workflows; start it with --allow-edit, or change the folder yourself",
+        )),
+    }
+}
+
+/// Compiles a workflow that a caller sends. `id` is the one that it must have, if that is known.
+pub fn compile(manifest: &str, id: Option<&str>, graph: &Map<String, Value>) -> Result<Workflow, ApiError> {
+    let own_id = || {
+        let Value::Object(manifest) = yaml::parse(manifest, MANIFEST_FILE).ok()? else { return None };
+        manifest.get("id").and_then(Value::as_str).map(str::to_owned)
+    };
+    let id = id.map(str::to_owned).or_else(own_id).unwrap_or_default();
+    let (manifest, _) = Manifest::parse(manifest, &id).map_err(|problems| unusable(&problems))?;
     if manifest.kind != WorkflowKind::Static {
         return Err(ApiError::BadRequest(
-            "a workflow with blocks cannot be added over HTTP, only one with a graph (`type: static`)"
+            "a workflow with blocks cannot be sent over HTTP, only one with a graph (`type: static`)"
                 .to_owned(),
         ));
     }
+    let graph = serde_json::to_string(graph)?;
+    let compiled = Workflow::new(manifest, &graph, None).map_err(|problems| unusable(&problems))?;
+    Ok(compiled.workflow)
+}
+
+fn create(library: &Path, id: &str, workflow: &NewWorkflow) -> Result<(), ApiError> {
+    compile(&workflow.manifest, Some(id), &workflow.graph)?;
     let graph = serde_json::to_string_pretty(&workflow.graph)?;
-    Workflow::new(manifest, &graph, None).map_err(|problems| unusable(&problems))?;
     workflow_folder::create(library, id, &workflow.manifest, &graph).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             ApiError::Conflict(format!("there is a workflow \"{id}\"; choose another id"))
@@ -61,7 +80,8 @@ fn create(library: &Path, id: &str, workflow: &NewWorkflow) -> Result<(), ApiErr
     })
 }
 
-fn unusable(problems: &Diagnostics) -> ApiError {
+/// Returns the error for a workflow that a caller sends.
+pub fn unusable(problems: &Diagnostics) -> ApiError {
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
     ApiError::BadRequest(problems.join("; "))
 }

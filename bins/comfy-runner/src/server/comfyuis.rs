@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
-use comfy_runner_client::{Client, ClientError, FileReply, Probe};
+use comfy_runner_client::{Client, ClientError, FileQuery, FileReply, Probe};
 use comfy_runner_jobs::{ComfyUiState, GraphValidator, Prediction};
-use comfy_runner_protocol::{Graph, ObjectInfo, OutputFile, PromptRefused};
+use comfy_runner_protocol::{Graph, ObjectInfo, PromptRefused};
 use comfy_runner_workflow::validate::{FileName, Validator};
 use futures::future::select_ok;
 
@@ -91,7 +91,7 @@ impl State {
     pub async fn view(
         &self,
         comfyui: Option<&str>,
-        file: &OutputFile,
+        file: FileQuery<'_>,
         method: &Method,
         headers: &HeaderMap,
     ) -> Result<FileReply, ClientError> {
@@ -103,7 +103,7 @@ impl State {
         };
         let mut answer = Err(ClientError::NotConfigured(comfyui.unwrap_or("comfyui").to_owned()));
         for client in clients {
-            match client.view(file.into(), method.clone(), headers).await {
+            match client.view(file, method.clone(), headers).await {
                 Ok(reply) if reply.status != StatusCode::NOT_FOUND => return Ok(reply),
                 // An answer says more than none.
                 Ok(reply) => answer = Ok(reply),

@@ -8,7 +8,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use comfy_runner_api::{ResultQuery, ViewQuery};
-use comfy_runner_client::{ClientError, FileReply};
+use comfy_runner_client::{ClientError, FileQuery, FileReply};
 use comfy_runner_jobs::check_place;
 use comfy_runner_protocol::{Media, OutputFile};
 use futures::{StreamExt as _, stream};
@@ -35,10 +35,20 @@ pub async fn view(
     query: web::Query<ViewQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let ViewQuery { filename, kind, subfolder, .. } = query.into_inner();
+    let ViewQuery { filename, kind, subfolder, preview, .. } = query.into_inner();
     let file = OutputFile { filename, subfolder, kind };
     check_place(&file).map_err(|wrong| ApiError::BadRequest(wrong.to_owned()))?;
     check_scope(&state, &request, &file).await?;
+    let preview = preview.as_deref().map(|preview| Preview::of(&file, preview)).transpose()?;
+    if let Some(Preview { query, media_type }) = &preview {
+        let small = FileQuery::from(&file).with_preview(query);
+        // Without one, the whole file: it may be in the file store, or be an image that only a browser decodes.
+        if let Ok(reply) = state.view(None, small, request.method(), &HeaderMap::new()).await
+            && reply.status == StatusCode::OK
+        {
+            return Ok(shown_small(reply, media_type));
+        }
+    }
     stored_or_fetched(&state, None, &file, request.method(), request.headers(), |error| {
         match error.is_unreachable() {
             // The contract's status.
@@ -104,13 +114,56 @@ async fn stored_or_fetched(
     if let Ok(Some(response)) = stored {
         return Ok(response);
     }
-    let fetched = match state.view(comfyui, file, method, headers).await {
+    let fetched = match state.view(comfyui, file.into(), method, headers).await {
         Ok(reply) => answer(reply, file, method == Method::HEAD),
         Err(error) => Err(cannot_fetch(&error)),
     };
     match (fetched, stored) {
         (Err(_), Err(error)) => Err(error),
         (fetched, _) => fetched,
+    }
+}
+
+/// A smaller encoding of an image.
+struct Preview<'q> {
+    query: &'q str,
+    media_type: &'static str,
+}
+
+impl<'q> Preview<'q> {
+    fn of(file: &OutputFile, query: &'q str) -> Result<Self, ApiError> {
+        let (format, quality) =
+            query.split_once(';').map_or((query, None), |(format, quality)| (format, Some(quality)));
+        let media_type = match format {
+            "webp" => "image/webp",
+            "jpeg" => "image/jpeg",
+            _ => "",
+        };
+        let valid =
+            quality.is_none_or(|text| text.parse().is_ok_and(|quality: u8| (1..=100).contains(&quality)));
+        if media_type.is_empty() || !valid {
+            let message = "`preview` is `webp` or `jpeg`, perhaps with a quality of 1 to 100: `webp;50`";
+            return Err(ApiError::BadRequest(message.to_owned()));
+        }
+        if file.media() != Media::Image {
+            let message = format!("`preview` is for images; \"{}\" is none", file.filename);
+            return Err(ApiError::BadRequest(message));
+        }
+        Ok(Self { query, media_type })
+    }
+}
+
+/// How long a browser keeps the smaller encoding of an image: files get names of their own, and ComfyUI encodes for each
+/// request.
+const SMALL_IMAGE_AGE: &str = "private, max-age=86400";
+
+fn shown_small(reply: FileReply, media_type: &str) -> HttpResponse {
+    let length = reply.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut response = HttpResponse::Ok();
+    response.content_type(media_type).insert_header((header::CACHE_CONTROL, SMALL_IMAGE_AGE));
+    match length {
+        Some(length) => response.body(SizedStream::new(length, reply.body)),
+        None => response.streaming(reply.body),
     }
 }
 

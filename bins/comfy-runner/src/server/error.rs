@@ -59,6 +59,12 @@ pub enum ApiError {
     /// 409: the state of a job or key does not allow the request.
     #[error("{0}")]
     Conflict(String),
+    /// 412: what the caller wants to change has been changed by another.
+    #[error("{0}")]
+    PreconditionFailed(String),
+    /// 428: the caller does not say what it has read.
+    #[error("{0}")]
+    PreconditionRequired(&'static str),
     /// 413: a part of the request is too large.
     #[error("{0}")]
     TooLarge(String),
@@ -164,6 +170,8 @@ impl ResponseError for ApiError {
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
+            Self::PreconditionRequired(_) => StatusCode::PRECONDITION_REQUIRED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyFailures { .. } | Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -24,6 +24,7 @@ mod inspect;
 mod jobs;
 mod limits;
 mod live;
+mod manifest_source;
 mod media_type;
 mod merged_schemas;
 mod models;
@@ -46,6 +47,7 @@ mod stop;
 mod store_file;
 mod stored_file;
 mod token;
+mod unsaved;
 mod v2;
 mod wait;
 mod workflow_reader;
@@ -120,7 +122,7 @@ pub struct Settings {
     pub files: FilesConfig,
     /// Whether callers who download a file from the file store are redirected to its storage, where that has URLs.
     pub redirect_downloads: bool,
-    /// Whether callers may add workflows to the library.
+    /// Whether callers may add workflows to the library and edit them.
     pub allow_edit: bool,
 }
 

@@ -17,7 +17,8 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 const PATH_SHOWN: usize = 200;
 
 /// The addresses of the page. Each answers the same document; a module in it shows what belongs to the address.
-pub const ADDRESSES: [&str; 6] = ["/", "/w/{workflow_id}", "/jobs", "/jobs/{prompt_id}", "/queue", "/new"];
+pub const ADDRESSES: [&str; 7] =
+    ["/", "/w/{workflow_id}", "/w/{workflow_id}/edit", "/jobs", "/jobs/{prompt_id}", "/queue", "/new"];
 
 /// Adds the page's addresses and files. They need no key: they are the same for everyone, and what they show comes from the
 /// API.

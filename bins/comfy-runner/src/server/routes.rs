@@ -6,8 +6,8 @@ use actix_web::web;
 use super::endpoint::{endpoint, no_such_path};
 use super::error::ApiError;
 use super::{
-    add_workflow, auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live, models,
-    openapi, page, pool, session, status, token, v2, workflows,
+    add_workflow, auth, build, cancel, docs, download, execute, files, health, inspect, jobs, live,
+    manifest_source, models, openapi, page, pool, session, status, token, unsaved, v2, workflows,
 };
 
 /// Adds every path of the server.
@@ -31,6 +31,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/workflows/{workflow_id}").put(add_workflow::add))
                 .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))
+                .service(endpoint("/workflows/{workflow_id}/graph").get(manifest_source::graph))
+                .service(
+                    endpoint("/workflows/{workflow_id}/manifest")
+                        .get(manifest_source::show)
+                        .put(manifest_source::replace),
+                )
+                .service(endpoint("/manifest/edit").post(unsaved::edit))
+                .service(endpoint("/manifest/execute").post(unsaved::execute))
                 .service(endpoint("/files").get(files::list))
                 .service(endpoint("/files/gc").post(files::collect))
                 .service(endpoint("/files/{filename}").delete(files::delete))

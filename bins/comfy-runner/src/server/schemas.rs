@@ -189,7 +189,7 @@ impl State {
     }
 
     /// Compiles workflows with the newest schemas from now on.
-    async fn learn_schemas(&self) -> Result<(), ApiError> {
+    pub async fn learn_schemas(&self) -> Result<(), ApiError> {
         self.set_context(self.fresh_schemas(CHECK_AGE).await?);
         Ok(())
     }
@@ -202,7 +202,8 @@ impl State {
     }
 }
 
-fn needs_schemas(problems: &[Diagnostic]) -> bool {
+/// Returns whether a workflow cannot be compiled for want of node schemas.
+pub fn needs_schemas(problems: &[Diagnostic]) -> bool {
     problems.iter().any(|problem| problem.kind == DiagnosticKind::NeedsSchemas)
 }
 

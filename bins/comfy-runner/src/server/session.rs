@@ -9,6 +9,7 @@ use comfy_runner_api::{Session, SignIn, Timestamp};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::State;
 use super::auth::{ApiKeys, is_of_our_pages};
 use super::error::ApiError;
 use super::failed_keys::FailedKeys;
@@ -30,14 +31,15 @@ pub fn now() -> u64 {
 }
 
 /// `GET /api/session`
-pub async fn show(keys: web::Data<ApiKeys>, request: HttpRequest) -> HttpResponse {
+pub async fn show(state: web::Data<State>, keys: web::Data<ApiKeys>, request: HttpRequest) -> HttpResponse {
     let session = cookie_in(request.headers()).filter(|session| keys.holder_of(session, now()).is_some());
     let expires_at = session.and_then(expiry);
-    answer(HttpResponse::Ok(), &keys, expires_at)
+    answer(HttpResponse::Ok(), &state, &keys, expires_at)
 }
 
 /// `POST /api/session`
 pub async fn sign_in(
+    state: web::Data<State>,
     keys: web::Data<ApiKeys>,
     failed: web::Data<FailedKeys>,
     request: HttpRequest,
@@ -49,7 +51,7 @@ pub async fn sign_in(
     let SignIn { key } = serde_json::from_slice(&read_body(body).await?)
         .map_err(|error| ApiError::BadRequest(format!("the body is not {{\"key\": KEY}}: {error}")))?;
     if keys.is_empty() {
-        return Ok(answer(HttpResponse::Ok(), &keys, None));
+        return Ok(answer(HttpResponse::Ok(), &state, &keys, None));
     }
     let expires_at = now() + LIFETIME;
     let Some(session) = keys.open_session(key.trim(), expires_at) else {
@@ -62,7 +64,7 @@ pub async fn sign_in(
     };
     let mut response = HttpResponse::Ok();
     response.insert_header((SET_COOKIE, set_cookie(&request, &session, LIFETIME)));
-    Ok(answer(response, &keys, Some(expires_at)))
+    Ok(answer(response, &state, &keys, Some(expires_at)))
 }
 
 /// `DELETE /api/session`
@@ -75,12 +77,13 @@ pub async fn sign_out(request: HttpRequest) -> HttpResponse {
 
 fn answer(
     mut response: actix_web::HttpResponseBuilder,
+    state: &State,
     keys: &ApiKeys,
     expires_at: Option<u64>,
 ) -> HttpResponse {
     let signed_in = keys.is_empty() || expires_at.is_some();
     let expires_at = expires_at.and_then(timestamp);
-    let session = Session { required: !keys.is_empty(), signed_in, expires_at };
+    let session = Session { required: !keys.is_empty(), signed_in, expires_at, allow_edit: state.allow_edit };
     response.insert_header((CACHE_CONTROL, "no-store")).json(session)
 }
 

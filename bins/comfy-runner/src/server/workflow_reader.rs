@@ -50,16 +50,23 @@ where
     /// The workflow of this id, as its files are now.
     pub async fn get(self: &Arc<Self>, id: &str) -> Result<Result<Arc<T>, LibraryError>, ApiError> {
         let of_id = id.to_owned();
-        let workflow = self.read(id, PATIENCE, move |library| library.get(&of_id)).await;
-        workflow.ok_or_else(|| ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}")))
+        self.work(id, move |library| library.get(&of_id)).await
+    }
+
+    /// Does work on the files of one workflow, while no other thread reads them.
+    pub async fn work<R: Send + 'static>(
+        self: &Arc<Self>,
+        id: &str,
+        work: impl FnOnce(&Library<T>) -> R + Send + 'static,
+    ) -> Result<R, ApiError> {
+        let done = self.read(id, PATIENCE, work).await;
+        done.ok_or_else(|| ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}")))
     }
 
     /// The workflow of this id as the list has it, broken or not.
     pub async fn listed(self: &Arc<Self>, id: &str) -> Result<Listed<T>, ApiError> {
         let of_id = id.to_owned();
-        let listed = self.read(id, PATIENCE, move |library| library.listed(&of_id)).await;
-        let slow = || ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}"));
-        match listed.ok_or_else(slow)? {
+        match self.work(id, move |library| library.listed(&of_id)).await? {
             Some(listed) => Ok(listed),
             // The error names what was probably meant.
             None => Err(match self.get(id).await? {

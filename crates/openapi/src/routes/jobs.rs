@@ -78,14 +78,14 @@ pub(super) fn describe(paths: &mut Paths) {
     });
     paths.get("/api/jobs/{prompt_id}/files", "list_job_files", "The files that a job made, with links", |op| {
         op.tag(JOBS)
-            .json::<JobFiles>(200, "The files, in the graph's order.")
+            .json::<JobFiles>(200, "The files and texts, in the graph's order.")
             .response_header("Cache-Control", NOT_CACHED, not_cached())
             .example(
                 "one",
                 json!({"files": [{"node_id": "9", "node_title": "Save", "node_type": "SaveImage",
                        "filename": "final_00001_.png", "subfolder": "20260324_143052_a1b2c3/final", "type": "output",
                        "media": "image", "media_type": "image/png",
-                       "url": "/api/comfyui/view?filename=final_00001_.png"}]}),
+                       "url": "/api/comfyui/view?filename=final_00001_.png"}], "texts": []}),
             )
             .error(404, NO_RECORD)
             .error(503, NO_STORE)

@@ -1,8 +1,8 @@
 //! Workflows and what they need.
 
 use comfy_runner_api::{
-    InspectQuery, Inspection, Manifest, ManifestQuery, ModelList, ModelLists, NewWorkflow, WorkflowCheck,
-    WorkflowList, WorkflowsQuery,
+    EditedManifest, InspectQuery, Inspection, Manifest, ManifestEdit, ManifestQuery, ModelList, ModelLists,
+    NewWorkflow, Submitted, UnsavedRun, WorkflowCheck, WorkflowList, WorkflowsQuery,
 };
 use serde_json::json;
 
@@ -72,6 +72,74 @@ pub(super) fn describe(paths: &mut Paths) {
             .error(500, "The folder cannot be written.")
             .error(503, "The server cannot write now, or has too many connections.")
     });
+    let text = json!({"application/yaml": {"schema": {"type": "string"}}});
+    let etag = json!({"type": "string"});
+    paths.get("/api/workflows/{workflow_id}/manifest", "get_manifest_text", "The text of a manifest", |op| {
+        op.tag(WORKFLOWS)
+            .explain("Only when the server runs with `--allow-edit`. The text of a broken workflow too.")
+            .content(200, "The text of `manifest.yaml`.", text.clone())
+            .response_header("ETag", "Names this text, for `If-Match`.", etag.clone())
+            .error(403, "The server runs without `--allow-edit`.")
+            .error(404, "There is no such workflow.")
+            .error(500, "The file cannot be read.")
+            .error(503, "The workflow's files do not answer, or the server has too many connections.")
+    });
+    paths.put("/api/workflows/{workflow_id}/manifest", "replace_manifest", "Replaces a manifest", |op| {
+        op.tag(WORKFLOWS)
+            .explain(
+                "Only when the server runs with `--allow-edit`. The text is checked with the workflow's graph or blocks, \
+                 and replaces the file completely or not at all.",
+            )
+            .header("If-Match", "The `ETag` of the text that was changed, or `*`. Required.", etag.clone())
+            .body(true, "The text of `manifest.yaml`.", text.clone())
+            .json::<WorkflowCheck>(200, "The manifest is replaced; this is what the workflow lacks to run.")
+            .response_header("ETag", "Names the new text.", etag.clone())
+            .error(400, "The text is no manifest, or does not fit the graph or blocks.")
+            .error(403, "The server runs without `--allow-edit`.")
+            .error(404, "There is no such workflow.")
+            .error(412, "The manifest has been changed since it was read.")
+            .error(413, "The text is too large.")
+            .error(428, "`If-Match` is missing.")
+            .error(500, "The file cannot be read or written.")
+            .error(503, "The workflow's files do not answer, or the server has too many connections.")
+    });
+    paths.get("/api/workflows/{workflow_id}/graph", "get_graph", "The graph of a workflow", |op| {
+        op.tag(WORKFLOWS)
+            .explain("In API format, as the manifest's inputs name its nodes, with the graph's own values.")
+            .json::<comfy_runner_protocol::Graph>(200, "The graph.")
+            .error(404, "There is no such workflow, or it is assembled from blocks.")
+            .error(500, "The workflow's files are broken, or ComfyUI's node schemas cannot be fetched.")
+            .error(503, "The workflow's files do not answer, or the server has too many connections.")
+    });
+    paths.post("/api/manifest/edit", "edit_manifest", "Writes values into the text of a manifest", |mut op| {
+        let edit = json!({"application/json": {"schema": op.schemas().read::<ManifestEdit>()}});
+        op.tag(WORKFLOWS)
+            .explain(
+                "What is equal stays as it is written, with comments, order and quotes. Numbers that are equal as 64-bit \
+                 floats are equal. Nothing is stored.",
+            )
+            .body(true, "The text, and the values that it is to have.", edit)
+            .json::<EditedManifest>(200, "The text with these values.")
+            .error(400, "The text cannot be read, or not be changed without changing other values.")
+            .error(413, "The body is too large.")
+    });
+    paths.post(
+        "/api/manifest/execute",
+        "execute_unsaved",
+        "Runs a workflow that is not in the library",
+        |mut op| {
+            let run = json!({"application/json": {"schema": op.schemas().read::<UnsavedRun>()}});
+            op.tag(WORKFLOWS)
+                .explain("Nothing is stored but the job, which has the id and name of the manifest.")
+                .body(true, "The manifest, the graph and the params.", run)
+                .json::<Submitted>(200, "The job.")
+                .error(400, "The workflow or the params are wrong, or ComfyUI refuses the graph.")
+                .error(413, "The body is too large.")
+                .error(429, "Too many jobs wait.")
+                .error(500, "ComfyUI cannot be reached.")
+                .error(503, "The job cannot be recorded now, or the server has too many connections.")
+        },
+    );
     paths.get("/api/run/{workflow_id}", "get_manifest", "The manifest of a workflow", |op| {
         op.tag(WORKFLOWS)
             .explain("Has every key of the file, in the file's order. Keys that are not described are the author's.")

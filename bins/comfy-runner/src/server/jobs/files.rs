@@ -1,7 +1,7 @@
 //! The files of a job.
 
 use actix_web::{Responder, web};
-use comfy_runner_api::{JobFile, JobFiles, JobRecord};
+use comfy_runner_api::{JobDetails, JobFile, JobFiles, JobRecord, JobText};
 use comfy_runner_client::FileQuery;
 use comfy_runner_protocol::OutputFile;
 
@@ -16,7 +16,8 @@ pub async fn files(
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
     let record = state.jobs.record(&prompt_id).await?;
-    answer(&JobFiles { files: from_record(&record) })
+    let details = state.jobs.details(&prompt_id).await?;
+    answer(&JobFiles { files: from_record(&record), texts: texts(&record, &details) })
 }
 
 /// The files of a recorded job, with links.
@@ -34,6 +35,23 @@ pub fn from_record(record: &JobRecord) -> Vec<JobFile> {
                 media: file.media(),
                 media_type: media_type(&file.filename).to_owned(),
                 url: link(file),
+            }
+        })
+        .collect()
+}
+
+/// The texts of a recorded job.
+fn texts(record: &JobRecord, details: &JobDetails) -> Vec<JobText> {
+    let texts =
+        details.outputs.iter().flat_map(|node| node.texts.iter().map(|text| (node.node_id.as_str(), text)));
+    texts
+        .map(|(node_id, text)| {
+            let node = record.graph.node(node_id);
+            JobText {
+                node_id: node_id.to_owned(),
+                node_title: node.map_or(node_id, |node| node.title()).to_owned(),
+                node_type: node.map_or("", |node| &node.class_type).to_owned(),
+                text: text.clone(),
             }
         })
         .collect()

@@ -164,7 +164,8 @@ impl Package {
         {
             return Ok(Some((Some(found.file.size), found.bytes.err_into().boxed_local())));
         }
-        let reply = self.state.view(self.comfyui.as_deref(), file, &Method::GET, &HeaderMap::new()).await?;
+        let reply =
+            self.state.view(self.comfyui.as_deref(), file.into(), &Method::GET, &HeaderMap::new()).await?;
         let found = (reply.status == StatusCode::OK).then_some(reply);
         Ok(found.map(|reply| (length(&reply.headers), reply.body.err_into().boxed_local())))
     }
