@@ -8,6 +8,7 @@ import { html } from "./html.js";
 import { startLanguage } from "./i18n.js";
 import { address, route, startRouter } from "./router.js";
 import { startLive, stopLive } from "./state/live.js";
+import { fetchSession } from "./state/session.js";
 import { startTheme } from "./theme.js";
 import { LibraryView } from "./views/library/library.js";
 import { NotFound } from "./views/not-found.js";
@@ -15,6 +16,7 @@ import { SignIn } from "./views/sign-in.js";
 
 // The other views are fetched after the first.
 const RunView = lazy(async () => (await import("./views/run/run.js")).RunView);
+const EditView = lazy(async () => (await import("./views/edit/edit.js")).EditView);
 const JobsView = lazy(async () => (await import("./views/jobs/jobs.js")).JobsView);
 const JobPage = lazy(async () => (await import("./views/job/page.js")).JobPage);
 const NewView = lazy(async () => (await import("./views/new/new.js")).NewView);
@@ -23,8 +25,9 @@ const QueueView = lazy(async () => (await import("./views/queue/queue.js")).Queu
 function App() {
   const out = signedOut.value;
   useEffect(() => {
-    if (out) stopLive();
-    else startLive();
+    if (out) return stopLive();
+    startLive();
+    void fetchSession();
   }, [out]);
   if (out) return html`<${SignIn} />`;
   return html`<${Shell}><${View} /></${Shell}>`;
@@ -37,6 +40,8 @@ function View() {
       return html`<${LibraryView} />`;
     case "run":
       return html`<${RunView} key=${id} id=${id} />`;
+    case "edit":
+      return html`<${EditView} key=${id} id=${id} />`;
     case "jobs":
       return html`<${JobsView} />`;
     case "job":

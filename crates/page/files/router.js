@@ -26,11 +26,13 @@ export function navigate(href, { replace = false } = {}) {
 /**
  * Returns the name of the view of a path, with the part of the path that names something.
  * @param {string} path
- * @returns {{ view: "library" | "run" | "jobs" | "job" | "queue" | "new" | "unknown", id: string }}
+ * @returns {{ view: "library" | "run" | "edit" | "jobs" | "job" | "queue" | "new" | "unknown", id: string }}
  */
 export function route(path) {
-  const [first, second, ...rest] = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const [first, second, third, ...rest] = path.split("/").filter(Boolean).map(decodeURIComponent);
   if (rest.length) return { view: "unknown", id: "" };
+  if (first === "w" && second && third === "edit") return { view: "edit", id: second };
+  if (third) return { view: "unknown", id: "" };
   if (!first) return { view: "library", id: "" };
   if (first === "w" && second) return { view: "run", id: second };
   if (first === "jobs") return second ? { view: "job", id: second } : { view: "jobs", id: "" };

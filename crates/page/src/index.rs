@@ -72,13 +72,13 @@ fn preloads(entry: &str) -> String {
     paths.iter().map(link).collect::<Vec<_>>().join("\n    ")
 }
 
-/// Returns the relative addresses in `import ... from "./x.js"` and `export ... from "./x.js"`. A dynamic `import()` is not
-/// needed at first.
+/// Returns the relative addresses in `import ... from "./x.js"` and `export ... from "./x.js"`, each on a line. A dynamic
+/// `import()` is not needed at first, and the imports of types, in comments, never are.
 fn static_imports(module: &str) -> impl Iterator<Item = &str> {
     module
-        .split("from \"")
-        .skip(1)
-        .filter_map(|rest| rest.split_once('"'))
+        .lines()
+        .filter(|line| line.starts_with("import ") || line.starts_with("export "))
+        .filter_map(|line| line.split_once("from \"")?.1.split_once('"'))
         .map(|(path, _)| path)
         .filter(|path| path.starts_with("./") || path.starts_with("../"))
 }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn imports_are_resolved_from_the_module_that_has_them() {
-        let module = "import { a } from \"../html.js\";\nexport { b } from \"./b.js\";\nimport c from \"preact\";\nimport(\"./later.js\");";
+        let module = "/** @import { T } from \"./types.js\" */\nimport { a } from \"../html.js\";\nexport { b } from \"./b.js\";\nimport c from \"preact\";\nimport(\"./later.js\");";
         let imports: Vec<_> = static_imports(module).map(|path| resolve("views/run/view.js", path)).collect();
         assert_eq!(imports, ["views/html.js", "views/run/b.js"]);
     }

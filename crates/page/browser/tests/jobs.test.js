@@ -108,3 +108,15 @@ test("a thousand jobs are listed as the list is scrolled", async () => {
   assert.ok((await rows.count()) > 1000);
   await person.leave();
 });
+
+test("thumbnails are small encodings of the images", async () => {
+  const person = await Person.enter(browser, server);
+  await server.finished("no-model", { size: "512x512" });
+  const page = await person.context.newPage();
+  const thumbnail = page.waitForResponse((response) => response.url().includes("/api/comfyui/view"));
+  await page.goto("/jobs");
+  assert.equal((await thumbnail).headers()["content-type"], "image/webp");
+  const image = page.locator(".job-row img").first();
+  assert.equal(await image.evaluate(async (image) => (await image.decode(), image.naturalWidth)), 512);
+  await person.leave();
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Person, assertAccessible, launch } from "../support/browser.js";
@@ -43,8 +43,9 @@ test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounde
   const preview = page.getByRole("region", { name: "Preview" });
   await preview.getByRole("slider", { name: "How long" }).waitFor();
   await page.getByRole("radio", { name: "manifest.yaml" }).check({ force: true });
+  await preview.locator("pre", { hasText: "filename_prefix" }).waitFor();
   const yaml = await preview.locator("pre").innerText();
-  assert.match(yaml, /^id: my-painter\nname: My painter\n/);
+  assert.match(yaml, /^# Written by [^]*\nid: my-painter\nname: My painter\n/);
   assert.ok(yaml.indexOf("id: negative_prompt") < yaml.indexOf("id: prompt"));
   assert.ok(!yaml.includes("batch_size") && yaml.includes("# node 3, KSampler"));
 
@@ -62,32 +63,46 @@ test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounde
   await person.leave();
 });
 
-test("a draft is saved into the library and tried at once; without --allow-edit the page says why not", async () => {
+test("a draft is tried without being saved, and saved; without --allow-edit the page says why not", async () => {
   const person = await Person.enter(browser, server);
   person.expect(/409 \(Conflict\)/);
   const page = await person.open("/new");
   const choose = async (id) => {
     await page.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
     await page.getByRole("textbox", { name: "Folder and id" }).fill(id);
-    await page.getByRole("button", { name: "Save and try" }).click();
   };
+  const save = () => page.getByRole("button", { name: "Save", exact: true }).click();
   await choose("plate");
+  await page.getByRole("button", { name: "Try it" }).click();
+  await page.locator(".try-result .badge", { hasText: "Completed" }).waitFor();
+  await page.locator(".try-result .file-picture img").waitFor();
+  await assertAccessible(page, "a draft with a result");
+  assert.ok(!existsSync(`${server.workflows}/plate`));
+  assert.equal((await server.newestJob()).workflow_name, "Image");
+  await page.goto(`/jobs/${(await server.newestJob()).prompt_id}`);
+  await page.getByRole("button", { name: "Run again" }).waitFor();
+  await page.getByRole("button", { name: "Use these values" }).waitFor({ state: "detached" });
+  await page.goto("/new");
+  await choose("plate");
+  await save();
   await page.waitForURL("**/w/plate");
   await page.locator(".run-button").click();
   await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
   assert.match(readFileSync(`${server.workflows}/plate/manifest.yaml`, "utf8"), /# node 1, Plate/);
   await page.goto("/new");
   await choose("plate");
+  await save();
   await page.getByRole("alert").getByText(/choose another id/).waitFor();
   await person.leave();
 
   const closed = await TestServer.start({ allowEdit: false });
   const other = await Person.enter(browser, closed);
-  other.expect(/403 \(Forbidden\)/);
   const elsewhere = await other.open("/new");
   await elsewhere.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
-  await elsewhere.getByRole("button", { name: "Save and try" }).click();
-  await elsewhere.getByRole("alert").getByText(/--allow-edit/).waitFor();
+  await elsewhere.getByText(/without --allow-edit/).waitFor();
+  assert.equal(await elsewhere.getByRole("button", { name: "Save", exact: true }).count(), 0);
+  await elsewhere.getByRole("button", { name: "Try it" }).click();
+  await elsewhere.locator(".try-result .badge", { hasText: "Completed" }).waitFor();
   await other.leave();
   await closed.stop();
 });

@@ -160,3 +160,20 @@ test("a job that nobody knows is an error", async () => {
   await page.getByRole("alert").getByText(/nothing/).waitFor();
   await person.leave();
 });
+
+test("texts that nodes report are shown and copied", async () => {
+  const person = await Person.enter(browser, server);
+  const graph = {
+    1: { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 255 } },
+    2: { class_type: "RunnerTestText", inputs: { image: ["1", 0], text: "a fox\nin the snow" }, _meta: { title: "Caption" } },
+  };
+  const body = JSON.stringify({ manifest: "id: caption\n", graph });
+  const { prompt_id } = await server.api("/api/manifest/execute", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  const page = await person.open(`/jobs/${prompt_id}`);
+  const text = page.locator(".result-text");
+  await text.getByText("Caption").waitFor();
+  assert.equal(await text.locator("pre").innerText(), "a fox\nin the snow");
+  await text.getByRole("button", { name: "Copy" }).click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "a fox\nin the snow");
+  await person.leave();
+});

@@ -23,6 +23,8 @@ export class ApiError extends Error {
  * @typedef {object} RequestOptions
  * @property {any} [json] the body, as JSON
  * @property {FormData} [form] the body, as a form
+ * @property {string} [text] the body, as a text
+ * @property {Record<string, string>} [headers]
  * @property {AbortSignal} [signal]
  */
 
@@ -33,14 +35,14 @@ export class ApiError extends Error {
  * @param {RequestOptions} [options]
  * @returns {Promise<Response>}
  */
-export async function send(method, path, { json, form, signal } = {}) {
+export async function send(method, path, { json, form, text, headers = {}, signal } = {}) {
   /** @type {RequestInit} */
-  const init = { method, signal, headers: {}, credentials: "same-origin" };
+  const init = { method, signal, headers, credentials: "same-origin" };
   if (json !== undefined) {
-    init.headers = { "Content-Type": "application/json" };
+    init.headers = { "Content-Type": "application/json", ...headers };
     init.body = JSON.stringify(json);
-  } else if (form) {
-    init.body = form;
+  } else {
+    init.body = form ?? text;
   }
   let response;
   try {

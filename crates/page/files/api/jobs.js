@@ -1,7 +1,7 @@
 // Jobs: list, record, files, cancel, retry, delete, and the queue.
 import { request, withQuery } from "./client.js";
 
-/** @import { ComfyUiInfo, JobFile, JobList, JobRecord, JobSummary, Progress, Queue, Submitted } from "./types.js" */
+/** @import { ComfyUiInfo, JobFiles, JobList, JobRecord, JobSummary, Progress, Queue, Submitted } from "./types.js" */
 
 /**
  * @typedef {object} JobsFilter
@@ -49,11 +49,10 @@ export function getStatus(id) {
 
 /**
  * @param {string} id
- * @returns {Promise<JobFile[]>}
+ * @returns {Promise<JobFiles>}
  */
-export async function getFiles(id) {
-  const list = await request("GET", `/api/jobs/${encodeURIComponent(id)}/files`);
-  return list.files;
+export function getFiles(id) {
+  return request("GET", `/api/jobs/${encodeURIComponent(id)}/files`);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Signing in: a key is exchanged for a cookie that no script reads. The key itself is kept nowhere.
 import { request, signedOut } from "./client.js";
 
-/** @typedef {{ required: boolean, signed_in: boolean, expires_at: string | null }} Session */
+/** @import { Session } from "./types.js" */
 
 /** @returns {Promise<Session>} */
 export function getSession() {

@@ -1,58 +1,52 @@
-// Types of the HTTP API, as docs/api.md describes them. Nothing here runs.
+// Types of the HTTP API for the page. `browser/api.d.ts` is written from the OpenAPI document; what authors write in manifests
+// is narrowed here to what forms read. Nothing here runs.
 
-/** @typedef {"pending" | "running" | "completed" | "error" | "cancelled"} Status */
+/** @import * as Api from "../../browser/api.d.ts" */
 
-/** @typedef {{ filename: string, subfolder: string, type: string }} OutputFile */
+/** @typedef {Api.Status} Status */
+/** @typedef {Api.OutputFile} OutputFile */
+/** @typedef {Api.Media} Media */
+/** @typedef {Api.Missing} Missing */
+/** @typedef {Api.WorkflowSummary} WorkflowSummary */
+/** @typedef {Api.WorkflowCheck} WorkflowCheck */
+/** @typedef {Api.Finding} Finding */
+/** @typedef {Api.JobSummary} JobSummary */
+/** @typedef {Api.JobList} JobList */
+/** @typedef {Api.JobRecord} JobRecord */
+/** @typedef {Api.JobFile} JobFile */
+/** @typedef {Api.JobFiles} JobFiles */
+/** @typedef {Api.JobText} JobText */
+/** @typedef {Api.Queue} Queue */
+/** @typedef {Api.QueuedJob} QueuedJob */
+/** @typedef {Api.ComfyUiInfo} ComfyUiInfo */
+/** @typedef {Api.ComfyUis} ComfyUis */
+/** @typedef {Api.UploadedFile} UploadedFile */
+/** @typedef {Api.UploadedFiles} UploadedFiles */
+/** @typedef {Api.Session} Session */
+/** @typedef {Api.Event} JobEvent */
+/** @typedef {Api.JobMessageProgress} ProgressMessage */
+/** @typedef {Api.Submitted & { jobs?: Api.Submitted[] }} Submitted with `jobs` where a count was asked for */
 
-/** @typedef {"image" | "video" | "audio" | "3d" | "text" | "file"} Media */
-
-/**
- * @typedef {object} Missing
- * @property {string[]} node_types
- * @property {string[]} models
- * @property {string[]} packages
- */
-
-/**
- * @typedef {object} WorkflowSummary
- * @property {string} id
- * @property {string | null} name
- * @property {"static" | "dynamic"} type
- * @property {string | null} category
- * @property {string | null} description
- * @property {boolean | null} ready
- * @property {string} [reason]
- * @property {Missing} missing
- */
-
-/** @typedef {{ severity: "error" | "warning", file: string, line?: number, message: string }} Finding */
-
-/** @typedef {{ id: string, ready: boolean | null, reason?: string, missing: Missing, findings: Finding[] }} WorkflowCheck */
+/** @typedef {Omit<Partial<Api.JobStatusRunning>, "status"> & { status: Status, error?: string }} Progress of any status */
 
 /** @typedef {string | number | boolean} Scalar */
 
 /** @typedef {Scalar | { value: Scalar, label?: string }} InputOption */
 
 /**
- * @typedef {object} Input
- * @property {string} id
- * @property {string} [type]
- * @property {string} [label]
- * @property {string} [name]
- * @property {boolean} [required]
- * @property {any} [default]
- * @property {number} [min]
- * @property {number} [max]
- * @property {number} [step]
- * @property {InputOption[]} [options]
- * @property {string | number} [node_id]
- * @property {string} [field]
- * @property {{ node_id: string | number, field: string, part?: string }[]} [targets]
- * @property {Input[] | Record<string, Omit<Input, "id">>} [per_scene]
- * @property {string} [group] the section of the form that the input belongs to
- * @property {string} [tooltip]
- * @property {string} [placeholder]
- * @property {any} [presets]
+ * A type whose keys are left out where they have no value.
+ * @template T
+ * @typedef {{ [K in keyof T]: Exclude<T[K], null> }} Given
+ */
+
+/**
+ * @typedef {Given<Pick<Api.Input, "id" | "type" | "label" | "name" | "required" | "default" | "min" | "max" | "step" | "node_id" | "field" | "targets">> & {
+ *   options?: InputOption[],
+ *   per_scene?: Input[] | Record<string, Omit<Input, "id">>,
+ *   group?: string,
+ *   tooltip?: string,
+ *   placeholder?: string,
+ *   presets?: any }} Input `group` is the section of the form that the input belongs to
  */
 
 /** @typedef {{ group?: string, collapsed?: boolean, items?: InputEntry[] }} InputGroup */
@@ -60,106 +54,13 @@
 /** @typedef {Input | InputGroup} InputEntry */
 
 /**
- * @typedef {object} Manifest
- * @property {string} id
- * @property {string} [name]
- * @property {string} [type]
- * @property {string} [category]
- * @property {string} [description]
- * @property {string | number} [version]
- * @property {InputEntry[]} [inputs]
- * @property {{ type?: string, format?: string, node_id?: string | number }[]} [outputs]
- * @property {Record<string, { label?: string, description?: string, params: Record<string, any> }>} [presets]
+ * @typedef {Given<Pick<Api.Manifest, "id" | "name" | "category" | "description" | "version" | "outputs">> & {
+ *   type?: Api.WorkflowKind,
+ *   inputs?: InputEntry[],
+ *   presets?: Record<string, { label?: string, description?: string, params: Record<string, any> }> }} Manifest
  */
 
-/**
- * @typedef {object} JobSummary
- * @property {string} prompt_id
- * @property {string} client_id
- * @property {string} workflow_id
- * @property {string} workflow_name
- * @property {string} output_folder
- * @property {string | null} retry_of
- * @property {boolean} automatic
- * @property {string | null} queued_at
- * @property {Status} status
- * @property {string | null} started_at
- * @property {string | null} finished_at
- * @property {string | null} error
- * @property {string[]} warnings
- * @property {Record<string, OutputFile[]>} outputs
- * @property {string | null} [comfyui] the name of the ComfyUI that the job was given
- */
-
-/** @typedef {{ jobs: JobSummary[], next_cursor: string | null }} JobList */
-
-/**
- * @typedef {JobSummary & {
- *   params: Record<string, any>, seeds: Record<string, number>, input_files: string[], result_nodes: string[],
- *   graph: Record<string, { class_type: string, inputs: Record<string, any> }> }} JobRecord
- */
-
-/**
- * @typedef {object} Progress what `/status` answers; the fields beyond `status` and `percent` are those of a running job
- * @property {Status} status
- * @property {number} percent
- * @property {number} [step]
- * @property {number} [total_steps]
- * @property {string} [node_title]
- * @property {string} [node_type]
- * @property {number} [nodes_done]
- * @property {number} [total_nodes]
- * @property {number} [effective_total]
- * @property {number} [cached_count]
- * @property {number | null} [eta_seconds]
- * @property {number | null} [step_rate]
- * @property {string} [error]
- */
-
-/** @typedef {JobSummary & { position: number | null, eta_seconds: number | null, progress: Progress | null }} QueuedJob */
-
-/**
- * @typedef {object} ComfyUiInfo
- * @property {string} name
- * @property {"unknown" | "up" | "down"} status
- * @property {boolean} draining
- * @property {string[]} tags
- * @property {string[]} jobs
- * @property {string | null} running
- * @property {number | null} queue
- * @property {string | null} version
- * @property {{ name?: string, type?: string, vram_total?: number, vram_free?: number }[]} devices
- * @property {string | null} last_error
- */
-
-/** @typedef {{ running: number, pending: number, jobs: QueuedJob[] }} Queue */
-
-/**
- * @typedef {OutputFile & { node_id: string, node_title: string, node_type: string, media: Media, media_type: string, url: string }} JobFile
- */
-
-/** @typedef {{ filename: string, size: number, media_type: string, uploaded_at: string, url: string }} UploadedFile */
-
-/** @typedef {{ files: UploadedFile[], next_cursor: string | null }} UploadedFiles */
-
-/** @typedef {{ prompt_id: string, client_id: string, seeds: Record<string, number>, warnings?: string[], jobs?: Submitted[] }} Submitted */
-
-/**
- * @typedef {object} JobEvent
- * @property {number} id
- * @property {"job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled"} type
- * @property {string} message
- * @property {{ prompt_id: string, client_id: string, workflow_id: string | null, status: Status, error?: string }} data
- */
-
-/** @typedef {{ type: "progress", prompt_id: string, client_id: string, data: Progress }} ProgressMessage */
-
-/**
- * @typedef {object} Inspection
- * @property {Manifest} manifest
- * @property {string} yaml
- * @property {Record<string, any>} graph
- * @property {Finding[]} findings
- */
+/** @typedef {Omit<Api.Inspection, "manifest"> & { manifest: Manifest }} Inspection */
+/** @typedef {Omit<Api.EditedManifest, "manifest"> & { manifest: Manifest }} EditedManifest */
 
 export {};

@@ -1,7 +1,7 @@
-// Workflows: list, manifest, check, run and build.
-import { request, withQuery } from "./client.js";
+// Workflows: list, manifest, check, run and build; adding and editing them.
+import { request, send, withQuery } from "./client.js";
 
-/** @import { Inspection, Manifest, Submitted, WorkflowCheck, WorkflowSummary } from "./types.js" */
+/** @import { EditedManifest, Inspection, Manifest, Submitted, WorkflowCheck, WorkflowSummary } from "./types.js" */
 
 /** @returns {Promise<WorkflowSummary[]>} */
 export function listWorkflows() {
@@ -72,4 +72,56 @@ export function inspect(file, id) {
  */
 export function addWorkflow(id, manifest, graph) {
   return request("PUT", `/api/workflows/${encodeURIComponent(id)}`, { json: { manifest, graph } });
+}
+
+/**
+ * Returns the text of a manifest, with the tag that names it.
+ * @param {string} id
+ * @returns {Promise<{ text: string, etag: string }>}
+ */
+export async function getManifestText(id) {
+  const response = await send("GET", `/api/workflows/${encodeURIComponent(id)}/manifest`);
+  return { text: await response.text(), etag: response.headers.get("ETag") ?? "" };
+}
+
+/**
+ * Replaces a manifest, if its text is still the one that `etag` names.
+ * @param {string} id
+ * @param {string} text
+ * @param {string} etag
+ * @returns {Promise<WorkflowCheck>}
+ */
+export function replaceManifest(id, text, etag) {
+  const headers = { "Content-Type": "application/yaml", "If-Match": etag };
+  return request("PUT", `/api/workflows/${encodeURIComponent(id)}/manifest`, { text, headers });
+}
+
+/**
+ * Returns the graph of a workflow.
+ * @param {string} id
+ * @returns {Promise<Record<string, any>>}
+ */
+export function getGraph(id) {
+  return request("GET", `/api/workflows/${encodeURIComponent(id)}/graph`);
+}
+
+/**
+ * Returns the text of a manifest with other values, or the values that it has.
+ * @param {string} yaml
+ * @param {Manifest} [manifest]
+ * @returns {Promise<EditedManifest>}
+ */
+export function editManifest(yaml, manifest) {
+  return request("POST", "/api/manifest/edit", { json: { yaml, manifest } });
+}
+
+/**
+ * Runs a workflow that is not in the library.
+ * @param {string} manifest the text of `manifest.yaml`
+ * @param {Record<string, any>} graph
+ * @param {Record<string, any>} params
+ * @returns {Promise<Submitted>}
+ */
+export function executeUnsaved(manifest, graph, params) {
+  return request("POST", "/api/manifest/execute", { json: { manifest, graph, params } });
 }

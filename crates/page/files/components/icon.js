@@ -45,6 +45,7 @@ const PATHS = {
   out: "M10 5H5v14h5M15 8l4 4-4 4M19 12H9",
   stop: "M7 7h10v10H7z",
   more: "M6 12h.01M12 12h.01M18 12h.01",
+  edit: "M4 20h4L19.500 8.500l-4-4L4 16zM13 7l4 4",
   settings: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4",
 };
 

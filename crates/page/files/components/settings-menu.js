@@ -3,11 +3,11 @@ import { useId, useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { LANGUAGES, language, setLanguage, t } from "../i18n.js";
 import { THEMES, setTheme, theme } from "../theme.js";
-import { getSession, signOut } from "../api/session.js";
+import { signOut } from "../api/session.js";
 import { notifyError } from "../state/notices.js";
+import { session } from "../state/session.js";
 import { Button } from "./button.js";
 import { Icon } from "./icon.js";
-import { useLoad } from "./load.js";
 
 export function SettingsMenu() {
   const id = useId();
@@ -44,7 +44,6 @@ export function SettingsMenu() {
 
 /** Only where a key was asked for. */
 function SignOut() {
-  const { data } = useLoad(getSession, []);
-  if (!data?.required) return null;
+  if (!session.value?.required) return null;
   return html`<${Button} icon="out" className="sign-out" onClick=${() => signOut().catch(notifyError)}>${t("signOut")}</${Button}>`;
 }

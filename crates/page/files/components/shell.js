@@ -24,7 +24,7 @@ export function Shell({ children }) {
         <span class="brand-name">comfy-runner</span>
       </a>
       <nav aria-label=${t("nav")}>
-        <${NavLink} href="/" icon="library" text=${t("nav.library")} current=${view === "library" || view === "run" || view === "new"} />
+        <${NavLink} href="/" icon="library" text=${t("nav.library")} current=${view === "library" || view === "run" || view === "edit" || view === "new"} />
         <${NavLink} href="/jobs" icon="jobs" text=${t("nav.jobs")} current=${view === "jobs" || view === "job"} />
         <${NavLink} href="/queue" icon="queue" text=${t("nav.queue")} current=${view === "queue"}><${QueueCount} /></${NavLink}>
       </nav>

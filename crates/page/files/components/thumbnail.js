@@ -1,7 +1,7 @@
 // A small picture of a file: an image, the first frame of a video, or the icon of its kind.
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { fileUrl } from "../api/files.js";
+import { fileUrl, thumbnailUrl } from "../api/files.js";
 import { html } from "../html.js";
 import { mediaOf } from "../media.js";
 import { Icon } from "./icon.js";
@@ -22,7 +22,7 @@ export function Thumbnail({ file, alt, play }) {
   }
   const onError = () => (broken.value = true);
   if (media === "video") return html`<${MutedVideo} src=${fileUrl(file)} label=${alt} play=${play} onError=${onError} />`;
-  return html`<img src=${fileUrl(file)} alt=${alt} loading="lazy" decoding="async" onError=${onError} />`;
+  return html`<img src=${thumbnailUrl(file, !play)} alt=${alt} loading="lazy" decoding="async" onError=${onError} />`;
 }
 
 /** @param {{ src: string, label: string, play?: boolean, onError: () => void }} props */

@@ -9,18 +9,21 @@ import { validate } from "./validate.js";
 /** @import { Manifest } from "../api/types.js" */
 /** @typedef {import("./values.js").Values} Values */
 /** @typedef {ReturnType<typeof createForm>} Form */
+/** @typedef {{ values: import("@preact/signals").Signal<Values>, touched: import("@preact/signals").Signal<Set<string>> }} FormValues */
 
 const REMEMBER_AFTER = 300;
 
 /**
  * @param {Manifest} manifest
- * @param {{ kept?: boolean }} [options] `kept`: whether values are remembered
+ * @param {{ kept?: boolean, before?: FormValues | null }} [options] `kept`: whether values are remembered; `before`: the form
+ *   that this one replaces, whose values stay where they were edited
  */
-export function createForm(manifest, { kept = true } = {}) {
+export function createForm(manifest, { kept = true, before = null } = {}) {
   const name = `form.${manifest.id}`;
   const values = signal(kept ? withRemembered(manifest, name) : initialValues(manifest));
   /** Inputs whose errors are shown: those that were edited, and all after an attempt to run. */
-  const touched = signal(/** @type {Set<string>} */ (new Set()));
+  const touched = signal(before?.touched.peek() ?? /** @type {Set<string>} */ (new Set()));
+  if (before) values.value = { ...values.value, ...editedValues(manifest, before) };
   const attempted = signal(false);
   const serverErrors = signal(/** @type {Record<string, string>} */ ({}));
   /** What the server said of the request as a whole. */
@@ -46,6 +49,7 @@ export function createForm(manifest, { kept = true } = {}) {
   return {
     manifest,
     values,
+    touched,
     errors,
     failure,
     usedSeeds,
@@ -116,6 +120,17 @@ export function createForm(manifest, { kept = true } = {}) {
       stopKeeping();
     },
   };
+}
+
+/**
+ * Returns the values that were edited, of inputs that there still are.
+ * @param {Manifest} manifest
+ * @param {FormValues} before
+ * @returns {Values}
+ */
+function editedValues(manifest, { values, touched }) {
+  const edited = flatInputs(manifest.inputs).filter(({ id }) => touched.peek().has(id));
+  return Object.fromEntries(edited.map((input) => [input.id, formValue(input, values.peek()[input.id])]));
 }
 
 /**

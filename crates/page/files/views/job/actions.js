@@ -17,12 +17,13 @@ import { notify, notifyError } from "../../state/notices.js";
  * @param {object} props
  * @param {string} props.id
  * @param {Status} props.status
+ * @param {boolean} props.inLibrary
  * @param {JobRecord | null} props.record
- * @param {(id: string) => void} props.onUseValues
+ * @param {((id: string) => void) | null} props.onUseValues null where no form takes them
  * @param {(id: string) => void} props.onQueued
  * @param {(id: string) => void} props.onDeleted
  */
-export function JobActions({ id, status, record, onUseValues, onQueued, onDeleted }) {
+export function JobActions({ id, status, inLibrary, record, onUseValues, onQueued, onDeleted }) {
   const busy = useSignal("");
   const deleting = useSignal(false);
   const doing = async (/** @type {string} */ name, /** @type {() => Promise<void>} */ action) => {
@@ -57,10 +58,10 @@ export function JobActions({ id, status, record, onUseValues, onQueued, onDelete
   const link = record && new URL(`/w/${encodeURIComponent(record.workflow_id)}?from=${encodeURIComponent(id)}`, window.location.href).href;
   return html`<div class="job-actions" role="group" aria-label=${t("job.actions")}>
     ${over && html`<${Button} icon="retry" busy=${busy.value === "retry"} onClick=${retry}>${t("job.again")}</${Button}>`}
-    <${Button} icon="settings" onClick=${() => onUseValues(id)}>${t("job.useValues")}</${Button}>
+    ${onUseValues && html`<${Button} icon="settings" onClick=${() => onUseValues(id)}>${t("job.useValues")}</${Button}>`}
     ${status === "completed" && html`<${LinkButton} icon="package" href=${packageUrl(id)} download>${t("job.package")}</${LinkButton}>`}
-    <${Button} icon="graph" busy=${busy.value === "editor"} disabled=${!record} onClick=${openInEditor}>${t("job.editor")}</${Button}>
-    ${link && html`<${CopyButton} icon="link" label=${t("job.link")} text=${link} />`}
+    ${inLibrary && html`<${Button} icon="graph" busy=${busy.value === "editor"} disabled=${!record} onClick=${openInEditor}>${t("job.editor")}</${Button}>`}
+    ${link && inLibrary && html`<${CopyButton} icon="link" label=${t("job.link")} text=${link} />`}
     ${over && html`<${Button} icon="trash" kind="quiet" label=${t("job.delete")} onClick=${() => (deleting.value = true)} />`}
     ${deleting.value &&
     html`<${Confirm} title=${t("job.delete")} text=${t("job.deleteText")} action=${t("delete")} onConfirm=${remove} onClose=${() => (deleting.value = false)} />`}

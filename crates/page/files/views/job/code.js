@@ -5,14 +5,16 @@ import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { CODE_LANGUAGES, codeFor } from "./snippets.js";
 
-/** @param {{ record: import("../../api/types.js").JobRecord }} props */
-export function Code({ record }) {
-  const language = useSignal(CODE_LANGUAGES[0]?.id ?? "curl");
+/** @param {{ record: import("../../api/types.js").JobRecord, inLibrary: boolean }} props */
+export function Code({ record, inLibrary }) {
+  // Only a graph can be sent where the library has no such workflow.
+  const languages = CODE_LANGUAGES.filter(({ id }) => inLibrary || id === "sdk");
+  const language = useSignal(languages[0]?.id ?? "curl");
   const text = codeFor(language.value, { base: window.location.origin, workflowId: record.workflow_id, params: { ...record.params, ...record.seeds }, graph: record.graph });
   return html`<div class="code-view">
     <div class="code-head">
       <div class="segments" role="radiogroup" aria-label=${t("code.language")}>
-        ${CODE_LANGUAGES.map(
+        ${languages.map(
           ({ id, name }) => html`<label key=${id}><input type="radio" name="code-language" checked=${language.value === id} onChange=${() => (language.value = id)} /><span>${name}</span></label>`,
         )}
       </div>

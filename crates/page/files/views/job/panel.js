@@ -16,11 +16,12 @@ import { Result } from "./result.js";
 /**
  * @param {object} props
  * @param {string} props.id
- * @param {(id: string) => void} props.onUseValues
+ * @param {boolean} [props.inLibrary] whether the library has its workflow
+ * @param {((id: string) => void) | null} props.onUseValues null where no form takes the values
  * @param {(id: string) => void} props.onQueued a job was submitted from here
  * @param {(id: string) => void} props.onDeleted
  */
-export function JobPanel({ id, onUseValues, onQueued, onDeleted }) {
+export function JobPanel({ id, inLibrary = true, onUseValues, onQueued, onDeleted }) {
   const job = jobSignal(id).value;
   const status = statusOf(job);
   const over = isOver(status);
@@ -41,7 +42,7 @@ export function JobPanel({ id, onUseValues, onQueued, onDeleted }) {
       ${status === "cancelled" && html`<div class="job-ended"><strong>${t("job.cancelled")}</strong></div>`}
       ${(job.summary?.warnings ?? []).map((warning) => html`<p key=${warning} class="note warning">${warning}</p>`)}
     </div>
-    <${JobActions} id=${id} status=${status} record=${record.data} onUseValues=${onUseValues} onQueued=${onQueued} onDeleted=${onDeleted} />
+    <${JobActions} id=${id} inLibrary=${inLibrary} status=${status} record=${record.data} onUseValues=${onUseValues} onQueued=${onQueued} onDeleted=${onDeleted} />
     ${record.data &&
     html`<div class="tabs">
       <div role="tablist" aria-label=${t("job.about")}>
@@ -66,7 +67,7 @@ export function JobPanel({ id, onUseValues, onQueued, onDeleted }) {
         )}
       </div>
       <div role="tabpanel" id=${`panel-${tab.value}`} aria-labelledby=${`tab-${tab.value}`} tabindex="0">
-        ${tab.value === "details" ? html`<${Details} record=${record.data} />` : html`<${Code} record=${record.data} />`}
+        ${tab.value === "details" ? html`<${Details} record=${record.data} />` : html`<${Code} record=${record.data} inLibrary=${inLibrary} />`}
       </div>
     </div>`}
   </div>`;

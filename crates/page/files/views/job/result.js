@@ -1,6 +1,7 @@
-// What a job made: one file large, the others to choose from.
+// What a job made: one file large, the others to choose from, and texts.
 import { useSignal } from "@preact/signals";
 import { getFiles } from "../../api/jobs.js";
+import { CopyButton } from "../../components/copy-button.js";
 import { useLoad } from "../../components/load.js";
 import { Empty, Failed, Loading } from "../../components/states.js";
 import { Thumbnail } from "../../components/thumbnail.js";
@@ -8,7 +9,7 @@ import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { FileView } from "./file-view.js";
 
-/** @import { JobFile, JobRecord } from "../../api/types.js" */
+/** @import { JobFile, JobRecord, JobText } from "../../api/types.js" */
 
 /** @param {{ id: string, record: JobRecord | null }} props */
 export function Result({ id, record }) {
@@ -16,10 +17,10 @@ export function Result({ id, record }) {
   const chosen = useSignal(0);
   if (error) return html`<${Failed} error=${error} onRetry=${reload} />`;
   if (!data) return html`<${Loading} />`;
-  const files = sorted(data, record?.result_nodes ?? []);
+  const files = sorted(data.files, record?.result_nodes ?? []);
   const file = files[chosen.value] ?? files[0];
-  if (!file) return html`<${Empty} icon="file" title=${t("result.none")} />`;
-  return html`<${FileView} key=${file.url} file=${file} inputFile=${inputImage(record)} />
+  if (!file && data.texts.length === 0) return html`<${Empty} icon="file" title=${t("result.none")} />`;
+  return html`${file && html`<${FileView} key=${file.url} file=${file} inputFile=${inputImage(record)} />`}
     ${files.length > 1 &&
     html`<div class="result-files" role="group" aria-label=${t("result.files")}>
       ${files.map(
@@ -35,7 +36,16 @@ export function Result({ id, record }) {
           <${Thumbnail} file=${other} alt="" />
         </button>`,
       )}
-    </div>`}`;
+    </div>`}
+    ${data.texts.map((text, index) => html`<${Text} key=${index} text=${text} />`)}`;
+}
+
+/** @param {{ text: JobText }} props */
+function Text({ text }) {
+  return html`<figure class="result-text">
+    <figcaption><span class="file-caption">${text.node_title}</span><${CopyButton} text=${text.text} /></figcaption>
+    <pre class="text-file" tabindex="0">${text.text}</pre>
+  </figure>`;
 }
 
 /**

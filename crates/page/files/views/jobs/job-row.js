@@ -58,7 +58,7 @@ export function JobRow({ id, onDeleted }) {
       ${summary?.error && html`<p class="job-error">${summary.error}</p>`}
     </div>
     <div class="job-state">
-      ${status === "running" && progress ? html`<progress max="100" value=${progress.percent} aria-label=${t("live.progress")}></progress><span class="muted">${Math.round(progress.percent)} %</span>` : html`<${StatusBadge} status=${status} />`}
+      ${status === "running" && progress ? html`<progress max="100" value=${progress.percent ?? 0} aria-label=${t("live.progress")}></progress><span class="muted">${Math.round(progress.percent ?? 0)} %</span>` : html`<${StatusBadge} status=${status} />`}
     </div>
     <div class="job-when muted">
       ${summary?.queued_at && html`<time datetime=${summary.queued_at} title=${exactTime(summary.queued_at)}>${ago(summary.queued_at)}</time>`}

@@ -48,13 +48,33 @@ export function InputEditor({ entry, draft, nodeTitle }) {
           <${NewField} type="number" label=${t("new.max")} value=${input.max ?? ""} onInput=${number("max")} />
           <${NewField} type="number" label=${t("new.step")} value=${input.step ?? ""} onInput=${number("step")} />`}
         ${input.type === "select" &&
-        html`<${NewField}
-          label=${t("new.options")}
-          value=${optionsOf(input).map((option) => String(option.value)).join(", ")}
-          onChange=${(/** @type {string} */ text) => change({ options: text.split(",").map((option) => option.trim()).filter(Boolean) })}
-        />`}
+        html`<div class="form-field draft-options">
+          <label class="label" for=${`${id}-options`}>${t("new.options")}</label>
+          <textarea id=${`${id}-options`} class="field" rows="4" value=${optionsText(input)} onChange=${(/** @type {any} */ event) => change({ options: readOptions(event.currentTarget.value, input) })}></textarea>
+        </div>`}
         <label class="draft-required"><input type="checkbox" checked=${Boolean(input.required)} onChange=${(/** @type {any} */ event) => change({ required: event.currentTarget.checked || undefined })} /> ${t("required")}</label>
       </div>
     </details>`}
   </li>`;
+}
+
+/** @param {import("../../api/types.js").Input} input */
+function optionsText(input) {
+  return optionsOf(input).map(({ value, label }) => (label === String(value) ? label : `${value} = ${label}`)).join("\n");
+}
+
+/**
+ * Reads options, one a line. One that there was keeps the type of its value.
+ * @param {string} text
+ * @param {import("../../api/types.js").Input} input
+ * @returns {import("../../api/types.js").InputOption[]}
+ */
+function readOptions(text, input) {
+  const known = new Map(optionsOf(input).map(({ value }) => [String(value), value]));
+  return text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => {
+    const at = known.has(line) ? -1 : line.indexOf(" = ");
+    const name = at < 0 ? line : line.slice(0, at).trim();
+    const value = known.get(name) ?? name;
+    return at < 0 ? value : { value, label: line.slice(at + 3).trim() };
+  });
 }

@@ -32,7 +32,8 @@ function DropGraph({ onDraft }) {
     busy.value = true;
     error.value = null;
     try {
-      onDraft(createDraft(await inspect(file, idOf(file.name))));
+      const { yaml, manifest, graph, findings } = await inspect(file, idOf(file.name));
+      onDraft(createDraft({ yaml, manifest, graph, findings }));
     } catch (failed) {
       error.value = failed instanceof Error ? failed.message : String(failed);
     } finally {

@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { execute } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
+import { focusFirstError } from "../../form/focus.js";
 import { Entries } from "../../inputs/entries.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
@@ -28,7 +29,7 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
   const count = useSignal(1);
   const run = async () => {
     if (sending.value || form.uploads.value > 0) return;
-    if (!form.attempt()) return focusFirstError();
+    if (!form.attempt()) return focusFirstError(".run-form");
     sending.value = true;
     try {
       const params = form.params();
@@ -39,7 +40,7 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
       showStage();
     } catch (error) {
       form.refuse(error);
-      focusFirstError();
+      focusFirstError(".run-form");
     } finally {
       sending.value = false;
     }
@@ -91,17 +92,6 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
       </div>
     </div>
   </form>`;
-}
-
-/** Moves to the first field with an error, and unfolds the groups around it. */
-function focusFirstError() {
-  requestAnimationFrame(() => {
-    const error = document.querySelector(".run-form .field-error");
-    for (let fold = error?.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
-    const control = error?.closest(".form-field")?.querySelector("input:not([type=range]):not([type=file]), textarea, select, button");
-    if (control instanceof HTMLElement) control.focus();
-    error?.scrollIntoView({ block: "nearest" });
-  });
 }
 
 /** On a phone the result is below the form. */

@@ -1,15 +1,17 @@
 // What a workflow is, whether it can run, and actions on the form.
 import { checkWorkflow } from "../../api/workflows.js";
-import { Button } from "../../components/button.js";
+import { Button, LinkButton } from "../../components/button.js";
 import { useLoad } from "../../components/load.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
+import { session } from "../../state/session.js";
 
 /** @param {{ manifest: import("../../api/types.js").Manifest, form: import("../../form/form.js").Form }} props */
 export function WorkflowHead({ manifest, form }) {
   return html`<header class="workflow-head">
     <div class="workflow-title">
       <h1>${manifest.name ?? manifest.id}</h1>
+      ${session.value?.allow_edit && html`<${LinkButton} icon="edit" kind="quiet" label=${t("edit")} href=${`/w/${encodeURIComponent(manifest.id)}/edit`} />`}
       <${Button} icon="undo" kind="quiet" label=${t("run.reset")} onClick=${() => form.reset()} />
     </div>
     ${manifest.description && html`<p class="muted">${manifest.description}</p>`}

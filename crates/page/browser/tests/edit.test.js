@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { Person, assertAccessible, launch } from "../support/browser.js";
+import { TestServer } from "../support/server.js";
+
+let server, browser;
+before(async () => {
+  server = await TestServer.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+const manifestFile = (id) => `${server.workflows}/${id}/manifest.yaml`;
+const save = (page) => page.getByRole("button", { name: "Save", exact: true }).click();
+
+test("a workflow is edited and tried; its file keeps comments and order, and changes only when it is saved", async () => {
+  const person = await Person.enter(browser, server);
+  const file = manifestFile("text-to-image");
+  const before = readFileSync(file, "utf8").replace("    min: 1\n", "    min: 1   # one is quick\n").replace("  - id: cfg", "  # How closely the prompt is followed.\n  - id: cfg");
+  writeFileSync(file, before);
+  const page = await person.open("/w/text-to-image");
+  await page.getByRole("link", { name: "Edit workflow" }).click();
+  const item = (key) => page.locator(`.draft-input[data-key="${key}"]`);
+  await item("3.steps").waitFor();
+  await assertAccessible(page, "a workflow that is edited");
+  assert.ok(await item("3.steps").getByRole("checkbox").first().isChecked());
+  assert.equal(await item("5.height").count(), 0, "the size is one input");
+  const detected = item("3.denoise");
+  await page.getByRole("button", { name: "Show every value" }).click();
+  await detected.getByRole("checkbox").first().check();
+  await item("3.steps").locator("summary").click();
+  await item("3.steps").getByRole("textbox", { name: "Label" }).fill("How long");
+  await item("3.steps").getByRole("spinbutton", { name: "Largest" }).fill("40");
+  await item("3.sampler_name").locator("summary").click();
+  await item("3.sampler_name").getByRole("textbox", { name: /^Options/ }).fill("euler = Euler\ndpmpp_2m = DPM++ 2M\nddim");
+  await page.getByRole("button", { name: "Move Guidance up" }).click();
+  await item("3.seed").getByRole("checkbox").first().uncheck();
+
+  const preview = page.getByRole("region", { name: "Preview" });
+  await preview.getByRole("slider", { name: "How long" }).fill("3");
+  await preview.getByRole("textbox", { name: "Prompt", exact: true }).fill("a red fox");
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".try-result .badge", { hasText: "Completed" }).waitFor();
+  const tried = await server.newestJob();
+  assert.deepEqual([tried.params.steps, tried.params.prompt, tried.graph["3"].inputs.steps], [3, "a red fox", 3]);
+  assert.equal(readFileSync(file, "utf8"), before);
+
+  await page.getByRole("radio", { name: "manifest.yaml" }).check({ force: true });
+  await preview.locator("pre", { hasText: "label: How long" }).waitFor();
+  await save(page);
+  await page.waitForURL("**/w/text-to-image");
+  await page.getByRole("slider", { name: "How long" }).waitFor();
+  const after = readFileSync(file, "utf8");
+  const lines = (text) => text.split("\n");
+  assert.deepEqual(lines(after).filter((line) => !lines(before).includes(line)), [
+    "    label: How long",
+    "    max: 40",
+    "      - ddim",
+    "  - id: denoise",
+    "    label: Denoise",
+    "    field: denoise",
+    "    default: 1",
+    "    max: 1",
+    "    step: 0.01",
+  ]);
+  assert.ok(after.includes("    min: 1   # one is quick\n"));
+  assert.ok(after.includes("  # How closely the prompt is followed.\n  - id: cfg"));
+  assert.ok(after.indexOf("id: cfg") < after.indexOf("id: steps") && !after.includes("id: seed"));
+  await person.leave();
+});
+
+test("two people edit the same workflow: the second is told, and reads it again", async () => {
+  const [first, second] = [await Person.enter(browser, server), await Person.enter(browser, server)];
+  second.expect(/412 \(Precondition Failed\)/);
+  const [one, two] = [await first.open("/w/test-progress/edit"), await second.open("/w/test-progress/edit")];
+  const name = (page) => page.getByRole("textbox", { name: "Name", exact: true });
+  await name(one).fill("Of the first");
+  await name(two).fill("Of the second");
+  await save(one);
+  await one.waitForURL("**/w/test-progress");
+  await save(two);
+  await two.getByRole("alert").getByText(/has been changed/).waitFor();
+  assert.match(readFileSync(manifestFile("test-progress"), "utf8"), /^name: Of the first$/m);
+  await two.getByRole("button", { name: "Read it again" }).click();
+  await two.getByRole("heading", { name: "Edit Of the first" }).waitFor();
+  await name(two).fill("Of both");
+  await save(two);
+  await two.getByRole("heading", { name: "Of both", level: 1 }).waitFor();
+  await first.leave();
+  await second.leave();
+});
+
+test("inputs of a workflow of blocks are edited, and what is wrong is said before it is saved", async () => {
+  const person = await Person.enter(browser, server);
+  const page = await person.open("/w/multi-scene-video/edit");
+  await page.getByText("This workflow is assembled").waitFor();
+  const item = page.locator('.draft-input[data-key="steps"]');
+  await item.locator("summary").click();
+  await item.getByRole("textbox", { name: "Help" }).fill("More steps take longer");
+  await item.getByRole("spinbutton", { name: "Largest" }).fill("0");
+  await page.locator(".note.warning", { hasText: "steps" }).waitFor();
+  await item.getByRole("spinbutton", { name: "Largest" }).fill("30");
+  await page.locator(".note.warning", { hasText: "steps" }).waitFor({ state: "detached" });
+  await save(page);
+  await page.getByText("More steps take longer").waitFor();
+  await person.leave();
+});
+
+test("inputs in groups stay in their groups", async () => {
+  const person = await Person.enter(browser, server);
+  const before = readFileSync(manifestFile("every-input"), "utf8");
+  const page = await person.open("/w/every-input/edit");
+  const first = page.locator(".draft-input.offered").first();
+  await first.locator("summary").click();
+  await first.getByRole("textbox", { name: "Label" }).fill("Renamed");
+  await save(page);
+  await page.waitForURL("**/w/every-input");
+  const after = readFileSync(manifestFile("every-input"), "utf8");
+  const changed = after.split("\n").filter((line) => !before.includes(line));
+  assert.equal(changed.length, 1, changed.join("\n"));
+  await person.leave();
+});
+
+test("without --allow-edit, nothing offers to edit", async () => {
+  const closed = await TestServer.start({ allowEdit: false });
+  const person = await Person.enter(browser, closed);
+  person.expect(/403 \(Forbidden\)/);
+  const page = await person.open("/w/text-to-image");
+  await page.getByRole("button", { name: "Reset all values" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "Edit workflow" }).count(), 0);
+  await page.goto("/w/text-to-image/edit");
+  await page.getByRole("alert").getByText(/--allow-edit/).waitFor();
+  await person.leave();
+  await closed.stop();
+});
