@@ -9,7 +9,10 @@ import { t } from "../../i18n.js";
 import { address, navigate } from "../../router.js";
 import { changes, jobSignal, latestQueued } from "../../state/jobs.js";
 import { createJobList } from "./job-list.js";
-import { JobRow } from "./job-row.js";
+import { JobPart } from "./job-part.js";
+
+/** As many jobs are drawn, or not drawn, together. */
+const PART = 25;
 
 const STATUSES = /** @type {const} */ (["pending", "running", "completed", "error", "cancelled"]);
 
@@ -67,7 +70,8 @@ function JobRows({ status, workflow }) {
   if (shown.length === 0 && done.value) {
     return html`<${Empty} icon="jobs" title=${status || workflow ? t("jobs.noMatch") : t("jobs.empty")}>${!status && !workflow && t("jobs.emptyText")}</${Empty}>`;
   }
-  return html`<ul class="job-rows">${shown.map((id) => html`<li key=${id} class="job-item"><${JobRow} id=${id} onDeleted=${list.remove} /></li>`)}</ul>
+  const parts = Array.from({ length: Math.ceil(shown.length / PART) }, (_, index) => shown.slice(index * PART, (index + 1) * PART));
+  return html`<div class="job-rows">${parts.map((part, index) => html`<${JobPart} key=${index} ids=${part} onDeleted=${list.remove} />`)}</div>
     ${error.value && html`<${Failed} error=${error.value} onRetry=${list.more} />`}
     ${!done.value && !error.value && html`<div ref=${end} class="list-end"><${Loading} /></div>`}
     ${done.value && shown.length > 50 && html`<p class="list-end muted">${t("jobs.end")}</p>`}`;
