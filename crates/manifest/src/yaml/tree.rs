@@ -1,6 +1,5 @@
 //! Where the values of a YAML text are: a tree of values with their places.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -118,13 +117,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn scalar(
-        &self,
-        value: &Cow<'_, str>,
-        style: ScalarStyle,
-        range: Range<usize>,
-        after: usize,
-    ) -> Option<Node> {
+    fn scalar(&self, value: &str, style: ScalarStyle, range: Range<usize>, after: usize) -> Option<Node> {
         let leaf = |range| Some(Node { range, kind: Kind::Leaf });
         let range = self.without_anchor(range);
         match style {

@@ -25,7 +25,7 @@ export function InputEditor({ entry, draft, nodeTitle }) {
         <input type="checkbox" checked=${offered} onChange=${(/** @type {any} */ event) => draft.offer(key, event.currentTarget.checked)} />
         <span class="draft-name">${labelOf(input)}</span>
       </label>
-      <span class="muted draft-from">${nodeTitle} · ${input.field ?? ""}</span>
+      <span class="muted draft-from">${[nodeTitle, input.field].filter(Boolean).join(" · ")}</span>
       ${offered &&
       html`<${Button} icon="up" kind="quiet" label=${t("new.up", { name: labelOf(input) })} onClick=${() => draft.move(key, -1)} />
         <${Button} icon="down" kind="quiet" label=${t("new.down", { name: labelOf(input) })} onClick=${() => draft.move(key, 1)} />`}
