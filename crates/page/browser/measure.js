@@ -94,18 +94,18 @@ if (does("jobs")) {
 }
 
 if (does("previews")) {
-  const STEPS = 10_000;
+  const STEPS = 3000;
   const ROUNDS = 4;
   const person = await Person.enter(browser, server, DESKTOP);
   const page = await person.open("/w/test-progress");
   await page.evaluate(() => {
     window.previews = 0;
-    const create = URL.createObjectURL;
-    URL.createObjectURL = (object) => ((window.previews += 1), create.call(URL, object));
+    const create = window.createImageBitmap;
+    window.createImageBitmap = (...args) => ((window.previews += 1), create(...args));
   });
   for (let round = 0; round < ROUNDS; round++) {
     const { prompt_id } = await server.execute("test-progress", { steps: STEPS, delay_ms: 2, seed: round });
-    await page.locator(".live-picture img").waitFor();
+    await page.locator(".live-picture canvas:not([hidden])").waitFor();
     if (round === 0) console.log(`memory with the first previews, in MiB: ${JSON.stringify(await memory(page))}`);
     for (;;) {
       const { status } = await server.api(`/api/run/status/${prompt_id}`);

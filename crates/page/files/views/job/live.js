@@ -1,5 +1,5 @@
 // A job that waits or runs: its place in the queue, its preview, its progress, and cancel.
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { cancelJob, getQueue } from "../../api/jobs.js";
 import { Button } from "../../components/button.js";
@@ -14,7 +14,8 @@ import { usePreview } from "../../state/preview.js";
 /** @param {{ id: string, job: import("../../state/jobs.js").Job }} props */
 export function Live({ id, job }) {
   const running = statusOf(job) === "running";
-  const preview = usePreview(id, running);
+  const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
+  const preview = usePreview(id, running, canvas);
   const cancelling = useSignal(false);
   const cancel = async () => {
     cancelling.value = true;
@@ -29,7 +30,7 @@ export function Live({ id, job }) {
   };
   const percent = Math.round(job.progress?.percent ?? 0);
   return html`<div class="live">
-    <div class="live-picture">${preview ? html`<img src=${preview} alt=${t("live.preview")} />` : html`<span class="live-placeholder"><${Icon} name=${running ? "image" : "queue"} /></span>`}</div>
+    <div class="live-picture"><canvas ref=${canvas} role="img" aria-label=${t("live.preview")} hidden=${!preview}></canvas>${!preview && html`<span class="live-placeholder"><${Icon} name=${running ? "image" : "queue"} /></span>`}</div>
     <div class="live-status">
       <div class="live-line">
         <span class="live-node">${running ? (job.progress?.node_title ?? t("status.running")) : html`<${Place} id=${id} />`}</span>
