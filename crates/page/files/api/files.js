@@ -32,16 +32,15 @@ export function fileUrl({ filename, subfolder, type }) {
   return withQuery("/api/comfyui/view", { filename, subfolder, type });
 }
 
-/** Files of these kinds may move, which a smaller encoding does not. */
-const MAY_MOVE = /\.(gif|apng|webp|avif)$/i;
+/** Others may be animations, which a smaller encoding does not show, or are small already. */
+const STILL = /\.(png|jpe?g)$/i;
 
 /**
  * Returns the address of a small picture of an image file: ComfyUI encodes it anew, in a few percent of the bytes.
  * @param {OutputFile} file
- * @param {boolean} [still] whether an animation may be shown by its first frame
  */
-export function thumbnailUrl(file, still = true) {
-  if (!still && MAY_MOVE.test(file.filename)) return fileUrl(file);
+export function thumbnailUrl(file) {
+  if (!STILL.test(file.filename)) return fileUrl(file);
   return withQuery("/api/comfyui/view", { filename: file.filename, subfolder: file.subfolder, type: file.type, preview: "webp;60" });
 }
 

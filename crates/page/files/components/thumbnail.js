@@ -22,7 +22,7 @@ export function Thumbnail({ file, alt, play }) {
   }
   const onError = () => (broken.value = true);
   if (media === "video") return html`<${MutedVideo} src=${fileUrl(file)} label=${alt} play=${play} onError=${onError} />`;
-  return html`<img src=${thumbnailUrl(file, !play)} alt=${alt} loading="lazy" decoding="async" onError=${onError} />`;
+  return html`<img src=${thumbnailUrl(file)} alt=${alt} loading="lazy" decoding="async" onError=${onError} />`;
 }
 
 /** @param {{ src: string, label: string, play?: boolean, onError: () => void }} props */
