@@ -172,6 +172,21 @@ impl Client {
         self.get_json("/object_info").await
     }
 
+    /// Fetches the schemas of every node type. Returns the hash of the answer, and what parses it.
+    pub(crate) async fn object_info_bytes(
+        &self,
+    ) -> Result<(blake3::Hash, impl Future<Output = Result<ObjectInfo, ClientError>>), ClientError> {
+        let (exchange, reply) = self.get("/object_info").await?;
+        let hash = blake3::hash(&reply.body);
+        let parse = async move {
+            match exchange.json(&reply) {
+                Ok(schemas) => Ok(schemas),
+                Err(error) => Err(self.explain(error).await),
+            }
+        };
+        Ok((hash, parse))
+    }
+
     /// Returns the kinds of models: the names of the folders that ComfyUI and its custom nodes registered.
     pub async fn model_kinds(&self) -> Result<Vec<String>, ClientError> {
         self.get_json("/models").await

@@ -29,7 +29,7 @@ pub use endpoint::{Endpoint, EndpointError, encode};
 pub use error::{ClientError, PromptError, Unreachable};
 pub use fetch::{FetchError, Fetched, Fetcher};
 pub use handle::ClientHandle;
-pub use object_info_cache::ObjectInfoCache;
+pub use object_info_cache::{ObjectInfoCache, SharedObjectInfo};
 pub use probe::Probe;
 pub use public_address::is_public;
 pub use remote_job::{JobState, Supported};

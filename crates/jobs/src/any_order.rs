@@ -194,7 +194,7 @@ proptest! {
             Truth::Deletion if missed && !cancel_asked => prop_assert_eq!(status, Status::Error),
             Truth::Deletion => prop_assert_eq!(status, Status::Cancelled),
         }
-        let mut state = jobs.lock();
+        let state = jobs.lock();
         prop_assert_eq!(state.table.open().count(), 0, "nothing is left to ask about");
         // The last event says the same, the first one that the job was queued, and ids grow.
         let events = &state.table.get("p").unwrap().events;

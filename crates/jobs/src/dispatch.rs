@@ -87,7 +87,9 @@ impl Drop for Sending {
 /// run it.
 async fn give(jobs: &Jobs, client: &Client, comfyui: &str, prompt_id: &str) {
     let in_flight = InFlightGuard::new(jobs, prompt_id);
-    let record = match jobs.store().get(prompt_id).await {
+    // Recorded first: after a crash, the job must be looked for where it may be.
+    let (record, written) = futures::join!(jobs.store().get(prompt_id), write(jobs, prompt_id));
+    let record = match record {
         Ok(Some(record)) => record,
         // It was deleted.
         Ok(None) => return jobs.remove(prompt_id),
@@ -106,8 +108,7 @@ async fn give(jobs: &Jobs, client: &Client, comfyui: &str, prompt_id: &str) {
         jobs.change(prompt_id, |job| job.progress.cancelled());
         return;
     }
-    // Recorded first: after a crash, the job must be looked for where it may be.
-    if let Err(error) = write(jobs, prompt_id).await {
+    if let Err(error) = written {
         tracing::error!(%error, prompt_id, "a job is not given to a ComfyUI, as that cannot be recorded; will try again");
         jobs.pause(comfyui, PAUSE);
         return send_back(jobs, prompt_id);
@@ -141,19 +142,15 @@ async fn give(jobs: &Jobs, client: &Client, comfyui: &str, prompt_id: &str) {
 /// Puts a job back into the queue.
 pub(crate) fn send_back(jobs: &Jobs, prompt_id: &str) {
     jobs.change(prompt_id, crate::job::Job::wait);
-    let mut state = jobs.lock();
-    let Some(job) = state.table.get(prompt_id).filter(|job| job.is_waiting()) else { return };
-    let waiting = job.needs.in_queue(prompt_id, job.queued_at);
-    state.queue.push(waiting);
-    drop(state);
-    jobs.wake_eligibility();
+    jobs.enqueue(&mut jobs.lock(), prompt_id);
     jobs.wake_dispatcher();
 }
 
 /// Sends a job that this ComfyUI does not take to another one, or ends it.
 fn give_up(jobs: &Jobs, comfyui: &str, prompt_id: &str, error: &SubmitError) {
     let others = jobs.change(prompt_id, |job| {
-        job.needs.eligible.retain(|name| **name != *comfyui);
+        let others = job.needs.eligible.iter().filter(|name| ***name != *comfyui);
+        job.needs.eligible = others.cloned().collect();
         !job.needs.eligible.is_empty()
     });
     tracing::warn!(prompt_id, comfyui, %error, "a ComfyUI does not take a job that waited");
@@ -172,7 +169,9 @@ fn give_up(jobs: &Jobs, comfyui: &str, prompt_id: &str, error: &SubmitError) {
 /// none can run any more ends.
 pub(crate) async fn find_eligible(jobs: &Jobs, clients: &Clients) {
     loop {
-        while let Some((prompt_id, as_of)) = next_unknown(jobs) {
+        let (unknown, as_of) = unknown(jobs);
+        let is_done = unknown.is_empty();
+        for prompt_id in unknown {
             let record = match jobs.store().get(&prompt_id).await {
                 Ok(Some(record)) => record,
                 Ok(None) => {
@@ -181,6 +180,7 @@ pub(crate) async fn find_eligible(jobs: &Jobs, clients: &Clients) {
                 }
                 Err(error) => {
                     tracing::error!(%error, prompt_id, "a waiting job cannot be read; will try again");
+                    jobs.schemas_changed().await;
                     break;
                 }
             };
@@ -202,24 +202,34 @@ pub(crate) async fn find_eligible(jobs: &Jobs, clients: &Clients) {
             });
             jobs.wake_dispatcher();
         }
-        jobs.schemas_changed().await;
+        if is_done {
+            jobs.schemas_changed().await;
+        }
     }
 }
 
-/// Returns a waiting job of which it is not known which ComfyUIs can run it now, and the state of all schemas.
-fn next_unknown(jobs: &Jobs) -> Option<(String, u64)> {
-    let state = jobs.lock();
+/// Returns the waiting jobs of which it is not known which ComfyUIs can run them now, the next one first, and the state of all
+/// schemas.
+fn unknown(jobs: &Jobs) -> (Vec<String>, u64) {
+    let mut state = jobs.lock();
     let as_of = state.pool.schemas();
-    let mut waiting = state.queue.in_order().filter_map(|waiting| state.table.get(&waiting.id));
-    let unknown = waiting.find(|job| job.is_waiting() && job.needs.eligible_as_of < as_of)?;
-    Some((unknown.progress.prompt_id().to_owned(), as_of))
+    if state.eligible_as_of >= as_of {
+        return (Vec::new(), as_of);
+    }
+    let waiting = state.queue.in_order().filter_map(|waiting| state.table.get(&waiting.id));
+    let unknown = waiting.filter(|job| job.is_waiting() && job.needs.eligible_as_of < as_of);
+    let unknown: Vec<_> = unknown.map(|job| job.progress.prompt_id().to_owned()).collect();
+    if unknown.is_empty() {
+        state.eligible_as_of = as_of;
+    }
+    (unknown, as_of)
 }
 
 /// Returns the ComfyUIs that did not stop while they ran the job; all of them if every one did.
-fn elsewhere_first(names: Vec<Arc<str>>, stopped: &[String]) -> Vec<Arc<str>> {
-    let has_stopped = |name: &Arc<str>| stopped.iter().any(|stopped| **stopped == **name);
-    match names.iter().all(has_stopped) {
+fn elsewhere_first(names: Arc<[Arc<str>]>, stopped: &[String]) -> Arc<[Arc<str>]> {
+    let has_stopped = |name: &&Arc<str>| stopped.iter().any(|stopped| **stopped == ***name);
+    match stopped.is_empty() || names.iter().all(|name| has_stopped(&name)) {
         true => names,
-        false => names.into_iter().filter(|name| !has_stopped(name)).collect(),
+        false => names.iter().filter(|name| !has_stopped(name)).cloned().collect(),
     }
 }

@@ -14,13 +14,21 @@ use crate::jobs::Jobs;
 use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
 use crate::submit::SubmitError;
 
-/// The largest age of the schemas by which jobs are given to ComfyUIs: models may be installed while a ComfyUI runs.
+/// The age from which the schemas by which jobs are given to ComfyUIs are fetched again: models may be installed while a ComfyUI
+/// runs.
 const MAX_AGE: Duration = Duration::from_secs(60);
+
+/// The largest age of schemas that still count while newer ones are fetched, if they accept the graph. Fetching takes a ComfyUI
+/// seconds, for which no caller should have to wait.
+const MAX_AGE_MEANWHILE: Duration = Duration::from_secs(600);
+
+/// The number of nodes that are validated without a thread of their own, which takes longer to wake.
+const NODES_AT_ONCE: usize = 200;
 
 /// Predicts the answer of a ComfyUI to a graph, by its node schemas.
 pub trait GraphValidator: Send + Sync + std::fmt::Debug {
-    /// Returns the prediction. It may take milliseconds, and is called on a thread for that. `files` are in the input folder, or
-    /// will be, although the schemas may not list them.
+    /// Returns the prediction. For a large graph, it is called on a thread for work that takes long. `files` are in the input
+    /// folder, or will be, although the schemas may not list them.
     fn validate(&self, graph: &Graph, schemas: &ObjectInfo, files: &[String]) -> Prediction;
 }
 
@@ -38,7 +46,7 @@ pub enum Prediction {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Eligible {
     /// Their names, in the order of the settings.
-    pub names: Vec<Arc<str>>,
+    pub names: Arc<[Arc<str>]>,
     /// The state of all schemas by which this was found out.
     pub as_of: u64,
     /// A sentence for each part of the graph that they do not run.
@@ -62,33 +70,136 @@ pub(crate) async fn find(
 ) -> Result<Eligible, SubmitError> {
     let (graph, tags) = (&record.graph, record.required_tags.as_slice());
     let (candidates, count, as_of) = {
-        let state = jobs.lock();
-        let members = state.pool.members().filter(|member| member.settings.has_tags(tags));
-        let names: Vec<_> = members.map(|member| Arc::clone(&member.settings.name)).collect();
-        (names, state.pool.len(), state.pool.schemas())
+        let mut state = jobs.lock();
+        (state.pool.with_tags(tags), state.pool.len(), state.pool.schemas())
     };
     if candidates.is_empty() {
         return Err(SubmitError::NoComfyUi(without_tags(jobs, tags)));
     }
     let validator = match &jobs.config().validator {
-        Some(validator) if checked || count > 1 => Arc::clone(validator),
+        Some(validator) if checked || count > 1 => validator,
         _ => return Ok(Eligible { names: candidates, as_of, ..Eligible::default() }),
     };
-    let files: Arc<[String]> = uploads(jobs, record, count).await?.into();
-    let predictions = candidates.iter().map(|name| async {
-        let schemas = match schemas(jobs, clients, name, MAX_AGE).await {
-            Ok(schemas) => schemas,
+    let files = uploads(jobs, record, count).await?;
+    if let Some(known) = known_schemas(jobs, &candidates) {
+        let predictions = predict(validator, graph, &files, &known.schemas).await;
+        let accepts =
+            |prediction: &Prediction| matches!(prediction, Prediction::Accepted(errors) if errors.is_empty());
+        if known.is_young || predictions.iter().any(accepts) {
+            if !known.is_young {
+                refresh(jobs, clients, &candidates);
+            }
+            let answers = candidates.iter().cloned().zip(predictions.into_iter().map(Ok)).collect();
+            return Ok(decide(answers, graph, count, as_of)?.sharing(jobs));
+        }
+    }
+    let fetches = candidates.iter().map(|name| async move {
+        match schemas(jobs, clients, name, MAX_AGE).await {
             // While it cannot be reached, what it said before is the best guess.
-            Err(error) => jobs.known_schemas(name).ok_or(error)?,
-        };
-        let (validator, graph, files) = (Arc::clone(&validator), Arc::clone(graph), Arc::clone(&files));
-        let predict = move || validator.validate(&graph, &schemas, &files);
-        Ok(tokio::task::spawn_blocking(predict)
-            .await
-            .unwrap_or_else(|_| Prediction::Accepted(NodeErrors::new())))
+            Err(error) => jobs.known_schemas(name).ok_or(error),
+            schemas => schemas,
+        }
     });
-    let answers: Vec<_> = candidates.iter().cloned().zip(join_all(predictions).await).collect();
-    decide(answers, graph, count, as_of)
+    let (mut known, mut answers) = (Vec::new(), Vec::new());
+    for fetched in join_all(fetches).await {
+        answers.push(fetched.map(|schemas| known.push(schemas)));
+    }
+    let mut predictions = predict(validator, graph, &files, &known).await.into_iter();
+    let answers = candidates.iter().cloned().zip(answers).filter_map(|(name, answer)| {
+        Some((
+            name,
+            match answer {
+                Ok(()) => Ok(predictions.next()?),
+                Err(error) => Err(error),
+            },
+        ))
+    });
+    Ok(decide(answers.collect(), graph, count, as_of)?.sharing(jobs))
+}
+
+impl Eligible {
+    /// Shares the list of names with other jobs.
+    fn sharing(mut self, jobs: &Jobs) -> Self {
+        self.names = jobs.lock().pool.share(self.names.to_vec());
+        self
+    }
+}
+
+/// The node schemas of ComfyUIs.
+struct KnownSchemas {
+    /// Those of each ComfyUI.
+    schemas: Vec<Arc<ObjectInfo>>,
+    /// Whether none of them is to be fetched again.
+    is_young: bool,
+}
+
+/// Returns the node schemas of these ComfyUIs, or `None` if some must be fetched first.
+fn known_schemas(jobs: &Jobs, names: &[Arc<str>]) -> Option<KnownSchemas> {
+    let now = Instant::now();
+    let before = |age| now.checked_sub(age);
+    let state = jobs.lock();
+    let mut known = KnownSchemas { schemas: Vec::with_capacity(names.len()), is_young: true };
+    for name in names {
+        let member = state.pool.get(name)?;
+        let connected = member.connection.since;
+        let earliest = before(MAX_AGE_MEANWHILE).map_or(connected, |earliest| earliest.max(connected));
+        let (schemas, since) = member.schemas.known_since(earliest)?;
+        known.is_young &= before(MAX_AGE).is_none_or(|earliest| since >= earliest);
+        known.schemas.push(schemas);
+    }
+    Some(known)
+}
+
+/// Fetches the node schemas of these ComfyUIs that are too old, while the caller goes on.
+fn refresh(jobs: &Jobs, clients: &Clients, names: &[Arc<str>]) {
+    let caches: Vec<_> = {
+        let state = jobs.lock();
+        let members = names.iter().filter_map(|name| Some((name, state.pool.get(name)?)));
+        members.map(|(name, member)| (Arc::clone(name), Arc::clone(&member.schemas))).collect()
+    };
+    for (name, cache) in caches {
+        let is_young =
+            Instant::now().checked_sub(MAX_AGE).is_none_or(|earliest| cache.known_since(earliest).is_some());
+        if !is_young
+            && !cache.is_being_fetched()
+            && let Some(client) = clients.get(&name)
+        {
+            actix_rt::spawn(async move { cache.refresh(&client).await });
+        }
+    }
+}
+
+/// Predicts the answers of ComfyUIs with these schemas to a graph. Those with the same schemas give the same answer.
+async fn predict(
+    validator: &Arc<dyn GraphValidator>,
+    graph: &Arc<Graph>,
+    files: &[String],
+    schemas: &[Arc<ObjectInfo>],
+) -> Vec<Prediction> {
+    let mut different: Vec<Arc<ObjectInfo>> = Vec::new();
+    let which: Vec<_> = schemas
+        .iter()
+        .map(|schemas| {
+            let known = different.iter().position(|known| Arc::ptr_eq(known, schemas));
+            known.unwrap_or_else(|| {
+                different.push(Arc::clone(schemas));
+                different.len() - 1
+            })
+        })
+        .collect();
+    let predictions: Vec<_> = if graph.len() * different.len() <= NODES_AT_ONCE {
+        different.iter().map(|schemas| validator.validate(graph, schemas, files)).collect()
+    } else {
+        let (validator, graph, files) = (Arc::clone(validator), Arc::clone(graph), files.to_vec());
+        let count = different.len();
+        let predict = move || -> Vec<_> {
+            different.iter().map(|schemas| validator.validate(&graph, schemas, &files)).collect()
+        };
+        // A validator that panics knows nothing.
+        let unknown = |_| vec![Prediction::Accepted(NodeErrors::new()); count];
+        tokio::task::spawn_blocking(predict).await.unwrap_or_else(unknown)
+    };
+    which.into_iter().filter_map(|at| predictions.get(at).cloned()).collect()
 }
 
 /// Returns the files of a job that any ComfyUI has when it gets the job: those in the file store are sent before, and a single
@@ -113,7 +224,7 @@ fn decide(
     };
     let whole = named(|answer| matches!(answer, Ok(Prediction::Accepted(errors)) if errors.is_empty()));
     if !whole.is_empty() {
-        return Ok(Eligible { names: whole, as_of, ..Eligible::default() });
+        return Ok(Eligible { names: whole.into(), as_of, ..Eligible::default() });
     }
     let part = answers.iter().find_map(|(_, answer)| match answer {
         Ok(Prediction::Accepted(errors)) => Some(errors.clone()),
@@ -122,11 +233,12 @@ fn decide(
     if let Some(node_errors) = part {
         let names = named(|answer| matches!(answer, Ok(Prediction::Accepted(_))));
         let node_errors = without_tracebacks(node_errors);
+        let names = names.into();
         return Ok(Eligible { names, as_of, warnings: warnings(&node_errors, graph), node_errors });
     }
     let unknown = named(Result::is_err);
     if !unknown.is_empty() && count > 1 {
-        return Ok(Eligible { names: unknown, as_of, ..Eligible::default() });
+        return Ok(Eligible { names: unknown.into(), as_of, ..Eligible::default() });
     }
     let mut refusals = Vec::new();
     for (name, answer) in answers {

@@ -278,8 +278,12 @@ fn running_on(jobs: &Jobs, comfyui: &str) -> Option<String> {
 /// Notes that messages about the open jobs of a ComfyUI may have been missed.
 fn note_missed_messages(jobs: &Jobs, comfyui: &str) {
     let mut state = jobs.lock();
-    let of_comfyui = state.table.open().filter(|job| job.comfyui.as_deref() == Some(comfyui));
-    of_comfyui.for_each(|job| job.missed_messages = true);
+    let open: Vec<_> = state.table.open_on(comfyui).map(|job| job.progress.prompt_id().to_owned()).collect();
+    for prompt_id in open {
+        if let Some(job) = state.table.get_mut(&prompt_id) {
+            job.missed_messages = true;
+        }
+    }
 }
 
 /// Stops the jobs that were given to another ComfyUI while this one could not be reached.

@@ -83,8 +83,8 @@ pub(crate) struct Needs {
     pub models: Arc<[String]>,
     /// The tags that its ComfyUI must have.
     pub tags: Vec<String>,
-    /// The ComfyUIs that can run it.
-    pub eligible: Vec<Arc<str>>,
+    /// The ComfyUIs that can run it. Jobs that the same ones can run share the list.
+    pub eligible: Arc<[Arc<str>]>,
     /// The state of all schemas, [`Pool::schemas`](crate::pool::Pool::schemas), by which `eligible` was found out; 0 before.
     pub eligible_as_of: u64,
     /// Whether its models had to be loaded when it was given to its ComfyUI; `None` if an earlier process gave it.
@@ -137,11 +137,18 @@ pub(crate) struct Stamp {
     pub status: Status,
     accepted: bool,
     cancel_asked: bool,
-    comfyui: Option<Arc<str>>,
+    pub comfyui: Option<Arc<str>>,
     answered: bool,
     losses: u32,
     /// Of a job that is over, which only the history changes.
     revision: Option<u64>,
+}
+
+impl Stamp {
+    /// Returns whether the job takes room on its ComfyUI.
+    pub fn occupies(&self) -> bool {
+        self.comfyui.is_some() && !self.status.is_over()
+    }
 }
 
 /// The part of a job that subscribers see.
@@ -187,6 +194,11 @@ impl Job {
 
     /// Creates the job of a record.
     pub fn from_record(record: &Record, submission: SubmissionState, now: Duration) -> Self {
+        Self::with_needs(record, Needs::of(record), submission, now)
+    }
+
+    /// As [`Job::from_record`], with the job's needs.
+    pub fn with_needs(record: &Record, needs: Needs, submission: SubmissionState, now: Duration) -> Self {
         let summary = &record.summary;
         let outcome = &summary.outcome;
         let mut progress = Progress::new(&summary.prompt_id, &record.graph, None)
@@ -209,7 +221,7 @@ impl Job {
             answered: outcome.answered,
             losses: outcome.losses,
             stopped: outcome.stopped.clone(),
-            needs: Needs::of(record),
+            needs,
             cancel_asked: outcome.cancel_asked,
             recorded: true,
             queued_at: summary.queued_at,

@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub times: JobTimes,
     /// What the store does not have of `times`.
     pub unwritten_times: UnwrittenTimes,
+    /// The state of all schemas by which it was found out for every waiting job which ComfyUIs can run it.
+    pub eligible_as_of: u64,
 }
 
 impl Jobs {
@@ -110,6 +112,7 @@ impl Jobs {
             queue: FairQueue::default(),
             times: JobTimes::default(),
             unwritten_times: UnwrittenTimes::default(),
+            eligible_as_of: 0,
         };
         let shared = Shared {
             config,
@@ -206,8 +209,10 @@ impl Jobs {
         persist::flush(self).await
     }
 
-    /// Submits a graph to ComfyUI. The job is recorded and known here before ComfyUI receives it: no crash loses it, and
-    /// no event comes too early.
+    /// Submits a graph to ComfyUI. The job is recorded and known here before ComfyUI receives it: no crash of this process loses
+    /// it, and no event comes too early. The record is synced to the disk while ComfyUI answers, and before this returns. If the
+    /// machine goes down in between, ComfyUI may have a prompt that has no record and that no caller was told of. A submission
+    /// with an idempotency key is synced first.
     ///
     /// # Errors
     /// See [`SubmitError`].
@@ -738,12 +743,23 @@ impl Jobs {
     /// Adds a job that waits, and lets others know.
     pub(crate) fn insert_waiting(&self, job: Job) {
         let mut state = self.lock();
-        let waiting = job.needs.in_queue(job.progress.prompt_id(), job.queued_at);
+        let prompt_id = job.progress.prompt_id().to_owned();
         self.insert_into(&mut state, job);
-        state.queue.push(waiting);
+        self.enqueue(&mut state, &prompt_id);
         drop(state);
-        self.wake_eligibility();
         self.wake_dispatcher();
+    }
+
+    /// Puts a job that waits into the queue. Whoever calls this wakes the dispatcher.
+    pub(crate) fn enqueue(&self, state: &mut State, prompt_id: &str) {
+        let Some(job) = state.table.get(prompt_id).filter(|job| job.is_waiting()) else { return };
+        let as_of = job.needs.eligible_as_of;
+        let waiting = job.needs.in_queue(prompt_id, job.queued_at);
+        state.queue.push(waiting);
+        if as_of < state.pool.schemas() {
+            state.eligible_as_of = state.eligible_as_of.min(as_of);
+            self.wake_eligibility();
+        }
     }
 
     /// Locks the state. A panic elsewhere cannot leave it half changed in a way that matters, so poison is ignored.

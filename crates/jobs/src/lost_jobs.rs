@@ -8,8 +8,7 @@ use comfy_runner_store::{Outcome, Record, StoreError};
 
 use crate::config::LostJobs;
 use crate::dispatch::send_back;
-use crate::eligible::Eligible;
-use crate::job::{Job, SubmissionState};
+use crate::job::{Job, Needs, SubmissionState};
 use crate::jobs::{Jobs, State};
 use crate::pool::ConnectionState;
 use crate::submission::new_prompt_id;
@@ -170,8 +169,8 @@ fn may_connect(jobs: &Jobs) -> bool {
 /// name of its ComfyUI and whether it is configured.
 fn unreachable_jobs(jobs: &Jobs, now: Instant) -> Vec<(String, Option<Arc<str>>, bool)> {
     let config = jobs.config();
-    let mut state = jobs.lock();
-    let State { table, pool, .. } = &mut *state;
+    let state = jobs.lock();
+    let State { table, pool, .. } = &*state;
     let mut found: Vec<_> = table
         .open()
         .filter(|job| !job.is_over() && job.is_accepted() && !job.is_waiting() && job.recorded)
@@ -209,8 +208,8 @@ async fn repeat(jobs: &Jobs, prompt_id: &str) -> Result<Option<String>, StoreErr
         key.clone_from(&job.partner_key);
     }
     let again = repetition(lost);
-    match create_record(jobs, &again, &Eligible::default(), None, key).await? {
-        Recorded::New(_) => {
+    match create_record(jobs, &again, Needs::of(&again), None, key).await? {
+        Recorded::New { .. } => {
             jobs.wake_eligibility();
             Ok(Some(again.summary.prompt_id))
         }

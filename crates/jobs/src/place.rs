@@ -1,5 +1,8 @@
 //! Which ComfyUI gets a job, by the scheduler: pure decisions about the locked state.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +11,7 @@ use comfy_runner_scheduler::{self as scheduler, Estimate, JobQueue as _, JobTime
 
 use crate::job::{Job, Needs};
 use crate::jobs::{State, unix_millis};
+use crate::pool::Member;
 use crate::table::Table;
 
 /// What a job is expected to take before any job has completed.
@@ -26,8 +30,11 @@ pub(crate) struct NewJob<'a> {
 
 /// Returns the jobs of the queue that can be given to a ComfyUI now, each with its ComfyUI. They stay in the queue.
 pub(crate) fn next_jobs(state: &State) -> Vec<(String, Arc<str>)> {
+    if state.queue.is_empty() || !has_room(state) {
+        return Vec::new();
+    }
     let (names, comfyuis) = comfyuis(state);
-    let workload = Known { table: &state.table, times: &state.times, names: &names, new: None };
+    let workload = Known::new(state, &names, None);
     let placed = scheduler::place(&workload, state.queue.in_order(), comfyuis);
     placed.into_iter().map(|(job, at)| (job.id.clone(), Arc::clone(&names[at]))).collect()
 }
@@ -35,13 +42,13 @@ pub(crate) fn next_jobs(state: &State) -> Vec<(String, Arc<str>)> {
 /// Returns the ComfyUI that a new job can be given to now, with the turn of the jobs in the queue kept; `None` if it must
 /// wait.
 pub(crate) fn place_new(state: &mut State, job: &NewJob<'_>) -> Option<Arc<str>> {
-    let (names, comfyuis) = comfyuis(state);
-    if comfyuis.iter().all(|comfyui| comfyui.room == 0) {
+    if !has_room(state) {
         return None;
     }
+    let (names, comfyuis) = comfyuis(state);
     let id = &job.waiting.id;
     state.queue.push(job.waiting.clone());
-    let workload = Known { table: &state.table, times: &state.times, names: &names, new: Some(job) };
+    let workload = Known::new(state, &names, Some(job));
     let placed = scheduler::place(&workload, state.queue.in_order(), comfyuis);
     let at = placed.into_iter().find(|(placed, _)| placed.id == *id).map(|(_, at)| at);
     match at {
@@ -93,18 +100,29 @@ pub(crate) fn next_wait(state: &State) -> Duration {
     comfyuis.iter().map(|comfyui| comfyui.busy_for).min().unwrap_or_default()
 }
 
+/// Returns whether a usable ComfyUI has room.
+fn has_room(state: &State) -> bool {
+    let mut usable = state.pool.members().filter(|member| member.is_usable());
+    usable.any(|member| room(&state.table, member) > 0)
+}
+
+/// Returns the number of jobs of the queue that a usable ComfyUI may get now.
+fn room(table: &Table, member: &Member) -> usize {
+    if member.sending {
+        return 0;
+    }
+    member.room(table.given(&member.settings.name).filter(|job| job.recorded).count())
+}
+
 /// Returns the usable ComfyUIs, by name and as the scheduler sees them.
 fn comfyuis(state: &State) -> (Vec<Arc<str>>, Vec<scheduler::ComfyUi>) {
     let now = unix_millis();
     let usable = state.pool.members().filter(|member| member.is_usable());
     let seen = usable.map(|member| {
         let name = &member.settings.name;
-        let (mut given, mut busy_for) = (0, Duration::ZERO);
-        for job in state.table.given(name) {
-            given += usize::from(job.recorded);
-            busy_for += left(&state.times, job, name, now);
-        }
-        let room = if member.sending { 0 } else { member.room(given) };
+        let given = state.table.given(name);
+        let busy_for = given.map(|job| left(&state.times, job, name, now)).sum();
+        let room = room(&state.table, member);
         (Arc::clone(name), scheduler::ComfyUi { room, busy_for, warm: member.warm.clone() })
     });
     seen.unzip()
@@ -122,15 +140,38 @@ fn expected(times: &JobTimes, workflow_id: &str, comfyui: &str) -> Estimate {
     times.estimate(workflow_id, comfyui).or_else(|| times.typical()).unwrap_or(UNKNOWN)
 }
 
-/// What is known about the jobs to be placed.
+/// What is known about the jobs to be placed. What is needed for each job on each ComfyUI is looked up once.
 struct Known<'a> {
     table: &'a Table,
     times: &'a JobTimes,
     names: &'a [Arc<str>],
     new: Option<&'a NewJob<'a>>,
+    /// How slow each ComfyUI is.
+    slowness: Vec<f64>,
+    /// The estimate of a job whose workflow is unknown.
+    typical: Estimate,
+    /// For each list of ComfyUIs of [`Needs::eligible`], by its address, which ComfyUIs are in it.
+    eligible: RefCell<HashMap<*const Arc<str>, Rc<[bool]>>>,
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    fn new(state: &'a State, names: &'a [Arc<str>], new: Option<&'a NewJob<'a>>) -> Self {
+        let times = &state.times;
+        let slowness = names.iter().map(|name| times.slowness_of(name)).collect();
+        let typical = times.typical().unwrap_or(UNKNOWN);
+        Self { table: &state.table, times, names, new, slowness, typical, eligible: RefCell::default() }
+    }
+
+    /// Returns whether a ComfyUI, given by its index, can run a job.
+    fn is_eligible(&self, needs: &Needs, comfyui: usize) -> bool {
+        let mut lists = self.eligible.borrow_mut();
+        let list = lists.entry(needs.eligible.as_ptr()).or_insert_with(|| {
+            let eligible: HashSet<&str> = needs.eligible.iter().map(|name| &**name).collect();
+            self.names.iter().map(|name| eligible.contains(&**name)).collect()
+        });
+        list[comfyui]
+    }
+
     /// Returns a job's workflow and needs. A job of the queue that is not in the table is just being recorded.
     fn job(&self, id: &str) -> Option<(&str, &Needs)> {
         if let Some(new) = self.new.filter(|new| new.waiting.id == id) {
@@ -148,7 +189,7 @@ impl Workload for Known<'_> {
 
     fn estimate(&self, job: &WaitingJob, comfyui: usize) -> Option<Estimate> {
         let (workflow_id, needs) = self.job(&job.id)?;
-        let name = &self.names[comfyui];
-        needs.eligible.contains(name).then(|| expected(self.times, workflow_id, name))
+        let usual = || self.times.usual(workflow_id).unwrap_or(self.typical);
+        self.is_eligible(needs, comfyui).then(|| usual().times(self.slowness[comfyui]))
     }
 }

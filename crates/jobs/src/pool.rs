@@ -1,10 +1,10 @@
 //! The ComfyUIs that jobs run on, and what is known of each: pure state.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use comfy_runner_client::ObjectInfoCache;
+use comfy_runner_client::{ObjectInfoCache, SharedObjectInfo};
 use comfy_runner_scheduler::WarmModels;
 use indexmap::IndexMap;
 
@@ -21,7 +21,16 @@ pub(crate) struct Pool {
     schemas: u64,
     /// The names of those that are to get no more jobs, also while they are not among the members.
     draining: HashSet<String>,
+    /// The node schemas that several of them have in common.
+    shared_schemas: Arc<SharedObjectInfo>,
+    /// The names of all.
+    names: Arc<[Arc<str>]>,
+    /// Lists of some of them that jobs share, the one that was used last at the end.
+    lists: VecDeque<Arc<[Arc<str>]>>,
 }
+
+/// The number of lists of ComfyUIs that are remembered, so that jobs share them.
+const LISTS: usize = 16;
 
 /// A ComfyUI and what is known of it.
 pub(crate) struct Member {
@@ -72,7 +81,7 @@ pub(crate) enum ConnectionState {
 }
 
 impl Member {
-    fn new(settings: ComfyUi, generation: u64) -> Self {
+    fn new(settings: ComfyUi, generation: u64, shared: &Arc<SharedObjectInfo>) -> Self {
         Self {
             warm: WarmModels::new(settings.models),
             settings,
@@ -85,7 +94,7 @@ impl Member {
             paused_until: None,
             abandoned: Vec::new(),
             unsupported: Arc::default(),
-            schemas: Arc::default(),
+            schemas: Arc::new(ObjectInfoCache::sharing(Arc::clone(shared))),
         }
     }
 
@@ -134,11 +143,37 @@ impl Pool {
                     known.settings = settings;
                     known
                 }
-                _ => Member::new(settings, self.generation),
+                _ => Member::new(settings, self.generation, &self.shared_schemas),
             };
             let member = Member { draining: self.draining.contains(&*name), ..member };
             self.members.insert(name, member);
         }
+        self.names = self.members.keys().cloned().collect();
+        self.lists.clear();
+    }
+
+    /// Returns the names of the ComfyUIs that have these tags, in the order of the settings.
+    pub fn with_tags(&mut self, tags: &[String]) -> Arc<[Arc<str>]> {
+        if tags.is_empty() {
+            return Arc::clone(&self.names);
+        }
+        let members = self.members.values().filter(|member| member.settings.has_tags(tags));
+        let names = members.map(|member| Arc::clone(&member.settings.name)).collect();
+        self.share(names)
+    }
+
+    /// Returns a list with these names, that of earlier jobs if they had the same.
+    pub fn share(&mut self, names: Vec<Arc<str>>) -> Arc<[Arc<str>]> {
+        if *names == *self.names {
+            return Arc::clone(&self.names);
+        }
+        let known = self.lists.iter().position(|known| **known == *names);
+        let list = known.and_then(|known| self.lists.remove(known)).unwrap_or_else(|| names.into());
+        if self.lists.len() == LISTS {
+            self.lists.pop_front();
+        }
+        self.lists.push_back(Arc::clone(&list));
+        list
     }
 
     /// Sets whether the ComfyUI with this name is to get no more jobs, also if it is not among the members now.
@@ -245,6 +280,22 @@ mod tests {
         assert_eq!(owner(&two, Some("b")).as_deref(), Some("b"));
         assert_eq!(owner(&two, Some("gone")), None);
         assert_eq!(owner(&pool(&[("a", 1)]), Some("renamed")).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn jobs_that_the_same_comfyuis_can_run_share_the_list() {
+        let mut pool = pool(&[("a", 1), ("b", 2), ("c", 3)]);
+        let list =
+            |pool: &mut Pool, names: &[&str]| pool.share(names.iter().map(|name| (*name).into()).collect());
+        let all = pool.with_tags(&[]);
+        assert_eq!(all.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(Arc::ptr_eq(&all, &list(&mut pool, &["a", "b", "c"])));
+        let some = list(&mut pool, &["a", "c"]);
+        (0..LISTS - 1).for_each(|number| drop(list(&mut pool, &[&number.to_string()])));
+        assert!(Arc::ptr_eq(&some, &list(&mut pool, &["a", "c"])));
+        (0..LISTS).for_each(|number| drop(list(&mut pool, &[&format!("x{number}")])));
+        assert!(!Arc::ptr_eq(&some, &list(&mut pool, &["a", "c"])));
+        assert!(pool.with_tags(&["gpu".to_owned()]).is_empty());
     }
 
     #[test]

@@ -78,19 +78,20 @@ pub(crate) fn due(jobs: &Jobs, comfyui: &str, all: bool) -> Vec<String> {
     let mut state = jobs.lock();
     let mut due: Vec<_> = state
         .table
-        .open()
-        .filter(|job| job.comfyui.as_deref() == Some(comfyui))
+        .open_on(comfyui)
         .filter(|job| !matches!(job.submission, SubmissionState::InFlight | SubmissionState::Waiting))
         .filter(|job| {
             // A job that only the history can end is looked up at once, but not over and over.
             let at_once = job.needs_history && job.unreadable.is_none();
             all || at_once || now.saturating_sub(job.last_message) >= silence
         })
-        .map(|job| {
-            job.last_message = now;
-            (job.queued_at, job.progress.prompt_id().to_owned())
-        })
+        .map(|job| (job.queued_at, job.progress.prompt_id().to_owned()))
         .collect();
+    for (_, prompt_id) in &due {
+        if let Some(job) = state.table.get_mut(prompt_id) {
+            job.last_message = now;
+        }
+    }
     due.sort();
     due.into_iter().map(|(_, prompt_id)| prompt_id).collect()
 }

@@ -8,9 +8,11 @@ use comfy_runner_client::{Client, ClientError, PromptError};
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{NodeErrors, PromptAccepted, PromptRequest};
 use comfy_runner_scheduler::JobQueue as _;
-use comfy_runner_store::{Created, Record, StoreError};
+use comfy_runner_store::{Created, Record, StoreError, StoreFuture, Summary};
+use futures::FutureExt as _;
 use serde_json::json;
 
+use crate::cancel::cancel;
 use crate::clients::Clients;
 use crate::config::LostJobs;
 use crate::durations::load_durations;
@@ -153,8 +155,13 @@ impl Drop for InFlightGuard {
 
 /// What came of recording a job.
 pub(crate) enum Recorded {
-    /// It is new. If it is to be submitted now, it is guarded until ComfyUI has answered.
-    New(Option<InFlightGuard>),
+    /// It is new, and its record outlives this process.
+    New {
+        /// If it is to be submitted now, it is guarded until ComfyUI has answered.
+        in_flight: Option<InFlightGuard>,
+        /// Completes when the record outlives the machine as well. Before that, the caller must have no answer.
+        synced: StoreFuture<'static, ()>,
+    },
     /// It was recorded before; nothing was written.
     Known(Box<Record>),
 }
@@ -188,7 +195,9 @@ pub(crate) async fn submit_record(
     key: Option<PartnerKey>,
 ) -> Result<Submitted, SubmitError> {
     let eligible = eligible::find(jobs, clients, &record, false).await?;
-    let mut new = NewSubmission { jobs, clients, record, key, eligible, in_flight: None, tried: Vec::new() };
+    let needs = Needs::of(&record);
+    let mut new =
+        NewSubmission { jobs, clients, record, key, needs, eligible, in_flight: None, tried: Vec::new() };
     let submitted = new.submit().await;
     if let Err(error) = &submitted
         && new.in_flight.is_some()
@@ -204,6 +213,8 @@ struct NewSubmission<'a> {
     clients: &'a Clients,
     record: Record,
     key: Option<PartnerKey>,
+    /// Without the ComfyUIs that can run it.
+    needs: Needs,
     eligible: Eligible,
     /// Whether it is recorded.
     in_flight: Option<InFlightGuard>,
@@ -258,14 +269,17 @@ impl NewSubmission<'_> {
     /// Returns what the job needs, without the ComfyUIs that could not be reached.
     fn needs(&self) -> Needs {
         let was_tried = |name: &Arc<str>| self.tried.iter().any(|(tried, _)| tried == name);
-        let eligible = self.eligible.names.iter().filter(|name| !was_tried(name)).cloned().collect();
-        Needs { eligible, eligible_as_of: self.eligible.as_of, ..Needs::of(&self.record) }
+        let eligible = match self.tried.is_empty() {
+            true => Arc::clone(&self.eligible.names),
+            false => self.eligible.names.iter().filter(|name| !was_tried(name)).cloned().collect(),
+        };
+        Needs { eligible, eligible_as_of: self.eligible.as_of, ..self.needs.clone() }
     }
 
     /// Returns the error of a ComfyUI if none of those that can run the job answers.
     async fn ask_any(&self) -> Result<(), ClientError> {
         let mut failed = self.tried.last().map(|(_, error)| error.clone());
-        for name in &self.needs().eligible {
+        for name in self.needs().eligible.iter() {
             let Some(client) = self.clients.get(name) else { continue };
             match client.with_reply_timeout(SECOND_LOOK.min(client.config().timeouts.reply)).ping().await {
                 Ok(()) => return Ok(()),
@@ -282,9 +296,10 @@ impl NewSubmission<'_> {
             self.clients.get(&comfyui).ok_or_else(|| ClientError::NotConfigured(comfyui.to_string()))?;
         let (prompt_id, digest) = (self.record.summary.prompt_id.clone(), self.record.request_digest.clone());
         self.record.summary.outcome.comfyui = Some(comfyui.to_string());
+        let mut recording = std::future::ready(Ok(())).boxed();
         match &self.in_flight {
-            None => match create_record(self.jobs, &self.record, &self.eligible, Some(place), None).await? {
-                Recorded::New(in_flight) => self.in_flight = in_flight,
+            None => match create_record(self.jobs, &self.record, self.needs(), Some(place), None).await? {
+                Recorded::New { in_flight, synced } => (self.in_flight, recording) = (in_flight, synced),
                 Recorded::Known(known) => return same_answer(self.jobs, *known, digest.as_deref()).map(Some),
             },
             Some(_) => {
@@ -292,7 +307,14 @@ impl NewSubmission<'_> {
                 write(self.jobs, &prompt_id).await?;
             }
         }
-        match send(self.jobs, &client, &comfyui, &self.record, self.key.as_ref()).await {
+        // The disk takes about as long as ComfyUI.
+        let sending = send(self.jobs, &client, &comfyui, &self.record, self.key.as_ref());
+        let (sent, synced) = futures::join!(sending, recording);
+        if let Err(error) = synced {
+            self.take_back(sent).await;
+            return Err(error.into());
+        }
+        match sent {
             Ok(submitted) => {
                 self.in_flight = None;
                 Ok(Some(submitted))
@@ -316,6 +338,19 @@ impl NewSubmission<'_> {
         }
     }
 
+    /// Undoes a submission that cannot be recorded: the caller is told that there is no job.
+    async fn take_back(&mut self, sent: Result<Submitted, SubmitError>) {
+        let prompt_id = match sent {
+            Ok(submitted) => submitted.prompt_id,
+            Err(SubmitError::Unconfirmed { prompt_id, .. }) => prompt_id,
+            Err(error) => return withdraw_after(self.jobs, &self.record, &error).await,
+        };
+        self.in_flight = None;
+        if let Err(error) = cancel(self.jobs, self.clients, &prompt_id).await {
+            tracing::error!(%error, prompt_id, "a job that cannot be recorded cannot be cancelled");
+        }
+    }
+
     /// Has the job wait for a ComfyUI, if a ComfyUI would accept it.
     async fn wait(&mut self) -> Result<Submitted, SubmitError> {
         let (record, config) = (&mut self.record, self.jobs.config());
@@ -325,15 +360,17 @@ impl NewSubmission<'_> {
             Err(SubmitError::Client(_)) if config.queue_while_down => {}
             Err(error) => return Err(error),
         }
-        let place = QueuePlace::take(self.jobs, record)?;
+        let place = QueuePlace::take(self.jobs, &record.summary, &self.needs)?;
         let outcome = &mut record.summary.outcome;
         (outcome.comfyui, outcome.answered) = (None, true);
         outcome.warnings.clone_from(&self.eligible.warnings);
         outcome.node_errors.clone_from(&self.eligible.node_errors);
         let (prompt_id, key) = (&record.summary.prompt_id, self.key.take());
+        let (eligible, eligible_as_of) = (Arc::clone(&self.eligible.names), self.eligible.as_of);
+        let needs = Needs { eligible, eligible_as_of, ..self.needs.clone() };
         match self.in_flight.take() {
-            None => match create_record(self.jobs, record, &self.eligible, None, key).await? {
-                Recorded::New(_) => {}
+            None => match create_record(self.jobs, record, needs, None, key).await? {
+                Recorded::New { .. } => {}
                 Recorded::Known(known) => {
                     return same_answer(self.jobs, *known, record.request_digest.as_deref());
                 }
@@ -411,8 +448,7 @@ struct QueuePlace {
 impl QueuePlace {
     /// # Errors
     /// Too many jobs wait.
-    fn take(jobs: &Jobs, record: &Record) -> Result<Self, SubmitError> {
-        let (needs, summary) = (Needs::of(record), &record.summary);
+    fn take(jobs: &Jobs, summary: &Summary, needs: &Needs) -> Result<Self, SubmitError> {
         let config = jobs.config();
         let mut state = jobs.lock();
         let retry_after = || next_wait(&state).clamp(Duration::from_secs(1), LONGEST_WAIT);
@@ -448,32 +484,49 @@ impl Drop for QueuePlace {
 pub(crate) async fn create_record(
     jobs: &Jobs,
     record: &Record,
-    eligible: &Eligible,
+    needs: Needs,
     place: Option<KeptPlace>,
     key: Option<PartnerKey>,
 ) -> Result<Recorded, StoreError> {
-    let (jobs, record, eligible) = (jobs.clone(), record.clone(), eligible.clone());
+    let (jobs, record) = (jobs.clone(), record.clone());
     let recording = actix_rt::spawn(async move {
-        match jobs.store().create(record.clone()).await? {
+        let (created, mut synced) = jobs.store().create_in_steps(record.clone()).await?;
+        match created {
             Created::New => {}
             Created::Known(known) | Created::Repeated(known) => return Ok(Recorded::Known(known)),
         }
+        // A job with a key must not run before it is certain that the next request with this key finds it. One that waits is
+        // accepted when it is recorded.
+        if place.is_none() || record.idempotency_key.is_some() {
+            if let Err(error) = synced.await {
+                discard(&jobs, &record.summary.prompt_id).await;
+                return Err(error);
+            }
+            synced = std::future::ready(Ok(())).boxed();
+        }
         load_durations(&jobs, &record.summary.workflow_id).await;
         let submission = if place.is_some() { SubmissionState::InFlight } else { SubmissionState::Waiting };
-        let mut job = Job::from_record(&record, submission, jobs.now());
-        (job.needs.eligible, job.needs.eligible_as_of) = (eligible.names, eligible.as_of);
+        let mut job = Job::with_needs(&record, needs, submission, jobs.now());
         let Some(place) = place else {
             job.partner_key = key;
             jobs.insert_waiting(job);
-            return Ok(Recorded::New(None));
+            return Ok(Recorded::New { in_flight: None, synced });
         };
         // Read before the prompt is sent: a WebSocket that opens later may have missed its first messages.
         job.missed_messages = !jobs.is_connected(place.comfyui());
         job.needs.is_cold = Some(place.is_cold);
         jobs.insert(job);
-        Ok(Recorded::New(Some(InFlightGuard::new(&jobs, &record.summary.prompt_id))))
+        let in_flight = Some(InFlightGuard::new(&jobs, &record.summary.prompt_id));
+        Ok(Recorded::New { in_flight, synced })
     });
     recording.await.map_err(|_| StoreError::Stopped)?
+}
+
+/// Deletes a record that may not be on the disk, of a job that was not sent.
+async fn discard(jobs: &Jobs, prompt_id: &str) {
+    if let Err(error) = jobs.store().withdraw(prompt_id).await {
+        tracing::error!(%error, prompt_id, "the record of a job that was not accepted cannot be deleted");
+    }
 }
 
 /// Writes the present state of a job, durably.

@@ -19,7 +19,7 @@ pub(crate) struct Table {
     /// The jobs whose latest state the store does not have, with the number of that change.
     unwritten: IndexMap<String, u64>,
     last_write: u64,
-    /// The jobs that each ComfyUI was given and that are not over, in that order.
+    /// The jobs that each ComfyUI was given and that are open, in that order.
     given: HashMap<Arc<str>, IndexSet<String>>,
     log: ChangeLog,
     /// How long nodes took in jobs that ended.
@@ -39,9 +39,14 @@ pub(crate) struct Change {
     pub room: bool,
 }
 
-/// Returns the ComfyUI that has the job, or is to get it, unless it is over.
+/// Returns the ComfyUI that has the job, or is to get it, unless all is known of its end.
 fn given_to(job: &Job) -> Option<Arc<str>> {
-    job.comfyui.clone().filter(|_| !job.is_over())
+    job.comfyui.clone().filter(|_| is_open(job))
+}
+
+/// Returns whether the job is not over, or its end must still be compared with the history.
+fn is_open(job: &Job) -> bool {
+    !job.is_over() || job.missed_messages
 }
 
 impl Table {
@@ -117,8 +122,8 @@ impl Table {
     }
 
     /// Returns the jobs that are not over, and those whose end must still be compared with the history.
-    pub fn open(&mut self) -> impl Iterator<Item = &mut Job> {
-        self.jobs.values_mut().filter(|job| !job.is_over() || job.missed_messages)
+    pub fn open(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(|job| is_open(job))
     }
 
     /// Returns the waiting jobs.
@@ -136,6 +141,11 @@ impl Table {
 
     /// Returns the jobs that a ComfyUI was given and that are not over, in that order.
     pub fn given(&self, comfyui: &str) -> impl Iterator<Item = &Job> {
+        self.open_on(comfyui).filter(|job| !job.is_over())
+    }
+
+    /// Returns the [open](Table::open) jobs of a ComfyUI, in the order in which it was given them.
+    pub fn open_on(&self, comfyui: &str) -> impl Iterator<Item = &Job> {
         let given = self.given.get(comfyui).into_iter().flatten();
         given.filter_map(|prompt_id| self.get(prompt_id))
     }
@@ -186,11 +196,12 @@ impl Table {
         if job.visible() != visible {
             change.position = self.log.record(job, now);
         }
+        let given_after = given_to(job);
         if after == before {
+            self.note_given(prompt_id, given_before, given_after);
             return Some((result, change));
         }
-        let given_after = given_to(job);
-        change.room = given_before.is_some() && given_before != given_after;
+        change.room = before.occupies() && (after.status.is_over() || before.comfyui != after.comfyui);
         if job.recorded {
             self.last_write += 1;
             self.unwritten.insert(prompt_id.to_owned(), self.last_write);
@@ -249,6 +260,7 @@ mod tests {
 
     use super::*;
     use crate::job::tests::job;
+    use crate::jobs::tests::COMFYUI;
 
     fn table(prompt_ids: &[&str]) -> Table {
         let mut table = Table::new(1);
@@ -298,9 +310,25 @@ mod tests {
             job.missed_messages = true;
             job.progress.cancelled();
         });
-        assert_eq!(table.open().count(), 1);
+        let open = |table: &Table| {
+            (table.open().count(), table.open_on(COMFYUI).count(), table.given(COMFYUI).count())
+        };
+        assert_eq!(open(&table), (1, 1, 0), "it needs no room there");
         change(&mut table, "a", |job| job.missed_messages = false);
-        assert_eq!(table.open().count(), 0);
+        assert_eq!(open(&table), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_comfyui_has_room_when_a_job_ends_or_is_given_to_another_one() {
+        let mut table = table(&["a", "b"]);
+        let ended = change(&mut table, "a", |job| {
+            job.missed_messages = true;
+            job.progress.cancelled();
+        });
+        assert!(ended.room);
+        assert!(!change(&mut table, "b", |job| job.cancel_asked = true).room);
+        assert!(change(&mut table, "b", |job| job.comfyui = None).room);
+        assert!(!change(&mut table, "b", |job| job.comfyui = Some(COMFYUI.into())).room);
     }
 
     #[test]

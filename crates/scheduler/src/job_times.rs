@@ -90,21 +90,34 @@ impl JobTimes {
         }
     }
 
-    /// Returns how long a job of this workflow takes on this ComfyUI, or `None` before the first one completed. The time to
-    /// load models is known when jobs completed both with and without that, else it counts as part of the run.
+    /// Returns how long a job of this workflow takes on this ComfyUI, or `None` before the first one completed.
     pub fn estimate(&self, workflow: &str, comfyui: &str) -> Option<Estimate> {
+        Some(self.usual(workflow)?.times(self.slowness_of(comfyui)))
+    }
+
+    /// Returns how long a job of this workflow takes on a usual ComfyUI, or `None` before the first one completed.
+    ///
+    /// The time to load models is known when jobs completed both with and without that. Until then it is assumed to be that of
+    /// the run: if it counted as nothing, the first jobs would be given to any ComfyUI, and each would load every model.
+    pub fn usual(&self, workflow: &str) -> Option<Estimate> {
         let times = self.workflows.get(workflow)?;
-        let run = times.warm.get().or(times.cold.get())?;
-        let load = times.cold.get().map_or(0.0, |cold| (cold - run).max(0.0));
-        let slowness = self.slowness.get(comfyui).copied().unwrap_or(1.0);
-        let duration = |seconds: f64| Duration::try_from_secs_f64(seconds * slowness).unwrap_or_default();
+        let (load, run) = match (times.cold.get(), times.warm.get()) {
+            (Some(cold), Some(warm)) => ((cold - warm).max(0.0), warm),
+            (Some(cold), None) => (cold / 2.0, cold / 2.0),
+            (None, warm) => (warm?, warm?),
+        };
+        let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         Some(Estimate { load: duration(load), run: duration(run) })
+    }
+
+    /// Returns the duration of jobs on this ComfyUI, divided by the usual one.
+    pub fn slowness_of(&self, comfyui: &str) -> f64 {
+        self.slowness.get(comfyui).copied().unwrap_or(1.0)
     }
 
     /// Returns the mean of what is known of all workflows, for one about which nothing is.
     pub fn typical(&self) -> Option<Estimate> {
-        let known: Vec<_> =
-            self.workflows.keys().filter_map(|workflow| self.estimate(workflow, "")).collect();
+        let known: Vec<_> = self.workflows.keys().filter_map(|workflow| self.usual(workflow)).collect();
         let count = u32::try_from(known.len()).ok().filter(|count| *count > 0)?;
         let sum = |part: fn(&Estimate) -> Duration| known.iter().map(part).sum::<Duration>() / count;
         Some(Estimate { load: sum(|estimate| estimate.load), run: sum(|estimate| estimate.run) })
@@ -125,10 +138,17 @@ mod tests {
         assert_eq!(times.estimate("w", "a"), None);
         assert_eq!(times.typical(), None);
         times.learn("w", "a", true, seconds(30));
-        assert_eq!(times.estimate("w", "a"), Some(Estimate { load: seconds(0), run: seconds(30) }));
+        assert_eq!(times.estimate("w", "a"), Some(Estimate { load: seconds(15), run: seconds(15) }));
         times.learn("w", "a", false, seconds(10));
         assert_eq!(times.estimate("w", "a"), Some(Estimate { load: seconds(20), run: seconds(10) }));
         assert_eq!(times.typical(), times.estimate("w", "b"));
+    }
+
+    #[test]
+    fn loading_is_not_free_before_a_cold_job_completed() {
+        let mut times = JobTimes::default();
+        times.learn("w", "a", false, seconds(10));
+        assert_eq!(times.estimate("w", "a"), Some(Estimate { load: seconds(10), run: seconds(10) }));
     }
 
     #[test]

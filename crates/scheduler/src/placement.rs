@@ -9,7 +9,7 @@ use crate::warm_models::WarmModels;
 /// The number of waiting jobs that one call of [`place`] looks at.
 const LOOK_AHEAD: usize = 512;
 
-/// A job is overtaken until the others have taken this many times as long as loading its models does.
+/// A job is overtaken until the others have kept all ComfyUIs busy this many times as long as loading its models takes.
 const PATIENCE: u32 = 10;
 
 /// A ComfyUI as [`place`] sees it.
@@ -32,6 +32,16 @@ pub struct Estimate {
     pub run: Duration,
 }
 
+impl Estimate {
+    /// Returns the estimate for a ComfyUI that takes this many times as long.
+    pub fn times(self, slowness: f64) -> Self {
+        let slower = |time: Duration| {
+            Duration::try_from_secs_f64(time.as_secs_f64() * slowness).unwrap_or(Duration::MAX)
+        };
+        Self { load: slower(self.load), run: slower(self.run) }
+    }
+}
+
 /// What is known about jobs.
 pub trait Workload {
     /// Returns the models that a job uses.
@@ -48,15 +58,19 @@ pub trait Workload {
 /// ComfyUIs that it did not choose. A job that no ComfyUI can run waits as well.
 ///
 /// A job for which models would have to be loaded lets later jobs of the same caller and priority go first that need no
-/// loading there, until they have taken ten times as long as the loading does. So models are loaded for a tenth of the time
-/// at most, and no job is overtaken for ever.
+/// loading there, until they have kept all ComfyUIs busy ten times as long as the loading takes. So the more ComfyUIs there are,
+/// the less of their time goes into loading, and no job is overtaken for longer than on a single one.
 pub fn place<'a>(
     workload: &impl Workload,
     jobs: impl IntoIterator<Item = &'a WaitingJob>,
     comfyuis: Vec<ComfyUi>,
 ) -> Vec<(&'a WaitingJob, usize)> {
+    if comfyuis.iter().all(|comfyui| comfyui.room == 0) {
+        return Vec::new();
+    }
     let mut waiting: VecDeque<_> = jobs.into_iter().take(LOOK_AHEAD).collect();
     let mut pool = Pool { workload, comfyuis };
+    let patience = PATIENCE.saturating_mul(u32::try_from(pool.comfyuis.len()).unwrap_or(u32::MAX));
     let mut overtaken_now = HashMap::new();
     let mut placed = Vec::new();
     while pool.comfyuis.iter().any(|comfyui| comfyui.room > 0)
@@ -65,7 +79,7 @@ pub fn place<'a>(
         let Some(choice) = pool.best(job) else { continue };
         let overtaken = job.overtaken + overtaken_now.get(job.id.as_str()).copied().unwrap_or(0);
         let is_patient = choice.load > Duration::ZERO
-            && choice.run.saturating_mul(overtaken) < choice.load.saturating_mul(PATIENCE);
+            && choice.run.saturating_mul(overtaken) < choice.load.saturating_mul(patience);
         if is_patient
             && !choice.is_full
             && let Some(position) = waiting.iter().position(|other| pool.may_overtake(other, job, &choice))
@@ -232,6 +246,16 @@ mod tests {
         let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
         let placed = placed(&models(5), &jobs, vec![comfyui(6, 0, "flux")]);
         assert_eq!(placed.last().unwrap().0, "sdxl");
+    }
+
+    #[test]
+    fn with_more_comfyuis_more_jobs_go_first_in_the_same_time() {
+        let mut jobs = vec!["sdxl@a".to_owned()];
+        jobs.extend((0..19).map(|number| format!("flux{number}@a")));
+        let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
+        let comfyuis = || vec![comfyui(6, 0, "flux"), comfyui(6, 0, "flux")];
+        let placed = placed(&models(5), &jobs, comfyuis());
+        assert_eq!(placed.iter().position(|(job, _)| job == "sdxl"), Some(10), "ten jobs on two: {placed:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The node types and model files that the simulator has.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use comfy_runner_protocol::{NodeSchema, ObjectInfo};
 use indexmap::IndexMap;
 use serde::Deserialize as _;
@@ -27,12 +29,29 @@ const MODEL_INPUTS: [(&str, &str, &str); 10] = [
 /// The node types, parsed once.
 pub struct Catalog {
     version: Version,
+    missing: Vec<String>,
     raw: Map<String, Value>,
     schemas: ObjectInfo,
     models: IndexMap<String, Vec<String>>,
 }
 
+/// The catalogs of the simulators that run in this process: they are large, and alike.
+static SHARED: Mutex<Vec<Weak<Catalog>>> = Mutex::new(Vec::new());
+
 impl Catalog {
+    /// Returns the catalog of a version without these models, that of another simulator of this process if there is one.
+    pub fn shared(version: Version, missing: &[String]) -> Result<Arc<Self>, serde_json::Error> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|catalog| catalog.strong_count() > 0);
+        let is_alike = |catalog: &Arc<Self>| catalog.version == version && catalog.missing == missing;
+        if let Some(catalog) = shared.iter().filter_map(Weak::upgrade).find(is_alike) {
+            return Ok(catalog);
+        }
+        let catalog = Arc::new(Self::new(version, missing)?);
+        shared.push(Arc::downgrade(&catalog));
+        Ok(catalog)
+    }
+
     /// Parses the schemas of a version that are built in, and fills in the names of model files, except for those of `missing`.
     pub fn new(version: Version, missing: &[String]) -> Result<Self, serde_json::Error> {
         let mut raw: Map<String, Value> = serde_json::from_str(version.object_info())?;
@@ -48,7 +67,7 @@ impl Catalog {
             }
         }
         let schemas = ObjectInfo::deserialize(Value::Object(raw.clone()))?;
-        Ok(Self { version, raw, schemas, models })
+        Ok(Self { version, missing: missing.to_vec(), raw, schemas, models })
     }
 
     /// The version of ComfyUI that these are the node types of.

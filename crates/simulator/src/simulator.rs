@@ -162,7 +162,7 @@ impl Builder {
 
     /// Binds the address and serves. When this returns, requests are answered.
     pub fn start(self) -> Result<Simulator, StartError> {
-        let catalog = Catalog::new(self.version, &self.missing_models)?;
+        let catalog = Catalog::shared(self.version, &self.missing_models)?;
         let listen = |source| StartError::Listen { address: self.listen.clone(), source };
         let listener = TcpListener::bind(&self.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

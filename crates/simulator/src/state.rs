@@ -13,7 +13,7 @@ use crate::sockets::Sockets;
 /// One simulated ComfyUI.
 pub struct State {
     /// Its node types.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// Its folders.
     pub files: Files,
     /// Its WebSockets.
@@ -62,7 +62,7 @@ pub struct Current {
 
 impl State {
     /// A state with an empty queue.
-    pub fn new(catalog: Catalog, files: Files, max_upload_size: usize, gpu: GpuOptions) -> Self {
+    pub fn new(catalog: Arc<Catalog>, files: Files, max_upload_size: usize, gpu: GpuOptions) -> Self {
         Self {
             catalog,
             files,

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::http::{Address, Connection};
+use super::job::Job;
 
 const ROUNDS: usize = 300;
 /// Connections are made and caches filled before anything counts.
@@ -17,16 +18,38 @@ pub struct Latency {
     pub p95: f64,
 }
 
+/// Where a job goes while it is timed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// To ComfyUI.
+    ComfyUi,
+    /// Into our queue, as ComfyUI has two of our jobs.
+    Queue,
+}
+
 /// Ours, and the raw one. They take turns, one request at a time.
 ///
-/// Another job must be running, so that these wait in the queue and are taken out of it again. What is timed is the taking
-/// of a job, not its rivalry for the cores with the one who asked: on an idle ComfyUI the scheduler often lets the new job
-/// run before the reply to its prompt.
+/// Another job must be running, so that these wait and are withdrawn again. What is timed is the taking of a job, not its
+/// rivalry for the cores with the one who asked: on an idle ComfyUI the scheduler often lets the new job run before the reply to
+/// its prompt.
 pub async fn compare(
     server: &Address,
     comfyui: &Address,
     workflow: &str,
+    place: Place,
 ) -> anyhow::Result<(Latency, Latency)> {
+    let second = match place {
+        Place::ComfyUi => None,
+        Place::Queue => Some(Job::start(server, workflow).await?),
+    };
+    let measured = measure(server, comfyui, workflow).await;
+    if let Some(second) = second {
+        second.cancel(server).await?;
+    }
+    measured
+}
+
+async fn measure(server: &Address, comfyui: &Address, workflow: &str) -> anyhow::Result<(Latency, Latency)> {
     let mut to_us = Connection::open(server).await?;
     let mut to_comfyui = Connection::open(comfyui).await?;
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
@@ -41,7 +64,7 @@ pub async fn compare(
         to_comfyui.exchange(&comfyui.get("/prompt")).await?;
         to_us.exchange(&server.get("/health")).await?;
         let (took, job) = time(&mut to_us, &request).await?;
-        withdraw(&mut to_comfyui, comfyui, &job).await?;
+        Job(job).cancel(server).await?;
 
         to_us.exchange(&server.get("/health")).await?;
         to_comfyui.exchange(&comfyui.get("/prompt")).await?;

@@ -39,6 +39,13 @@ impl Job {
         }
     }
 
+    /// Cancels it, and waits until it is.
+    pub async fn cancel(&self, server: &Address) -> anyhow::Result<()> {
+        let cancel = server.post_json(&format!("/api/run/cancel/{}", self.0), &json!({}));
+        Connection::open(server).await?.exchange(&cancel).await?;
+        self.until(server, "cancelled").await.map(drop)
+    }
+
     pub fn status_path(&self) -> String {
         format!("/api/run/status/{}", self.0)
     }

@@ -17,6 +17,9 @@ pub const LONG: &str = "long";
 /// A job that makes a step each half second for ten minutes unless it is stopped.
 pub const STEADY: &str = "steady";
 
+/// A job that runs for ten minutes and says nothing meanwhile but once a minute.
+pub const QUIET: &str = "quiet";
+
 /// A folder of workflows.
 pub struct Library(PathBuf);
 
@@ -29,6 +32,7 @@ impl Library {
         library.add(SAVED, plate(0, "SaveImage", json!({"filename_prefix": "ComfyUI"})))?;
         library.add(LONG, steps(600, 1000))?;
         library.add(STEADY, steps(1200, 500))?;
+        library.add(QUIET, steps(10, 60_000))?;
         Ok(library)
     }
 

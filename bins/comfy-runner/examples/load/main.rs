@@ -6,8 +6,9 @@
 //!
 //!     cargo build --release -p comfy-runner && cargo run --release -p comfy-runner --example load [PATH_OF_COMFY_RUNNER]
 //!
-//! With `watchers` as an argument, only jobs by the thousand and those who watch them are measured, which needs some five
-//! thousand open files (`ulimit -n`).
+//! With `calls`, `downloads`, `watchers` or `many` as an argument, only that is measured. `watchers`, jobs by the thousand and
+//! those who watch them, needs some five thousand open files (`ulimit -n`). `many` starts three hundred simulators in this
+//! process, and is left out without an argument.
 //!
 //! With `COMFYUI_URL` set, `/execute` and `/status` are also measured before that ComfyUI, which must have the test nodes
 //! of `fixtures/comfyui_test_nodes`, and which nothing else may use meanwhile.
@@ -17,6 +18,7 @@ mod execute;
 mod http;
 mod job;
 mod library;
+mod many;
 mod poll;
 mod process;
 mod table;
@@ -26,14 +28,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 
+use execute::Place;
 use http::Address;
 use job::Job;
 use library::Library;
 use process::Process;
 use table::{Row, Table};
 
-/// The argument that leaves out everything but watchers.
-const WATCHERS: &str = "watchers";
+/// The arguments that choose what is measured.
+const PARTS: [&str; 4] = ["calls", "downloads", "watchers", "many"];
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,22 +49,36 @@ async fn measure() -> anyhow::Result<()> {
     let library = Library::write(&folder.path().join("workflows"))?;
     let mut table = Table::new();
 
-    let data = folder.path().join("comfyui");
-    let (_simulator, simulated) =
-        Process::simulate(&binary, &data, &folder.path().join("simulate.log")).await?;
-    let (server, address) =
-        Process::serve(&binary, &library, &simulated, &folder.path().join("serve.log")).await?;
-    if std::env::args().any(|argument| argument == WATCHERS) {
-        return measure_watchers(&server, &address, &simulated).await;
-    }
-    measure_calls("simulator", &address, &simulated, &mut table).await?;
-    measure_downloads(&server, &address, &simulated, &data, &mut table).await?;
-    measure_watchers(&server, &address, &simulated).await?;
+    let chosen: Vec<_> = std::env::args().filter(|argument| PARTS.contains(&argument.as_str())).collect();
+    let is_chosen = |part: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == part);
 
-    if let Ok(url) = std::env::var("COMFYUI_URL") {
+    if chosen.iter().any(|part| part == "many") {
+        many::measure(&binary, &library, &folder.path().join("serve-many")).await?;
+    }
+    if ["calls", "downloads", "watchers"].into_iter().any(is_chosen) {
+        let data = folder.path().join("comfyui");
+        let (_simulator, simulated) =
+            Process::simulate(&binary, &data, &folder.path().join("simulate.log")).await?;
+        let simulators = std::slice::from_ref(&simulated);
+        let (server, address) =
+            Process::serve(&binary, &library, simulators, &folder.path().join("serve")).await?;
+        if is_chosen("calls") {
+            measure_calls("simulator", &address, &simulated, &mut table).await?;
+        }
+        if is_chosen("downloads") {
+            measure_downloads(&server, &address, &simulated, &data, &mut table).await?;
+        }
+        if is_chosen("watchers") {
+            measure_watchers(&server, &address, &simulated).await?;
+        }
+    }
+    if let Ok(url) = std::env::var("COMFYUI_URL")
+        && is_chosen("calls")
+    {
         let comfyui: Address = url.parse().context("COMFYUI_URL")?;
+        let comfyuis = std::slice::from_ref(&comfyui);
         let (_server, address) =
-            Process::serve(&binary, &library, &comfyui, &folder.path().join("serve-comfyui.log")).await?;
+            Process::serve(&binary, &library, comfyuis, &folder.path().join("serve-comfyui")).await?;
         measure_calls("ComfyUI", &address, &comfyui, &mut table).await?;
     }
     Ok(())
@@ -69,7 +86,7 @@ async fn measure() -> anyhow::Result<()> {
 
 /// The binary that is measured: an argument names it, or it lies where cargo puts it beside this example.
 fn binary() -> anyhow::Result<PathBuf> {
-    let path = match std::env::args_os().skip(1).find(|argument| argument != WATCHERS) {
+    let path = match std::env::args_os().skip(1).find(|argument| !PARTS.iter().any(|part| argument == part)) {
         Some(path) => PathBuf::from(path),
         None => {
             let example = std::env::current_exe().context("cannot tell where this program is")?;
@@ -94,15 +111,23 @@ async fn measure_calls(
     let ended = Job::start(server, library::TWO_NODES).await?;
     ended.until(server, "completed").await?;
     let measures = job::while_one_runs(server, comfyui, async |running| {
-        let two = execute::compare(server, comfyui, library::TWO_NODES).await?;
-        let thirty = execute::compare(server, comfyui, library::THIRTY_NODES).await?;
+        let mut latencies = Vec::new();
+        for workflow in [library::TWO_NODES, library::THIRTY_NODES] {
+            for place in [Place::ComfyUi, Place::Queue] {
+                latencies.push((workflow, place, execute::compare(server, comfyui, workflow, place).await?));
+            }
+        }
         let polls = poll::compare(server, comfyui, running, &ended).await?;
-        Ok(([(library::TWO_NODES, two), (library::THIRTY_NODES, thirty)], polls))
+        Ok((latencies, polls))
     });
     let (latencies, (ours, history)) = measures.await?;
-    for (workflow, (ours, raw)) in latencies {
-        let name = format!("/execute, {workflow}, {before}");
-        table.print(Row::at_most(format!("{name}, median"), ours.median, raw.median, "ms", 1.5));
+    for (workflow, place, (ours, raw)) in latencies {
+        let (waits, most) = match place {
+            Place::ComfyUi => ("", 1.3),
+            Place::Queue => (", waits", 1.0),
+        };
+        let name = format!("/execute, {workflow}, {before}{waits}");
+        table.print(Row::at_most(format!("{name}, median"), ours.median, raw.median, "ms", most));
         table.print(Row::plain(format!("{name}, p95"), ours.p95, raw.p95, "ms"));
     }
     // Ten times what a real ComfyUI answers about its history; the simulator is no measure for that.

@@ -23,27 +23,35 @@ impl Process {
         Self::start(command, log, "listening on http://").await
     }
 
-    /// A server before a ComfyUI, as it is without options: it logs each request that is no poll.
+    /// A server before ComfyUIs, as it is without options: it logs each request that is no poll, and its records are on the disk.
+    /// Its log and its records are in `folder`, which is created.
     pub async fn serve(
         binary: &Path,
         library: &Library,
-        comfyui: &Address,
-        log: &Path,
+        comfyuis: &[Address],
+        folder: &Path,
     ) -> anyhow::Result<(Self, Address)> {
+        std::fs::create_dir(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut command = Command::new(binary);
-        command.args([
-            "serve",
-            "--state-dir",
-            ":memory:",
-            "--listen",
-            "127.0.0.1:0",
-            "--comfyui",
-            &format!("http://{comfyui}"),
-        ]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--state-dir"]).arg(folder.join("state"));
         command.arg("--workflows").arg(library.path());
-        let (process, address) = Self::start(command, log, "address=").await?;
+        for (number, comfyui) in comfyuis.iter().enumerate() {
+            command.arg("--comfyui").arg(format!("gpu{number}=http://{comfyui}"));
+        }
+        let (process, address) = Self::start(command, &folder.join("log"), "address=").await?;
         Connection::open(&address).await?.exchange(&address.get("/ready")).await?;
         Ok((process, address))
+    }
+
+    /// The time that it has used of the cores.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let path = format!("/proc/{}/stat", self.0.id());
+        let stat =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}; is this Linux?"))?;
+        // The name of the program may contain spaces. After it, the 12th and 13th values are hundredths of a second.
+        let values = stat.rsplit_once(')').map(|(_, values)| values.split_whitespace().skip(11).take(2));
+        let ticks: u64 = values.into_iter().flatten().filter_map(|value| value.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// Starts a process and waits until its output tells, after `mark`, where it listens.

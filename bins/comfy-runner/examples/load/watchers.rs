@@ -20,7 +20,7 @@ use super::process::Process;
 const JOBS: usize = 10_000;
 const WATCHERS: usize = 2_000;
 /// Connections that submit jobs.
-const CALLERS: usize = 8;
+const CALLERS: usize = 16;
 /// How long is looked at what goes on, once without watchers and once with them.
 const WINDOW: Duration = Duration::from_secs(20);
 
@@ -62,7 +62,7 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
 
     let before = heard(simulator).await?;
     let started = Instant::now();
-    submit_all(server).await?;
+    submit(server, TWO_NODES, JOBS).await?;
     let submitted = JOBS as f64 / started.elapsed().as_secs_f64();
     let after = heard(simulator).await?;
     let (memory_queued, _) = process.memory()?;
@@ -83,6 +83,9 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
     let (memory_watched, _) = process.memory()?;
     let steps = std::mem::take(&mut seen.borrow_mut().steps);
 
+    // The waiting jobs must not run: nothing reads their results.
+    let drain = server.post_json("/api/comfyui/gpu0/drain", &json!({}));
+    Connection::open(server).await?.exchange(&drain).await?;
     let cancelled = Instant::now();
     Connection::open(server)
         .await?
@@ -94,12 +97,6 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
     }
     let first = ended.iter().copied().min().context("there are no watchers")?;
     let took = ended.into_iter().map(|at| at.duration_since(first)).collect();
-    // The waiting jobs must not run: nothing reads their results.
-    Connection::open(simulator)
-        .await?
-        .exchange(&simulator.post_json("/queue", &json!({"clear": true})))
-        .await?;
-
     Ok(Figures {
         memory_idle,
         memory_queued,
@@ -115,11 +112,12 @@ pub async fn measure(process: &Process, server: &Address, simulator: &Address) -
     })
 }
 
-async fn submit_all(server: &Address) -> anyhow::Result<()> {
-    let request = server.post_params(&format!("/api/run/{TWO_NODES}/execute"), &json!({"color": 1}));
+/// Submits so many jobs, from several callers at once.
+pub async fn submit(server: &Address, workflow: &str, jobs: usize) -> anyhow::Result<()> {
+    let request = server.post_params(&format!("/api/run/{workflow}/execute"), &json!({"color": 1}));
     let caller = async || {
         let mut connection = Connection::open(server).await?;
-        for _ in 0..JOBS / CALLERS {
+        for _ in 0..jobs / CALLERS {
             connection.exchange(&request).await?;
         }
         anyhow::Ok(())
