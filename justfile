@@ -57,15 +57,31 @@ lint:
 fmt:
     cargo fmt --all
 
-# Benchmarks; figures and how they are taken: docs/benchmarks.md
-bench:
-    cargo bench -p comfy-runner-editor -p comfy-runner-workflow
-    cargo build --release -p comfy-runner
-    cargo run --release -p comfy-runner --example load
+# Benchmarks; figures and how they are taken: docs/benchmarks.md. `just bench pool`: how long 200 jobs take on 1 to 8 simulated ComfyUIs, some ten minutes. `just bench many`: 300 ComfyUIs and 10,000 jobs
+bench TARGET="all":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case "{{ TARGET }}" in
+    all)
+        cargo bench -p comfy-runner-editor -p comfy-runner-workflow
+        cargo build --release -p comfy-runner
+        cargo run --release -p comfy-runner --example load
+        ;;
+    pool)
+        cargo run --release -p comfy-runner --example pool
+        ;;
+    many | calls | downloads | watchers)
+        cargo build --release -p comfy-runner
+        cargo run --release -p comfy-runner --example load -- {{ TARGET }}
+        ;;
+    *)
+        echo "there is no benchmark {{ TARGET }}: pool, many, calls, downloads, watchers, or none for all but pool and many" >&2
+        exit 1
+        ;;
+    esac
 
-# How long 200 jobs take on 1 to 8 simulated ComfyUIs, beside two simple ways to spread them; some ten minutes
-bench-pool:
-    cargo run --release -p comfy-runner --example pool
+# The same as `just bench pool`.
+bench-pool: (bench "pool")
 
 # Ten minutes of fuzzing of `blocks`, `expressions`, `graph`, `history`, `manifest`, `messages`, `multipart` or `ui_graph`. Needs `cargo install cargo-fuzz`.
 fuzz TARGET="blocks" SECONDS="600":

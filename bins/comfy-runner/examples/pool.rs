@@ -1,8 +1,9 @@
 //! Measures how long 200 jobs take on several simulated ComfyUIs, spread by the server and in two simple ways:
-//! `just bench-pool`. Each job uses one of three checkpoints, in random order; a ComfyUI keeps one in memory, and loading one
-//! takes as long as running a job. The figures, and how they were taken, stand in `docs/benchmarks.md`.
+//! `just bench pool`. Each job uses one of three checkpoints, in random order; a ComfyUI keeps one in memory, and loading one
+//! takes as long as running a job. Then as many jobs without any work show what the server adds to each. The figures, and how they
+//! were taken, stand in `docs/benchmarks.md`.
 //!
-//! The numbers of ComfyUIs can be given as arguments; `1 2 4 8` without.
+//! The numbers of ComfyUIs can be given as arguments, `1 2 4 8` without; and the length of a job in milliseconds as `ms=500`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,44 +22,45 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 const JOBS: u64 = 200;
-/// The steps of a job, and the time of each.
-const STEPS: (u32, Duration) = (4, Duration::from_millis(125));
-/// The time to load a checkpoint: that of a job.
-const LOAD: Duration = Duration::from_millis(500);
+/// The steps of a job.
+const STEPS: u32 = 4;
+/// The length of a job.
+const RUN: Duration = Duration::from_millis(500);
 const CHECKPOINTS: [&str; 3] =
     ["sd_xl_base_1.0.safetensors", "v1-5-pruned-emaonly.safetensors", "v1-5-pruned-emaonly-fp16.safetensors"];
 
 fn main() -> anyhow::Result<()> {
-    let counts: Vec<usize> = std::env::args().skip(1).map(|count| count.parse()).collect::<Result<_, _>>()?;
+    let (mut counts, mut run) = (Vec::new(), RUN);
+    for argument in std::env::args().skip(1) {
+        match argument.strip_prefix("ms=") {
+            Some(milliseconds) => run = Duration::from_millis(milliseconds.parse()?),
+            None => counts.push(argument.parse()?),
+        }
+    }
     let counts = if counts.is_empty() { vec![1, 2, 4, 8] } else { counts };
-    println!(
-        "{JOBS} jobs of {} s, loading a checkpoint takes {} s",
-        run_time().as_secs_f64(),
-        LOAD.as_secs_f64()
-    );
+    println!("{JOBS} jobs of {} s, loading a checkpoint takes as long", run.as_secs_f64());
     println!("| ComfyUIs | shortest possible | ours | fewest prompts | in turn |");
     println!("| --- | --- | --- | --- | --- |");
     actix_rt::System::new().block_on(async {
         for count in counts {
-            let ours = ours(count).await?;
-            let fewest = directly(count, fewest).await?;
-            let in_turn = directly(count, in_turn).await?;
+            let ours = ours(count, run).await?;
+            let fewest = directly(count, run, fewest).await?;
+            let in_turn = directly(count, run, in_turn).await?;
             let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-            let row = [shortest(count), ours, fewest, in_turn].map(seconds);
+            let row = [shortest(count, run), ours, fewest, in_turn].map(seconds);
             println!("| {count} | {} |", row.join(" | "));
         }
+        let each = |time: Duration| time.as_secs_f64() * 1e3 / JOBS as f64;
+        let (ours, raw) = (ours(1, Duration::ZERO).await?, directly(1, Duration::ZERO, in_turn).await?);
+        println!("without work, on one ComfyUI: {:.2} ms per job, {:.2} directly", each(ours), each(raw));
         Ok(())
     })
 }
 
-fn run_time() -> Duration {
-    STEPS.1 * STEPS.0
-}
-
 /// A lower bound: every ComfyUI is busy to the end, and each checkpoint is loaded once, or each ComfyUI loads one.
-fn shortest(count: usize) -> Duration {
+fn shortest(count: usize, run: Duration) -> Duration {
     let loads = count.max(CHECKPOINTS.len()) as u32;
-    (run_time() * JOBS as u32 + LOAD * loads) / count as u32
+    run * (JOBS as u32 + loads) / count as u32
 }
 
 /// Returns the checkpoint of each job: in random order, the same in each run.
@@ -74,7 +76,7 @@ fn splitmix(position: u64) -> u64 {
     number ^ (number >> 31)
 }
 
-fn graph(checkpoint: &str, seed: u64) -> Value {
+fn graph(checkpoint: &str, seed: u64, run: Duration) -> Value {
     let text =
         |text: &str| json!({"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["1", 1]}});
     json!({
@@ -87,14 +89,14 @@ fn graph(checkpoint: &str, seed: u64) -> Value {
             "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0]}},
         "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
         "7": {"class_type": "RunnerTestProgress", "inputs": {
-            "image": ["6", 0], "steps": STEPS.0, "delay_ms": STEPS.1.as_millis() as u64, "seed": seed, "preview": false}},
+            "image": ["6", 0], "steps": STEPS, "delay_ms": (run / STEPS).as_millis() as u64, "seed": seed, "preview": false}},
         "8": {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "x"}},
     })
 }
 
-fn simulators(count: usize) -> anyhow::Result<Vec<Simulator>> {
+fn simulators(count: usize, load: Duration) -> anyhow::Result<Vec<Simulator>> {
     let simulator =
-        || Simulator::builder().step_delay(Duration::ZERO).model_load(LOAD).models_in_memory(1).start();
+        || Simulator::builder().step_delay(Duration::ZERO).model_load(load).models_in_memory(1).start();
     (0..count).map(|_| simulator().context("a simulator does not start")).collect()
 }
 
@@ -105,10 +107,10 @@ async fn until_all_are_done(simulators: &[Simulator]) {
 }
 
 /// Sends every job to the server, all of them at once, and returns the time until the last one is done.
-async fn ours(count: usize) -> anyhow::Result<Duration> {
-    let simulators = simulators(count)?;
+async fn ours(count: usize, run: Duration) -> anyhow::Result<Duration> {
+    let simulators = simulators(count, run)?;
     let folder = tempfile::tempdir()?;
-    write_workflow(&folder.path().join("mixed"))?;
+    write_workflow(&folder.path().join("mixed"), run)?;
     let comfyuis = simulators.iter().enumerate().map(|(number, simulator)| {
         Ok(ComfyUi::new(&format!("gpu{number}"), Config::new(simulator.url().parse()?))?)
     });
@@ -155,7 +157,7 @@ async fn ours(count: usize) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-fn write_workflow(folder: &Path) -> anyhow::Result<()> {
+fn write_workflow(folder: &Path, run: Duration) -> anyhow::Result<()> {
     std::fs::create_dir(folder)?;
     let manifest = "id: mixed
 inputs:
@@ -163,12 +165,16 @@ inputs:
   - {id: seed, type: seed, node_id: 5, field: seed}
 ";
     std::fs::write(folder.join("manifest.yaml"), manifest)?;
-    Ok(std::fs::write(folder.join("workflow.json"), graph(CHECKPOINTS[0], 0).to_string())?)
+    Ok(std::fs::write(folder.join("workflow.json"), graph(CHECKPOINTS[0], 0, run).to_string())?)
 }
 
 /// Sends every job to a ComfyUI directly, as `choose` says, and returns the time until the last one is done.
-async fn directly(count: usize, choose: fn(usize, &[usize]) -> usize) -> anyhow::Result<Duration> {
-    let simulators = simulators(count)?;
+async fn directly(
+    count: usize,
+    run: Duration,
+    choose: fn(usize, &[usize]) -> usize,
+) -> anyhow::Result<Duration> {
+    let simulators = simulators(count, run)?;
     let http = awc::Client::builder().timeout(Duration::from_secs(60)).finish();
     let mut sent = vec![0; count];
     let begun = Instant::now();
@@ -179,7 +185,7 @@ async fn directly(count: usize, choose: fn(usize, &[usize]) -> usize) -> anyhow:
             .map(|(simulator, sent)| sent - simulator.executed_prompts())
             .collect();
         let at = choose(number, &left);
-        let prompt = json!({"prompt": graph(checkpoint, number as u64), "client_id": "bench"});
+        let prompt = json!({"prompt": graph(checkpoint, number as u64, run), "client_id": "bench"});
         let request = http.post(format!("{}/prompt", simulators[at].url())).send_json(&prompt);
         let response = request.await.map_err(|error| anyhow::anyhow!("{error}"))?;
         ensure!(response.status().is_success(), "a simulator answers {}", response.status());

@@ -1,6 +1,6 @@
 //! TLS for the client: rustls on ring, with the public roots and those of the configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -10,12 +10,20 @@ use crate::config::{Config, ConfigError};
 /// Creates the TLS configuration for a ComfyUI. It is for HTTP/1.1 only: a WebSocket needs it, and ComfyUI has no other
 /// version.
 pub(crate) fn client_config(config: &Config) -> Result<Arc<ClientConfig>, ConfigError> {
-    with_roots(config.root_certificates())
+    match config.root_certificates() {
+        [] => public_config(),
+        more => with_roots(more),
+    }
 }
 
-/// Creates the TLS configuration for the public internet.
+/// Returns the TLS configuration for the public internet. All clients share it, as there may be hundreds of them.
 pub(crate) fn public_config() -> Result<Arc<ClientConfig>, ConfigError> {
-    with_roots(&[])
+    static PUBLIC: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(public) = PUBLIC.get() {
+        return Ok(Arc::clone(public));
+    }
+    let public = with_roots(&[])?;
+    Ok(Arc::clone(PUBLIC.get_or_init(|| public)))
 }
 
 fn with_roots(more: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, ConfigError> {

@@ -11,6 +11,7 @@ use futures::future::join_all;
 
 use crate::clients::Clients;
 use crate::jobs::Jobs;
+use crate::pool::ConnectionState;
 use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
 use crate::submit::SubmitError;
 
@@ -85,11 +86,12 @@ pub(crate) async fn find(
         let predictions = predict(validator, graph, &files, &known.schemas).await;
         let accepts =
             |prediction: &Prediction| matches!(prediction, Prediction::Accepted(errors) if errors.is_empty());
-        if known.is_young || predictions.iter().any(accepts) {
+        let decides = known.is_young && known.names.len() == candidates.len();
+        if decides || predictions.iter().any(accepts) {
             if !known.is_young {
-                refresh(jobs, clients, &candidates);
+                refresh(jobs, clients, &known.names);
             }
-            let answers = candidates.iter().cloned().zip(predictions.into_iter().map(Ok)).collect();
+            let answers = known.names.into_iter().zip(predictions.into_iter().map(Ok)).collect();
             return Ok(decide(answers, graph, count, as_of)?.sharing(jobs));
         }
     }
@@ -126,25 +128,36 @@ impl Eligible {
 }
 
 /// The node schemas of ComfyUIs.
+#[derive(Default)]
 struct KnownSchemas {
-    /// Those of each ComfyUI.
+    names: Vec<Arc<str>>,
+    /// Those of each of them.
     schemas: Vec<Arc<ObjectInfo>>,
     /// Whether none of them is to be fetched again.
     is_young: bool,
 }
 
-/// Returns the node schemas of these ComfyUIs, or `None` if some must be fetched first.
+/// Returns the node schemas of these ComfyUIs, or `None` if some must be fetched first. One that cannot be reached is not asked:
+/// what it said before is the best guess, and without that it is left out.
 fn known_schemas(jobs: &Jobs, names: &[Arc<str>]) -> Option<KnownSchemas> {
     let now = Instant::now();
     let before = |age| now.checked_sub(age);
     let state = jobs.lock();
-    let mut known = KnownSchemas { schemas: Vec::with_capacity(names.len()), is_young: true };
+    let mut known = KnownSchemas { is_young: true, ..KnownSchemas::default() };
     for name in names {
         let member = state.pool.get(name)?;
+        if member.connection.state == ConnectionState::Lost {
+            if let Some(schemas) = member.schemas.latest_known() {
+                known.names.push(Arc::clone(name));
+                known.schemas.push(schemas);
+            }
+            continue;
+        }
         let connected = member.connection.since;
         let earliest = before(MAX_AGE_MEANWHILE).map_or(connected, |earliest| earliest.max(connected));
         let (schemas, since) = member.schemas.known_since(earliest)?;
         known.is_young &= before(MAX_AGE).is_none_or(|earliest| since >= earliest);
+        known.names.push(Arc::clone(name));
         known.schemas.push(schemas);
     }
     Some(known)
@@ -155,7 +168,8 @@ fn refresh(jobs: &Jobs, clients: &Clients, names: &[Arc<str>]) {
     let caches: Vec<_> = {
         let state = jobs.lock();
         let members = names.iter().filter_map(|name| Some((name, state.pool.get(name)?)));
-        members.map(|(name, member)| (Arc::clone(name), Arc::clone(&member.schemas))).collect()
+        let connected = members.filter(|(_, member)| member.is_connected());
+        connected.map(|(name, member)| (Arc::clone(name), Arc::clone(&member.schemas))).collect()
     };
     for (name, cache) in caches {
         let is_young =

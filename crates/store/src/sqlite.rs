@@ -33,6 +33,9 @@ const WAITING: usize = 256;
 /// The largest number of calls that are written to the disk together.
 const GROUP: usize = 128;
 
+/// The number of pages of the log from which its content is moved to the database, which takes as long as many syncs.
+const LOG_PAGES: u32 = 4000;
+
 /// Does a call, and returns what is to be done when it is known what became of its changes.
 type Work = Box<dyn FnOnce(&mut Database) -> Answer + Send>;
 
@@ -318,6 +321,7 @@ fn open_file(path: &Path) -> Result<Connection, Failure> {
 /// the database: what is committed is on the disk when the log was synced here.
 fn open_log(connection: &Connection, database: &Path) -> Result<File, Failure> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     let mut path = database.as_os_str().to_owned();
     path.push("-wal");
     let log = File::open(path).map_err(|error| Failure::Unsynced(error.kind()))?;

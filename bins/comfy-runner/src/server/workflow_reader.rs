@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comfy_runner_manifest::{Compile, Diagnostic, DiagnosticKind, Library, LibraryError, Listed};
 use futures::{StreamExt as _, stream};
@@ -22,12 +22,24 @@ const LIST_PATIENCE: Duration = Duration::from_secs(5);
 const LISTED_AT_ONCE: usize = 16;
 
 /// A library that is read off the async workers. A workflow has one thread at a time: a folder whose files do not answer
-/// takes one thread, however many requests ask for it, and other workflows do not wait.
+/// takes one thread, however many requests ask for it, and other workflows do not wait. Requests that come while its files are
+/// read share the next look at them.
 #[derive(Debug)]
 pub struct WorkflowReader<T: Compile> {
     library: Arc<Library<T>>,
-    turns: Mutex<HashMap<String, Arc<Semaphore>>>,
+    turns: Mutex<HashMap<String, Arc<Gate<T>>>>,
 }
+
+/// Lets one request at a time read the files of a workflow.
+#[derive(Debug)]
+struct Gate<T> {
+    semaphore: Arc<Semaphore>,
+    /// When the last look at the files began, and what it found.
+    latest: Mutex<Option<(Instant, Found<T>)>>,
+}
+
+/// A workflow, or why it cannot be used.
+type Found<T> = Result<Arc<T>, LibraryError>;
 
 /// What there is to list, or why there is nothing.
 type Folders = Result<Vec<String>, LibraryError>;
@@ -48,9 +60,16 @@ where
     }
 
     /// The workflow of this id, as its files are now.
-    pub async fn get(self: &Arc<Self>, id: &str) -> Result<Result<Arc<T>, LibraryError>, ApiError> {
-        let of_id = id.to_owned();
-        self.work(id, move |library| library.get(&of_id)).await
+    pub async fn get(self: &Arc<Self>, id: &str) -> Result<Found<T>, ApiError> {
+        let came = Instant::now();
+        let known = |turn: &Turn<T>| turn.gate.found_since(came);
+        let look = |turn: &Turn<T>| {
+            let began = Instant::now();
+            let found = turn.reader.library.get(&turn.key);
+            turn.gate.set_latest(began, found.clone());
+            found
+        };
+        Turn::new(self, id).read(PATIENCE, known, look).await.ok_or_else(|| too_slow(id))
     }
 
     /// Does work on the files of one workflow, while no other thread reads them.
@@ -59,8 +78,7 @@ where
         id: &str,
         work: impl FnOnce(&Library<T>) -> R + Send + 'static,
     ) -> Result<R, ApiError> {
-        let done = self.read(id, PATIENCE, work).await;
-        done.ok_or_else(|| ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}")))
+        self.read(id, PATIENCE, work).await.ok_or_else(|| too_slow(id))
     }
 
     /// The workflow of this id as the list has it, broken or not.
@@ -96,12 +114,61 @@ where
         patience: Duration,
         work: impl FnOnce(&Library<T>) -> R + Send + 'static,
     ) -> Option<R> {
+        Turn::new(self, key).read(patience, |_| None, move |turn| work(&turn.reader.library)).await
+    }
+}
+
+const SLOW: &str = "its files do not answer in time";
+
+fn too_slow(id: &str) -> ApiError {
+    ApiError::Unavailable(format!("workflow \"{id}\" cannot be read: {SLOW}"))
+}
+
+fn slow<T>(id: String) -> Listed<T> {
+    tracing::warn!(workflow = id, "left out of the list: {SLOW}");
+    let problem = Diagnostic::error(DiagnosticKind::File, "", SLOW);
+    Listed { id, workflow: Err(Arc::new(problem.into())), warnings: Arc::default() }
+}
+
+/// A place among those that wait for the files of one workflow, or read them.
+struct Turn<T: Compile> {
+    reader: Arc<WorkflowReader<T>>,
+    key: String,
+    gate: Arc<Gate<T>>,
+}
+
+impl<T: Compile> Turn<T> {
+    fn new(reader: &Arc<WorkflowReader<T>>, key: &str) -> Self {
+        let mut turns = reader.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = turns.entry(key.to_owned()).or_default();
+        let gate = Arc::clone(gate);
+        drop(turns);
+        Self { reader: Arc::clone(reader), key: key.to_owned(), gate }
+    }
+}
+
+impl<T> Turn<T>
+where
+    T: Compile + Send + Sync + 'static,
+    T::Context: Send + Sync,
+{
+    /// Does this on a thread when the turn comes, unless the answer is `known` by then. None when it takes longer than `patience`,
+    /// or fails.
+    async fn read<R: Send + 'static>(
+        self,
+        patience: Duration,
+        known: impl FnOnce(&Self) -> Option<R>,
+        work: impl FnOnce(&Self) -> R + Send + 'static,
+    ) -> Option<R> {
         let reading = async {
-            let turn = Turn::new(self, key);
-            let permit = Arc::clone(&turn.semaphore).acquire_owned().await.ok()?;
+            let permit = Arc::clone(&self.gate.semaphore).acquire_owned().await.ok()?;
+            if let Some(known) = known(&self) {
+                return Some(known);
+            }
+            let key = self.key.clone();
             // The thread holds on to its turn when the request is gone.
             let result = spawn_blocking(move || {
-                let result = work(&turn.reader.library);
+                let result = work(&self);
                 drop(permit);
                 result
             });
@@ -114,28 +181,21 @@ where
     }
 }
 
-const SLOW: &str = "its files do not answer in time";
-
-fn slow<T>(id: String) -> Listed<T> {
-    tracing::warn!(workflow = id, "left out of the list: {SLOW}");
-    let problem = Diagnostic::error(DiagnosticKind::File, "", SLOW);
-    Listed { id, workflow: Err(Arc::new(problem.into())), warnings: Arc::default() }
+impl<T> Default for Gate<T> {
+    fn default() -> Self {
+        Self { semaphore: Arc::new(Semaphore::new(1)), latest: Mutex::default() }
+    }
 }
 
-/// A place among those that wait for the files of one workflow, or read them.
-struct Turn<T: Compile> {
-    reader: Arc<WorkflowReader<T>>,
-    key: String,
-    semaphore: Arc<Semaphore>,
-}
+impl<T> Gate<T> {
+    /// Returns what the last look found, if it began at this time or later.
+    fn found_since(&self, time: Instant) -> Option<Found<T>> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().filter(|(began, _)| *began >= time).map(|(_, found)| found.clone())
+    }
 
-impl<T: Compile> Turn<T> {
-    fn new(reader: &Arc<WorkflowReader<T>>, key: &str) -> Self {
-        let mut turns = reader.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let semaphore = turns.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1)));
-        let semaphore = Arc::clone(semaphore);
-        drop(turns);
-        Self { reader: Arc::clone(reader), key: key.to_owned(), semaphore }
+    fn set_latest(&self, began: Instant, found: Found<T>) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, found));
     }
 }
 
@@ -143,7 +203,7 @@ impl<T: Compile> Drop for Turn<T> {
     fn drop(&mut self) {
         let mut turns = self.reader.turns.lock().unwrap_or_else(PoisonError::into_inner);
         // One reference is the map's, one is ours.
-        if Arc::strong_count(&self.semaphore) <= 2 {
+        if Arc::strong_count(&self.gate) <= 2 {
             turns.remove(&self.key);
         }
     }
@@ -208,7 +268,7 @@ mod tests {
         assert!(reader.get("quick").await.unwrap().is_ok());
         // A request that gives up leaves the thread its turn.
         requests[7].abort();
-        assert_eq!(reader.turns.lock().unwrap()["slow"].available_permits(), 0);
+        assert_eq!(reader.turns.lock().unwrap()["slow"].semaphore.available_permits(), 0);
         release.send(()).unwrap();
         let mut first = None;
         for (n, request) in requests.into_iter().enumerate() {
