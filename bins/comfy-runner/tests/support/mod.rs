@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod described;
+pub mod faulty_store;
 pub mod hostile;
 pub mod pool;
 pub mod process;
