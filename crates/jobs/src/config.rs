@@ -57,7 +57,7 @@ impl Default for JobsConfig {
     fn default() -> Self {
         Self {
             silence: Duration::from_secs(5),
-            keep_ended: 1000,
+            keep_ended: 250,
             lost_jobs: LostJobs::default(),
             unreadable_tries: 5,
             unreadable_for: Duration::from_secs(60),

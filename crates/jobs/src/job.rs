@@ -342,7 +342,7 @@ impl Job {
         self.messages.preview.as_ref().map(|(_, preview)| Arc::clone(preview))
     }
 
-    /// Drops previews: kept for a thousand ended jobs they would take most of the memory, and the result shows more.
+    /// Drops previews: kept for hundreds of ended jobs they would take most of the memory, and the result shows more.
     pub fn drop_previews(&mut self) {
         self.progress.take_preview_image();
         self.messages.preview = None;

@@ -415,6 +415,32 @@ impl Jobs {
         files::stored_content(self, file).await
     }
 
+    /// Returns the size and hash of a job's output, if they are known: from its copy in the file store, or because they were
+    /// recorded.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn output_content(
+        &self,
+        prompt_id: &str,
+        file: &OutputFile,
+    ) -> Result<Option<StoredContent>, StoreError> {
+        files::output_content(self, prompt_id, file).await
+    }
+
+    /// Records the size and hash of a job's output, so that nobody has to read the file again.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn record_output_content(
+        &self,
+        prompt_id: &str,
+        file: &OutputFile,
+        content: &StoredContent,
+    ) -> Result<(), StoreError> {
+        files::record_output_content(self, prompt_id, file, content).await
+    }
+
     /// Returns whether an uploaded file is in the file store.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 mod assets;
 mod error;
 mod migrations;
+mod output_contents;
 mod record;
 mod rows;
 mod scheduling;
@@ -16,6 +17,7 @@ mod uploads;
 
 pub use assets::AssetRecord;
 pub use error::{Fault, StoreError};
+pub use output_contents::OutputContent;
 pub use record::{Outcome, Record, Summary};
 pub use sqlite::Sqlite;
 pub use store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};

@@ -130,6 +130,17 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE comfyui_slowness (comfyui TEXT PRIMARY KEY, slowness REAL NOT NULL) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE output_contents (
+        seq INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        subfolder TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (seq, kind, subfolder, filename)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

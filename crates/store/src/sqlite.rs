@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::assets::{self, AssetRecord};
 use crate::error::{Failure, StoreError};
 use crate::migrations::migrate;
+use crate::output_contents::{self, OutputContent};
 use crate::record::{Outcome, Record};
 use crate::rows::{self, LoggedDamage};
 use crate::scheduling;
@@ -451,6 +452,21 @@ impl Store for Sqlite {
     fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>> {
         let file = file.clone();
         self.call(move |db| stored_files::kept(&db.connection, &file))
+    }
+
+    fn record_output_content(
+        &self,
+        prompt_id: &str,
+        file: &OutputFile,
+        content: OutputContent,
+    ) -> StoreFuture<'_, bool> {
+        let (prompt_id, file) = (prompt_id.to_owned(), file.clone());
+        self.call(move |db| output_contents::record(&db.connection, &prompt_id, &file, &content))
+    }
+
+    fn output_content(&self, prompt_id: &str, file: &OutputFile) -> StoreFuture<'_, Option<OutputContent>> {
+        let (prompt_id, file) = (prompt_id.to_owned(), file.clone());
+        self.call(move |db| output_contents::get(&db.connection, &prompt_id, &file))
     }
 
     fn add_asset(&self, asset: AssetRecord) -> StoreFuture<'_, ()> {

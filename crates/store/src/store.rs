@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 
 use crate::assets::AssetRecord;
 use crate::error::StoreError;
+use crate::output_contents::OutputContent;
 use crate::record::{Outcome, Record, Summary};
 use crate::stored_files::{KeptOutput, UnkeptJob};
 use crate::uploads::{Upload, UploadPage, UploadUse};
@@ -190,6 +191,15 @@ pub trait Store: Send + Sync {
     fn unkept(&self, after: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<UnkeptJob>>;
     /// Returns the copy of an output. If several jobs made a file of this name, it is the newest one's.
     fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>>;
+    /// Records the size and hash of a job's output. The record goes with the job's. Returns whether there is such a job.
+    fn record_output_content(
+        &self,
+        prompt_id: &str,
+        file: &OutputFile,
+        content: OutputContent,
+    ) -> StoreFuture<'_, bool>;
+    /// Returns the size and hash of a job's output.
+    fn output_content(&self, prompt_id: &str, file: &OutputFile) -> StoreFuture<'_, Option<OutputContent>>;
     /// Records an asset.
     fn add_asset(&self, asset: AssetRecord) -> StoreFuture<'_, ()>;
     /// Returns an asset, also if it has expired.

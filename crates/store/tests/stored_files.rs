@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use comfy_runner_api::Status;
 use comfy_runner_protocol::{Graph, OutputFile};
-use comfy_runner_store::{KeptOutput, Outcome, Record, Sqlite, Store, Summary, Upload};
+use comfy_runner_store::{KeptOutput, Outcome, OutputContent, Record, Sqlite, Store, Summary, Upload};
 
 fn file(name: &str) -> OutputFile {
     OutputFile { filename: name.to_owned(), subfolder: "job/final".to_owned(), kind: "output".to_owned() }
@@ -68,6 +68,30 @@ async fn a_copy_is_found_by_the_name_of_the_file_and_goes_with_its_job() {
     assert_eq!(hash().await.as_deref(), Some("h1"));
     store.delete("a").await.unwrap();
     assert_eq!(hash().await, None);
+}
+
+#[tokio::test]
+async fn the_size_and_hash_of_an_output_are_those_of_its_job_and_go_with_it() {
+    let store = Sqlite::in_memory().unwrap();
+    for prompt_id in ["a", "b"] {
+        job(&store, prompt_id, Status::Completed, &["1.png"]).await;
+    }
+    let content = async |prompt_id: &str| store.output_content(prompt_id, &file("1.png")).await.unwrap();
+    assert_eq!(content("a").await, None);
+    let first = OutputContent::new("h1", 3);
+    assert!(store.record_output_content("a", &file("1.png"), first.clone()).await.unwrap());
+    assert_eq!((content("a").await, content("b").await), (Some(first), None));
+    let elsewhere = OutputFile { kind: "temp".to_owned(), ..file("1.png") };
+    assert_eq!(store.output_content("a", &elsewhere).await.unwrap(), None);
+    let second = OutputContent::new("h2", 4);
+    assert!(store.record_output_content("a", &file("1.png"), second.clone()).await.unwrap());
+    assert_eq!(content("a").await, Some(second));
+    // A hash is no reference: the content is ComfyUI's.
+    assert_eq!(store.unreferenced(vec!["h2".to_owned()]).await.unwrap(), ["h2"]);
+    store.delete("a").await.unwrap();
+    assert_eq!(content("a").await, None);
+    let gone = store.record_output_content("a", &file("1.png"), OutputContent::new("h", 1));
+    assert!(!gone.await.unwrap());
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_scheduler::JobTimes;
 use comfy_runner_store::{
-    AssetRecord, Created, Deleted, Fault, Filter, KeptOutput, Outcome, Page, Record, Retention, Sqlite,
-    Store, StoreError, StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
+    AssetRecord, Created, Deleted, Fault, Filter, KeptOutput, Outcome, OutputContent, Page, Record,
+    Retention, Sqlite, Store, StoreError, StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
 };
 use futures::FutureExt as _;
 
@@ -120,6 +120,17 @@ impl Store for FaultyStore {
     }
     fn kept_output(&self, file: &OutputFile) -> StoreFuture<'_, Option<KeptOutput>> {
         self.store.kept_output(file)
+    }
+    fn record_output_content(
+        &self,
+        prompt_id: &str,
+        file: &OutputFile,
+        content: OutputContent,
+    ) -> StoreFuture<'_, bool> {
+        self.store.record_output_content(prompt_id, file, content)
+    }
+    fn output_content(&self, prompt_id: &str, file: &OutputFile) -> StoreFuture<'_, Option<OutputContent>> {
+        self.store.output_content(prompt_id, file)
     }
     fn add_asset(&self, asset: AssetRecord) -> StoreFuture<'_, ()> {
         self.store.add_asset(asset)

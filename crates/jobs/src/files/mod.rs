@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use comfy_runner_files::{ContentHash, FileStore};
 use comfy_runner_protocol::OutputFile;
-use comfy_runner_store::StoreError;
+use comfy_runner_store::{OutputContent, StoreError};
 
 use crate::jobs::Jobs;
 
@@ -112,4 +112,30 @@ pub(crate) async fn stored_content(
         _ => jobs.store().kept_output(file).await?.map(|kept| (kept.hash, kept.size)),
     };
     Ok(recorded.and_then(|(hash, size)| Some(StoredContent { hash: hash.parse().ok()?, size })))
+}
+
+/// See [`Jobs::output_content`].
+pub(crate) async fn output_content(
+    jobs: &Jobs,
+    prompt_id: &str,
+    file: &OutputFile,
+) -> Result<Option<StoredContent>, StoreError> {
+    if let Some(copy) = stored_content(jobs, file).await? {
+        return Ok(Some(copy));
+    }
+    let recorded = jobs.store().output_content(prompt_id, file).await?;
+    Ok(recorded
+        .and_then(|OutputContent { hash, size, .. }| Some(StoredContent { hash: hash.parse().ok()?, size })))
+}
+
+/// See [`Jobs::record_output_content`].
+pub(crate) async fn record_output_content(
+    jobs: &Jobs,
+    prompt_id: &str,
+    file: &OutputFile,
+    content: &StoredContent,
+) -> Result<(), StoreError> {
+    let content = OutputContent::new(content.hash.to_string(), content.size);
+    jobs.store().record_output_content(prompt_id, file, content).await?;
+    Ok(())
 }

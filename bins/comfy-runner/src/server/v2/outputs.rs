@@ -1,7 +1,7 @@
 //! The files and texts that jobs made, with their sizes and hashes.
 //!
 //! ComfyUI tells the names of files only. Each is read once, when a caller first asks for its job, so that its size and hash
-//! are true. They are remembered.
+//! are true. They are recorded with the job, and those of the last jobs are remembered.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use comfy_runner_api::JobDetails;
 use comfy_runner_api_v2::{Code, Links, Output, OutputType};
 use comfy_runner_client::{Client, ClientError};
 use comfy_runner_files::ContentHash;
-use comfy_runner_jobs::{Jobs, check_place};
+use comfy_runner_jobs::{Jobs, StoredContent, check_place};
 use comfy_runner_protocol::OutputFile;
 use futures::StreamExt as _;
 use tokio::sync::{Semaphore, watch};
@@ -162,7 +162,8 @@ pub async fn describe(state: &State, details: &JobDetails) -> Result<Vec<Describ
         return Ok(Vec::new());
     }
     let client = state.client_of(details.comfyui.as_deref())?;
-    let facts = made.iter().map(|made| state.output_facts.of(made, &state.jobs, &client));
+    let prompt_id = details.prompt_id.as_str();
+    let facts = made.iter().map(|made| state.output_facts.of(prompt_id, made, &state.jobs, &client));
     let made: Vec<_> = facts.collect::<Vec<_>>().into_iter().zip(made).collect();
     let mut described = Vec::with_capacity(made.len());
     for (facts, made) in made {
@@ -246,7 +247,7 @@ impl Default for OutputFacts {
 
 impl OutputFacts {
     /// Returns the size and hash of an output, or begins to read it.
-    fn of(&self, made: &Made, jobs: &Jobs, client: &Client) -> Known {
+    fn of(&self, prompt_id: &str, made: &Made, jobs: &Jobs, client: &Client) -> Known {
         let file = match &made.content {
             Content::Text(text) => {
                 let hash = Some(ContentHash::of(text.as_bytes()));
@@ -265,20 +266,12 @@ impl OutputFacts {
         }
         let (sender, reading) = watch::channel(Read::Nothing);
         remembered.insert(&made.id, reading.clone());
-        let (file, jobs, client) = (file.clone(), jobs.clone(), client.clone());
+        let (prompt_id, file) = (prompt_id.to_owned(), file.clone());
+        let (jobs, client) = (jobs.clone(), client.clone());
         let readers = Arc::clone(&self.readers);
         actix_web::rt::spawn(async move {
             let _permit = readers.acquire().await;
-            // A copy in the file store is there when ComfyUI is not, and its hash is known.
-            let copy = jobs.stored_content(&file).await.ok().flatten();
-            let read = match copy {
-                Some(copy) => Read::Whole(Facts { size: copy.size, hash: Some(copy.hash) }),
-                None => read(&client, &file, &sender).await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, filename = file.filename, "an output cannot be read");
-                    Read::Failed
-                }),
-            };
-            sender.send_replace(read);
+            sender.send_replace(recorded_or_read(&jobs, &client, &prompt_id, &file, &sender).await);
         });
         Known::Later(reading)
     }
@@ -295,6 +288,33 @@ impl Remembered {
             self.by_id.remove(&oldest);
         }
     }
+}
+
+/// Returns what is recorded of a file, which also is there when ComfyUI is not, or reads the file and records that.
+async fn recorded_or_read(
+    jobs: &Jobs,
+    client: &Client,
+    prompt_id: &str,
+    file: &OutputFile,
+    tell: &watch::Sender<Read>,
+) -> Read {
+    match jobs.output_content(prompt_id, file).await {
+        Ok(Some(known)) => return Read::Whole(Facts { size: known.size, hash: Some(known.hash) }),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(%error, "the size and hash of an output cannot be read from the records")
+        }
+    }
+    let read = read(client, file, tell).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, filename = file.filename, "an output cannot be read");
+        Read::Failed
+    });
+    if let Read::Whole(Facts { size, hash: Some(hash) }) = read
+        && let Err(error) = jobs.record_output_content(prompt_id, file, &StoredContent::new(hash, size)).await
+    {
+        tracing::warn!(%error, "the size and hash of an output cannot be recorded");
+    }
+    read
 }
 
 /// Reads a file to its end, and tells its size before that.
