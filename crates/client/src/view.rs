@@ -103,6 +103,11 @@ impl FileQuery<'_> {
     }
 }
 
+/// Returns whether a header asks for several parts of a file. ComfyUI refuses these; without the header it answers the whole.
+fn asks_for_several(name: &HeaderName, value: &HeaderValue) -> bool {
+    *name == header::RANGE && value.as_bytes().contains(&b',')
+}
+
 impl Client {
     /// Opens a file as a stream. `method` is GET or HEAD. Of `headers`, those that ask for a range or set a condition are
     /// forwarded.
@@ -123,16 +128,16 @@ impl Client {
         request.uri = url.parse::<Uri>().map_err(|error| ClientError::Request(error.to_string()))?;
         request.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         for name in FORWARDED {
-            for value in headers.get_all(&name) {
+            for value in headers.get_all(&name).filter(|value| !asks_for_several(&name, value)) {
                 request.headers.append(name.clone(), value.clone());
             }
         }
+        let asked = |names: &[HeaderName]| names.iter().any(|name| request.headers.contains_key(name));
+        let (range, condition, precondition) =
+            (asked(&[header::RANGE]), asked(&CONDITIONS), asked(&PRECONDITIONS));
         for (name, value) in self.config().headers() {
             request.headers.insert(name.clone(), value.clone());
         }
-        let asked = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
-        let (range, condition, precondition) =
-            (asked(&[header::RANGE]), asked(&CONDITIONS), asked(&PRECONDITIONS));
 
         let sent = tokio::time::timeout(self.reply_timeout(), self.downloads().send(request)).await;
         let (head, body) = match sent {
