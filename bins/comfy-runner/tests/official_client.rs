@@ -5,12 +5,10 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use support::python::{python_with, run_to_its_end};
 use support::{Api, fixtures, png, settings, simulator};
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a program does with the client: it runs a job with an upload and its events, uses the result as the input of another
 /// job, cancels one, lists by label, and meets the errors that it knows by name.
@@ -94,51 +92,17 @@ client.close()
 print("done")
 "#;
 
-/// Returns the interpreter, or `None` if there is none with the client.
-fn python() -> Option<String> {
-    let named = std::env::var("COMFY_RUNNER_TEST_PYTHON").ok();
-    let python = named.clone().unwrap_or_else(|| "python3".to_owned());
-    let found = Command::new(&python).args(["-c", "import comfy_sdk"]).output();
-    let found = found.is_ok_and(|output| output.status.success());
-    assert!(named.is_none() || found, "{python} cannot import comfy_sdk");
-    found.then_some(python)
-}
-
 #[actix_rt::test]
 async fn the_official_python_client_runs_unchanged() {
-    let Some(python) = python() else {
-        return eprintln!("skipped: no python3 with the module comfy_sdk");
-    };
+    let Some(python) = python_with("comfy_sdk") else { return };
     let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("photo.png"), png()).unwrap();
     let mut settings = settings(&simulator.url());
     settings.api_keys = vec!["the-key".into()];
     let api = Api::start_with(&settings, &fixtures().join("workflows"));
-    let printed = folder.path().join("printed.txt");
-    let output = std::fs::File::create(&printed).unwrap();
-    let mut child = Command::new(&python)
-        .args(["-c", SCRIPT])
-        .current_dir(folder.path())
-        .env("COMFY_BASE_URL", &api.base)
-        .env("COMFY_API_KEY", "the-key")
-        .env("NO_PROXY", "127.0.0.1")
-        .stdin(Stdio::null())
-        .stderr(output.try_clone().unwrap())
-        .stdout(output)
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break Some(status);
-        }
-        if started.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            break None;
-        }
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    };
-    let printed = std::fs::read_to_string(printed).unwrap();
-    assert!(status.is_some_and(|status| status.success()) && printed.ends_with("done\n"), "{printed}");
+    let mut command = Command::new(&python);
+    command.args(["-c", SCRIPT]).env("COMFY_BASE_URL", &api.base).env("COMFY_API_KEY", "the-key");
+    let printed = run_to_its_end(&mut command, folder.path()).await;
+    assert!(printed.ends_with("done\n"), "{printed}");
     api.stop().await;
 }

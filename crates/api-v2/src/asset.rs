@@ -42,11 +42,13 @@ pub struct FromHash {
     pub hash: Option<String>,
     /// The name of the new asset.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub file_path: Option<String>,
     /// Categories; they are accepted and not used.
     #[serde(default)]
     pub tags: Vec<String>,
     /// After how many seconds the asset is deleted.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 60, max = 604_800)))]
     pub expires_in: Option<u64>,
 }

@@ -5,6 +5,7 @@
 mod asset;
 mod error;
 mod events;
+mod health;
 mod job;
 mod labels;
 mod links;
@@ -16,6 +17,7 @@ mod reference;
 pub use asset::{Asset, FromHash};
 pub use error::{Code, Error, ErrorBody, ErrorEnvelope};
 pub use events::{EventState, Frame, Preview, StatusEvent, to_json_line};
+pub use health::{Health, HealthStatus, Upstream};
 pub use job::{
     Job, JobError, JobLogs, JobStatus, JobUrls, JobWorkflow, Metrics, Progress, expires_at, timestamp,
 };

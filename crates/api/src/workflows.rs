@@ -139,9 +139,9 @@ pub struct WorkflowsQuery {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<WorkflowKind>"))]
     pub kind: Option<String>,
-    /// Only workflows that are ready (`true`), that are not (`false`), or of which it is not known (`unknown`).
+    /// Only workflows that are ready (`true` or `1`), that are not (`false` or `0`), or of which it is not known (`unknown`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["true", "false", "unknown"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["true", "false", "unknown", "1", "0"])))]
     pub ready: Option<String>,
 }
 

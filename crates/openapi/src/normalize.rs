@@ -5,7 +5,7 @@
 //!
 //! - a choice of constants is an `enum`;
 //! - a choice of objects that a field tells apart is a list of references with a `discriminator`;
-//! - a field that may be absent is not null as well, since the server leaves it out, except in what authors write;
+//! - a field that may be absent is not null as well, since the server leaves it out, except in what others write;
 //! - descriptions have no links to Rust items.
 
 use std::collections::BTreeSet;
@@ -14,18 +14,21 @@ use serde_json::{Map, Value, json};
 
 use crate::schemas::{for_each_object, name_of, reference};
 
-/// The types whose content authors of workflows write: a key without a value is null there.
-const AUTHORED: &str = "Manifest";
+/// The types whose content people and clients write: null is a key without a value there.
+const WRITTEN_BY_OTHERS: [&str; 3] = ["Manifest", "TokenRequest", "V2FromHash"];
 
 /// Changes the schemas of types, by name.
 pub(crate) fn normalize(schemas: &mut Map<String, Value>) {
-    let authored = reachable(schemas, AUTHORED);
+    let mut by_others = BTreeSet::new();
+    for name in WRITTEN_BY_OTHERS {
+        by_others.extend(reachable(schemas, name));
+    }
     for (name, schema) in schemas.iter_mut() {
         for_each_schema(schema, &mut |object| {
             plain_description(object);
             plain_values(object);
             enumerate(object);
-            if !authored.contains(name) {
+            if !by_others.contains(name) {
                 absent_is_not_null(object);
             }
         });

@@ -24,6 +24,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/docs/{file}").get(docs::file))
         // Signing in needs no key but the one in the body.
         .service(endpoint("/api/session").get(session::show).post(session::sign_in).delete(session::sign_out))
+        .service(endpoint("/api/v2/health").get(v2::health).own_pages_only())
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require_key))

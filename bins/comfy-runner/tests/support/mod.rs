@@ -8,6 +8,7 @@ pub mod faulty_store;
 pub mod hostile;
 pub mod pool;
 pub mod process;
+pub mod python;
 pub mod s3;
 pub mod streams;
 

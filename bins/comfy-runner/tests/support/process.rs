@@ -63,6 +63,27 @@ impl Process {
     }
 }
 
+/// The memory of a process, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// What it has now.
+    pub resident: u64,
+    /// The most that it has had.
+    pub peak: u64,
+}
+
+impl Process {
+    #[cfg(target_os = "linux")]
+    fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        Memory { resident: kib("VmRSS:"), peak: kib("VmHWM:") }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
@@ -189,6 +210,12 @@ impl Served {
 
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// The memory of the server.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> Memory {
+        self.process.memory()
     }
 
     /// Stops the server in good order.

@@ -34,8 +34,12 @@ impl Sse {
 
     /// Opens the events at a path, which must be there.
     pub async fn open_at(api: &Api, path: &str) -> Self {
-        let request = api.http.get(format!("{}{path}", api.base)).no_decompress();
-        let response = request.send().await.unwrap();
+        Self::from_request(api.http.get(format!("{}{path}", api.base))).await
+    }
+
+    /// Opens the events that a request asks for, which must be there.
+    pub async fn from_request(request: awc::ClientRequest) -> Self {
+        let response = request.no_decompress().send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers().get("content-type").unwrap(), "text/event-stream");
         Self { body: Box::pin(response), text: String::new() }
@@ -43,6 +47,11 @@ impl Sse {
 
     /// The next event; `None` when the stream has ended, as a stream should.
     pub async fn next(&mut self) -> Option<Sent> {
+        self.try_next().await.unwrap()
+    }
+
+    /// The next event of a server that may be killed.
+    pub async fn try_next(&mut self) -> Result<Option<Sent>, PayloadError> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -50,14 +59,14 @@ impl Sse {
                 if event.starts_with(':') {
                     continue;
                 }
-                return Some(parse(&event));
+                return Ok(Some(parse(&event)));
             }
             let piece = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("the stream goes on");
             let Some(piece) = piece else {
                 assert_eq!(self.text, "", "the stream ended within an event");
-                return None;
+                return Ok(None);
             };
-            self.text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+            self.text.push_str(std::str::from_utf8(&piece?).unwrap());
         }
     }
 

@@ -1,7 +1,8 @@
 //! The Comfy API v2, below `/api/v2`.
 
 use comfy_runner_api_v2::{
-    Asset, FromHash, Job, JobList, JobLogs, JobStatus, JobWorkflow, Output, Preview, Progress, StatusEvent,
+    Asset, FromHash, Health, Job, JobList, JobLogs, JobStatus, JobWorkflow, Output, Preview, Progress,
+    StatusEvent,
 };
 use serde_json::{Value, json};
 
@@ -15,6 +16,11 @@ const FAILED: &str = "ComfyUI gave no usable answer.";
 const UNREACHABLE: &str = "ComfyUI or a store cannot be reached, or the server has too many connections.";
 
 pub(super) fn describe(paths: &mut Paths) {
+    paths.get("/api/v2/health", "v2_health", "Whether the server and a ComfyUI answer", |op| {
+        let op = op.tag(COMFY_V2).open().json::<Health>(200, "The server answers.");
+        op.response_header("Cache-Control", NOT_CACHED, not_cached())
+            .error(403, "The request comes from a page of another site.")
+    });
     paths.post("/api/v2/jobs", "v2_submit_job", "Submits a graph or a workflow of the library", |op| {
         let op = op
             .tag(COMFY_V2)
@@ -159,7 +165,9 @@ fn upload_form() -> Value {
         "properties": {
             "file_path": {"description": "A file name, or a path below `input/`.", "type": "string", "minLength": 1,
                           "maxLength": 255},
-            "content_type": {"description": "The media type; that of the name when absent.", "type": "string"},
+            "content_type": {"description": "The media type; that of the name when absent.", "type": "string",
+                             "pattern": "^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+$"},
+            "tags": {"description": "Ignored.", "type": "array", "items": {"type": "string"}},
             "expected_hash": {"type": "string", "pattern": "^blake3:[0-9a-f]{64}$"},
             "expires_in": {"description": "After how many seconds it is deleted.", "type": "integer", "minimum": 60,
                            "maximum": 604_800},
@@ -204,7 +212,8 @@ fn new_job() -> Value {
             "priority": {"type": ["integer", "null"], "minimum": -1_000_000, "maximum": 1_000_000},
             "extra_data": {
                 "type": ["object", "null"],
-                "properties": {"api_key_comfy_org": {"description": "The key for partner nodes.", "type": ["string", "null"]}},
+                "properties": {"api_key_comfy_org": {"description": "The key for partner nodes.", "type": ["string", "null"],
+                                                       "pattern": "^[!-~]{1,1024}$"}},
                 "additionalProperties": false,
             },
         },

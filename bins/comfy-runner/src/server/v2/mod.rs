@@ -6,6 +6,7 @@ mod cancel;
 pub mod envelope;
 mod error;
 mod events;
+mod health;
 mod inputs;
 mod jobs;
 mod links;
@@ -17,6 +18,7 @@ mod submit;
 use actix_web::web;
 
 use super::endpoint::{endpoint, no_such_path};
+pub use health::health;
 pub use links::{ParseProxyError, PublicUrl, TrustedProxy};
 pub use outputs::OutputFacts;
 
