@@ -118,7 +118,7 @@ fn share_execute(
         for response in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
             refer(response, responses, "responses");
         }
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
             refer(parameter, parameters, "parameters");
         }
     }

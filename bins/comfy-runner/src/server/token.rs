@@ -190,7 +190,9 @@ fn parse(body: &[u8]) -> Result<TokenRequest, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(TokenRequest::default());
     }
-    serde_json::from_slice(body).map_err(|error| {
+    // A list of values would be read as the fields in their order.
+    let object = serde_json::from_slice(body).map(serde_json::Value::Object);
+    object.and_then(serde_json::from_value).map_err(|error| {
         ApiError::BadRequest(format!(
             "the body is a JSON object that may have `prompt_id` and `expires_in`; this one cannot be read: {error}"
         ))

@@ -140,7 +140,8 @@ pub(super) fn describe(paths: &mut Paths) {
         },
     );
     paths.get("/api/v2/assets/{id}/content", "v2_get_asset_content", "The bytes of an asset", |op| {
-        let media_types = ["image/*", "video/*", "audio/*", "application/octet-stream", "text/plain"];
+        // An upload has the type that its caller declared.
+        let media_types = ["image/*", "video/*", "audio/*", "application/octet-stream", "text/plain", "*/*"];
         let op = super::files::file_of_comfyui(op.tag(COMFY_V2)).with_key();
         upstream(op.bytes(200, "The bytes.", &media_types)).error(404, NO_ASSET)
     });
