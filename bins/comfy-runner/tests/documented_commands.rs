@@ -38,6 +38,19 @@ const NOT_RUN: &[(&str, &str)] = &[
         "comfy-runner serve --files s3://my-bucket/comfy --keep-outputs --redirect-downloads",
         "it needs a bucket; tests/s3.rs has one",
     ),
+    (
+        "comfy-runner serve --listen 127.0.0.1:18240 --comfyui URL --state-dir DIR --max-connections 5000 \
+         --max-connections-per-address 5000",
+        "a measurement, beside a real ComfyUI and the official front",
+    ),
+    (
+        "curl -i http://127.0.0.1:8080/api/workflows/plate/manifest",
+        "it needs --allow-edit; tests/add_workflow.rs reads and replaces manifests",
+    ),
+    (
+        "curl -T manifest.yaml -H 'If-Match: \"5f1c...\"' http://127.0.0.1:8080/api/workflows/plate/manifest",
+        "it needs --allow-edit; tests/add_workflow.rs reads and replaces manifests",
+    ),
     ("comfy-runner demo --once --output images", "tests/command_line.rs runs the demo"),
     (
         "comfy-runner samples ./workflows",

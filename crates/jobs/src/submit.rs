@@ -86,7 +86,7 @@ pub enum SubmitError {
         /// The time until the next job is expected to begin.
         retry_after: Duration,
     },
-    /// The job cannot be recorded. Nothing was sent to ComfyUI.
+    /// The job cannot be recorded. A prompt that was sent meanwhile was cancelled.
     #[error("the job was not submitted, as it cannot be recorded")]
     Store(#[source] StoreError),
     /// The idempotency key came with another request before.
