@@ -49,7 +49,11 @@ const NOT_CHECKED: &[(&str, &[&str], &str)] = &[
     ),
     ("positive_data_acceptance", &["POST /api/v2/jobs"], "ComfyUI decides whether a graph can run"),
     ("positive_data_acceptance", &["GET /api/comfyui/view"], "`preview` is for names of images"),
-    ("positive_data_acceptance", &["POST /api/manifest/edit"], "the text in `yaml` is a manifest"),
+    (
+        "positive_data_acceptance",
+        &["POST /api/manifest/edit", "POST /api/manifest/execute"],
+        "a text in the body is a manifest",
+    ),
     (
         "positive_data_acceptance",
         &["POST /api/token", "POST /api/v2/assets/from-hash"],

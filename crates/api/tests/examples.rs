@@ -108,7 +108,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
         ("`POST /api/workflows/inspect?id=workflow`", vec![round_trip::<Inspection>]),
         (
             "`GET /api/models` and `GET /api/models/{kind}`",
-            vec![round_trip::<ModelLists>, round_trip::<ModelList>],
+            vec![round_trip::<ModelLists>, round_trip::<ModelList>, round_trip::<ModelList>],
         ),
         ("`GET /api/run/{workflow_id}?resolve=true`", vec![round_trip::<Manifest>]),
         ("`POST /api/run/upload-image`", vec![round_trip::<Uploaded>]),
