@@ -444,9 +444,11 @@ export type Missing = {
 export type ModelList = {
   kind: string;
   models: string[];
+  only_on?: Record<string, string[]>;
 };
 export type ModelLists = {
   models: Record<string, string[]>;
+  only_on?: Record<string, Record<string, string[]>>;
 };
 export type NewWorkflow = {
   manifest: string;
@@ -574,8 +576,8 @@ export type SubmittedJobs = {
 };
 export type Timestamp = string;
 export type TokenRequest = {
-  prompt_id?: string;
-  expires_in?: number;
+  prompt_id?: string | null;
+  expires_in?: number | null;
 };
 export type UiGraph = {
   nodes: (Record<string, any>)[];
