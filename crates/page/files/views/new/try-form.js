@@ -6,6 +6,7 @@ import { executeUnsaved } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
 import { focusFirstError } from "../../form/focus.js";
 import { createForm } from "../../form/form.js";
+import { useRunKey } from "../../form/run-key.js";
 import { valuesOfJob } from "../../form/values.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
@@ -39,15 +40,7 @@ export function TryForm({ draft }) {
       sending.value = false;
     }
   };
-  useEffect(() => {
-    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
-      event.preventDefault();
-      void run();
-    };
-    document.addEventListener("keydown", onKeyDown);
-    return () => document.removeEventListener("keydown", onKeyDown);
-  });
+  useRunKey(run);
   const useValues = async (/** @type {string} */ id) => {
     try {
       form.replace(valuesOfJob(manifest, await getRecord(id)));

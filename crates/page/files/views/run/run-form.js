@@ -1,9 +1,9 @@
 // The form of a workflow with the button that runs it.
-import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { execute } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
 import { focusFirstError } from "../../form/focus.js";
+import { useRunKey } from "../../form/run-key.js";
 import { Entries } from "../../inputs/entries.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
@@ -45,15 +45,7 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
       sending.value = false;
     }
   };
-  useEffect(() => {
-    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
-      event.preventDefault();
-      void run();
-    };
-    document.addEventListener("keydown", onKeyDown);
-    return () => document.removeEventListener("keydown", onKeyDown);
-  });
+  useRunKey(run);
   return html`<form
     class="run-form"
     novalidate
