@@ -10,11 +10,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use comfy_runner_api::Status;
-use comfy_runner_store::{Filter, Record, Sqlite, Store as _};
+use comfy_runner_store::Record;
 use futures::StreamExt as _;
 use rand::RngExt as _;
 use serde_json::{Value, json};
-use support::process::{Asked, Caller, Served, Simulated};
+use support::process::{Asked, Caller, Served, Simulated, records};
 
 /// The number of concurrent requests.
 const AT_ONCE: usize = 8;
@@ -57,17 +57,6 @@ fn taken(asked: &HashMap<u64, Asked>) -> Vec<(u64, &str)> {
         _ => None,
     });
     taken.collect()
-}
-
-/// Every record in the state folder of a server that is gone.
-async fn records(state: &Path) -> HashMap<String, Record> {
-    let store = Sqlite::open(state).unwrap();
-    let mut records = HashMap::new();
-    for job in store.list(Filter::default()).await.unwrap().jobs {
-        let record = store.get(&job.prompt_id).await.unwrap().unwrap();
-        records.insert(job.prompt_id, record);
-    }
-    records
 }
 
 /// Waits until no job of a server is open.

@@ -5,17 +5,16 @@ mod support;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use comfy_runner_api::Status;
-use comfy_runner_store::{Filter, Record, Sqlite, Store as _};
+use comfy_runner_store::Record;
 use futures::StreamExt as _;
 use rand::RngExt as _;
 use serde_json::{Value, json};
 use support::pool::{Pool, endless, job};
-use support::process::{Asked, Caller};
+use support::process::{Asked, Caller, records};
 use support::{eventually, files_below};
 
 #[actix_rt::test]
@@ -241,17 +240,6 @@ fn ends(pool: &Pool) -> HashMap<String, Vec<(SystemTime, usize)>> {
         }
     }
     ends
-}
-
-/// Every record in the state folder of a server that is gone.
-async fn records(state: &Path) -> HashMap<String, Record> {
-    let store = Sqlite::open(state).unwrap();
-    let mut records = HashMap::new();
-    for job in store.list(Filter::default()).await.unwrap().jobs {
-        let record = store.get(&job.prompt_id).await.unwrap().unwrap();
-        records.insert(job.prompt_id, record);
-    }
-    records
 }
 
 #[actix_rt::test]

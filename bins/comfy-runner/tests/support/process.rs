@@ -1,10 +1,12 @@
 //! The real binary as processes of their own, to be killed.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use comfy_runner_store::{Filter, Record, Sqlite, Store as _};
 use serde_json::Value;
 
 use super::{Form, PATIENCE, Reply, fixtures};
@@ -303,4 +305,15 @@ impl Caller {
             actix_rt::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Returns every record in the state folder of a server that is gone, by prompt id.
+pub async fn records(state: &Path) -> HashMap<String, Record> {
+    let store = Sqlite::open(state).unwrap();
+    let mut records = HashMap::new();
+    for job in store.list(Filter::default()).await.unwrap().jobs {
+        let record = store.get(&job.prompt_id).await.unwrap().unwrap();
+        records.insert(job.prompt_id, record);
+    }
+    records
 }
