@@ -189,7 +189,7 @@ fn head(head: &[u8]) -> anyhow::Result<(u16, usize)> {
     Ok((status, length.context("no length")?))
 }
 
-/// A graph that ComfyUI has not run before: an image that is inverted so many times and saved.
+/// A graph that ComfyUI has not run before: an image that is inverted a number of times and saved.
 fn graph(inversions: usize) -> Value {
     let color = rand::random::<u32>() >> 8;
     let mut graph = json!({"1": {"class_type": "EmptyImage", "_meta": {"title": "Empty Image"}, "inputs": {

@@ -578,7 +578,7 @@ async fn a_finished_job_that_comfyui_forgets_stays_succeeded_with_its_outputs() 
     api.stop().await;
 }
 
-/// Sizes and hashes of outputs are recorded with the job, so that nobody reads the files again.
+/// Sizes and hashes of outputs are recorded with the job, so that the files need not be read again.
 #[actix_rt::test]
 async fn outputs_are_described_after_a_restart_without_comfyui() {
     let simulator = simulator();

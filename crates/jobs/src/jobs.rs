@@ -428,7 +428,7 @@ impl Jobs {
         files::output_content(self, prompt_id, file).await
     }
 
-    /// Records the size and hash of a job's output, so that nobody has to read the file again.
+    /// Records the size and hash of a job's output, so that the file need not be read again.
     ///
     /// # Errors
     /// The store fails.

@@ -217,7 +217,7 @@ impl Sqlite {
                         Step::Failed(cause) => Err(Failure::from(cause)),
                     };
                     if let Some((done, answer)) = first.take() {
-                        // After a failure, both steps have failed, and nobody waits for the second.
+                        // After a failure, both steps have failed, and no caller waits for the second.
                         drop(answer.send(done.and_then(|done| result.map(|()| done))));
                     } else if let Some(answer) = second.take() {
                         drop(answer.send(result));

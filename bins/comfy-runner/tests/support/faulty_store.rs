@@ -20,12 +20,12 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// Panics so often when it is to write what became of jobs.
+    /// Returns a store that panics the first `panics` times that it writes the outcomes of jobs.
     pub fn panicking(panics: u32) -> Arc<Self> {
         Self::new(panics, 0)
     }
 
-    /// Writes so many records that cannot be synced to the disk.
+    /// Returns a store whose first `unsynced` records cannot be synced to the disk.
     pub fn unsynced(unsynced: u32) -> Arc<Self> {
         Self::new(0, unsynced)
     }

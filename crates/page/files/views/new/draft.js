@@ -21,7 +21,7 @@ import { isGroup, labelOf } from "../../form/inputs.js";
  * @property {Manifest} manifest the values of that text
  * @property {Graph | null} graph null for a workflow that is assembled from blocks
  * @property {Input[]} [found] the inputs that the server finds in the graph
- * @property {string} [listing] a text of the server whose comments list other values of the graph
+ * @property {string} [listing] a manifest from the server whose comments list other values of the graph
  * @property {Finding[]} [findings]
  * @property {Record<string, Input["options"]>} [options] what pickers offer, by input
  * @property {{ id: string, etag: string } | null} [existing] the workflow that is edited, as it was read
