@@ -1,6 +1,6 @@
 //! The service around the table of jobs: everything that callers can do, each in a module of its own.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,8 @@ struct Shared {
     /// The moment from which durations count.
     origin: Instant,
     store: Arc<dyn Store>,
+    /// Whether the latest job could not be recorded.
+    is_store_failing: AtomicBool,
     files: Option<Files>,
     /// [`Pool::generation`].
     pool_generation: AtomicU64,
@@ -118,6 +120,7 @@ impl Jobs {
             config,
             origin: Instant::now(),
             store,
+            is_store_failing: AtomicBool::new(false),
             files,
             pool_generation: AtomicU64::new(0),
             dispatcher: Notify::new(),
@@ -617,6 +620,17 @@ impl Jobs {
 impl Jobs {
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.shared.store
+    }
+
+    /// Remembers whether a job could be recorded.
+    pub(crate) fn note_recorded<T>(&self, recorded: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.shared.is_store_failing.store(recorded.is_err(), Ordering::Relaxed);
+        recorded
+    }
+
+    /// Returns whether the latest job could not be recorded.
+    pub(crate) fn is_store_failing(&self) -> bool {
+        self.shared.is_store_failing.load(Ordering::Relaxed)
     }
 
     pub(crate) fn files(&self) -> Option<&Files> {

@@ -17,6 +17,9 @@ const BATCH: usize = 100;
 /// The pause after a write that failed: the first one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
+/// How long a change may wait for others, so that they are written together: an accepted job often starts at once.
+const GATHERING: Duration = Duration::from_millis(5);
+
 /// The number of event ids that are reserved for a process: more than it can use, and few enough that ids stay exact in
 /// JSON after a million restarts.
 const EVENT_IDS: u64 = 1 << 32;
@@ -108,7 +111,10 @@ pub(crate) async fn write_changes(jobs: &Jobs) {
     loop {
         match write_some(jobs).await {
             Ok(true) => pause = PAUSES.0,
-            Ok(false) => jobs.unwritten().notified().await,
+            Ok(false) => {
+                jobs.unwritten().notified().await;
+                tokio::time::sleep(GATHERING).await;
+            }
             Err(error) => {
                 tracing::error!(%error, "the state of jobs cannot be written; will try again");
                 tokio::time::sleep(pause).await;

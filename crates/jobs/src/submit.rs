@@ -8,7 +8,7 @@ use comfy_runner_client::{Client, ClientError, PromptError};
 use comfy_runner_protocol::queue::ExtraData;
 use comfy_runner_protocol::{NodeErrors, PromptAccepted, PromptRequest};
 use comfy_runner_scheduler::JobQueue as _;
-use comfy_runner_store::{Created, Record, StoreError, StoreFuture, Summary};
+use comfy_runner_store::{Created, Record, StoreError, Summary};
 use futures::FutureExt as _;
 use serde_json::json;
 
@@ -155,13 +155,8 @@ impl Drop for InFlightGuard {
 
 /// What came of recording a job.
 pub(crate) enum Recorded {
-    /// It is new, and its record outlives this process.
-    New {
-        /// If it is to be submitted now, it is guarded until ComfyUI has answered.
-        in_flight: Option<InFlightGuard>,
-        /// Completes when the record outlives the machine as well. Before that, the caller must have no answer.
-        synced: StoreFuture<'static, ()>,
-    },
+    /// It is new. If it is to be submitted now, it is guarded until ComfyUI has answered.
+    New { in_flight: Option<InFlightGuard> },
     /// It was recorded before; nothing was written.
     Known(Box<Record>),
 }
@@ -294,23 +289,30 @@ impl NewSubmission<'_> {
         let comfyui = Arc::clone(place.comfyui());
         let client =
             self.clients.get(&comfyui).ok_or_else(|| ClientError::NotConfigured(comfyui.to_string()))?;
-        let (prompt_id, digest) = (self.record.summary.prompt_id.clone(), self.record.request_digest.clone());
+        let prompt_id = self.record.summary.prompt_id.clone();
         self.record.summary.outcome.comfyui = Some(comfyui.to_string());
         let mut recording = std::future::ready(Ok(())).boxed();
-        match &self.in_flight {
-            None => match create_record(self.jobs, &self.record, self.needs(), Some(place), None).await? {
-                Recorded::New { in_flight, synced } => (self.in_flight, recording) = (in_flight, synced),
-                Recorded::Known(known) => return same_answer(self.jobs, *known, digest.as_deref()).map(Some),
-            },
-            Some(_) => {
-                place.give_to(&prompt_id);
-                write(self.jobs, &prompt_id).await?;
+        if self.in_flight.is_some() {
+            place.give_to(&prompt_id);
+            write(self.jobs, &prompt_id).await?;
+        } else if self.must_be_recorded_first() {
+            match create_record(self.jobs, &self.record, self.needs(), Some(place), None).await? {
+                Recorded::New { in_flight } => self.in_flight = in_flight,
+                Recorded::Known(known) => {
+                    let digest = self.record.request_digest.as_deref();
+                    return same_answer(self.jobs, *known, digest).map(Some);
+                }
             }
+        } else {
+            load_durations(self.jobs, &self.record.summary.workflow_id).await;
+            self.in_flight = Some(insert_in_flight(self.jobs, &self.record, self.needs(), place));
+            // The record comes before what the messages of ComfyUI change in it: the store takes calls in their order.
+            recording = record_new(self.jobs.clone(), self.record.clone()).boxed();
         }
         // The disk takes about as long as ComfyUI.
         let sending = send(self.jobs, &client, &comfyui, &self.record, self.key.as_ref());
-        let (sent, synced) = futures::join!(sending, recording);
-        if let Err(error) = synced {
+        let (recorded, sent) = futures::join!(recording, sending);
+        if let Err(error) = recorded {
             self.take_back(sent).await;
             return Err(error.into());
         }
@@ -336,6 +338,13 @@ impl NewSubmission<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether the prompt must not be sent before the record is on the disk. The next request with the same idempotency
+    /// key must find the job, and while the store fails, nothing should reach ComfyUI.
+    fn must_be_recorded_first(&self) -> bool {
+        let record = &self.record;
+        record.idempotency_key.is_some() || record.summary.automatic || self.jobs.is_store_failing()
     }
 
     /// Undoes a submission that cannot be recorded: the caller is told that there is no job.
@@ -405,6 +414,8 @@ pub(crate) struct KeptPlace {
     jobs: Jobs,
     comfyui: Arc<str>,
     is_cold: bool,
+    /// Whether a job of the table has it now.
+    is_taken: bool,
 }
 
 impl KeptPlace {
@@ -413,7 +424,7 @@ impl KeptPlace {
         if let Some(member) = state.pool.get_mut(comfyui) {
             member.reserved += 1;
         }
-        Self { jobs: jobs.clone(), comfyui: Arc::clone(comfyui), is_cold }
+        Self { jobs: jobs.clone(), comfyui: Arc::clone(comfyui), is_cold, is_taken: false }
     }
 
     fn comfyui(&self) -> &Arc<str> {
@@ -421,11 +432,21 @@ impl KeptPlace {
     }
 
     /// Gives the place to a job of the table.
-    fn give_to(self, prompt_id: &str) {
+    fn give_to(mut self, prompt_id: &str) {
         self.jobs.change(prompt_id, |job| {
             job.comfyui = Some(Arc::clone(&self.comfyui));
             job.needs.is_cold = Some(self.is_cold);
         });
+        self.is_taken = true;
+    }
+
+    /// Gives the place to a new job of the table.
+    fn give_to_new(mut self, mut job: Job) {
+        // Read before the prompt is sent: a WebSocket that opens later may have missed its first messages.
+        job.missed_messages = !self.jobs.is_connected(&self.comfyui);
+        job.needs.is_cold = Some(self.is_cold);
+        self.jobs.insert(job);
+        self.is_taken = true;
     }
 }
 
@@ -434,7 +455,9 @@ impl Drop for KeptPlace {
         if let Some(member) = self.jobs.lock().pool.get_mut(&self.comfyui) {
             member.reserved = member.reserved.saturating_sub(1);
         }
-        self.jobs.wake_dispatcher();
+        if !self.is_taken {
+            self.jobs.wake_dispatcher();
+        }
     }
 }
 
@@ -490,43 +513,37 @@ pub(crate) async fn create_record(
 ) -> Result<Recorded, StoreError> {
     let (jobs, record) = (jobs.clone(), record.clone());
     let recording = actix_rt::spawn(async move {
-        let (created, mut synced) = jobs.store().create_in_steps(record.clone()).await?;
-        match created {
+        match jobs.note_recorded(jobs.store().create(record.clone()).await)? {
             Created::New => {}
             Created::Known(known) | Created::Repeated(known) => return Ok(Recorded::Known(known)),
         }
-        // A job with a key must not run before it is certain that the next request with this key finds it. One that waits is
-        // accepted when it is recorded.
-        if place.is_none() || record.idempotency_key.is_some() {
-            if let Err(error) = synced.await {
-                discard(&jobs, &record.summary.prompt_id).await;
-                return Err(error);
-            }
-            synced = std::future::ready(Ok(())).boxed();
-        }
         load_durations(&jobs, &record.summary.workflow_id).await;
-        let submission = if place.is_some() { SubmissionState::InFlight } else { SubmissionState::Waiting };
-        let mut job = Job::with_needs(&record, needs, submission, jobs.now());
-        let Some(place) = place else {
-            job.partner_key = key;
-            jobs.insert_waiting(job);
-            return Ok(Recorded::New { in_flight: None, synced });
-        };
-        // Read before the prompt is sent: a WebSocket that opens later may have missed its first messages.
-        job.missed_messages = !jobs.is_connected(place.comfyui());
-        job.needs.is_cold = Some(place.is_cold);
-        jobs.insert(job);
-        let in_flight = Some(InFlightGuard::new(&jobs, &record.summary.prompt_id));
-        Ok(Recorded::New { in_flight, synced })
+        if let Some(place) = place {
+            return Ok(Recorded::New { in_flight: Some(insert_in_flight(&jobs, &record, needs, place)) });
+        }
+        let mut job = Job::with_needs(&record, needs, SubmissionState::Waiting, jobs.now());
+        job.partner_key = key;
+        jobs.insert_waiting(job);
+        Ok(Recorded::New { in_flight: None })
     });
     recording.await.map_err(|_| StoreError::Stopped)?
 }
 
-/// Deletes a record that may not be on the disk, of a job that was not sent.
-async fn discard(jobs: &Jobs, prompt_id: &str) {
-    if let Err(error) = jobs.store().withdraw(prompt_id).await {
-        tracing::error!(%error, prompt_id, "the record of a job that was not accepted cannot be deleted");
+/// Records a job that is in the table, and that no other record can stand for.
+async fn record_new(jobs: Jobs, record: Record) -> Result<(), StoreError> {
+    let prompt_id = record.summary.prompt_id.clone();
+    match jobs.note_recorded(jobs.store().create(record).await)? {
+        Created::New => Ok(()),
+        Created::Known(known) | Created::Repeated(known) => {
+            Err(StoreError::Record(format!("\"{prompt_id}\" was taken for \"{}\"", known.summary.prompt_id)))
+        }
     }
+}
+
+/// Adds a job that is being submitted to the ComfyUI with this place to the table.
+fn insert_in_flight(jobs: &Jobs, record: &Record, needs: Needs, place: KeptPlace) -> InFlightGuard {
+    place.give_to_new(Job::with_needs(record, needs, SubmissionState::InFlight, jobs.now()));
+    InFlightGuard::new(jobs, &record.summary.prompt_id)
 }
 
 /// Writes the present state of a job, durably.

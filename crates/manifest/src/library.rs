@@ -175,8 +175,13 @@ impl<T: Compile> Library<T> {
     /// # Errors
     /// [`LibraryError::NotFound`] and [`LibraryError::Broken`].
     pub fn get(&self, id: &str) -> Result<Arc<T>, LibraryError> {
-        let entry = self.entry(id).ok_or_else(|| self.not_found(id))?;
-        entry.workflow.clone().map_err(|diagnostics| LibraryError::Broken { id: id.to_owned(), diagnostics })
+        self.entry(id).ok_or_else(|| self.not_found(id))?.workflow(id)
+    }
+
+    /// Returns what [`Library::get`] found before, if the files of the workflow are unchanged. This reads and compiles nothing:
+    /// it costs one `stat` for each file of the workflow.
+    pub fn unchanged(&self, id: &str) -> Option<Result<Arc<T>, LibraryError>> {
+        Some(self.current(id)?.workflow(id))
     }
 
     /// Returns every workflow, as its files are now.
@@ -331,6 +336,11 @@ fn only_workflow(folder: &Path) -> io::Result<Option<(PathBuf, String)>> {
 }
 
 impl<T: Compile> Entry<T> {
+    fn workflow(&self, id: &str) -> Result<Arc<T>, LibraryError> {
+        let broken = |diagnostics| LibraryError::Broken { id: id.to_owned(), diagnostics };
+        self.workflow.clone().map_err(broken)
+    }
+
     /// Returns the same workflow, read from files with the same contents.
     fn with_folder(&self, folder: WorkflowDir) -> Self {
         let (context, workflow) = (Arc::clone(&self.context), self.workflow.clone());

@@ -1,7 +1,5 @@
 //! Errors of a store. They contain no path.
 
-use std::io::ErrorKind;
-
 use rusqlite::ErrorCode;
 
 /// Why a call of the store failed.
@@ -88,9 +86,6 @@ pub(crate) enum Failure {
     /// The transaction that a call was part of was undone.
     #[error("{0}")]
     Undone(String),
-    /// The changes of a call may not be on the disk.
-    #[error("{0}")]
-    Unsynced(ErrorKind),
     #[error("{why}")]
     Damaged { prompt_id: String, why: String },
 }
@@ -113,10 +108,6 @@ impl Failure {
             Self::Sqlite(error) => StoreError::Database { fault: fault(&error), detail: detail(&error) },
             Self::Json(error) => StoreError::Record(error.to_string()),
             Self::Undone(detail) => StoreError::Database { fault: Fault::Other, detail },
-            Self::Unsynced(kind) => {
-                let fault = if kind == ErrorKind::StorageFull { Fault::Full } else { Fault::Disk };
-                StoreError::Database { fault, detail: kind.to_string() }
-            }
             Self::TooNew { found, known } => StoreError::TooNew { found, known },
             Self::Damaged { prompt_id, why } => StoreError::Damaged { prompt_id, why },
         }

@@ -1,7 +1,6 @@
 //! SQLite on a thread of its own.
 
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,40 +36,11 @@ const GROUP: usize = 128;
 /// The number of pages of the log from which its content is moved to the database, which takes as long as many syncs.
 const LOG_PAGES: u32 = 4000;
 
-/// Does a call, and returns what is to be done when it is known what became of its changes.
+/// Does a call, and returns what is to be done when it is known whether its changes are on the disk.
 type Work = Box<dyn FnOnce(&mut Database) -> Answer + Send>;
 
-/// Sends the result of a call.
-type Answer = Box<dyn FnMut(Step<'_>)>;
-
-/// What became of the changes of a call.
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    /// They are in the log file: they outlive the process, but may not outlive the machine.
-    Written,
-    /// They are on the disk.
-    Synced,
-    /// They were undone, or may not be on the disk.
-    Failed(Cause<'a>),
-}
-
-/// Why the changes of a call are not on the disk.
-#[derive(Clone, Copy)]
-enum Cause<'a> {
-    /// The transaction was undone.
-    Undone(&'a str),
-    /// The disk fails.
-    Unsynced(&'a io::Error),
-}
-
-impl From<Cause<'_>> for Failure {
-    fn from(cause: Cause<'_>) -> Self {
-        match cause {
-            Cause::Undone(reason) => Self::Undone(reason.to_owned()),
-            Cause::Unsynced(error) => Self::Unsynced(error.kind()),
-        }
-    }
-}
+/// Sends the result of a call. If its changes were undone, the reason is the result.
+type Answer = Box<dyn FnOnce(Result<(), &str>)>;
 
 /// A call to the thread.
 enum Call {
@@ -82,19 +52,6 @@ enum Call {
 struct Database {
     connection: Connection,
     logged: LoggedDamage,
-    /// The write-ahead log; `None` in memory. It is synced here instead of by SQLite, so that a change can be used as soon as
-    /// it outlives the process.
-    log: Option<File>,
-}
-
-impl Database {
-    /// Writes what changed since there were so many changes to the disk.
-    fn sync_since(&self, changes: u64) -> io::Result<()> {
-        match &self.log {
-            Some(log) if self.connection.total_changes() != changes => log.sync_data(),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// A store in an SQLite file, or in memory. A clone is another handle to the same store.
@@ -114,10 +71,8 @@ impl Sqlite {
         state_dir::create(folder).map_err(StoreError::Folder)?;
         let lock = state_dir::lock(folder)?;
         let database = state_dir::make_private(folder).map_err(StoreError::Folder)?;
-        let mut connection = open_file(&database).map_err(Failure::into_store_error)?;
-        let identity = prepare(&mut connection).map_err(Failure::into_store_error)?;
-        let log = open_log(&connection, &database).map_err(Failure::into_store_error)?;
-        Self::start(connection, identity, Some(log), Some(lock))
+        let connection = open_file(&database).map_err(Failure::into_store_error)?;
+        Self::start(connection, Some(lock))
     }
 
     /// Creates a store in memory, which ends with the process.
@@ -125,19 +80,14 @@ impl Sqlite {
     /// # Errors
     /// The thread cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
-        let mut connection =
+        let connection =
             Connection::open_in_memory().map_err(|error| Failure::from(error).into_store_error())?;
-        let identity = prepare(&mut connection).map_err(Failure::into_store_error)?;
-        Self::start(connection, identity, None, None)
+        Self::start(connection, None)
     }
 
-    fn start(
-        connection: Connection,
-        identity: String,
-        log: Option<File>,
-        lock: Option<File>,
-    ) -> Result<Self, StoreError> {
-        let mut database = Database { connection, logged: LoggedDamage::default(), log };
+    fn start(mut connection: Connection, lock: Option<File>) -> Result<Self, StoreError> {
+        let identity = prepare(&mut connection).map_err(Failure::into_store_error)?.into();
+        let mut database = Database { connection, logged: LoggedDamage::default() };
         let (calls, mut waiting) = mpsc::channel::<Call>(WAITING);
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -169,7 +119,7 @@ impl Sqlite {
                 }
             })
             .map_err(StoreError::Thread)?;
-        Ok(Self { calls, identity: identity.into() })
+        Ok(Self { calls, identity })
     }
 
     /// Runs a call on the thread and returns its result.
@@ -181,55 +131,14 @@ impl Sqlite {
             let (answer, answered) = oneshot::channel();
             // The work is done even if the caller no longer waits.
             let call = Call::Work(Box::new(move |database| {
-                let mut done = Some((work(database), answer));
-                Box::new(move |step| {
-                    let result = match step {
-                        Step::Written => return,
-                        Step::Synced => Ok(()),
-                        Step::Failed(cause) => Err(cause.into()),
-                    };
-                    if let Some((done, answer)) = done.take() {
-                        drop(answer.send(done.and_then(|done| result.map(|()| done))));
-                    }
+                let result = work(database);
+                Box::new(move |written| {
+                    let undone = |reason: &str| Failure::Undone(reason.to_owned());
+                    drop(answer.send(result.and_then(|result| written.map_err(undone).map(|()| result))));
                 })
             }));
             self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
             answered.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
-        }
-        .boxed()
-    }
-
-    /// Runs a call on the thread, and returns its result when its changes outlive the process, with a future that completes when
-    /// they outlive the machine.
-    fn call_in_steps<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Database) -> Result<T, Failure> + Send + 'static,
-    ) -> StoreFuture<'_, (T, StoreFuture<'static, ()>)> {
-        async move {
-            let (first, written) = oneshot::channel();
-            let (second, synced) = oneshot::channel();
-            let call = Call::Work(Box::new(move |database| {
-                let mut first = Some((work(database), first));
-                let mut second = Some(second);
-                Box::new(move |step| {
-                    let result = match step {
-                        Step::Written | Step::Synced => Ok(()),
-                        Step::Failed(cause) => Err(Failure::from(cause)),
-                    };
-                    if let Some((done, answer)) = first.take() {
-                        // After a failure, both steps have failed, and no caller waits for the second.
-                        drop(answer.send(done.and_then(|done| result.map(|()| done))));
-                    } else if let Some(answer) = second.take() {
-                        drop(answer.send(result));
-                    }
-                })
-            }));
-            self.calls.send(call).await.map_err(|_| StoreError::Stopped)?;
-            let done = written.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)?;
-            let synced = async move {
-                synced.await.map_err(|_| StoreError::Stopped)?.map_err(Failure::into_store_error)
-            };
-            Ok((done, synced.boxed()))
         }
         .boxed()
     }
@@ -238,16 +147,13 @@ impl Sqlite {
 /// Does calls one after the other, and writes their changes to the disk together: a disk syncs no faster for a small change
 /// than for many. Each call is answered when its changes are on the disk.
 fn do_together(database: &mut Database, mut group: Vec<Work>) {
-    let changes = database.connection.total_changes();
     if group.len() == 1
         && let Some(work) = group.pop()
     {
-        let answers = vec![work(database)];
-        return sync(database, changes, answers);
+        return work(database)(Ok(()));
     }
     let mut group = group.into_iter();
     while group.len() > 0 {
-        let changes = database.connection.total_changes();
         let mut answers = Vec::new();
         let begun = database.connection.execute_batch("BEGIN");
         for work in group.by_ref() {
@@ -263,33 +169,18 @@ fn do_together(database: &mut Database, mut group: Vec<Work>) {
             Ok(()) => end(&database.connection),
         };
         let last = answers.len() - 1;
-        let Err(ended) = written else {
-            sync(database, changes, answers);
-            continue;
-        };
-        for (number, mut answer) in answers.into_iter().enumerate() {
-            match &ended {
+        for (number, answer) in answers.into_iter().enumerate() {
+            match &written {
                 // The call that failed has its own reason.
-                Ended::Undone(_) if number == last => answer(Step::Synced),
-                Ended::Undone(reason) | Ended::Failed(reason) => answer(Step::Failed(Cause::Undone(reason))),
+                Err(Ended::Undone(_)) if number == last => answer(Ok(())),
+                Err(Ended::Undone(reason) | Ended::Failed(reason)) => answer(Err(reason)),
+                Ok(()) => answer(Ok(())),
             }
         }
     }
 }
 
-/// Writes changes to the disk that were committed, and answers their calls.
-fn sync(database: &Database, changes: u64, mut answers: Vec<Answer>) {
-    answers.iter_mut().for_each(|answer| answer(Step::Written));
-    let synced = database.sync_since(changes);
-    for answer in &mut answers {
-        match &synced {
-            Ok(()) => answer(Step::Synced),
-            Err(error) => answer(Step::Failed(Cause::Unsynced(error))),
-        }
-    }
-}
-
-/// Why the changes of a transaction are lost.
+/// Why the changes of a transaction are not on the disk.
 enum Ended {
     /// Its last call has undone it.
     Undone(String),
@@ -313,20 +204,10 @@ fn open_file(path: &Path) -> Result<Connection, Failure> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // Migrations are synced by SQLite itself.
+    // With WAL, a lower level could lose the last writes when the machine goes down.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    Ok(connection)
-}
-
-/// Opens the write-ahead log of a database that was prepared. From now on, SQLite syncs it only before it moves its content to
-/// the database: what is committed is on the disk when the log was synced here.
-fn open_log(connection: &Connection, database: &Path) -> Result<File, Failure> {
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
-    let log = File::open(path).map_err(|error| Failure::Unsynced(error.kind()))?;
-    Ok(log)
+    Ok(connection)
 }
 
 /// Writes everything to the database file, so that this file alone is a backup, and closes it.
@@ -357,10 +238,6 @@ impl Store for Sqlite {
 
     fn create(&self, record: Record) -> StoreFuture<'_, Created> {
         self.call(move |db| rows::create(&mut db.connection, &record))
-    }
-
-    fn create_in_steps(&self, record: Record) -> StoreFuture<'_, (Created, StoreFuture<'static, ()>)> {
-        self.call_in_steps(move |db| rows::create(&mut db.connection, &record))
     }
 
     fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()> {
@@ -534,59 +411,5 @@ impl Store for Sqlite {
     fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()> {
         let comfyui = comfyui.to_owned();
         self.call(move |db| scheduling::set_draining(&db.connection, &comfyui, draining))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use comfy_runner_protocol::Graph;
-
-    use super::*;
-    use crate::error::Fault;
-    use crate::record::Summary;
-
-    /// A database whose log can be written, and not synced.
-    fn failing() -> Database {
-        let mut connection = Connection::open_in_memory().unwrap();
-        prepare(&mut connection).unwrap();
-        Database { connection, logged: LoggedDamage::default(), log: Some(File::open("/dev/null").unwrap()) }
-    }
-
-    /// The calls that are made while this runs.
-    async fn do_calls<T>(calls: mpsc::Receiver<Call>, made: impl Future<Output = T>) -> T {
-        let thread = std::thread::spawn(move || {
-            let (mut calls, mut database) = (calls, failing());
-            while let Some(Call::Work(work)) = calls.blocking_recv() {
-                let mut group = vec![work];
-                while let Ok(Call::Work(work)) = calls.try_recv() {
-                    group.push(work);
-                }
-                do_together(&mut database, group);
-            }
-        });
-        let made = made.await;
-        thread.join().unwrap();
-        made
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_change_that_cannot_be_synced_is_an_error_and_a_read_is_none() {
-        let (calls, waiting) = mpsc::channel(WAITING);
-        let store = Sqlite { calls, identity: "i".into() };
-        let record = |id: &str| Record::new(Summary::new(id, "c", "w", 1), Arc::new(Graph::default()));
-        do_calls(waiting, async move {
-            let is_disk =
-                |error: &StoreError| matches!(error, StoreError::Database { fault: Fault::Disk, .. });
-            assert!(is_disk(&store.create(record("a")).await.unwrap_err()));
-            let (created, synced) = store.create_in_steps(record("b")).await.unwrap();
-            assert!(matches!(created, Created::New));
-            assert!(is_disk(&synced.await.unwrap_err()));
-            assert!(store.get("b").await.unwrap().is_some(), "it outlives the process");
-            let (first, second) = futures::join!(store.create(record("c")), store.get("c"));
-            assert!(is_disk(&first.unwrap_err()));
-            drop(second);
-        })
-        .await;
     }
 }

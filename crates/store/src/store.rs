@@ -4,7 +4,6 @@ use comfy_runner_api::Status;
 use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_scheduler::JobTimes;
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::assets::AssetRecord;
@@ -133,7 +132,8 @@ pub struct Retention {
     pub keep: Option<u32>,
 }
 
-/// Durable records of jobs. A write that was answered survives a crash. Writes happen in the order of the calls.
+/// Durable records of jobs. A write that was answered survives a crash. Writes happen in the order in which their futures are first
+/// polled.
 pub trait Store: Send + Sync {
     /// Returns the store's own id, which never changes. ComfyUI sends the messages about a job to the client id under which it
     /// was submitted: with the same id, a new process receives those about jobs of the previous one.
@@ -141,11 +141,6 @@ pub trait Store: Send + Sync {
     /// Creates a record, unless its idempotency key is in use or it is the second automatic repetition of a job. The key of a
     /// job that failed before ComfyUI accepted it is free again.
     fn create(&self, record: Record) -> StoreFuture<'_, Created>;
-    /// As [`create`](Self::create), in two steps: the first result says that the record outlives this process, and the future
-    /// beside it completes when it outlives the machine as well. A store without such a difference takes one step.
-    fn create_in_steps(&self, record: Record) -> StoreFuture<'_, (Created, StoreFuture<'static, ()>)> {
-        async move { Ok((self.create(record).await?, std::future::ready(Ok(())).boxed())) }.boxed()
-    }
     /// Updates the states of jobs, all or none of them. A job without a record is skipped: it was deleted.
     fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()>;
     /// Changes a job's id to the one that ComfyUI chose. Returns whether there is such a job.

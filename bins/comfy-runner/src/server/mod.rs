@@ -24,6 +24,7 @@ mod inspect;
 mod jobs;
 mod limits;
 mod live;
+mod local_files;
 mod manifest_source;
 mod media_type;
 mod merged_schemas;

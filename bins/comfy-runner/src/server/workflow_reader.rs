@@ -1,7 +1,7 @@
 //! Workflows, read and compiled on threads that may block.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use comfy_runner_manifest::{Compile, Diagnostic, DiagnosticKind, Library, LibraryError, Listed};
@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use super::local_files::is_local;
 
 /// How long a request waits for the files of its workflow.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +29,8 @@ const LISTED_AT_ONCE: usize = 16;
 pub struct WorkflowReader<T: Compile> {
     library: Arc<Library<T>>,
     turns: Mutex<HashMap<String, Arc<Gate<T>>>>,
+    /// The workflows with their files on a disk of this machine. Whether they have changed is seen at once, without a thread.
+    local: RwLock<HashSet<String>>,
 }
 
 /// Lets one request at a time read the files of a workflow.
@@ -51,7 +54,7 @@ where
 {
     /// A reader of this library.
     pub fn new(library: Arc<Library<T>>) -> Arc<Self> {
-        Arc::new(Self { library, turns: Mutex::default() })
+        Arc::new(Self { library, turns: Mutex::default(), local: RwLock::default() })
     }
 
     /// The library itself, for what touches no file.
@@ -61,15 +64,32 @@ where
 
     /// The workflow of this id, as its files are now.
     pub async fn get(self: &Arc<Self>, id: &str) -> Result<Found<T>, ApiError> {
+        if self.is_local(id)
+            && let Some(unchanged) = self.library.unchanged(id)
+        {
+            return Ok(unchanged);
+        }
         let came = Instant::now();
         let known = |turn: &Turn<T>| turn.gate.found_since(came);
         let look = |turn: &Turn<T>| {
             let began = Instant::now();
             let found = turn.reader.library.get(&turn.key);
             turn.gate.set_latest(began, found.clone());
+            turn.reader.note_local(&turn.key, found.is_ok());
             found
         };
         Turn::new(self, id).read(PATIENCE, known, look).await.ok_or_else(|| too_slow(id))
+    }
+
+    fn is_local(&self, id: &str) -> bool {
+        self.local.read().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Finds out where the files of a workflow are, if it can be used.
+    fn note_local(&self, id: &str, is_usable: bool) {
+        if is_usable && !self.is_local(id) && is_local(&self.library.path().join(id)) {
+            self.local.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        }
     }
 
     /// Does work on the files of one workflow, while no other thread reads them.

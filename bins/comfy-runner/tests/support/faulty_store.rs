@@ -11,12 +11,13 @@ use comfy_runner_store::{
     Retention, Sqlite, Store, StoreError, StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
 };
 use futures::FutureExt as _;
+use futures::future::ready;
 
 /// A store in memory that fails as often as it is to.
 pub struct FaultyStore {
     store: Sqlite,
     panics: AtomicU32,
-    unsynced: AtomicU32,
+    unrecorded: AtomicU32,
 }
 
 impl FaultyStore {
@@ -25,14 +26,14 @@ impl FaultyStore {
         Self::new(panics, 0)
     }
 
-    /// Returns a store whose first `unsynced` records cannot be synced to the disk.
-    pub fn unsynced(unsynced: u32) -> Arc<Self> {
-        Self::new(0, unsynced)
+    /// Returns a store whose first `unrecorded` records cannot be written.
+    pub fn unrecorded(unrecorded: u32) -> Arc<Self> {
+        Self::new(0, unrecorded)
     }
 
-    fn new(panics: u32, unsynced: u32) -> Arc<Self> {
+    fn new(panics: u32, unrecorded: u32) -> Arc<Self> {
         let store = Sqlite::in_memory().unwrap();
-        Arc::new(Self { store, panics: AtomicU32::new(panics), unsynced: AtomicU32::new(unsynced) })
+        Arc::new(Self { store, panics: AtomicU32::new(panics), unrecorded: AtomicU32::new(unrecorded) })
     }
 
     fn takes_one(left: &AtomicU32) -> bool {
@@ -45,20 +46,11 @@ impl Store for FaultyStore {
         self.store.identity()
     }
     fn create(&self, record: Record) -> StoreFuture<'_, Created> {
-        self.store.create(record)
-    }
-    fn create_in_steps(&self, record: Record) -> StoreFuture<'_, (Created, StoreFuture<'static, ()>)> {
-        async move {
-            let (created, synced) = self.store.create_in_steps(record).await?;
-            let fails = Self::takes_one(&self.unsynced);
-            let synced = async move {
-                synced.await?;
-                let detail = "an error made on purpose".to_owned();
-                if fails { Err(StoreError::Database { fault: Fault::Disk, detail }) } else { Ok(()) }
-            };
-            Ok((created, synced.boxed()))
+        if Self::takes_one(&self.unrecorded) {
+            let detail = "an error made on purpose".to_owned();
+            return ready(Err(StoreError::Database { fault: Fault::Disk, detail })).boxed();
         }
-        .boxed()
+        self.store.create(record)
     }
     fn update(&self, outcomes: Vec<(String, Outcome)>) -> StoreFuture<'_, ()> {
         assert!(!Self::takes_one(&self.panics), "a panic made on purpose");
