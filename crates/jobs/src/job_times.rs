@@ -13,14 +13,18 @@ use crate::jobs::Jobs;
 #[derive(Debug, Default)]
 pub(crate) struct UnwrittenTimes {
     workflows: HashSet<String>,
+    models: HashSet<Vec<String>>,
     comfyuis: HashSet<Arc<str>>,
 }
 
 impl UnwrittenTimes {
-    /// Notes that more is known of a workflow and a ComfyUI.
-    pub fn note(&mut self, workflow_id: &str, comfyui: &Arc<str>) {
+    /// Notes that more is known of a workflow, the loading of models and a ComfyUI.
+    pub fn note(&mut self, workflow_id: &str, models: &[String], comfyui: &Arc<str>) {
         if !self.workflows.contains(workflow_id) {
             self.workflows.insert(workflow_id.to_owned());
+        }
+        if !self.models.contains(models) {
+            self.models.insert(models.to_vec());
         }
         if !self.comfyuis.contains(comfyui) {
             self.comfyuis.insert(Arc::clone(comfyui));
@@ -36,6 +40,9 @@ impl UnwrittenTimes {
         let mut part = JobTimes::default();
         for (workflow_id, known) in times.workflows().filter(|(id, _)| self.workflows.contains(*id)) {
             part.set_workflow(workflow_id.to_owned(), known);
+        }
+        for (models, load) in times.loads().filter(|(models, _)| self.models.contains(*models)) {
+            part.set_load(models.to_vec(), load);
         }
         for (comfyui, slowness) in times.slowness().filter(|(name, _)| self.comfyuis.contains(*name)) {
             part.set_slowness(comfyui.to_owned(), slowness);
@@ -64,9 +71,10 @@ pub(crate) async fn flush_job_times(jobs: &Jobs) -> Result<(), StoreError> {
     }
     let written = jobs.store().remember_job_times(times).await;
     if written.is_err() {
-        let UnwrittenTimes { workflows, comfyuis } = unwritten;
+        let UnwrittenTimes { workflows, models, comfyuis } = unwritten;
         let again = &mut jobs.lock().unwritten_times;
         again.workflows.extend(workflows);
+        again.models.extend(models);
         again.comfyuis.extend(comfyuis);
     }
     written
@@ -102,7 +110,7 @@ mod tests {
     }
 
     fn estimate(jobs: &Jobs) -> Option<Estimate> {
-        jobs.lock().times.estimate("w", COMFYUI)
+        jobs.lock().times.estimate("w", &[], COMFYUI)
     }
 
     #[actix_rt::test]

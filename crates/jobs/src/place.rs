@@ -75,8 +75,9 @@ pub(crate) fn learn(state: &mut State, prompt_id: &str) {
         && let Some(is_cold) = job.needs.is_cold
         && let Ok(took) = u64::try_from(finished - started)
     {
-        state.times.learn(job.workflow_id(), comfyui, is_cold, Duration::from_millis(took));
-        state.unwritten_times.note(job.workflow_id(), comfyui);
+        let (workflow_id, models) = (job.workflow_id(), &job.needs.models);
+        state.times.learn(workflow_id, models, comfyui, is_cold, Duration::from_millis(took));
+        state.unwritten_times.note(workflow_id, models, comfyui);
     }
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn waits(state: &State) -> Vec<(String, Option<Duration>)> {
     let jobs = state.queue.in_order().filter_map(|waiting| state.table.get(&waiting.id));
     let waits = jobs.map(|job| {
         let wait = count.map(|count| ahead / count);
-        ahead += expected(&state.times, job.workflow_id(), "").run;
+        ahead += expected(&state.times, job, "").run;
         (job.progress.prompt_id().to_owned(), wait)
     });
     waits.collect()
@@ -130,14 +131,24 @@ fn comfyuis(state: &State) -> (Vec<Arc<str>>, Vec<scheduler::ComfyUi>) {
 
 /// Returns how long a job will still take on its ComfyUI.
 fn left(times: &JobTimes, job: &Job, comfyui: &str, now: i64) -> Duration {
-    let Estimate { load, run } = expected(times, job.workflow_id(), comfyui);
+    let Estimate { load, run } = expected(times, job, comfyui);
     let whole = if job.needs.is_cold == Some(true) { load + run } else { run };
     let passed = job.started_at.and_then(|started| u64::try_from(now - started).ok());
     whole.saturating_sub(Duration::from_millis(passed.unwrap_or(0)))
 }
 
-fn expected(times: &JobTimes, workflow_id: &str, comfyui: &str) -> Estimate {
-    times.estimate(workflow_id, comfyui).or_else(|| times.typical()).unwrap_or(UNKNOWN)
+fn expected(times: &JobTimes, job: &Job, comfyui: &str) -> Estimate {
+    let typical = || times.typical().unwrap_or(UNKNOWN);
+    usual(times, typical, job.workflow_id(), &job.needs.models).times(times.slowness_of(comfyui))
+}
+
+/// Returns how long a job takes on a usual ComfyUI. One of a workflow that has not run yet is like those of the others, and its
+/// models load as they did for those.
+fn usual(times: &JobTimes, typical: impl Fn() -> Estimate, workflow_id: &str, models: &[String]) -> Estimate {
+    times.usual(workflow_id, models).unwrap_or_else(|| {
+        let typical = typical();
+        Estimate { load: times.load_of(models).unwrap_or(typical.load), run: typical.run }
+    })
 }
 
 /// What is known about the jobs to be placed. What is needed for each job on each ComfyUI is looked up once.
@@ -189,7 +200,7 @@ impl Workload for Known<'_> {
 
     fn estimate(&self, job: &WaitingJob, comfyui: usize) -> Option<Estimate> {
         let (workflow_id, needs) = self.job(&job.id)?;
-        let usual = || self.times.usual(workflow_id).unwrap_or(self.typical);
+        let usual = || usual(self.times, || self.typical, workflow_id, &needs.models);
         self.is_eligible(needs, comfyui).then(|| usual().times(self.slowness[comfyui]))
     }
 }

@@ -41,7 +41,7 @@ impl Jobs {
     fn learn(&self, comfyui: usize, prompt: &Prompt) {
         let took = Duration::from_secs(RUN + if prompt.is_cold { self.load } else { 0 });
         if let Some(learned) = &self.learned {
-            learned.borrow_mut().learn("w", &comfyui.to_string(), prompt.is_cold, took);
+            learned.borrow_mut().learn("w", &[], &comfyui.to_string(), prompt.is_cold, took);
         }
     }
 }
@@ -54,7 +54,9 @@ impl Workload for Jobs {
     fn estimate(&self, _: &WaitingJob, comfyui: usize) -> Option<Estimate> {
         let seconds = |load, run| Estimate { load: Duration::from_secs(load), run: Duration::from_secs(run) };
         Some(match &self.learned {
-            Some(learned) => learned.borrow().estimate("w", &comfyui.to_string()).unwrap_or(seconds(1, 1)),
+            Some(learned) => {
+                learned.borrow().estimate("w", &[], &comfyui.to_string()).unwrap_or(seconds(1, 1))
+            }
             None => seconds(self.load, RUN),
         })
     }

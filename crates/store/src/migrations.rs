@@ -141,6 +141,7 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (seq, kind, subfolder, filename)
     ) STRICT, WITHOUT ROWID;
 ",
+    "CREATE TABLE model_loads (models TEXT PRIMARY KEY, seconds REAL NOT NULL, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

@@ -1,4 +1,5 @@
-//! What the placement of jobs depends on, as rows: the ComfyUIs that get no jobs, and how long jobs took.
+//! What the placement of jobs depends on, as rows: the ComfyUIs that get no jobs, and how long jobs and the loading of
+//! their models took.
 
 use comfy_runner_scheduler::{JobTimes, Mean, WorkflowTimes};
 use rusqlite::{Connection, params};
@@ -33,6 +34,12 @@ pub(crate) fn job_times(db: &Connection) -> Result<JobTimes> {
         let (cold, warm) = (mean("cold_seconds", "cold_count")?, mean("warm_seconds", "warm_count")?);
         times.set_workflow(row.get("workflow_id")?, WorkflowTimes { cold, warm });
     }
+    let mut statement = db.prepare_cached("SELECT models, seconds, count FROM model_loads")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let models: String = row.get(0)?;
+        times.set_load(serde_json::from_str(&models)?, Mean { seconds: row.get(1)?, count: row.get(2)? });
+    }
     let mut statement = db.prepare_cached("SELECT comfyui, slowness FROM comfyui_slowness")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -50,6 +57,11 @@ pub(crate) fn remember_job_times(db: &mut Connection, times: &JobTimes) -> Resul
                  (workflow_id, cold_seconds, cold_count, warm_seconds, warm_count) VALUES (?, ?, ?, ?, ?)",
             )?
             .execute(params![workflow_id, cold.seconds, cold.count, warm.seconds, warm.count])?;
+    }
+    for (models, load) in times.loads() {
+        savepoint
+            .prepare_cached("INSERT OR REPLACE INTO model_loads (models, seconds, count) VALUES (?, ?, ?)")?
+            .execute(params![serde_json::to_string(models)?, load.seconds, load.count])?;
     }
     for (comfyui, slowness) in times.slowness() {
         savepoint

@@ -241,13 +241,14 @@ async fn learned_times_of_jobs_and_drained_comfyuis_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = Sqlite::open(folder.path()).unwrap();
     let mut times = JobTimes::default();
-    times.learn("w", "gpu1", true, Duration::from_secs(30));
-    times.learn("w", "gpu2", false, Duration::from_secs(10));
-    times.learn("w", "gpu2", false, Duration::from_secs(20));
+    let models = ["a.safetensors".to_owned(), "b.safetensors".to_owned()];
+    times.learn("w", &models, "gpu1", true, Duration::from_secs(30));
+    times.learn("w", &models, "gpu2", false, Duration::from_secs(10));
+    times.learn("w", &models, "gpu2", false, Duration::from_secs(20));
     store.remember_job_times(times.clone()).await.unwrap();
     // Another workflow leaves this one as it is.
     let mut more = JobTimes::default();
-    more.learn("v", "gpu1", false, Duration::from_secs(1));
+    more.learn("v", &models, "gpu1", false, Duration::from_secs(1));
     store.remember_job_times(more).await.unwrap();
     for name in ["gpu1", "gpu2", "gpu1"] {
         store.set_draining(name, true).await.unwrap();
@@ -257,9 +258,10 @@ async fn learned_times_of_jobs_and_drained_comfyuis_survive_a_restart() {
     let store = Sqlite::open(folder.path()).unwrap();
     let known = store.job_times().await.unwrap();
     for comfyui in ["gpu1", "gpu2"] {
-        assert_eq!(known.estimate("w", comfyui), times.estimate("w", comfyui), "{comfyui}");
+        assert_eq!(known.estimate("w", &models, comfyui), times.estimate("w", &models, comfyui), "{comfyui}");
     }
-    assert!(known.estimate("v", "gpu1").is_some());
+    assert!(known.estimate("v", &models, "gpu1").is_some());
+    assert!(known.load_of(&models).is_some_and(|load| Some(load) == times.load_of(&models)));
     assert_eq!(store.draining().await.unwrap(), ["gpu1"]);
 }
 
