@@ -11,7 +11,7 @@ use futures::future::join_all;
 
 use crate::clients::Clients;
 use crate::jobs::Jobs;
-use crate::pool::ConnectionState;
+use crate::pool::Member;
 use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
 use crate::submit::SubmitError;
 
@@ -84,10 +84,8 @@ pub(crate) async fn find(
     let files = uploads(jobs, record, count).await?;
     if let Some(known) = known_schemas(jobs, &candidates) {
         let predictions = predict(validator, graph, &files, &known.schemas).await;
-        let accepts =
-            |prediction: &Prediction| matches!(prediction, Prediction::Accepted(errors) if errors.is_empty());
         let decides = known.is_young && known.names.len() == candidates.len();
-        if decides || predictions.iter().any(accepts) {
+        if decides || predictions.iter().any(accepts_all) {
             if !known.is_young {
                 refresh(jobs, clients, &known.names);
             }
@@ -95,28 +93,59 @@ pub(crate) async fn find(
             return Ok(decide(answers, graph, count, as_of)?.sharing(jobs));
         }
     }
-    let fetches = candidates.iter().map(|name| async move {
+    // One that never answered is asked only if no other one runs the whole graph: it may take long to say nothing.
+    let connected = connected(jobs, &candidates);
+    if connected.len() < candidates.len() && !connected.is_empty() {
+        let answers = ask(jobs, clients, validator, graph, &files, &connected).await;
+        if answers.iter().any(|(_, answer)| answer.as_ref().is_ok_and(accepts_all)) {
+            return Ok(decide(answers, graph, count, as_of)?.sharing(jobs));
+        }
+    }
+    let answers = ask(jobs, clients, validator, graph, &files, &candidates).await;
+    Ok(decide(answers, graph, count, as_of)?.sharing(jobs))
+}
+
+/// Returns whether a ComfyUI runs the whole graph.
+fn accepts_all(prediction: &Prediction) -> bool {
+    matches!(prediction, Prediction::Accepted(errors) if errors.is_empty())
+}
+
+/// Returns those of these ComfyUIs that are connected.
+fn connected(jobs: &Jobs, names: &[Arc<str>]) -> Vec<Arc<str>> {
+    let state = jobs.lock();
+    let is_connected = |name: &&Arc<str>| state.pool.get(name).is_some_and(Member::is_connected);
+    names.iter().filter(is_connected).cloned().collect()
+}
+
+/// Predicts the answers of these ComfyUIs to a graph, by node schemas that are fetched if they are too old.
+async fn ask(
+    jobs: &Jobs,
+    clients: &Clients,
+    validator: &Arc<dyn GraphValidator>,
+    graph: &Arc<Graph>,
+    files: &[String],
+    names: &[Arc<str>],
+) -> Vec<(Arc<str>, Result<Prediction, ClientError>)> {
+    let fetches = names.iter().map(|name| async move {
         match schemas(jobs, clients, name, MAX_AGE).await {
             // While it cannot be reached, what it said before is the best guess.
             Err(error) => jobs.known_schemas(name).ok_or(error),
             schemas => schemas,
         }
     });
-    let (mut known, mut answers) = (Vec::new(), Vec::new());
-    for fetched in join_all(fetches).await {
-        answers.push(fetched.map(|schemas| known.push(schemas)));
+    let (mut known, mut fetched) = (Vec::new(), Vec::new());
+    for answer in join_all(fetches).await {
+        fetched.push(answer.map(|schemas| known.push(schemas)));
     }
-    let mut predictions = predict(validator, graph, &files, &known).await.into_iter();
-    let answers = candidates.iter().cloned().zip(answers).filter_map(|(name, answer)| {
-        Some((
-            name,
-            match answer {
-                Ok(()) => Ok(predictions.next()?),
-                Err(error) => Err(error),
-            },
-        ))
+    let mut predictions = predict(validator, graph, files, &known).await.into_iter();
+    let answers = names.iter().cloned().zip(fetched).filter_map(|(name, answer)| {
+        let answer = match answer {
+            Ok(()) => Ok(predictions.next()?),
+            Err(error) => Err(error),
+        };
+        Some((name, answer))
     });
-    Ok(decide(answers.collect(), graph, count, as_of)?.sharing(jobs))
+    answers.collect()
 }
 
 impl Eligible {
@@ -137,7 +166,7 @@ struct KnownSchemas {
     is_young: bool,
 }
 
-/// Returns the node schemas of these ComfyUIs, or `None` if some must be fetched first. One that cannot be reached is not asked:
+/// Returns the node schemas of these ComfyUIs, or `None` if some must be fetched first. One that is not connected is not asked:
 /// what it said before is the best guess, and without that it is left out.
 fn known_schemas(jobs: &Jobs, names: &[Arc<str>]) -> Option<KnownSchemas> {
     let now = Instant::now();
@@ -146,7 +175,7 @@ fn known_schemas(jobs: &Jobs, names: &[Arc<str>]) -> Option<KnownSchemas> {
     let mut known = KnownSchemas { is_young: true, ..KnownSchemas::default() };
     for name in names {
         let member = state.pool.get(name)?;
-        if member.connection.state == ConnectionState::Lost {
+        if !member.is_connected() {
             if let Some(schemas) = member.schemas.latest_known() {
                 known.names.push(Arc::clone(name));
                 known.schemas.push(schemas);

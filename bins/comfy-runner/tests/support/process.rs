@@ -59,9 +59,13 @@ impl Process {
 
     /// SIGTERM, and the process' end.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("-TERM");
         self.0.wait().unwrap()
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 }
 
@@ -114,6 +118,16 @@ impl Simulated {
 
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// SIGSTOP: the system still accepts connections for it, and it answers nothing.
+    pub fn suspend(&self) {
+        self.process.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had happened.
+    pub fn resume(&self) {
+        self.process.signal("-CONT");
     }
 
     pub fn restart(&mut self) {
