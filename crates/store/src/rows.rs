@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use comfy_runner_api::Status;
 use comfy_runner_progress::{Durations, MeanDuration};
-use rusqlite::types::Value as Sql;
+use rusqlite::types::{FromSql, Type, Value as Sql};
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+use serde::de::DeserializeOwned;
 use serde_json::{from_str, to_string};
 
 use crate::error::Failure;
 use crate::record::{Outcome, Record, Summary};
 use crate::store::{Created, Deleted, Filter, Page, Retention};
 
-const SUMMARY: &str = "SELECT seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, queued_at, retry_of, \
-                       automatic, priority, status, comfyui, answered, losses, stopped, accepted, cancel_asked, started_at, \
-                       finished_at, error, warnings, node_errors, outputs, failed_node, texts, metadata FROM jobs";
-const RECORD: &str =
-    "SELECT jobs.*, params, seeds, graph, result_nodes, input_files FROM jobs LEFT JOIN requests USING (seq)";
+/// The columns of [`summary`], in the order in which it reads them.
+const SUMMARY: &str = "seq, prompt_id, client_id, workflow_id, workflow_name, output_folder, retry_of, automatic, queued_at, \
+                       metadata, priority, status, comfyui, answered, losses, stopped, accepted, cancel_asked, started_at, \
+                       finished_at, error, warnings, node_errors, outputs, failed_node, texts";
+/// The columns of [`record`] after those, in the order in which it reads them.
+const REST: &str =
+    "params, seeds, graph, result_nodes, input_files, idempotency_key, request_digest, caller, required_tags";
+const REQUESTS: &str = "jobs LEFT JOIN requests USING (seq)";
 const OVER: &str = "status IN ('completed', 'error', 'cancelled')";
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -156,7 +160,8 @@ pub(crate) fn by_key(db: &Connection, key: &str) -> Result<Option<Record>> {
 }
 
 fn one(db: &Connection, which: &str, value: &str) -> Result<Option<Record>> {
-    let mut statement = db.prepare_cached(&format!("{RECORD} WHERE {which}"))?;
+    let mut statement =
+        db.prepare_cached(&format!("SELECT {SUMMARY}, {REST} FROM {REQUESTS} WHERE {which}"))?;
     let found = statement.query_row([value], |row| {
         let prompt_id = row.get::<_, String>("prompt_id").unwrap_or_default();
         Ok(record(row).map_err(|error| Failure::Damaged { prompt_id, why: error.to_string() }))
@@ -165,7 +170,7 @@ fn one(db: &Connection, which: &str, value: &str) -> Result<Option<Record>> {
 }
 
 pub(crate) fn list(db: &Connection, logged: &mut LoggedDamage, filter: &Filter) -> Result<Page> {
-    let mut sql = format!("{SUMMARY} WHERE TRUE");
+    let mut sql = format!("SELECT {SUMMARY} FROM jobs WHERE TRUE");
     let mut values: Vec<Sql> = Vec::new();
     if !filter.statuses.is_empty() {
         sql += &format!(" AND status IN ({})", vec!["?"; filter.statuses.len()].join(", "));
@@ -197,7 +202,7 @@ pub(crate) fn list(db: &Connection, logged: &mut LoggedDamage, filter: &Filter) 
         && let Some(row) = rows.next()?
     {
         if let Some(summary) = logged.unless_damaged(row, summary(row)) {
-            found.push((row.get::<_, i64>("seq")?, summary));
+            found.push((row.get::<_, i64>(0)?, summary));
         }
     }
     let more = found.len() == wanted;
@@ -215,7 +220,7 @@ pub(crate) fn open(
     limit: u32,
 ) -> Result<Vec<Record>> {
     let mut statement = db.prepare_cached(&format!(
-        "{RECORD} WHERE NOT {OVER} AND seq > coalesce((SELECT seq FROM jobs WHERE prompt_id = ?), 0) ORDER BY seq"
+        "SELECT {SUMMARY}, {REST} FROM {REQUESTS} WHERE NOT {OVER} AND seq > coalesce((SELECT seq FROM jobs WHERE prompt_id = ?), 0) ORDER BY seq"
     ))?;
     let mut rows = statement.query([after])?;
     let mut found = Vec::new();
@@ -303,54 +308,86 @@ pub(crate) fn remember_durations(
     Ok(savepoint.commit()?)
 }
 
+/// Reads the columns of a row one after the other. To find a column by its name, the names of all before it are compared, which
+/// takes longer than to read it.
+struct Columns<'a, 'row> {
+    row: &'a Row<'row>,
+    next: usize,
+}
+
+impl Columns<'_, '_> {
+    fn next<T: FromSql>(&mut self) -> Result<T> {
+        let at = self.next;
+        self.next += 1;
+        Ok(self.row.get(at)?)
+    }
+
+    fn next_json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let at = self.next;
+        self.next += 1;
+        let text = self.row.get_ref(at)?.as_str();
+        let text =
+            text.map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))?;
+        Ok(from_str(text)?)
+    }
+}
+
 fn record(row: &Row<'_>) -> Result<Record> {
-    let text = |column: &str| row.get::<_, String>(column);
+    let mut columns = Columns { row, next: 0 };
     Ok(Record {
-        summary: summary(row)?,
-        params: from_str(&text("params")?)?,
-        seeds: from_str(&text("seeds")?)?,
-        graph: Arc::new(from_str(&text("graph")?)?),
-        result_nodes: from_str(&text("result_nodes")?)?,
-        input_files: from_str(&text("input_files")?)?,
-        idempotency_key: row.get("idempotency_key")?,
-        request_digest: row.get("request_digest")?,
-        caller: text("caller")?,
-        required_tags: from_str(&text("required_tags")?)?,
+        summary: read_summary(&mut columns)?,
+        params: columns.next_json()?,
+        seeds: columns.next_json()?,
+        graph: Arc::new(columns.next_json()?),
+        result_nodes: columns.next_json()?,
+        input_files: columns.next_json()?,
+        idempotency_key: columns.next()?,
+        request_digest: columns.next()?,
+        caller: columns.next()?,
+        required_tags: columns.next_json()?,
     })
 }
 
 fn summary(row: &Row<'_>) -> Result<Summary> {
-    let text = |column: &str| row.get::<_, String>(column);
-    let outcome = Outcome {
-        // The column has the word that the status serialises to.
-        status: serde_json::from_value::<Status>(text("status")?.into())?,
-        comfyui: row.get("comfyui")?,
-        answered: row.get("answered")?,
-        losses: row.get("losses")?,
-        stopped: from_str(&text("stopped")?)?,
-        accepted: row.get("accepted")?,
-        cancel_asked: row.get("cancel_asked")?,
-        started_at: row.get("started_at")?,
-        finished_at: row.get("finished_at")?,
-        error: row.get("error")?,
-        warnings: from_str(&text("warnings")?)?,
-        node_errors: from_str(&text("node_errors")?)?,
-        outputs: from_str(&text("outputs")?)?,
-        failed_node: row.get("failed_node")?,
-        texts: from_str(&text("texts")?)?,
-    };
+    read_summary(&mut Columns { row, next: 0 })
+}
+
+/// Reads the columns of [`SUMMARY`].
+fn read_summary(columns: &mut Columns<'_, '_>) -> Result<Summary> {
+    columns.next::<i64>()?;
     Ok(Summary {
-        prompt_id: text("prompt_id")?,
-        client_id: text("client_id")?,
-        workflow_id: text("workflow_id")?,
-        workflow_name: text("workflow_name")?,
-        output_folder: text("output_folder")?,
-        retry_of: row.get("retry_of")?,
-        automatic: row.get("automatic")?,
-        queued_at: row.get("queued_at")?,
-        metadata: row.get::<_, Option<String>>("metadata")?.map(|json| from_str(&json)).transpose()?,
-        priority: row.get("priority")?,
-        outcome,
+        prompt_id: columns.next()?,
+        client_id: columns.next()?,
+        workflow_id: columns.next()?,
+        workflow_name: columns.next()?,
+        output_folder: columns.next()?,
+        retry_of: columns.next()?,
+        automatic: columns.next()?,
+        queued_at: columns.next()?,
+        metadata: columns.next::<Option<String>>()?.map(|json| from_str(&json)).transpose()?,
+        priority: columns.next()?,
+        outcome: read_outcome(columns)?,
+    })
+}
+
+fn read_outcome(columns: &mut Columns<'_, '_>) -> Result<Outcome> {
+    Ok(Outcome {
+        // The column has the word that the status serialises to.
+        status: serde_json::from_value::<Status>(columns.next::<String>()?.into())?,
+        comfyui: columns.next()?,
+        answered: columns.next()?,
+        losses: columns.next()?,
+        stopped: columns.next_json()?,
+        accepted: columns.next()?,
+        cancel_asked: columns.next()?,
+        started_at: columns.next()?,
+        finished_at: columns.next()?,
+        error: columns.next()?,
+        warnings: columns.next_json()?,
+        node_errors: columns.next_json()?,
+        outputs: columns.next_json()?,
+        failed_node: columns.next()?,
+        texts: columns.next_json()?,
     })
 }
 
