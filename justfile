@@ -63,7 +63,7 @@ bench TARGET="all":
     set -euo pipefail
     case "{{ TARGET }}" in
     all)
-        cargo bench -p comfy-runner-editor -p comfy-runner-workflow
+        cargo bench -p comfy-runner-editor -p comfy-runner-store -p comfy-runner-workflow
         cargo build --release -p comfy-runner
         cargo run --release -p comfy-runner --example load
         ;;

@@ -396,6 +396,7 @@ mod tests {
     use std::io::Write;
     use std::sync::Mutex;
 
+    use serde_json::json;
     use tracing::subscriber::with_default;
 
     use super::*;
@@ -417,6 +418,61 @@ mod tests {
 
     fn record(prompt_id: &str) -> Record {
         Record::new(Summary::new(prompt_id, "c", "w", 1), Arc::default())
+    }
+
+    #[test]
+    fn each_column_is_read_into_the_field_that_it_was_written_from() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        for flag in 0..4 {
+            let summary = Summary {
+                client_id: "client".into(),
+                workflow_name: "name".into(),
+                output_folder: "folder".into(),
+                retry_of: Some("before".into()),
+                automatic: flag == 0,
+                metadata: Some(json!({"a": 1})),
+                priority: -3,
+                outcome: Outcome {
+                    status: Status::Error,
+                    comfyui: Some("gpu".into()),
+                    answered: flag == 1,
+                    losses: 7,
+                    stopped: vec!["stopped".into()],
+                    accepted: flag == 2,
+                    cancel_asked: flag == 3,
+                    started_at: Some(11),
+                    finished_at: Some(12),
+                    error: Some("error".into()),
+                    failed_node: Some("5".into()),
+                    warnings: vec!["warning".into()],
+                    node_errors: serde_json::from_value(json!({"6": {"errors": [], "dependent_outputs": [],
+                        "class_type": "X"}}))
+                    .unwrap(),
+                    outputs: serde_json::from_value(
+                        json!({"8": [{"filename": "a.png", "subfolder": "b", "type": "output"}]}),
+                    )
+                    .unwrap(),
+                    texts: [("9".to_owned(), vec!["text".to_owned()])].into_iter().collect(),
+                },
+                ..Summary::new(format!("job {flag}"), "c", "workflow", 10)
+            };
+            let graph = json!({"1": {"class_type": "X", "inputs": {}}});
+            let mut written = Record::new(summary, Arc::new(serde_json::from_value(graph).unwrap()));
+            written.params = [("param".to_owned(), json!(1))].into_iter().collect();
+            written.seeds = [("seed".to_owned(), 2)].into_iter().collect();
+            written.result_nodes = vec!["result".into()];
+            written.input_files = vec!["input".into()];
+            written.idempotency_key = Some(format!("key {flag}"));
+            written.request_digest = Some("digest".into());
+            written.caller = "caller".into();
+            written.required_tags = vec!["tag".into()];
+            create(&mut db, &written).unwrap();
+            let read = get(&db, &written.summary.prompt_id).unwrap().unwrap();
+            assert_eq!(read, written);
+            let listed = list(&db, &mut LoggedDamage::default(), &Filter::default()).unwrap();
+            assert_eq!(listed.jobs[0], written.summary);
+        }
     }
 
     #[test]
