@@ -175,6 +175,23 @@ async fn a_job_that_a_comfyui_dropped_as_it_restarted_is_run_by_another_unless_l
 }
 
 #[actix_rt::test]
+async fn a_job_is_run_by_a_comfyui_that_was_down_when_the_job_was_sent() {
+    let mut pool = Pool::start(2, &[]);
+    pool.until_up().await;
+    pool.simulators[1].kill();
+    // The next server has never seen the schemas of the second one.
+    pool.restart_server();
+    pool.until_comfyuis(|all| all[0]["status"] == "up" && all[1]["status"] == "down").await;
+    let first = pool.submit("test-progress", &endless(1)).await;
+    assert_eq!(pool.running(&first).await, 0);
+    pool.simulators[1].restart();
+    pool.until_comfyuis(|all| all[1]["status"] == "up").await;
+    pool.simulators[0].kill();
+    let second = pool.repeated(&first).await;
+    assert_eq!(pool.running(&second).await, 1);
+}
+
+#[actix_rt::test]
 async fn a_job_that_is_sent_to_a_comfyui_that_has_just_hung_is_accepted_and_run_by_another() {
     let all = Impatient::start().await;
     // The schemas of both are known.

@@ -10,7 +10,7 @@ use comfy_runner_client::Config;
 use comfy_runner_jobs::ComfyUi;
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
-use support::process::{Caller, Served};
+use support::process::{Asked, Caller, Served};
 use support::{Api, Form, PATIENCE, Shelf, fixtures, png, settings, simulator, uploaded};
 
 fn comfyui(name: &str, simulator: &Simulator) -> ComfyUi {
@@ -277,27 +277,105 @@ async fn a_drained_comfyui_ends_what_it_has_and_gets_nothing_until_it_is_resumed
 }
 
 #[actix_rt::test]
-async fn a_comfyui_that_is_added_to_the_configuration_file_gets_jobs_without_a_restart() {
+async fn comfyuis_are_added_changed_and_removed_in_the_configuration_file_without_a_restart() {
     let (one, two) = (simulator(), simulator());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("comfy-runner.toml");
-    let table = |name: &str, simulator: &Simulator| {
-        format!("[[comfyui]]\nname = '{name}'\nurl = '{}'\ndepth = 1\n", simulator.url())
+    let table = |name: &str, simulator: &Simulator, depth: usize| {
+        format!("[[comfyui]]\nname = '{name}'\nurl = '{}'\ndepth = {depth}\n", simulator.url())
     };
-    std::fs::write(&file, table("one", &one)).unwrap();
+    std::fs::write(&file, table("one", &one, 1)).unwrap();
     let server = Served::start_with_config(&file, &folder.path().join("state"));
     let caller = Caller::new();
-    let names = async || {
-        let list = caller.get(&format!("{}/api/comfyui", server.base)).await.json();
-        let list = list["comfyuis"].as_array().unwrap();
-        list.iter().map(|comfyui| comfyui["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    let get = async |path: &str| caller.get(&format!("{}{path}", server.base)).await.json();
+    let until = async |path: &str, is: &dyn Fn(&Value) -> bool| {
+        let started = Instant::now();
+        loop {
+            let now = get(path).await;
+            if is(&now) {
+                return now;
+            }
+            assert!(started.elapsed() < PATIENCE, "{path} stays {now}");
+            actix_rt::time::sleep(Duration::from_millis(20)).await;
+        }
     };
-    assert_eq!(names().await, ["one"]);
+    let until_jobs = async |expected: Value| {
+        until("/api/comfyui", &|list| {
+            let jobs = list["comfyuis"].as_array().unwrap().iter();
+            json!(jobs.map(|comfyui| (&comfyui["name"], &comfyui["jobs"])).collect::<Vec<_>>()) == expected
+        })
+        .await
+    };
+    let submit =
+        async |seed: u64| match caller.execute(&server.base, "test-progress", &job(ENDLESS, seed)).await {
+            Asked::Taken(prompt_id) => prompt_id,
+            other => panic!("{other:?}"),
+        };
+    let (first, second, third) = (submit(1).await, submit(2).await, submit(3).await);
+    until_jobs(json!([["one", [first]]])).await;
+
+    // A file with mistakes changes nothing.
     std::fs::write(&file, "[[comfyui]]\nname = 'one'\n").unwrap();
-    std::fs::write(&file, table("one", &one) + &table("two", &two)).unwrap();
-    let started = Instant::now();
-    while names().await != ["one", "two"] {
-        assert!(started.elapsed() < PATIENCE, "the file is not read again");
-        actix_rt::time::sleep(Duration::from_millis(20)).await;
+    std::fs::write(&file, table("one", &one, 1) + &table("two", &two, 1)).unwrap();
+    until_jobs(json!([["one", [first]], ["two", [second]]])).await;
+    std::fs::write(&file, table("one", &one, 2) + &table("two", &two, 1)).unwrap();
+    until_jobs(json!([["one", [first, third]], ["two", [second]]])).await;
+
+    std::fs::write(&file, table("two", &two, 3)).unwrap();
+    let mut expected = vec![json!(second)];
+    for lost in [&first, &third] {
+        let path = format!("/api/jobs/{lost}");
+        let record = until(&path, &|record| record["status"] == "error").await;
+        let error = record["error"].as_str().unwrap();
+        expected.push(json!(error.split_once("submitted again as ").unwrap_or_else(|| panic!("{error}")).1));
     }
+    until_jobs(json!([["two", expected]])).await;
+}
+
+#[actix_rt::test]
+async fn a_graph_that_no_comfyui_can_run_is_400_that_says_what_each_one_lacks() {
+    let (one, two, shelf) = (simulator(), simulator(), unknown_node());
+    let model = json!({"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "nowhere.safetensors"}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a", "clip": ["1", 1]}},
+        "3": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+        "4": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 0],
+            "latent_image": ["3", 0], "seed": 1, "steps": 1, "cfg": 1, "sampler_name": "euler",
+            "scheduler": "normal", "denoise": 1}},
+        "5": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 2]}},
+        "6": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "x"}}});
+    shelf.put("model", "id: model\n", &model);
+    let api = Api::start_with(&with(vec![comfyui("one", &one), comfyui("two", &two)]), shelf.path());
+    for (workflow, lacks) in [("broken", "NoSuchNode"), ("model", "nowhere.safetensors")] {
+        let reply = api.post(&format!("/api/run/{workflow}/execute"), Form::new()).await;
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        let detail = reply.detail();
+        let (before, of_two) = detail.split_once("; \"two\": ").unwrap_or_else(|| panic!("{detail}"));
+        let of_one = before.strip_prefix("no ComfyUI can run the workflow: \"one\": ").unwrap();
+        assert!(of_one.contains(lacks) && of_two.contains(lacks), "{detail}");
+    }
+    assert_eq!(comfyuis(&api).await.waiting, 0);
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn no_more_jobs_wait_than_the_limit_says_whatever_their_keys() {
+    let one = simulator();
+    let limited = with(vec![comfyui("one", &one)]);
+    let jobs = limited.jobs.clone().with_max_waiting(2, 2);
+    let api_keys = ["alice", "bob", "carol"].map(Into::into).to_vec();
+    let api = Api::start_with(&Settings { jobs, api_keys, ..limited }, &fixtures().join("workflows"));
+    let submit = async |key: &str, params: Value| {
+        let request = api.http.post(format!("{}/api/run/test-progress/execute", api.base));
+        let request = request.insert_header(("X-API-Key", key));
+        support::Reply::from_response(request.send_json(&params).await.unwrap()).await
+    };
+    assert_eq!(submit("alice", job(ENDLESS, 1)).await.status, 200);
+    for (key, seed) in [("alice", 2), ("bob", 3)] {
+        assert_eq!(submit(key, job(1, seed)).await.status, 200);
+    }
+    let reply = submit("carol", job(1, 4)).await;
+    assert_eq!(reply.status, 429);
+    assert_eq!(reply.detail(), "2 jobs wait already, which is the limit: send it again later");
+    assert!((1..=60).contains(&reply.header("Retry-After").parse::<u64>().unwrap()));
+    api.stop().await;
 }

@@ -42,6 +42,7 @@ pub async fn follow(jobs: Jobs, clients: Clients) -> FollowError {
         error = watched.supervise("gives waiting jobs to ComfyUIs", || dispatch(&jobs, &clients)) => error,
         error = watched.supervise("finds ComfyUIs for waiting jobs", || find_eligible(&jobs, &clients)) => error,
         error = watched.supervise("looks at the clock", || keep_time(&jobs)) => error,
+        error = watched.supervise("gives jobs of lost ComfyUIs to others", || fail_over_in_time(&jobs, &clients)) => error,
         error = watched.supervise("writes what became of jobs", || write_changes(&jobs)) => error,
         error = watched.supervise("writes how long nodes take", || write_durations(&jobs)) => error,
         error = watched.supervise("forgets old jobs", || prune(&jobs)) => error,
@@ -69,9 +70,10 @@ async fn follow_comfyuis(jobs: &Jobs, clients: &Clients) -> FollowError {
                 continue;
             }
             let Some(client) = clients.get(&name) else { continue };
-            let (jobs, of, failed) = (jobs.clone(), Arc::clone(&name), failed.clone());
+            let (jobs, clients, of, failed) =
+                (jobs.clone(), clients.clone(), Arc::clone(&name), failed.clone());
             let task = actix_rt::spawn(async move {
-                let error = follow_comfyui(&jobs, &of, &client).await;
+                let error = follow_comfyui(&jobs, &clients, &of, &client).await;
                 // Another one may have failed before, which is enough.
                 let _ = failed.try_send(error);
             });
@@ -98,12 +100,12 @@ impl Drop for AbortOnDrop {
 }
 
 /// Follows the jobs of one ComfyUI.
-async fn follow_comfyui(jobs: &Jobs, comfyui: &str, client: &Client) -> FollowError {
+async fn follow_comfyui(jobs: &Jobs, clients: &Clients, comfyui: &str, client: &Client) -> FollowError {
     let watched = jobs.supervision();
     let rounds = Rounds::default();
     tokio::select! {
         error = watched.supervise("listens to ComfyUI", || listen(jobs, comfyui, client, &rounds)) => error,
-        error = watched.supervise("looks jobs up", || look_up_jobs(jobs, comfyui, client, &rounds)) => error,
+        error = watched.supervise("looks jobs up", || look_up_jobs(jobs, clients, comfyui, client, &rounds)) => error,
     }
 }
 
@@ -142,17 +144,25 @@ async fn keep_time(jobs: &Jobs) {
         // What failed may be tried again.
         jobs.wake_eligibility();
         jobs.wake_dispatcher();
-        fail_over(jobs).await;
+    }
+}
+
+/// Gives jobs to other ComfyUIs, every second. Node schemas may have to be fetched for that.
+async fn fail_over_in_time(jobs: &Jobs, clients: &Clients) {
+    let mut ticks = ticks();
+    loop {
+        ticks.tick().await;
+        fail_over(jobs, clients).await;
     }
 }
 
 /// Reconciles beside the WebSocket, so that messages are received meanwhile; one round at a time.
-async fn look_up_jobs(jobs: &Jobs, comfyui: &str, client: &Client, rounds: &Rounds) {
+async fn look_up_jobs(jobs: &Jobs, clients: &Clients, comfyui: &str, client: &Client, rounds: &Rounds) {
     // An earlier round may have been interrupted.
     rounds.ask(true);
     loop {
         let all = rounds.next().await;
-        if let Err(error) = reconcile(jobs, comfyui, client, all).await {
+        if let Err(error) = reconcile(jobs, clients, comfyui, client, all).await {
             tracing::warn!(comfyui, %error, "cannot compare jobs with ComfyUI's queue and history; will try again");
         } else if all {
             stop_abandoned(jobs, comfyui, client).await;

@@ -6,13 +6,15 @@ use std::time::Instant;
 use comfy_runner_api::Status;
 use comfy_runner_store::{Outcome, Record, StoreError};
 
+use crate::clients::Clients;
 use crate::config::LostJobs;
 use crate::dispatch::send_back;
+use crate::eligible;
 use crate::job::{Job, Needs, SubmissionState};
 use crate::jobs::{Jobs, State};
 use crate::pool::ConnectionState;
 use crate::submission::new_prompt_id;
-use crate::submit::{Recorded, create_record};
+use crate::submit::{Recorded, SubmitError, create_record};
 
 const LOST: &str =
     "ComfyUI no longer knows this job: it restarted and dropped its queue, or somebody cleared it";
@@ -51,7 +53,13 @@ enum Fate {
 ///
 /// # Errors
 /// The store fails. The job stays open and is looked up again.
-pub(crate) async fn lose(jobs: &Jobs, prompt_id: &str, loss: Loss) -> Result<(), StoreError> {
+pub(crate) async fn lose(
+    jobs: &Jobs,
+    clients: &Clients,
+    prompt_id: &str,
+    loss: Loss,
+) -> Result<(), StoreError> {
+    find_eligible_again(jobs, clients, prompt_id).await?;
     let elsewhere = has_elsewhere(jobs, prompt_id);
     let policy = jobs.config().lost_jobs;
     let Some(fate) = jobs.change(prompt_id, |job| decide(job, loss, policy, elsewhere)) else {
@@ -126,6 +134,32 @@ fn decide(job: &mut Job, loss: Loss, policy: LostJobs, elsewhere: bool) -> Fate 
     Fate::Repeated
 }
 
+/// Finds out which ComfyUIs can run a job, if that may have changed since it was given to one: others may have been added, or
+/// could not be asked then.
+async fn find_eligible_again(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> Result<(), StoreError> {
+    let as_of = {
+        let state = jobs.lock();
+        let as_of = state.pool.schemas();
+        if state.table.get(prompt_id).is_none_or(|job| job.is_over() || job.needs.eligible_as_of >= as_of) {
+            return Ok(());
+        }
+        as_of
+    };
+    let Some(record) = jobs.store().get(prompt_id).await? else { return Ok(()) };
+    let (names, as_of) = match eligible::find(jobs, clients, &record, true).await {
+        Ok(found) => (found.names, found.as_of),
+        Err(SubmitError::Refused(_) | SubmitError::NoComfyUi(_)) => (Arc::default(), as_of),
+        Err(SubmitError::Store(error)) => return Err(error),
+        // It stays unknown.
+        Err(_) => return Ok(()),
+    };
+    jobs.change(prompt_id, |job| {
+        job.needs.eligible = names;
+        job.needs.eligible_as_of = as_of;
+    });
+    Ok(())
+}
+
 /// Returns whether a ComfyUI other than the job's own can run it now.
 fn has_elsewhere(jobs: &Jobs, prompt_id: &str) -> bool {
     let state = jobs.lock();
@@ -144,8 +178,12 @@ fn has_elsewhere(jobs: &Jobs, prompt_id: &str) -> bool {
 
 /// Gives the jobs of ComfyUIs that cannot be reached any more to others, if the configuration says so. Those that no other
 /// ComfyUI can run stay where they are: their ComfyUI may come back.
-pub(crate) async fn fail_over(jobs: &Jobs) {
+pub(crate) async fn fail_over(jobs: &Jobs, clients: &Clients) {
     for (prompt_id, comfyui, is_configured) in unreachable_jobs(jobs, Instant::now()) {
+        if let Err(error) = find_eligible_again(jobs, clients, &prompt_id).await {
+            tracing::warn!(prompt_id, %error, "a job cannot be given to another ComfyUI now; will try again");
+            continue;
+        }
         if !has_elsewhere(jobs, &prompt_id) && (is_configured || may_connect(jobs)) {
             continue;
         }
@@ -154,7 +192,7 @@ pub(crate) async fn fail_over(jobs: &Jobs) {
         {
             member.abandoned.push(prompt_id.clone());
         }
-        if let Err(error) = lose(jobs, &prompt_id, Loss::Gone).await {
+        if let Err(error) = lose(jobs, clients, &prompt_id, Loss::Gone).await {
             tracing::warn!(prompt_id, %error, "a job cannot be given to another ComfyUI now; will try again");
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_runner_client::{Client, ClientError};
 use futures::{StreamExt as _, stream};
 
+use crate::clients::Clients;
 use crate::job::SubmissionState;
 use crate::jobs::Jobs;
 use crate::lost_jobs::{Loss, lose};
@@ -20,6 +21,7 @@ const LOOKUPS_AT_ONCE: usize = 8;
 /// ComfyUI does not answer.
 pub(crate) async fn reconcile(
     jobs: &Jobs,
+    clients: &Clients,
     comfyui: &str,
     client: &Client,
     all: bool,
@@ -58,7 +60,7 @@ pub(crate) async fn reconcile(
         }
     }
     for (prompt_id, loss) in lost.into_values() {
-        if let Err(error) = lose(jobs, prompt_id, loss).await {
+        if let Err(error) = lose(jobs, clients, prompt_id, loss).await {
             tracing::warn!(prompt_id, %error, "a lost job cannot be handled now; will try again");
         }
     }
