@@ -23,6 +23,16 @@ export function mediaOf(filename) {
   return MEDIA_BY_EXTENSION[extension] ?? "file";
 }
 
+/**
+ * Returns whether an input of a kind takes a file: animations are videos as well, and a video has sound.
+ * @param {Media} media
+ * @param {string} filename
+ */
+export function takesFile(media, filename) {
+  const found = mediaOf(filename);
+  return found === media || (media === "video" && /\.(gif|webp)$/i.test(filename)) || (media === "audio" && found === "video");
+}
+
 const ORDER = ["video", "image", "3d", "audio", "text", "file"];
 
 /**

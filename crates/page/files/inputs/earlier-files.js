@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { listFiles } from "../api/files.js";
 import { html } from "../html.js";
 import { t } from "../i18n.js";
-import { mediaOf } from "../media.js";
+import { takesFile } from "../media.js";
 import { Dialog } from "../components/dialog.js";
 import { Button } from "../components/button.js";
 import { useLoad } from "../components/load.js";
@@ -23,7 +23,7 @@ export function EarlierFiles({ media, onChoose, onClose }) {
     older.value = [...older.value, ...page.files];
     cursor.value = page.next_cursor;
   };
-  const files = [...(data?.files ?? []), ...older.value].filter((file) => fits(media, file.filename));
+  const files = [...(data?.files ?? []), ...older.value].filter((file) => takesFile(media, file.filename));
   return html`<${Dialog} title=${t("file.earlier.title")} size="large" onClose=${onClose}>
     ${!data && !error && html`<${Loading} />`} ${error && html`<${Failed} error=${error} onRetry=${reload} />`}
     ${data && files.length === 0 && !next && html`<${Empty} icon="image" title=${t("file.earlier.none")} />`}
@@ -39,15 +39,6 @@ export function EarlierFiles({ media, onChoose, onClose }) {
     </ul>
     ${next && html`<${Button} onClick=${more}>${t("more")}</${Button}>`}
   </${Dialog}>`;
-}
-
-/**
- * @param {Media} media
- * @param {string} filename
- */
-function fits(media, filename) {
-  const found = mediaOf(filename);
-  return found === media || (media === "video" && /\.(gif|webp)$/i.test(filename));
 }
 
 /**

@@ -5,23 +5,26 @@ import { useSignal } from "@preact/signals";
 import { inputUrl, uploadFile } from "../api/files.js";
 import { html } from "../html.js";
 import { t } from "../i18n.js";
+import { mediaOf, takesFile } from "../media.js";
 import { Button } from "../components/button.js";
 import { Icon } from "../components/icon.js";
 import { MEDIA_ICONS } from "../components/thumbnail.js";
 import { EarlierFiles } from "./earlier-files.js";
 
-/** @type {Record<string, { accept: string, media: import("../api/types.js").Media }>} */
-const KINDS = {
+/** @typedef {"image" | "video" | "audio" | "3d"} Media what an input takes */
+
+/** @satisfies {Record<string, { accept: string, media: Media }>} */
+const KINDS = /** @type {const} */ ({
   image: { accept: "image/*", media: "image" },
   mask: { accept: "image/*", media: "image" },
   video: { accept: "video/*,image/gif,image/webp", media: "video" },
-  audio: { accept: "audio/*", media: "audio" },
+  audio: { accept: "audio/*,video/*", media: "audio" },
   "3d": { accept: ".glb,.gltf,.obj,.stl,.fbx,.ply,.usdz,.spz,.splat,.ksplat", media: "3d" },
-};
+});
 
 /** @param {import("./control.js").ControlProps & { actions?: any }} props `actions`: further buttons below the preview */
 export function FileControl({ input, value, onChange, id, describedBy, path, form, actions }) {
-  const { accept, media } = KINDS[input.type ?? "image"] ?? { accept: "", media: "file" };
+  const { accept, media } = KINDS[/** @type {keyof typeof KINDS} */ (input.type)];
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
   const fraction = useSignal(/** @type {number | null} */ (null));
   const error = useSignal(/** @type {string | null} */ (null));
@@ -31,7 +34,8 @@ export function FileControl({ input, value, onChange, id, describedBy, path, for
 
   const take = async (/** @type {File | undefined} */ file) => {
     if (!file) return;
-    error.value = null;
+    error.value = isOfOtherKind(media, file.name) ? t(`file.other.${media}`, { name: file.name }) : null;
+    if (error.value) return;
     fraction.value = 0;
     form.uploads.value += 1;
     try {
@@ -48,7 +52,7 @@ export function FileControl({ input, value, onChange, id, describedBy, path, for
     over.value = false;
     void take(event.dataTransfer?.files[0]);
   };
-  // A paste anywhere on the page goes to the first file input; one in the focused input goes there.
+  // A paste in a focused input goes there; one anywhere else goes to the first input that takes its kind.
   const zone = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     const onPaste = (/** @type {ClipboardEvent} */ event) => {
@@ -56,7 +60,7 @@ export function FileControl({ input, value, onChange, id, describedBy, path, for
       const element = zone.current;
       if (!file || !element || document.querySelector("dialog[open]")) return;
       const focused = document.activeElement?.closest("[data-takes-files]");
-      if (element !== (focused ?? document.querySelector("[data-takes-files]"))) return;
+      if (element !== (focused ?? firstZoneFor(file.name))) return;
       event.preventDefault();
       void take(file);
     };
@@ -66,7 +70,7 @@ export function FileControl({ input, value, onChange, id, describedBy, path, for
 
   return html`<div
     ref=${zone}
-    data-takes-files
+    data-takes-files=${media}
     class="file-zone ${over.value ? "over" : ""} ${name ? "filled" : ""}"
     onDragOver=${(/** @type {DragEvent} */ event) => {
       event.preventDefault();
@@ -110,7 +114,25 @@ export function FileControl({ input, value, onChange, id, describedBy, path, for
   </div>`;
 }
 
-/** @param {{ name: string, media: import("../api/types.js").Media }} props */
+/**
+ * Returns whether the name says that a file is nothing for an input. Without a known ending, the server decides.
+ * @param {Media} media
+ * @param {string} filename
+ */
+function isOfOtherKind(media, filename) {
+  return mediaOf(filename) !== "file" && !takesFile(media, filename);
+}
+
+/**
+ * Returns the first input that takes a file, or else the first of all.
+ * @param {string} filename
+ */
+function firstZoneFor(filename) {
+  const zones = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-takes-files]")]);
+  return zones.find((zone) => !isOfOtherKind(/** @type {Media} */ (zone.dataset.takesFiles), filename)) ?? zones[0];
+}
+
+/** @param {{ name: string, media: Media }} props */
 function FilePreview({ name, media }) {
   const url = inputUrl(name);
   const animated = /\.(gif|webp|apng)$/i.test(name);
