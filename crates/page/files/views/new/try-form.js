@@ -3,15 +3,14 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { getRecord } from "../../api/jobs.js";
 import { executeUnsaved } from "../../api/workflows.js";
-import { Button } from "../../components/button.js";
-import { focusFirstError } from "../../form/focus.js";
 import { createForm } from "../../form/form.js";
-import { useRunKey } from "../../form/run-key.js";
+import { SubmitButton } from "../../form/submit-button.js";
+import { useSubmit } from "../../form/submit.js";
 import { valuesOfJob } from "../../form/values.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { Entries } from "../../inputs/entries.js";
-import { notify, notifyError } from "../../state/notices.js";
+import { notifyError } from "../../state/notices.js";
 import { JobPanel } from "../job/panel.js";
 
 /** @param {{ draft: import("./draft.js").Draft }} props */
@@ -22,25 +21,14 @@ export function TryForm({ draft }) {
   const form = useMemo(() => createForm(manifest, { kept: false, before: before.current }), [manifest]);
   before.current = form;
   useEffect(() => () => form.dispose(), [form]);
-  const sending = useSignal(false);
   const job = useSignal(/** @type {string | null} */ (null));
-  const run = async () => {
-    if (!graph || sending.value || form.uploads.value > 0) return;
-    if (!form.attempt()) return focusFirstError(".form-preview");
-    sending.value = true;
-    try {
-      const submitted = await executeUnsaved(await draft.text(), graph, form.params());
-      form.usedSeeds.value = submitted.seeds;
-      job.value = submitted.prompt_id;
-      for (const warning of submitted.warnings ?? []) notify(warning);
-    } catch (error) {
-      form.refuse(error);
-      focusFirstError(".form-preview");
-    } finally {
-      sending.value = false;
-    }
+  const canRun = draft.problems.value.length === 0;
+  const send = !graph || !canRun ? null : async (/** @type {Record<string, any>} */ params) => {
+    const submitted = await executeUnsaved(await draft.text(), graph, params);
+    job.value = submitted.prompt_id;
+    return submitted;
   };
-  useRunKey(run);
+  const { sending, onSubmit } = useSubmit(form, ".form-preview", send);
   const useValues = async (/** @type {string} */ id) => {
     try {
       form.replace(valuesOfJob(manifest, await getRecord(id)));
@@ -48,21 +36,13 @@ export function TryForm({ draft }) {
       notifyError(error);
     }
   };
-  return html`<form
-      class="form-preview"
-      novalidate
-      aria-label=${t("new.form")}
-      onSubmit=${(/** @type {Event} */ event) => {
-        event.preventDefault();
-        void run();
-      }}
-    >
+  return html`<form class="form-preview" novalidate aria-label=${t("new.form")} onSubmit=${onSubmit}>
       <h2>${manifest.name ?? manifest.id}</h2>
       ${manifest.description && html`<p class="muted">${manifest.description}</p>`}
       <${Entries} entries=${manifest.inputs ?? []} form=${form} />
       ${form.failure.value && html`<p class="note error" role="alert">${form.failure.value}</p>`}
       ${graph
-        ? html`<${Button} type="submit" icon="play" filled busy=${sending.value} disabled=${form.uploads.value > 0 || draft.problems.value.length > 0} className="try-button">${form.uploads.value > 0 ? t("file.uploading") : t("new.try")}</${Button}>`
+        ? html`<${SubmitButton} form=${form} sending=${sending} disabled=${!canRun} className="try-button">${t("new.try")}</${SubmitButton}>`
         : html`<p class="muted">${t("edit.tryBlocks")}</p>`}
     </form>
     ${job.value && html`<section class="try-result" aria-label=${t("run.results")}><${JobPanel} key=${job.value} id=${job.value} inLibrary=${false} onUseValues=${useValues} onQueued=${(/** @type {string} */ id) => (job.value = id)} onDeleted=${() => (job.value = null)} /></section>`}`;

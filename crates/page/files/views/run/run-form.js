@@ -2,12 +2,11 @@
 import { useSignal } from "@preact/signals";
 import { execute } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
-import { focusFirstError } from "../../form/focus.js";
-import { useRunKey } from "../../form/run-key.js";
+import { SubmitButton } from "../../form/submit-button.js";
+import { useSubmit } from "../../form/submit.js";
 import { Entries } from "../../inputs/entries.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
-import { notify } from "../../state/notices.js";
 import { Presets } from "./presets.js";
 import { WorkflowHead } from "./workflow-head.js";
 
@@ -25,36 +24,14 @@ const MOST_JOBS = 100;
  * @param {(id: string) => void} props.onSubmitted
  */
 export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted }) {
-  const sending = useSignal(false);
   const count = useSignal(1);
-  const run = async () => {
-    if (sending.value || form.uploads.value > 0) return;
-    if (!form.attempt()) return focusFirstError(".run-form");
-    sending.value = true;
-    try {
-      const params = form.params();
-      const submitted = await execute(manifest.id, count.value > 1 ? { ...params, _count: count.value } : params);
-      form.usedSeeds.value = submitted.seeds;
-      for (const job of (submitted.jobs ?? [submitted]).toReversed()) onSubmitted(job.prompt_id);
-      for (const warning of submitted.warnings ?? []) notify(warning);
-      showStage();
-    } catch (error) {
-      form.refuse(error);
-      focusFirstError(".run-form");
-    } finally {
-      sending.value = false;
-    }
-  };
-  useRunKey(run);
-  return html`<form
-    class="run-form"
-    novalidate
-    aria-label=${t("run.form")}
-    onSubmit=${(/** @type {Event} */ event) => {
-      event.preventDefault();
-      void run();
-    }}
-  >
+  const { sending, onSubmit } = useSubmit(form, ".run-form", async (params) => {
+    const submitted = await execute(manifest.id, count.value > 1 ? { ...params, _count: count.value } : params);
+    for (const job of (submitted.jobs ?? [submitted]).toReversed()) onSubmitted(job.prompt_id);
+    showStage();
+    return submitted;
+  });
+  return html`<form class="run-form" novalidate aria-label=${t("run.form")} onSubmit=${onSubmit}>
     <div class="run-fields">
       <${WorkflowHead} manifest=${manifest} form=${form} />
       ${optionsMissing && html`<div class="note warning"><p>${t("run.optionsMissing")}</p><p class="muted">${optionsMissing}</p><${Button} icon="retry" onClick=${onReload}>${t("error.retry")}</${Button}></div>`}
@@ -77,10 +54,10 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
             onInput=${(/** @type {any} */ event) => (count.value = Math.min(MOST_JOBS, Math.max(1, Math.floor(event.currentTarget.valueAsNumber) || 1)))}
           />
         </label>
-        <${Button} type="submit" kind="primary" icon="play" filled busy=${sending.value} disabled=${form.uploads.value > 0} className="run-button">
-          ${form.uploads.value > 0 ? t("file.uploading") : count.value > 1 ? t("run.several", { count: count.value }) : t("run")}
+        <${SubmitButton} form=${form} sending=${sending} kind="primary" className="run-button">
+          ${count.value > 1 ? t("run.several", { count: count.value }) : t("run")}
           <kbd aria-hidden="true">${/Mac|iPhone|iPad/.test(navigator.platform) ? "⌘↵" : "Ctrl ↵"}</kbd>
-        </${Button}>
+        </${SubmitButton}>
       </div>
     </div>
   </form>`;
