@@ -6,7 +6,7 @@ import { TestServer } from "./support/server.js";
 
 const image = (name) => fileURLToPath(new URL(`../../../docs/images/${name}.jpg`, import.meta.url));
 const fixture = (path) => fileURLToPath(new URL(`../../../fixtures/${path}`, import.meta.url));
-const server = await TestServer.start({ stepMs: 40, ownWorkflows: false });
+const server = await new TestServer({ stepMs: 40, ownWorkflows: false }).start();
 const browser = await launch();
 
 const prompts = ["a lighthouse above a calm sea at dusk", "a forest in autumn, mist", "mountains at night, stars", "a desert at sunset"];
@@ -27,6 +27,7 @@ async function take(name, options, path, prepare) {
   await prepare(page);
   await page.waitForTimeout(700);
   await page.screenshot({ path: image(name), type: "jpeg", quality: 82 });
+  person.assertNoProblems();
   await person.leave();
 }
 

@@ -47,11 +47,15 @@ export class Person {
     return page;
   }
 
-  /** Closes the pages. Fails if something happened that must not. */
-  async leave() {
-    await this.context.close();
+  /** Fails if something happened that must not. */
+  assertNoProblems() {
     const problems = this.problems.filter((text) => !this.expected.some((pattern) => pattern.test(text)));
     assert.deepEqual(problems, []);
+  }
+
+  /** Closes the pages. */
+  async leave() {
+    await this.context.close();
   }
 }
 
@@ -78,4 +82,29 @@ export async function picture(page, name = "photo.png", [width, height] = [64, 4
     [width, height, color],
   );
   return { name, mimeType: "image/png", buffer: Buffer.from(base64, "base64") };
+}
+
+/** A file as a browser hands it over when it is dropped or pasted. */
+function transferOf(page, { name, mimeType, buffer }) {
+  return page.evaluateHandle(
+    ([base64, name, type]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type }));
+      return transfer;
+    },
+    [buffer.toString("base64"), name, mimeType],
+  );
+}
+
+/** Drops a file on an element. */
+export async function drop(element, file) {
+  await element.dispatchEvent("drop", { dataTransfer: await transferOf(element.page(), file) });
+}
+
+/** Pastes a file where the focus is. */
+export async function paste(page, file) {
+  await page.evaluate(
+    (data) => (document.activeElement ?? document).dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })),
+    await transferOf(page, file),
+  );
 }

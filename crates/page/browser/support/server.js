@@ -46,24 +46,28 @@ async function start(args, url) {
 
 /** A server and its simulator. */
 export class TestServer {
-  static async start({ stepMs = 5, keys = [], allowEdit = true, ownWorkflows = true } = {}) {
-    const server = new TestServer();
-    server.options = allowEdit ? ["--allow-edit"] : [];
-    server.folder = mkdtempSync(join(tmpdir(), "comfy-runner-page-"));
-    server.workflows = join(server.folder, "workflows");
-    cpSync(join(ROOT, "fixtures/workflows/"), server.workflows, { recursive: true, dereference: true });
-    if (ownWorkflows) cpSync(fileURLToPath(new URL("../workflows/", import.meta.url)), server.workflows, { recursive: true });
-    server.keys = keys;
+  /** `ownWorkflows`: whether the library has the workflows of the tests beside the samples. */
+  constructor({ stepMs = 5, keys = [], allowEdit = true, ownWorkflows = true } = {}) {
+    this.stepMs = stepMs;
+    this.keys = keys;
+    this.options = allowEdit ? ["--allow-edit"] : [];
+    this.folder = mkdtempSync(join(tmpdir(), "comfy-runner-page-"));
+    this.workflows = join(this.folder, "workflows");
+    cpSync(join(ROOT, "fixtures/workflows/"), this.workflows, { recursive: true, dereference: true });
+    if (ownWorkflows) cpSync(fileURLToPath(new URL("../workflows/", import.meta.url)), this.workflows, { recursive: true });
+  }
+
+  async start() {
     const [simulatorPort, port] = [await freePort(), await freePort()];
-    server.comfyui = `http://127.0.0.1:${simulatorPort}`;
-    server.url = `http://127.0.0.1:${port}`;
-    server.port = port;
-    server.simulator = await start(
-      ["simulate", "--listen", `127.0.0.1:${simulatorPort}`, "--data", join(server.folder, "comfyui"), "--step-ms", String(stepMs)],
-      `${server.comfyui}/system_stats`,
+    this.comfyui = `http://127.0.0.1:${simulatorPort}`;
+    this.url = `http://127.0.0.1:${port}`;
+    this.port = port;
+    this.simulator = await start(
+      ["simulate", "--listen", `127.0.0.1:${simulatorPort}`, "--data", join(this.folder, "comfyui"), "--step-ms", String(this.stepMs)],
+      `${this.comfyui}/system_stats`,
     );
-    await server.serve();
-    return server;
+    await this.serve();
+    return this;
   }
 
   async serve() {

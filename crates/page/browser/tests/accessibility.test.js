@@ -1,18 +1,14 @@
-import { after, before, test } from "node:test";
-import { DESKTOP, PHONE, Person, assertAccessible, launch, picture } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import assert from "node:assert/strict";
+import { before } from "node:test";
+import { DESKTOP, PHONE, assertAccessible, picture } from "../support/browser.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser, job, failed;
+const { server, test, enter } = pageTests();
+let job, failed;
 before(async () => {
-  server = await TestServer.start();
-  browser = await launch();
   job = await server.finished("text-to-image", { steps: 2 });
   failed = await server.finished("fails", {});
   await server.finished("video", {});
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
 });
 
 const VIEWS = {
@@ -23,8 +19,7 @@ const VIEWS = {
 
 for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
   for (const colorScheme of ["light", "dark"]) {
-    test(`axe finds nothing in any view: ${size}, ${colorScheme}`, async () => {
-      const person = await Person.enter(browser, server, { ...options, colorScheme, reducedMotion: "reduce" });
+    test(`axe finds nothing in any view: ${size}, ${colorScheme}`, { ...options, colorScheme, reducedMotion: "reduce" }, async (person) => {
       person.expect(/404 \(Not Found\)/);
       const page = await person.open("/");
       for (const [name, ready] of Object.entries(VIEWS)) {
@@ -78,13 +73,11 @@ for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })
       await page.goto("/jobs/nothing");
       await page.getByRole("alert").waitFor();
       await assertAccessible(page, "an error");
-      await person.leave();
     });
   }
 }
 
-test("axe finds nothing while a job runs", async () => {
-  const person = await Person.enter(browser, server);
+test("axe finds nothing while a job runs", async (person) => {
   await server.execute("test-progress", { steps: 300, delay_ms: 50 });
   const page = await person.open("/w/test-progress");
   await page.getByRole("img", { name: "Preview" }).waitFor();
@@ -93,11 +86,9 @@ test("axe finds nothing while a job runs", async () => {
   await page.locator(".job-row progress").waitFor();
   await assertAccessible(page, "the queue");
   await page.getByRole("button", { name: "Cancel job" }).click();
-  await person.leave();
 });
 
-test("the language and the theme are chosen and kept", async () => {
-  const person = await Person.enter(browser, server);
+test("the language and the theme are chosen and kept", async (person) => {
   const page = await person.open("/");
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("radio", { name: "中文" }).check({ force: true });
@@ -108,8 +99,47 @@ test("the language and the theme are chosen and kept", async () => {
   await page.locator('html[data-theme="dark"][lang="zh-CN"]').waitFor();
   await page.locator(".card:not(.skeleton)").first().waitFor();
   await assertAccessible(page, "in Chinese");
-  await person.leave();
-  const chinese = await Person.enter(browser, server, { locale: "zh-CN" });
+  const chinese = await enter({ locale: "zh-CN" });
   await (await chinese.open("/jobs")).getByRole("heading", { name: "任务" }).waitFor();
-  await chinese.leave();
+});
+
+test("with reduced motion nothing moves by itself, and progress and previews still come", { reducedMotion: "reduce" }, async (person) => {
+  const page = await person.open("/");
+  const moving = () =>
+    page.evaluate(() => {
+      const animated = document.getAnimations().map((animation) => animation.effect.target.className);
+      const styled = [...document.querySelectorAll("*")].filter((element) =>
+        [null, "::before", "::after", "::-webkit-progress-value"].some((part) => {
+          const { animationName, transitionDuration, transitionProperty, scrollBehavior } = getComputedStyle(element, part);
+          return animationName !== "none" || (transitionProperty !== "none" && transitionDuration !== "0s") || scrollBehavior !== "auto";
+        }),
+      );
+      return [...animated, ...styled.map((element) => element.className)];
+    });
+  const clip = page.locator(".card video");
+  await clip.waitFor();
+  await clip.scrollIntoViewIfNeeded();
+  assert.ok(await clip.evaluate((video) => video.paused));
+  assert.deepEqual(await moving(), []);
+  // Before an answer comes, placeholders of the cards are shown.
+  let answer;
+  const asked = new Promise((resolve) => (answer = resolve));
+  await page.route("**/api/workflows*", async (route) => (await asked, route.continue()));
+  await page.reload();
+  await page.locator(".card.skeleton").first().waitFor();
+  assert.deepEqual(await moving(), []);
+  answer();
+  await page.locator(".card:not(.skeleton)").first().waitFor();
+
+  await page.goto("/w/test-progress");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("200");
+  await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("50");
+  await page.locator(".run-button").click();
+  await page.getByRole("img", { name: "Preview" }).waitFor();
+  const step = async () => Number(/step (\d+)/.exec(await page.locator(".live-numbers").innerText())?.[1] ?? 0);
+  const before = await step();
+  await page.waitForFunction((before) => Number(/step (\d+)/.exec(document.querySelector(".live-numbers")?.textContent)?.[1] ?? 0) > before, before);
+  assert.deepEqual(await moving(), []);
+  await page.getByRole("button", { name: "Cancel job" }).click();
+  await page.getByText("This job was cancelled.").waitFor();
 });

@@ -1,24 +1,14 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { Person, assertAccessible, launch } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { assertAccessible } from "../support/browser.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test, enter, startServer } = pageTests();
 
 const manifestFile = (id) => `${server.workflows}/${id}/manifest.yaml`;
 const save = (page) => page.getByRole("button", { name: "Save", exact: true }).click();
 
-test("a workflow is edited and tried; its file keeps comments and order, and changes only when it is saved", async () => {
-  const person = await Person.enter(browser, server);
+test("a workflow is edited and tried; its file keeps comments and order, and changes only when it is saved", async (person) => {
   const file = manifestFile("text-to-image");
   const before = readFileSync(file, "utf8").replace("    min: 1\n", "    min: 1   # one is quick\n").replace("  - id: cfg", "  # How closely the prompt is followed.\n  - id: cfg");
   writeFileSync(file, before);
@@ -70,11 +60,10 @@ test("a workflow is edited and tried; its file keeps comments and order, and cha
   assert.ok(after.includes("    min: 1   # one is quick\n"));
   assert.ok(after.includes("  # How closely the prompt is followed.\n  - id: cfg"));
   assert.ok(after.indexOf("id: cfg") < after.indexOf("id: steps") && !after.includes("id: seed"));
-  await person.leave();
 });
 
-test("two people edit the same workflow: the second is told, and reads it again", async () => {
-  const [first, second] = [await Person.enter(browser, server), await Person.enter(browser, server)];
+test("two people edit the same workflow: the second is told, and reads it again", async (person) => {
+  const [first, second] = [person, await enter()];
   second.expect(/412 \(Precondition Failed\)/);
   const [one, two] = [await first.open("/w/test-progress/edit"), await second.open("/w/test-progress/edit")];
   const name = (page) => page.getByRole("textbox", { name: "Name", exact: true });
@@ -90,12 +79,9 @@ test("two people edit the same workflow: the second is told, and reads it again"
   await name(two).fill("Of both");
   await save(two);
   await two.getByRole("heading", { name: "Of both", level: 1 }).waitFor();
-  await first.leave();
-  await second.leave();
 });
 
-test("inputs of a workflow of blocks are edited, and what is wrong is said before it is saved", async () => {
-  const person = await Person.enter(browser, server);
+test("inputs of a workflow of blocks are edited, and what is wrong is said before it is saved", async (person) => {
   const page = await person.open("/w/multi-scene-video/edit");
   await page.getByText("This workflow is assembled").waitFor();
   const item = page.locator('.draft-input[data-key="steps"]');
@@ -107,11 +93,9 @@ test("inputs of a workflow of blocks are edited, and what is wrong is said befor
   await page.locator(".note.warning", { hasText: "steps" }).waitFor({ state: "detached" });
   await save(page);
   await page.getByText("More steps take longer").waitFor();
-  await person.leave();
 });
 
-test("inputs in groups stay in their groups", async () => {
-  const person = await Person.enter(browser, server);
+test("inputs in groups stay in their groups", async (person) => {
   const before = readFileSync(manifestFile("every-input"), "utf8");
   const page = await person.open("/w/every-input/edit");
   const first = page.locator(".draft-input.offered").first();
@@ -122,18 +106,15 @@ test("inputs in groups stay in their groups", async () => {
   const after = readFileSync(manifestFile("every-input"), "utf8");
   const changed = after.split("\n").filter((line) => !before.includes(line));
   assert.equal(changed.length, 1, changed.join("\n"));
-  await person.leave();
 });
 
 test("without --allow-edit, nothing offers to edit", async () => {
-  const closed = await TestServer.start({ allowEdit: false });
-  const person = await Person.enter(browser, closed);
+  const closed = await startServer({ allowEdit: false });
+  const person = await enter({}, closed);
   person.expect(/403 \(Forbidden\)/);
   const page = await person.open("/w/text-to-image");
   await page.getByRole("button", { name: "Reset all values" }).waitFor();
   assert.equal(await page.getByRole("link", { name: "Edit workflow" }).count(), 0);
   await page.goto("/w/text-to-image/edit");
   await page.getByRole("alert").getByText(/--allow-edit/).waitFor();
-  await person.leave();
-  await closed.stop();
 });

@@ -1,18 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { Person, launch, picture } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { fileURLToPath } from "node:url";
+import { drop, paste, picture } from "../support/browser.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test } = pageTests();
 
 /** Runs the form and returns the params that the server recorded. */
 async function run(page) {
@@ -27,8 +19,7 @@ async function run(page) {
   throw new Error("no job was submitted");
 }
 
-test("each kind of value that is entered is the one that the server gets", async () => {
-  const person = await Person.enter(browser, server);
+test("each kind of value that is entered is the one that the server gets", async (person) => {
   const page = await person.open("/w/every-input");
   await page.getByRole("textbox", { name: "Prompt" }).fill("first line\nsecond line");
   await page.getByRole("slider", { name: "Count" }).fill("7");
@@ -48,11 +39,9 @@ test("each kind of value that is entered is the one that the server gets", async
   );
   const record = await (await fetch(`${server.url}/api/jobs/${(await server.newestJob()).prompt_id}`)).text();
   assert.match(record, /"seed":\s*"?18446744073709551615/);
-  await person.leave();
 });
 
-test("a ratio keeps the number of pixels, and a seed can be drawn, locked and unlocked", async () => {
-  const person = await Person.enter(browser, server);
+test("a ratio keeps the number of pixels, and a seed can be drawn, locked and unlocked", async (person) => {
   const page = await person.open("/w/every-input");
   await page.getByRole("textbox", { name: "Prompt" }).fill("x");
   await page.getByLabel("Aspect ratio").selectOption("16:9");
@@ -68,22 +57,18 @@ test("a ratio keeps the number of pixels, and a seed can be drawn, locked and un
   const used = (await server.newestJob()).seeds.seed;
   await page.getByRole("button", { name: /^Lock/ }).click();
   assert.equal(await seed.inputValue(), String(used));
-  await person.leave();
 });
 
-test("a resolution with options takes one of them", async () => {
-  const person = await Person.enter(browser, server);
+test("a resolution with options takes one of them", async (person) => {
   const page = await person.open("/w/every-input");
   await page.getByRole("textbox", { name: "Prompt" }).fill("x");
   const field = page.getByRole("group", { name: "Format" });
   assert.equal(await field.getByRole("spinbutton").count(), 0);
   await field.getByRole("radio", { name: "Wide" }).check({ force: true });
   assert.deepEqual((await run(page)).format, { w: 768, h: 512 });
-  await person.leave();
 });
 
-test("wrong values are shown while they are entered, and the server's answer beside its field", async () => {
-  const person = await Person.enter(browser, server);
+test("wrong values are shown while they are entered, and the server's answer beside its field", async (person) => {
   person.expect(/400 \(Bad Request\)/);
   const page = await person.open("/w/every-input");
   const error = (path) => page.locator(`[data-input="${path}"] > .field-error`);
@@ -110,11 +95,9 @@ test("wrong values are shown while they are entered, and the server's answer bes
   await error("count").getByText(/2/).waitFor();
   await page.locator(".run-bar").getByRole("alert").waitFor();
   writeFileSync(manifest, before);
-  await person.leave();
 });
 
-test("models and LoRAs are found by typing, with the keyboard alone", async () => {
-  const person = await Person.enter(browser, server);
+test("models and LoRAs are found by typing, with the keyboard alone", async (person) => {
   const page = await person.open("/w/every-input");
   await page.getByRole("textbox", { name: "Prompt" }).fill("x");
   const checkpoint = page.getByRole("combobox", { name: "Checkpoint" });
@@ -143,11 +126,9 @@ test("models and LoRAs are found by typing, with the keyboard alone", async () =
   const { loras } = await run(page);
   assert.equal(loras.length, 1);
   assert.ok(loras[0].file.endsWith(".safetensors") && loras[0].strength === 1);
-  await person.leave();
 });
 
-test("scenes are added, duplicated, moved and removed", async () => {
-  const person = await Person.enter(browser, server);
+test("scenes are added, duplicated, moved and removed", async (person) => {
   const page = await person.open("/w/every-input");
   await page.getByRole("textbox", { name: "Prompt" }).fill("x");
   const texts = page.getByRole("textbox", { name: "What happens" });
@@ -167,11 +148,9 @@ test("scenes are added, duplicated, moved and removed", async () => {
   await page.getByRole("button", { name: "Remove scene 4" }).click();
   await page.getByRole("button", { name: "Remove scene 3" }).click();
   assert.deepEqual((await run(page)).scenes, [{ text: "second", seconds: 1 }, { text: "copy", seconds: 2 }]);
-  await person.leave();
 });
 
-test("groups fold, and presets fill the form", async () => {
-  const person = await Person.enter(browser, server);
+test("groups fold, and presets fill the form", async (person) => {
   const page = await person.open("/w/every-input");
   assert.equal(await page.getByText("Choose file").first().isVisible(), false);
   await page.locator("summary", { hasText: "Files" }).click();
@@ -179,11 +158,9 @@ test("groups fold, and presets fill the form", async () => {
   await page.getByRole("button", { name: "Small", exact: true }).click();
   assert.equal(await page.getByRole("spinbutton", { name: "Width" }).inputValue(), "64");
   assert.equal(await page.getByRole("spinbutton", { name: "Count" }).inputValue(), "1");
-  await person.leave();
 });
 
-test("an image is chosen, dropped or pasted, shown, kept over a reload, and used again", async () => {
-  const person = await Person.enter(browser, server);
+test("an image is chosen, dropped or pasted, shown, kept over a reload, and used again", async (person) => {
   const page = await person.open("/w/image-to-image");
   const field = page.locator('[data-input="image"]');
   const shown = field.locator("img.file-preview");
@@ -195,23 +172,9 @@ test("an image is chosen, dropped or pasted, shown, kept over a reload, and used
   await shown.waitFor();
   assert.ok(await shown.evaluate(async (image) => (await image.decode(), image.naturalWidth === 64)));
 
-  const drop = async (event, name) => {
-    const { buffer } = await picture(page);
-    const data = await page.evaluateHandle(
-      ([base64, name]) => {
-        const transfer = new DataTransfer();
-        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-        transfer.items.add(new File([bytes], name, { type: "image/png" }));
-        return transfer;
-      },
-      [buffer.toString("base64"), name],
-    );
-    if (event === "drop") return field.locator(".file-zone").dispatchEvent("drop", { dataTransfer: data });
-    return page.evaluate((data) => document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })), data);
-  };
-  await drop("drop", "dropped.png");
+  await drop(field.locator(".file-zone"), await picture(page, "dropped.png"));
   await field.locator('img[alt$="dropped.png"]').waitFor();
-  await drop("paste", "pasted.png");
+  await paste(page, await picture(page, "pasted.png"));
   await field.locator('img[alt$="pasted.png"]').waitFor();
 
   await field.getByRole("button", { name: "Use an earlier one" }).click();
@@ -221,20 +184,55 @@ test("an image is chosen, dropped or pasted, shown, kept over a reload, and used
   await field.getByRole("button", { name: "Remove the file" }).click();
   await page.locator(".run-button").click();
   await field.getByText("Choose a file").waitFor();
-  await person.leave();
 });
 
-test("a file that is no image is refused beside its field", async () => {
-  const person = await Person.enter(browser, server);
+/** A file that ComfyUI made, as a person has it on the disk. */
+function media(source, name, mimeType) {
+  return { name, mimeType, buffer: readFileSync(fileURLToPath(new URL(`../../../../fixtures/embedded/${source}`, import.meta.url))) };
+}
+
+for (const [input, tag, source, mimeType] of [
+  ["clip", "video", "video.mp4", "video/mp4"],
+  ["sound", "audio", "audio.mp3", "audio/mpeg"],
+]) {
+  test(`${tag} is dropped or pasted, can be played, and is used again`, async (person) => {
+    const page = await person.open("/w/every-input");
+    await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+    await page.locator("summary", { hasText: "Files" }).click();
+    const field = page.locator(`[data-input="${input}"]`);
+    const shown = (name) => field.locator(`${tag}.file-preview[aria-label$="${name}"]`);
+    const ending = source.slice(source.indexOf("."));
+    await drop(field.locator(".file-zone"), media(source, `dropped${ending}`, mimeType));
+    await shown(`dropped${ending}`).waitFor();
+    await shown(`dropped${ending}`).evaluate((player) => (player.readyState > 0 ? null : new Promise((resolve, reject) => Object.assign(player, { onloadedmetadata: resolve, onerror: () => reject(player.error) }))));
+    assert.ok(await shown(`dropped${ending}`).evaluate((player) => player.controls && player.duration > 0));
+    // Nothing has the focus: the file goes to the first input that takes its kind, past those of images.
+    await paste(page, media(source, `pasted${ending}`, mimeType));
+    await shown(`pasted${ending}`).waitFor();
+    await field.getByRole("button", { name: "Use an earlier one" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: `dropped${ending}` }).click();
+    await shown(`dropped${ending}`).waitFor();
+    assert.ok((await run(page))[input].endsWith(`dropped${ending}`));
+  });
+}
+
+test("a file of another kind than the input takes is refused where it is dropped", async (person) => {
+  const page = await person.open("/w/every-input");
+  await page.locator("summary", { hasText: "Files" }).click();
+  const field = page.locator('[data-input="clip"]');
+  await drop(field.locator(".file-zone"), media("audio.mp3", "song.mp3", "audio/mpeg"));
+  await field.getByRole("alert").getByText("song.mp3 is not a video").waitFor();
+  assert.equal(await field.locator(".file-preview").count(), 0);
+});
+
+test("a file that is no image is refused beside its field", async (person) => {
   person.expect(/400 \(Bad Request\)/);
   const page = await person.open("/w/image-to-image");
   await page.locator('[data-input="image"] input[type=file]').setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no image at all") });
   await page.locator('[data-input="image"]').getByRole("alert").waitFor();
-  await person.leave();
 });
 
-test("a mask is painted over the image, and both of ComfyUI's loaders read the same from it", async () => {
-  const person = await Person.enter(browser, server);
+test("a mask is painted over the image, and both of ComfyUI's loaders read the same from it", async (person) => {
   const page = await person.open("/w/mask");
   await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page, "photo.png", [64, 64]));
   await page.locator('[data-input="image"] img.file-preview').waitFor();
@@ -266,5 +264,4 @@ test("a mask is painted over the image, and both of ComfyUI's loaders read the s
     }, files.find((file) => file.node_title === title).url);
   assert.deepEqual(await pixels("Mask by alpha"), [255, 0]);
   assert.deepEqual(await pixels("Mask by red"), [255, 0]);
-  await person.leave();
 });

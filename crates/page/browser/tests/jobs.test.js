@@ -1,20 +1,9 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Person, launch } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start({ stepMs: 30 });
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test } = pageTests({ stepMs: 30 });
 
-test("the list of jobs is live, filtered, and leads to each", async () => {
-  const person = await Person.enter(browser, server);
+test("the list of jobs is live, filtered, and leads to each", async (person) => {
   const page = await person.open("/jobs");
   await page.getByText("No jobs yet").waitFor();
   await server.finished("no-model", {});
@@ -36,11 +25,9 @@ test("the list of jobs is live, filtered, and leads to each", async () => {
   assert.equal(await rows.count(), 1);
   await rows.getByRole("link", { name: "Coloured plate" }).click();
   await page.locator(".file-picture img").waitFor();
-  await person.leave();
 });
 
-test("jobs are retried, cancelled and deleted from the list", async () => {
-  const person = await Person.enter(browser, server);
+test("jobs are retried, cancelled and deleted from the list", async (person) => {
   const page = await person.open("/jobs?workflow=test-progress");
   await server.execute("test-progress", { steps: 200, delay_ms: 100 });
   const rows = page.locator(".job-row");
@@ -56,11 +43,9 @@ test("jobs are retried, cancelled and deleted from the list", async () => {
   await rows.first().getByRole("button", { name: "Delete job" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
   await rows.nth(1).waitFor({ state: "detached" });
-  await person.leave();
 });
 
-test("the queue shows what runs and what waits", async () => {
-  const person = await Person.enter(browser, server);
+test("the queue shows what runs and what waits", async (person) => {
   const page = await person.open("/queue");
   await page.getByText("Nothing waits and nothing runs").waitFor();
   const long = { steps: 200, delay_ms: 100 };
@@ -74,28 +59,24 @@ test("the queue shows what runs and what waits", async () => {
   await section("ComfyUI servers").getByText("Connected").waitFor();
   await section("Running").getByRole("button", { name: "Cancel job" }).click();
   await page.getByText("Nothing waits and nothing runs").waitFor();
-  await person.leave();
 });
 
-test("a ComfyUI is told to take no more jobs, and to take them again", async () => {
-  const person = await Person.enter(browser, server);
+test("a ComfyUI is told to take no more jobs, and to take them again", async (person) => {
   const page = await person.open("/queue");
   await page.getByRole("button", { name: "No more jobs" }).click();
   await page.getByText("Gets no more jobs").waitFor();
   assert.equal((await server.api("/api/comfyui")).comfyuis[0].draining, true);
   await page.getByRole("button", { name: "More jobs again" }).click();
   await page.getByText("Connected").waitFor();
-  await person.leave();
 });
 
-test("a thousand jobs are listed as the list is scrolled, and only those near the view are drawn", async () => {
+test("a thousand jobs are listed as the list is scrolled, and only those near the view are drawn", async (person) => {
   for (let batch = 0; batch < 10; batch++) await server.execute("no-model", { _count: 100, color: batch });
   for (;;) {
     const queue = await server.api("/api/queue");
     if (queue.running + queue.pending === 0) break;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  const person = await Person.enter(browser, server);
   const page = await person.open("/jobs");
   const rows = page.locator(".job-row");
   await rows.first().waitFor();
@@ -110,11 +91,9 @@ test("a thousand jobs are listed as the list is scrolled, and only those near th
   const newest = (await server.newestJob()).prompt_id.slice(0, 8);
   await page.evaluate(() => window.scrollTo(0, 0));
   await page.locator(".job-row", { hasText: newest }).waitFor();
-  await person.leave();
 });
 
-test("thumbnails are small encodings of the images", async () => {
-  const person = await Person.enter(browser, server);
+test("thumbnails are small encodings of the images", async (person) => {
   await server.finished("no-model", { size: "512x512" });
   const page = await person.context.newPage();
   const thumbnail = page.waitForResponse((response) => response.url().includes("/api/comfyui/view"));
@@ -122,5 +101,4 @@ test("thumbnails are small encodings of the images", async () => {
   assert.equal((await thumbnail).headers()["content-type"], "image/webp");
   const image = page.locator(".job-row img").first();
   assert.equal(await image.evaluate(async (image) => (await image.decode(), image.naturalWidth)), 512);
-  await person.leave();
 });

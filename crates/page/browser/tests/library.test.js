@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { Person, launch } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test } = pageTests();
 
-test("the library shows a card for each workflow, with its newest result and whether it can run", async () => {
+test("the library shows a card for each workflow, with its newest result and whether it can run", async (person) => {
   await server.finished("no-model", {});
   await server.finished("video", {});
-  const person = await Person.enter(browser, server);
   const page = await person.open("/");
   const cards = page.locator(".card:not(.skeleton)");
   await cards.first().waitFor();
@@ -29,11 +18,9 @@ test("the library shows a card for each workflow, with its newest result and whe
   const clip = cards.filter({ hasText: "A clip" }).locator("video");
   await clip.waitFor();
   assert.ok(await clip.evaluate((video) => video.muted && !video.controls));
-  await person.leave();
 });
 
-test("cards are found by words, category and type, and the address keeps the filter", async () => {
-  const person = await Person.enter(browser, server);
+test("cards are found by words, category and type, and the address keeps the filter", async (person) => {
   const page = await person.open("/");
   const names = () => page.locator(".card h2").allInnerTexts();
   await page.getByRole("searchbox").fill("scene video");
@@ -48,14 +35,12 @@ test("cards are found by words, category and type, and the address keeps the fil
   assert.deepEqual(await names(), ["Multi-scene video"]);
   await page.getByRole("searchbox").fill("nothing like this");
   await page.getByText("No workflow matches").waitFor();
-  await person.leave();
 });
 
-test("a card says what the workflow lacks, and leads to it with the keyboard", async () => {
+test("a card says what the workflow lacks, and leads to it with the keyboard", async (person) => {
   const manifest = `${server.workflows}/text-to-image/manifest.yaml`;
   const before = readFileSync(manifest, "utf8");
   writeFileSync(manifest, before.replace(/required_models:\n.*$/s, "required_models: [a-model-that-is-not-there.safetensors]\n"));
-  const person = await Person.enter(browser, server);
   const page = await person.open("/");
   const card = page.locator(".card", { hasText: "with any Stable Diffusion checkpoint" });
   await card.getByText("a-model-that-is-not-there").waitFor();
@@ -64,10 +49,9 @@ test("a card says what the workflow lacks, and leads to it with the keyboard", a
   await page.waitForURL("**/w/text-to-image");
   await page.locator(".missing code", { hasText: "a-model-that-is-not-there" }).waitFor();
   writeFileSync(manifest, before);
-  await person.leave();
 });
 
-test("what the document names for the first view is less than 100 KB", async () => {
+test("what the document names for the first view is less than 100 KB", async (person) => {
   const sizeOf = async (path) => {
     // `fetch` of Node unpacks: the announced length is that of the packed file.
     const response = await fetch(server.url + path, { headers: { "Accept-Encoding": "gzip" } });
@@ -79,8 +63,6 @@ test("what the document names for the first view is less than 100 KB", async () 
   const sizes = await Promise.all(addresses.map(sizeOf));
   const total = sizes.reduce((sum, size) => sum + size, html.length);
   assert.ok(total > 20_000 && total < 100_000, `${total} bytes`);
-  const person = await Person.enter(browser, server);
   const page = await person.open("/");
   await page.locator(".card:not(.skeleton)").first().waitFor();
-  await person.leave();
 });

@@ -1,25 +1,15 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Person, assertAccessible, launch } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { assertAccessible, drop } from "../support/browser.js";
+import { pageTests } from "../support/page-tests.js";
 
 const fixture = (path) => fileURLToPath(new URL(`../../../../fixtures/${path}`, import.meta.url));
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test, enter, startServer } = pageTests();
 
-test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounded, and the ZIP works", async () => {
-  const person = await Person.enter(browser, server);
+test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounded, and the ZIP works", async (person) => {
   const page = await person.open("/");
   await page.getByRole("link", { name: "New workflow" }).click();
   await page.locator("input[type=file]").setInputFiles(fixture("ui/default.0.3.64.workflow.json"));
@@ -60,11 +50,9 @@ test("a graph becomes a workflow: inputs are ticked, renamed, ordered and bounde
   await page.getByRole("slider", { name: "How long" }).fill("2");
   await page.locator(".run-button").click();
   await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
-  await person.leave();
 });
 
-test("a draft is tried without being saved, and saved; without --allow-edit the page says why not", async () => {
-  const person = await Person.enter(browser, server);
+test("a draft is tried without being saved, and saved; without --allow-edit the page says why not", async (person) => {
   person.expect(/409 \(Conflict\)/);
   const page = await person.open("/new");
   const choose = async (id) => {
@@ -93,41 +81,27 @@ test("a draft is tried without being saved, and saved; without --allow-edit the 
   await choose("plate");
   await save();
   await page.getByRole("alert").getByText(/choose another id/).waitFor();
-  await person.leave();
 
-  const closed = await TestServer.start({ allowEdit: false });
-  const other = await Person.enter(browser, closed);
+  const closed = await startServer({ allowEdit: false });
+  const other = await enter({}, closed);
   const elsewhere = await other.open("/new");
   await elsewhere.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
   await elsewhere.getByText(/without --allow-edit/).waitFor();
   assert.equal(await elsewhere.getByRole("button", { name: "Save", exact: true }).count(), 0);
   await elsewhere.getByRole("button", { name: "Try it" }).click();
   await elsewhere.locator(".try-result .badge", { hasText: "Completed" }).waitFor();
-  await other.leave();
-  await closed.stop();
 });
 
-test("an image that ComfyUI made has its graph in it, and a file without one says so", async () => {
-  const person = await Person.enter(browser, server);
+test("an image that ComfyUI made has its graph in it, and a file without one says so", async (person) => {
   person.expect(/400 \(Bad Request\)/);
   const page = await person.open("/new");
   await page.locator("input[type=file]").setInputFiles({ name: "notes.json", mimeType: "application/json", buffer: Buffer.from("[1, 2]") });
   await page.getByRole("alert").waitFor();
   await assertAccessible(page, "a refused file");
-  const { buffer, name } = { name: "image.png", buffer: readFileSync(fixture("embedded/image.png")) };
-  const data = await page.evaluateHandle(
-    ([base64, name]) => {
-      const transfer = new DataTransfer();
-      transfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type: "image/png" }));
-      return transfer;
-    },
-    [buffer.toString("base64"), name],
-  );
-  await page.locator(".drop-graph").dispatchEvent("drop", { dataTransfer: data });
+  await drop(page.locator(".drop-graph"), { name: "image.png", mimeType: "image/png", buffer: readFileSync(fixture("embedded/image.png")) });
   await page.getByRole("heading", { name: "Image", exact: true, level: 1 }).waitFor();
   await page.locator('.draft-input[data-key="1.color"]').waitFor();
   await page.getByRole("textbox", { name: "Folder and id" }).fill("no good");
   await page.getByRole("alert").getByText("no good").waitFor();
   assert.ok(await page.getByRole("button", { name: "Download as ZIP" }).isDisabled());
-  await person.leave();
 });

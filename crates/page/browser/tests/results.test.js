@@ -3,19 +3,11 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { Person, launch, picture } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { giveGlbFiles } from "../support/glb-comfyui.js";
+import { picture } from "../support/browser.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test, enter, startServer } = pageTests();
 
 /** Opens the newest result of a workflow that has run once. */
 async function openResult(person, workflow, params) {
@@ -25,8 +17,7 @@ async function openResult(person, workflow, params) {
   return { page, job };
 }
 
-test("an image is enlarged with the wheel, keys and buttons", async () => {
-  const person = await Person.enter(browser, server);
+test("an image is enlarged with the wheel, keys and buttons", async (person) => {
   const { page } = await openResult(person, "text-to-image", { steps: 2 });
   await page.getByRole("button", { name: "Enlarge" }).first().click();
   const dialog = page.getByRole("dialog");
@@ -44,11 +35,9 @@ test("an image is enlarged with the wheel, keys and buttons", async () => {
   assert.equal(await scale(), "100 %");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
-  await person.leave();
 });
 
-test("a result is compared with its input and with another result", async () => {
-  const person = await Person.enter(browser, server);
+test("a result is compared with its input and with another result", async (person) => {
   await server.finished("no-model", {});
   const page = await person.open("/w/image-to-image");
   await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page));
@@ -62,11 +51,9 @@ test("a result is compared with its input and with another result", async () => 
   assert.match(await dialog.locator(".compare-pictures").getAttribute("style"), /20%/);
   await dialog.getByLabel("Compare with").selectOption({ index: 1 });
   await dialog.getByRole("img", { name: /Coloured plate/ }).waitFor();
-  await person.leave();
 });
 
-test("a video plays, and is downloaded under its name", async () => {
-  const person = await Person.enter(browser, server);
+test("a video plays, and is downloaded under its name", async (person) => {
   const { page } = await openResult(person, "video", {});
   const video = page.locator(".file-picture video");
   await video.waitFor();
@@ -74,31 +61,43 @@ test("a video plays, and is downloaded under its name", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
   assert.match(download.suggestedFilename(), /\.mp4$/);
   assert.ok(readFileSync(await download.path()).length > 500);
-  await person.leave();
 });
 
-test("the package has the record and the files", async () => {
-  const person = await Person.enter(browser, server);
+test("a 3D model is named, and offered as a download", async () => {
+  const comfyui = await startServer();
+  const close = await giveGlbFiles(comfyui);
+  const { prompt_id } = await comfyui.finished("no-model", {});
+  const designer = await enter({}, comfyui);
+  const page = await designer.open(`/jobs/${prompt_id}`);
+  const model = page.locator(".file-view.media-3d");
+  await model.getByText(/_00001_\.glb$/).waitFor();
+  assert.equal(await model.locator("img, video").count(), 0);
+  const [download] = await Promise.all([page.waitForEvent("download"), model.getByRole("link", { name: "Download" }).click()]);
+  assert.match(download.suggestedFilename(), /\.glb$/);
+  assert.ok(readFileSync(await download.path()).length > 100);
+  // In the list it has the icon of its kind.
+  await page.goto("/jobs");
+  await page.locator(".job-row .thumbnail-icon").waitFor();
+  close();
+});
+
+test("the package has the record and the files", async (person) => {
   const { page, job } = await openResult(person, "no-model", {});
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Package" }).click()]);
   assert.equal(download.suggestedFilename(), `${job.prompt_id}.zip`);
   const names = execFileSync("python3", ["-m", "zipfile", "-l", await download.path()], { encoding: "utf8" });
   assert.match(names, /job\.json/);
   assert.match(names, /output\/.*\.png/);
-  await person.leave();
 });
 
-test("the graph is saved in the format that ComfyUI's editor opens", async () => {
-  const person = await Person.enter(browser, server);
+test("the graph is saved in the format that ComfyUI's editor opens", async (person) => {
   const { page } = await openResult(person, "text-to-image", { prompt: "for the editor", steps: 2 });
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in ComfyUI" }).click()]);
   const graph = JSON.parse(readFileSync(await download.path(), "utf8"));
   assert.ok(graph.nodes.length > 3 && JSON.stringify(graph).includes("for the editor"));
-  await person.leave();
 });
 
-test("parameters, seeds and times are listed, and the values fill the form again", async () => {
-  const person = await Person.enter(browser, server);
+test("parameters, seeds and times are listed, and the values fill the form again", async (person) => {
   const { page, job } = await openResult(person, "text-to-image", { prompt: "a grey heron", steps: 4 });
   const details = page.getByRole("tabpanel");
   await details.getByText("a grey heron").waitFor();
@@ -107,22 +106,18 @@ test("parameters, seeds and times are listed, and the values fill the form again
   await page.getByRole("button", { name: "Use these values" }).click();
   await page.waitForURL("**/w/text-to-image");
   assert.equal(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue(), "a grey heron");
-  await person.leave();
 });
 
-test("run again makes another job with the same values", async () => {
-  const person = await Person.enter(browser, server);
+test("run again makes another job with the same values", async (person) => {
   const { page, job } = await openResult(person, "no-model", { color: 255 });
   await page.getByRole("button", { name: "Run again" }).click();
   await page.waitForURL((url) => url.pathname.startsWith("/jobs/") && !url.pathname.endsWith(job.prompt_id));
   await page.locator(".badge", { hasText: "Completed" }).waitFor();
   const newest = await server.newestJob();
   assert.deepEqual([newest.retry_of, newest.params.color], [job.prompt_id, 255]);
-  await person.leave();
 });
 
-test("the code that is shown runs: curl and Python make the same image", async () => {
-  const person = await Person.enter(browser, server);
+test("the code that is shown runs: curl and Python make the same image", async (person) => {
   const { page } = await openResult(person, "no-model", { color: 1234 });
   await page.getByRole("tab", { name: "As code" }).click();
   const code = () => page.getByRole("tabpanel").locator("pre").innerText();
@@ -138,11 +133,9 @@ test("the code that is shown runs: curl and Python make the same image", async (
   await page.getByRole("radio", { name: "Comfy SDK" }).check({ force: true });
   execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: await code() });
   assert.match(await code(), /from_json\(\{[^]*"class_type": "EmptyImage"/);
-  await person.leave();
 });
 
-test("a job is deleted after a question", async () => {
-  const person = await Person.enter(browser, server);
+test("a job is deleted after a question", async (person) => {
   const { page, job } = await openResult(person, "no-model", {});
   await page.getByRole("button", { name: "Delete job" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
@@ -150,19 +143,15 @@ test("a job is deleted after a question", async () => {
   await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
   await page.waitForURL("**/jobs");
   assert.equal((await fetch(`${server.url}/api/jobs/${job.prompt_id}`)).status, 404);
-  await person.leave();
 });
 
-test("a job that nobody knows is an error", async () => {
-  const person = await Person.enter(browser, server);
+test("a job that nobody knows is an error", async (person) => {
   person.expect(/404 \(Not Found\)/);
   const page = await person.open("/jobs/nothing");
   await page.getByRole("alert").getByText(/nothing/).waitFor();
-  await person.leave();
 });
 
-test("texts that nodes report are shown and copied", async () => {
-  const person = await Person.enter(browser, server);
+test("texts that nodes report are shown and copied", async (person) => {
   const graph = {
     1: { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 255 } },
     2: { class_type: "RunnerTestText", inputs: { image: ["1", 0], text: "a fox\nin the snow" }, _meta: { title: "Caption" } },
@@ -175,5 +164,4 @@ test("texts that nodes report are shown and copied", async () => {
   assert.equal(await text.locator("pre").innerText(), "a fox\nin the snow");
   await text.getByRole("button", { name: "Copy" }).click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "a fox\nin the snow");
-  await person.leave();
 });

@@ -1,22 +1,11 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Person, launch } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { pageTests } from "../support/page-tests.js";
 
-let server, browser;
-before(async () => {
-  server = await TestServer.start({ stepMs: 30 });
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test, enter } = pageTests({ stepMs: 30 });
 
 const completed = (page) => page.locator(".stage .badge", { hasText: "Completed" });
 
-test("a prompt becomes an image, with live progress and previews", async () => {
-  const person = await Person.enter(browser, server);
+test("a prompt becomes an image, with live progress and previews", async (person) => {
   const page = await person.open("/");
   await page.getByRole("link", { name: "Text to image", exact: true }).click();
   await page.getByText("Nothing made yet").waitFor();
@@ -31,12 +20,10 @@ test("a prompt becomes an image, with live progress and previews", async () => {
   await image.waitFor();
   assert.equal(await image.evaluate(async (image) => (await image.decode(), image.naturalWidth)), 512);
   assert.equal((await server.newestJob()).params.prompt, "a red fox in the snow");
-  await person.leave();
 });
 
-test("Ctrl+Enter runs from a field, and the job goes on after a reload and on another device", async () => {
-  const person = await Person.enter(browser, server);
-  const other = await Person.enter(browser, server);
+test("Ctrl+Enter runs from a field, and the job goes on after a reload and on another device", async (person) => {
+  const other = await enter();
   const page = await person.open("/w/test-progress");
   await page.getByRole("spinbutton", { name: "Steps" }).fill("60");
   await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
@@ -49,12 +36,9 @@ test("Ctrl+Enter runs from a field, and the job goes on after a reload and on an
   await elsewhere.getByRole("button", { name: "Cancel job" }).click();
   await page.getByText("This job was cancelled.").waitFor();
   await elsewhere.getByText("This job was cancelled.").waitFor();
-  await person.leave();
-  await other.leave();
 });
 
-test("several jobs wait in line, and each says how many are before it", async () => {
-  const person = await Person.enter(browser, server);
+test("several jobs wait in line, and each says how many are before it", async (person) => {
   const page = await person.open("/w/test-progress");
   await page.getByRole("spinbutton", { name: "Steps" }).fill("30");
   await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("100");
@@ -68,11 +52,9 @@ test("several jobs wait in line, and each says how many are before it", async ()
     await fetch(`${server.url}/api/run/cancel/${prompt_id}`, { method: "POST" });
   }
   await page.getByText("This job was cancelled.").waitFor();
-  await person.leave();
 });
 
-test("values survive a reload, and a link carries those of a job", async () => {
-  const person = await Person.enter(browser, server);
+test("values survive a reload, and a link carries those of a job", async (person) => {
   const page = await person.open("/w/text-to-image");
   const prompt = page.getByRole("textbox", { name: "Prompt", exact: true });
   await prompt.fill("kept over a reload");
@@ -89,20 +71,16 @@ test("values survive a reload, and a link carries those of a job", async () => {
   assert.equal(new URL(page.url()).search, "");
   await page.getByRole("button", { name: "Reset all values" }).click();
   assert.notEqual(await prompt.inputValue(), "of a job");
-  await person.leave();
 });
 
-test("a job that fails says why", async () => {
-  const person = await Person.enter(browser, server);
+test("a job that fails says why", async (person) => {
   const page = await person.open("/w/fails");
   await page.getByRole("textbox", { name: "Message" }).fill("the lens is dirty");
   await page.locator(".run-button").click();
   await page.getByRole("alert").getByText(/Breaks.*the lens is dirty/).waitFor();
-  await person.leave();
 });
 
-test("a job goes on while the server restarts, and the page finds its end", async () => {
-  const person = await Person.enter(browser, server);
+test("a job goes on while the server restarts, and the page finds its end", async (person) => {
   person.expect(/ERR_CONNECTION_REFUSED|WebSocket/);
   const page = await person.open("/w/test-progress");
   await page.getByRole("spinbutton", { name: "Steps" }).fill("40");
@@ -115,22 +93,18 @@ test("a job goes on while the server restarts, and the page finds its end", asyn
   await page.getByText("Reconnecting…").waitFor({ state: "detached" });
   await completed(page).waitFor();
   await page.locator(".file-picture img").waitFor();
-  await person.leave();
 });
 
-test("two tabs show the same jobs", async () => {
-  const person = await Person.enter(browser, server);
+test("two tabs show the same jobs", async (person) => {
   const [one, two] = [await person.open("/w/no-model"), await person.open("/w/no-model")];
   await two.getByText("Nothing made yet").waitFor();
   await one.locator(".run-button").click();
   await completed(one).waitFor();
   await completed(two).waitFor();
   assert.equal(await one.locator(".film-tile").count(), await two.locator(".film-tile").count());
-  await person.leave();
 });
 
-test("a server that is gone is an error with a way back", async () => {
-  const person = await Person.enter(browser, server);
+test("a server that is gone is an error with a way back", async (person) => {
   person.expect(/ERR_CONNECTION_REFUSED|WebSocket/);
   const page = await person.open("/");
   await page.locator(".card:not(.skeleton)").first().waitFor();
@@ -142,11 +116,9 @@ test("a server that is gone is an error with a way back", async () => {
   await server.serve();
   await page.getByRole("button", { name: "Try again" }).first().click();
   await page.locator(".job-row").first().waitFor();
-  await person.leave();
 });
 
-test("each decoded preview is released as soon as it is drawn", async () => {
-  const person = await Person.enter(browser, server);
+test("each decoded preview is released as soon as it is drawn", async (person) => {
   await person.context.addInitScript(() => {
     const { createImageBitmap } = window;
     const { close } = ImageBitmap.prototype;
@@ -170,5 +142,4 @@ test("each decoded preview is released as soon as it is drawn", async () => {
   await completed(page).waitFor();
   const { made, held, most } = await page.evaluate(() => window.previews);
   assert.ok(made > 5 && held === 0 && most <= 2, `${made} made, ${held} held, ${most} at most`);
-  await person.leave();
 });

@@ -1,21 +1,11 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Person, assertAccessible, launch } from "../support/browser.js";
-import { TestServer } from "../support/server.js";
+import { assertAccessible } from "../support/browser.js";
+import { pageTests } from "../support/page-tests.js";
 
 const KEY = "a-long-key-for-the-tests";
-let server, browser;
-before(async () => {
-  server = await TestServer.start({ stepMs: 20, keys: [KEY] });
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const { server, test } = pageTests({ stepMs: 20, keys: [KEY] });
 
-test("with a key configured the page asks for one, works by a cookie, and forgets it on signing out", async () => {
-  const person = await Person.enter(browser, server);
+test("with a key configured the page asks for one, works by a cookie, and forgets it on signing out", async (person) => {
   person.expect(/401 \(Unauthorized\)|WebSocket/);
   const page = await person.open("/w/text-to-image");
   const field = page.getByLabel("API key");
@@ -52,5 +42,4 @@ test("with a key configured the page asks for one, works by a cookie, and forget
   assert.deepEqual(await person.context.cookies(), []);
   await page.reload();
   await field.waitFor();
-  await person.leave();
 });
