@@ -1,12 +1,13 @@
-// Figures of the page for docs/benchmarks.md: node measure.js [jobs] [previews] [startup]
+// Figures of the page for docs/benchmarks.md: node measure.js [startup] [jobs] [previews]
 // COMFY_RUNNER_BINARY names the binary; a release build's figures are those to write down.
 import { readFileSync } from "node:fs";
 import { DESKTOP, Person, launch } from "./support/browser.js";
+import { relayPreviews } from "./support/preview-relay.js";
 import { TestServer } from "./support/server.js";
 
 const wanted = process.argv.slice(2);
 const does = (name) => wanted.length === 0 || wanted.includes(name);
-const server = await TestServer.start({ stepMs: 0 });
+const server = await new TestServer({ stepMs: 0 }).start();
 const browser = await launch();
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
@@ -43,8 +44,12 @@ if (does("startup")) {
     // When the first card was painted, since the navigation began.
     times.push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? performance.now()));
     if (round === 0) {
-      const requests = await page.evaluate(() => performance.getEntriesByType("resource").filter((entry) => entry.name.includes("/assets/")).length);
-      console.log(`files of the page: ${requests}`);
+      const { files, bytes } = await page.evaluate(() => {
+        const named = new Set([...document.querySelectorAll("script[src], link[href]")].map((element) => element.src ?? element.href));
+        const loaded = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource").filter(({ name }) => named.has(name))];
+        return { files: loaded.length, bytes: loaded.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0) };
+      });
+      console.log(`files of the first view: ${files}, ${(bytes / 1000).toFixed(1)} KB compressed`);
     }
     await person.context.close();
   }
@@ -94,27 +99,57 @@ if (does("jobs")) {
 }
 
 if (does("previews")) {
-  const STEPS = 3000;
-  const ROUNDS = 4;
-  const person = await Person.enter(browser, server, DESKTOP);
-  const page = await person.open("/w/test-progress");
-  await page.evaluate(() => {
-    window.previews = 0;
-    const create = window.createImageBitmap;
-    window.createImageBitmap = (...args) => ((window.previews += 1), create(...args));
+  // An hour of ten previews per second. The server sends at most one per 150 ms, so a relay sends them: the next one as soon
+  // as the page has decoded the one before.
+  const PREVIEWS = 36_000;
+  const PART = 6000;
+  const relay = await relayPreviews(server, await noisyImages(24));
+  const person = await Person.enter(browser, relay, DESKTOP);
+  await person.context.addInitScript(() => {
+    let socket;
+    window.WebSocket = class extends WebSocket {
+      constructor(url) {
+        super(url);
+        if (url.includes("prompt_id=")) socket = this;
+      }
+    };
+    const { createImageBitmap } = window;
+    window.createImageBitmap = async (...args) => {
+      const bitmap = await createImageBitmap(...args);
+      socket.send("next");
+      return bitmap;
+    };
   });
-  for (let round = 0; round < ROUNDS; round++) {
-    const { prompt_id } = await server.execute("test-progress", { steps: STEPS, delay_ms: 2, seed: round });
-    await page.locator(".live-picture canvas:not([hidden])").waitFor();
-    if (round === 0) console.log(`memory with the first previews, in MiB: ${JSON.stringify(await memory(page))}`);
-    for (;;) {
-      const { status } = await server.api(`/api/run/status/${prompt_id}`);
-      if (status !== "running" && status !== "pending") break;
-      await page.waitForTimeout(500);
-    }
-    console.log(`after ${await page.evaluate(() => window.previews)} previews: ${JSON.stringify(await memory(page))}`);
+  const page = await person.open("/w/test-progress");
+  await server.execute("test-progress", { steps: 10_000, delay_ms: 100, preview: false });
+  await page.locator(".live-picture canvas:not([hidden])").waitFor();
+  const began = performance.now();
+  for (;;) {
+    console.log(`after ${relay.sent} previews in ${((performance.now() - began) / 1000).toFixed(0)} s, memory in MiB: ${JSON.stringify(await memory(page))}`);
+    if (relay.sent >= PREVIEWS) break;
+    relay.allowed = Math.min(PREVIEWS, relay.allowed + (relay.allowed === 1 ? PART - 1 : PART));
+    while (relay.sent < relay.allowed) await page.waitForTimeout(100);
   }
   await person.context.close();
+  relay.close();
+}
+
+/** Returns JPEG images of 512 by 512 pixels, all different, of some 20 KB. */
+async function noisyImages(count) {
+  const page = await browser.newPage();
+  const images = await page.evaluate((count) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 512, height: 512 });
+    const context = canvas.getContext("2d");
+    return Array.from({ length: count }, (_, image) => {
+      for (let spot = 0; spot < 400; spot++) {
+        context.fillStyle = `hsl(${(image * 15 + spot) % 360} 60% ${20 + Math.random() * 60}%)`;
+        context.fillRect(Math.random() * 480, Math.random() * 480, 32, 32);
+      }
+      return canvas.toDataURL("image/jpeg", 0.8).split(",")[1];
+    });
+  }, count);
+  await page.close();
+  return images.map((base64) => Buffer.from(base64, "base64"));
 }
 
 await browser.close();
