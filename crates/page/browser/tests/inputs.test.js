@@ -21,7 +21,9 @@ async function run(page) {
 
 test("each kind of value that is entered is the one that the server gets", async (person) => {
   const page = await person.open("/w/every-input");
-  await page.getByRole("textbox", { name: "Prompt" }).fill("first line\nsecond line");
+  const prompt = page.getByRole("textbox", { name: "Prompt" });
+  const heightOf = async (text) => (await prompt.fill(text), (await prompt.boundingBox()).height);
+  assert.ok((await heightOf("line\n".repeat(12))) > (await heightOf("first line\nsecond line")), "it grows with its text");
   await page.getByRole("slider", { name: "Count" }).fill("7");
   assert.equal(await page.getByRole("spinbutton", { name: "Count" }).inputValue(), "7");
   await page.getByRole("spinbutton", { name: "Amount" }).fill("0.33");

@@ -92,6 +92,12 @@ test("a draft is tried without being saved, and saved; without --allow-edit the 
   await elsewhere.locator(".try-result .badge", { hasText: "Completed" }).waitFor();
 });
 
+test("a video that ComfyUI made has its graph in it", async (person) => {
+  const page = await person.open("/new");
+  await drop(page.locator(".drop-graph"), { name: "clip.mp4", mimeType: "video/mp4", buffer: readFileSync(fixture("embedded/video.mp4")) });
+  await page.locator(".draft-input").first().waitFor();
+});
+
 test("an image that ComfyUI made has its graph in it, and a file without one says so", async (person) => {
   person.expect(/400 \(Bad Request\)/);
   const page = await person.open("/new");

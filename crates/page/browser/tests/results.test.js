@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { giveGlbFiles } from "../support/glb-comfyui.js";
 import { picture } from "../support/browser.js";
 import { pageTests } from "../support/page-tests.js";
+import { renameImages } from "../support/renaming-comfyui.js";
 
 const { server, test, enter, startServer } = pageTests();
 
@@ -63,23 +63,30 @@ test("a video plays, and is downloaded under its name", async (person) => {
   assert.ok(readFileSync(await download.path()).length > 500);
 });
 
-test("a 3D model is named, and offered as a download", async () => {
-  const comfyui = await startServer();
-  const close = await giveGlbFiles(comfyui);
-  const { prompt_id } = await comfyui.finished("no-model", {});
-  const designer = await enter({}, comfyui);
-  const page = await designer.open(`/jobs/${prompt_id}`);
-  const model = page.locator(".file-view.media-3d");
-  await model.getByText(/_00001_\.glb$/).waitFor();
-  assert.equal(await model.locator("img, video").count(), 0);
-  const [download] = await Promise.all([page.waitForEvent("download"), model.getByRole("link", { name: "Download" }).click()]);
-  assert.match(download.suggestedFilename(), /\.glb$/);
-  assert.ok(readFileSync(await download.path()).length > 100);
-  // In the list it has the icon of its kind.
-  await page.goto("/jobs");
-  await page.locator(".job-row .thumbnail-icon").waitFor();
-  close();
-});
+for (const [kind, ending, what] of [
+  ["3d", "glb", "a 3D model is named"],
+  ["audio", "wav", "a sound has a player"],
+]) {
+  test(`${what}, and offered as a download`, async () => {
+    const comfyui = await startServer();
+    const close = await renameImages(comfyui, ending);
+    const { prompt_id } = await comfyui.finished("no-model", {});
+    const person = await enter({}, comfyui);
+    const page = await person.open(`/jobs/${prompt_id}`);
+    const file = page.locator(`.file-view.media-${kind}`);
+    const name = new RegExp(`_00001_\\.${ending}$`);
+    if (kind === "audio") assert.match(await file.locator("audio[controls]").getAttribute("aria-label"), name);
+    else await file.locator(".plain-file").getByText(name).waitFor();
+    assert.equal(await file.locator("img, video").count(), 0);
+    const [download] = await Promise.all([page.waitForEvent("download"), file.getByRole("link", { name: "Download" }).click()]);
+    assert.match(download.suggestedFilename(), name);
+    assert.ok(readFileSync(await download.path()).length > 100);
+    // In the list it has the icon of its kind.
+    await page.goto("/jobs");
+    await page.locator(".job-row .thumbnail-icon").waitFor();
+    close();
+  });
+}
 
 test("the package has the record and the files", async (person) => {
   const { page, job } = await openResult(person, "no-model", {});

@@ -1,5 +1,5 @@
-// A ComfyUI that makes 3D models, as far as their names go: the simulator, which saves images only, behind a relay that calls
-// its PNG files GLB files. Both names have the same length, so messages keep their sizes.
+// A ComfyUI that makes 3D models or sounds, as far as their names go: the simulator, which saves neither, behind a relay that
+// gives its PNG files another ending. That has as many letters, so messages keep their sizes.
 import { connect, createServer } from "node:net";
 import { Transform } from "node:stream";
 
@@ -9,8 +9,11 @@ function renaming(from, to) {
   });
 }
 
-/** Puts the relay between a server and its simulator. Returns a function that ends it. */
-export async function giveGlbFiles(server) {
+/**
+ * Puts the relay between a server and its simulator. Returns a function that ends it.
+ * @param {string} ending of three letters
+ */
+export async function renameImages(server, ending) {
   const { hostname, port } = new URL(server.comfyui);
   const sockets = new Set();
   const relay = createServer((client) => {
@@ -19,8 +22,8 @@ export async function giveGlbFiles(server) {
       sockets.add(socket);
       socket.on("error", () => {}).on("close", () => (client.destroy(), simulator.destroy()));
     }
-    client.pipe(renaming("_.glb", "_.png")).pipe(simulator);
-    simulator.pipe(renaming("_.png", "_.glb")).pipe(client);
+    client.pipe(renaming(`_.${ending}`, "_.png")).pipe(simulator);
+    simulator.pipe(renaming("_.png", `_.${ending}`)).pipe(client);
   });
   await new Promise((resolve) => relay.listen(0, "127.0.0.1", resolve));
   await server.stopServer();
