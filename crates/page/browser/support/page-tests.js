@@ -3,8 +3,11 @@ import { after, before, test as nodeTest } from "node:test";
 import { Person, launch } from "./browser.js";
 import { TestServer } from "./server.js";
 
-/** @param {object} [options] of the server */
-export function pageTests(options) {
+/**
+ * @param {object} [options] of the server
+ * @param {() => Promise<void>} [prepare] is called once, when the server runs
+ */
+export function pageTests(options, prepare) {
   const server = new TestServer(options);
   let browser;
   /** The people and the further servers of the test that runs. */
@@ -12,6 +15,7 @@ export function pageTests(options) {
   before(async () => {
     await server.start();
     browser = await launch();
+    await prepare?.();
   });
   after(async () => {
     await browser?.close();
