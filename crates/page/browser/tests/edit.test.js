@@ -19,6 +19,7 @@ test("a workflow is edited and tried; its file keeps comments and order, and cha
   await assertAccessible(page, "a workflow that is edited");
   assert.ok(await item("3.steps").getByRole("checkbox").first().isChecked());
   assert.equal(await item("5.height").count(), 0, "the size is one input");
+  assert.equal(await page.locator(".drawing .marked").count(), 5, "also the two nodes that take a prompt by its name in braces");
   const detected = item("3.denoise");
   await page.getByRole("button", { name: "Show every value" }).click();
   await detected.getByRole("checkbox").first().check();

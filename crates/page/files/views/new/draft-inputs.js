@@ -7,15 +7,15 @@ import { GraphDrawing } from "./graph-drawing.js";
 import { InputEditor } from "./input-editor.js";
 import { NewField } from "./new-field.js";
 
-/** @import { Draft, DraftInput } from "./draft.js" */
+/** @import { Draft } from "./draft.js" */
 
 /** @param {{ draft: Draft, children?: any }} props */
 export function DraftInputs({ draft, children }) {
   const node = useSignal(/** @type {string | null} */ (null));
   const everything = useSignal(false);
   const { graph } = draft;
-  const marked = new Set(draft.offered.value.flatMap((input) => (input.targets ?? [input]).map(({ node_id }) => String(node_id))));
-  const shown = draft.inputs.value.filter((entry) => (node.value ? nodeOf(entry) === node.value : entry.detected || entry.offered || everything.value));
+  const marked = new Set(draft.inputs.value.flatMap((entry) => (entry.offered ? entry.nodes : [])));
+  const shown = draft.inputs.value.filter((entry) => (node.value ? entry.nodes.includes(node.value) : entry.detected || entry.offered || everything.value));
   const title = (/** @type {string} */ id) => graph?.[id]?._meta?.title ?? graph?.[id]?.class_type ?? id;
   return html`
     ${graph && html`<${GraphDrawing} graph=${graph} marked=${marked} current=${node.value} onSelect=${(/** @type {string} */ id) => (node.value = node.value === id ? null : id)} />`}
@@ -24,7 +24,7 @@ export function DraftInputs({ draft, children }) {
         <${About} draft=${draft} />
         <h2>${node.value ? t("new.inputsOf", { title: title(node.value) }) : t("new.inputs")}</h2>
         <p class="muted">${graph ? t("new.inputsText") : t("edit.blocks")}</p>
-        <ul class="draft-inputs">${shown.map((entry) => html`<${InputEditor} key=${entry.key} entry=${entry} draft=${draft} nodeTitle=${title(nodeOf(entry))} />`)}</ul>
+        <ul class="draft-inputs">${shown.map((entry) => html`<${InputEditor} key=${entry.key} entry=${entry} draft=${draft} nodeTitle=${title(entry.nodes[0] ?? "")} />`)}</ul>
         ${shown.length === 0 && html`<p class="muted">${t("new.noValues")}</p>`}
         ${graph &&
         (node.value
@@ -45,9 +45,4 @@ function About({ draft }) {
     <${NewField} label=${t("library.category")} value=${about.category} onInput=${(/** @type {string} */ category) => set({ category })} />
     <${NewField} label=${t("new.description")} value=${about.description} onInput=${(/** @type {string} */ description) => set({ description })} />
   </div>`;
-}
-
-/** @param {DraftInput} entry */
-function nodeOf({ input }) {
-  return String(input.targets?.[0]?.node_id ?? input.node_id ?? "");
 }

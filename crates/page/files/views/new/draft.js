@@ -13,6 +13,7 @@ import { isGroup, labelOf } from "../../form/inputs.js";
  * @property {boolean} offered
  * @property {Input} input
  * @property {InputGroup[]} path the groups around it, outermost first
+ * @property {string[]} nodes ids of the nodes that take its value
  */
 
 /**
@@ -68,8 +69,6 @@ export function createDraft({ yaml, manifest, graph, found = [], listing = yaml,
     existing,
     inputs,
     about,
-    /** The inputs that are offered, without their groups. */
-    offered: computed(() => offered.value.map((entry) => entry.input)),
     /** The manifest as a form reads it. */
     manifest: computed(/** @returns {Manifest} */ () => ({ ...values.value, inputs: tree(offered.value.map((entry) => ({ ...entry, input: withOptions(entry, options) }))) })),
     /** The text of `manifest.yaml`, soon after a change. */
@@ -168,8 +167,20 @@ function allInputs(manifest, graph, found, listing) {
   return all.map((entry) => {
     const key = keys.has(entry.key) ? `${entry.key} ${entry.input.id}` : entry.key;
     keys.add(key);
-    return { ...entry, key };
+    return { ...entry, key, nodes: nodesOf(entry.input, graph ?? {}) };
   });
+}
+
+/**
+ * Returns the ids of the nodes that take the value of an input, by binding or by its name in braces.
+ * @param {Input} input
+ * @param {Graph} graph
+ */
+function nodesOf(input, graph) {
+  const bound = (input.targets ?? [input]).flatMap(({ node_id }) => (node_id === undefined ? [] : [String(node_id)]));
+  const name = new RegExp(`\\{\\{\\s*${input.id.replace(/\W/g, "\\$&")}\\b`);
+  const named = Object.entries(graph).filter(([, { inputs }]) => Object.values(inputs).some((value) => typeof value === "string" && name.test(value)));
+  return [...new Set([...bound, ...named.map(([node]) => node)])];
 }
 
 /**
@@ -246,7 +257,7 @@ function inOrder(entry) {
 }
 
 /**
- * @param {DraftInput} entry
+ * @param {Pick<DraftInput, "input">} entry
  * @param {Record<string, Input["options"]>} options
  */
 function withOptions({ input }, options) {
@@ -270,7 +281,7 @@ function placeholders(graph) {
  * @param {string} listing
  * @param {Graph} graph
  * @param {Set<string>} bound
- * @returns {DraftInput[]}
+ * @returns {Omit<DraftInput, "nodes">[]}
  */
 function otherInputs(listing, graph, bound) {
   const types = listedTypes(listing);
