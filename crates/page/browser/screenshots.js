@@ -36,9 +36,10 @@ const shown = (page) => page.locator(".file-picture img").waitFor();
 await take("page-library", { ...DESKTOP, ...small }, "/", (page) => page.locator(".card img").nth(2).waitFor());
 await take("page-run", { ...DESKTOP, ...small }, "/w/text-to-image", shown);
 await take("page-run-dark", { ...DESKTOP, ...small, colorScheme: "dark" }, "/w/text-to-image", async (page) => {
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("100");
   await page.locator(".run-button").click();
   await page.getByRole("img", { name: "Preview" }).waitFor();
-  await page.locator(".live-numbers", { hasText: /step 1\d of 20/ }).waitFor();
+  await page.locator(".live-numbers", { hasText: /step 7\d of 100/ }).waitFor();
 });
 await take("page-jobs-dark", { ...DESKTOP, ...small, colorScheme: "dark" }, "/jobs", (page) => page.locator(".job-row img").nth(5).waitFor());
 await take("page-new", { ...DESKTOP, ...small }, "/new", async (page) => {
