@@ -119,13 +119,10 @@ pub async fn delete(state: web::Data<State>, id: web::Path<String>) -> Result<Ht
             Ok(HttpResponse::NoContent().finish())
         }
         Found::Upload(_) => Err(unknown()),
-        Found::Output(details, _) => Err(V2Error::new(
-            Code::AssetInUse,
-            format!(
-                "it is an output of the job \"{}\" and goes with it: DELETE /api/jobs/{}?files=true",
-                details.prompt_id, details.prompt_id
-            ),
-        )),
+        // The contract does not let the answer say what holds it.
+        Found::Output(..) => {
+            Err(V2Error::new(Code::AssetInUse, "the asset is in use, so it cannot be deleted"))
+        }
     }
 }
 
