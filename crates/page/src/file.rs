@@ -134,7 +134,8 @@ mod tests {
         let mut found: Vec<_> =
             Files::iter().filter_map(|path| Some(path.strip_prefix("style/")?.to_owned())).collect();
         let mut joined: Vec<_> = STYLES.iter().map(|name| format!("{name}.css")).collect();
-        (found.sort(), joined.sort());
+        found.sort();
+        joined.sort();
         assert_eq!(joined, found);
         let length: usize =
             found.iter().map(|name| file(&format!("style/{name}")).unwrap().content.len()).sum();
