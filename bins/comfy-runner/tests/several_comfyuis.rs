@@ -277,6 +277,21 @@ async fn a_drained_comfyui_ends_what_it_has_and_gets_nothing_until_it_is_resumed
 }
 
 #[actix_rt::test]
+async fn a_job_waits_for_a_drained_comfyui_that_answers_and_is_500_for_one_that_does_not() {
+    let only = simulator();
+    let api = start(&with(vec![comfyui("only", &only)])).await;
+    api.post("/api/comfyui/only/drain", Form::new()).await;
+    submit(&api, job(1, 1)).await;
+    assert_eq!(comfyuis(&api).await.waiting, 1);
+    only.stop();
+    until(&api, |now| now.comfyuis[0].status == ComfyUiStatus::Down).await;
+    let refused = api.post("/api/run/test-progress/execute", Form::new().params(job(1, 2))).await;
+    assert_eq!(refused.status, 500, "{}", refused.text());
+    assert_eq!(comfyuis(&api).await.waiting, 1);
+    api.stop().await;
+}
+
+#[actix_rt::test]
 async fn comfyuis_are_added_changed_and_removed_in_the_configuration_file_without_a_restart() {
     let (one, two) = (simulator(), simulator());
     let folder = tempfile::tempdir().unwrap();

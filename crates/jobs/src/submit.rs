@@ -246,10 +246,12 @@ impl NewSubmission<'_> {
             return Choice::Now(KeptPlace::new(self.jobs, &mut state, &comfyui, &needs.models));
         }
         let members = needs.eligible.iter().filter_map(|name| state.pool.get(name));
-        if members.clone().any(|member| member.is_usable() || member.draining) {
+        if members.clone().any(|member| member.is_usable() || member.draining && member.is_connected()) {
             return Choice::Later;
         }
-        let has_room = |member: &&Member| member.room(state.table.given(&member.settings.name).count()) > 0;
+        let has_room = |member: &&Member| {
+            !member.draining && member.room(state.table.given(&member.settings.name).count()) > 0
+        };
         match members.clone().find(has_room).map(|member| Arc::clone(&member.settings.name)) {
             Some(comfyui) => {
                 // It is this caller's turn.
