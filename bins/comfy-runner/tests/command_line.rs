@@ -55,7 +55,9 @@ fn the_demo_makes_real_images_from_a_graph_and_from_blocks() {
     let files = saved(&output);
     let sides = |file: &Vec<u8>| image::load_from_memory(file).unwrap().width();
     assert_eq!(files.iter().map(sides).collect::<Vec<_>>(), [512, 768]);
-    assert!(stderr(&output).contains("simulator"));
+    let said = stderr(&output);
+    assert!(said.starts_with("open the page:     http://127.0.0.1:"), "{said}");
+    assert!(said.contains("simulator"));
 }
 
 #[test]
