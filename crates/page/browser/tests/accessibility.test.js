@@ -75,6 +75,47 @@ for (const [size, options] of Object.entries({ desktop: DESKTOP, phone: PHONE })
   }
 }
 
+const ADDRESSES = ["/", "/w/every-input", "/w/text-to-image", "/jobs", "/queue", "/new"];
+
+/** What a control looks like, with what may show its focus for it. */
+const look = `(control) => {
+  const near = [control, control.parentElement, control.closest(".card"), control.closest("label")].filter((element) => element);
+  const looks = near.flatMap((element) => [undefined, "::before", "::after"].map((part) => getComputedStyle(element, part)));
+  return looks.map((style) => [style.outline, style.boxShadow, style.borderColor, style.backgroundColor, style.opacity].join()).join();
+}`;
+
+test("every control is reached with the Tab key, in the order of the page, and shows that it has the focus", { reducedMotion: "reduce" }, async (person) => {
+  const page = await person.open("/");
+  for (const address of [...ADDRESSES, `/jobs/${job.prompt_id}`]) {
+    await page.goto(address);
+    await page.locator("main h1, main h2, main .card:not(.skeleton)").first().waitFor();
+    await page.waitForLoadState("networkidle");
+    const controls = await page.evaluate(`{
+      const look = ${look};
+      // Of a group of radio buttons, Tab reaches the chosen one.
+      const all = document.querySelectorAll("a[href], button, input:not([type=radio]:not(:checked)), select, textarea, summary, [tabindex]");
+      const tabbable = [...all].filter((control) => control.tabIndex >= 0 && !control.disabled && control.checkVisibility({ visibilityProperty: true }));
+      tabbable.forEach((control, index) => Object.assign(control, { order: index, unfocused: look(control) }));
+      tabbable.length;
+    }`);
+    assert.ok(controls > 5, `${address} has ${controls} controls`);
+    const order = [];
+    for (let presses = 0; presses < controls; presses++) {
+      await page.keyboard.press("Tab");
+      const focus = await page.evaluate(`{
+        const control = document.activeElement;
+        ({ order: control.order, shown: (${look})(control) !== control.unfocused, html: control.outerHTML.slice(0, 120) });
+      }`);
+      if (focus.order === undefined) break;
+      assert.ok(focus.shown, `${address}: ${focus.html} does not show the focus`);
+      order.push(focus.order);
+    }
+    const missed = await page.evaluate((order) => [...document.querySelectorAll("*")].filter((control) => control.order !== undefined && !order.includes(control.order)).map((control) => control.outerHTML.slice(0, 120)), order);
+    assert.deepEqual(missed, [], `not reached at ${address}`);
+    assert.deepEqual(order, [...Array(controls).keys()], `the order of ${address}`);
+  }
+});
+
 test("axe finds nothing while a job runs", async (person) => {
   await server.execute("test-progress", { steps: 300, delay_ms: 50 });
   const page = await person.open("/w/test-progress");
