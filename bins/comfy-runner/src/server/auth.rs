@@ -415,6 +415,17 @@ mod tests {
     }
 
     #[test]
+    fn a_session_opens_until_its_time_is_over() {
+        let keys = keys(&["first", "second"], LOOPBACK).unwrap();
+        assert_eq!(keys.open_session("third", 1000), None);
+        let session = keys.open_session("second", 1000).unwrap();
+        assert!(keys.holder_of(&session, 999).is_some());
+        assert!(keys.holder_of(&session, 1000).is_none());
+        let later = session.replacen("1000", "2000", 1);
+        assert!(later != session && keys.holder_of(&later, 999).is_none(), "{later}");
+    }
+
+    #[test]
     fn without_a_key_a_page_of_another_site_is_kept_out() {
         let keys = keys(&[], LOOPBACK).unwrap();
         assert!(keys.check(&headers(&[("host", LOOPBACK)]), &none()).is_ok());
