@@ -17,9 +17,6 @@ const BATCH: usize = 100;
 /// The pause after a write that failed: the first one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// How long a change may wait for others, so that they are written together: an accepted job often starts at once.
-const GATHERING: Duration = Duration::from_millis(5);
-
 /// The number of event ids that are reserved for a process: more than it can use, and few enough that ids stay exact in
 /// JSON after a million restarts.
 const EVENT_IDS: u64 = 1 << 32;
@@ -75,6 +72,19 @@ pub(crate) async fn flush(jobs: &Jobs) -> Result<(), StoreError> {
     flush_job_times(jobs).await
 }
 
+/// Writes the changes that there are now, so that the store selects jobs by the states that callers have seen. A store that cannot
+/// be written can still be read.
+pub(crate) async fn write_present(jobs: &Jobs) {
+    let changes = jobs.lock().table.unwritten_count();
+    for _ in 0..changes.div_ceil(BATCH) {
+        match write_some(jobs).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "jobs are listed by states that are not the latest"),
+        }
+    }
+}
+
 /// Waits until [`follow`](crate::follow) has written a job's latest state.
 pub(crate) async fn until_written(jobs: &Jobs, prompt_id: &str) {
     loop {
@@ -111,10 +121,7 @@ pub(crate) async fn write_changes(jobs: &Jobs) {
     loop {
         match write_some(jobs).await {
             Ok(true) => pause = PAUSES.0,
-            Ok(false) => {
-                jobs.unwritten().notified().await;
-                tokio::time::sleep(GATHERING).await;
-            }
+            Ok(false) => jobs.unwritten().notified().await,
             Err(error) => {
                 tracing::error!(%error, "the state of jobs cannot be written; will try again");
                 tokio::time::sleep(pause).await;
@@ -198,6 +205,21 @@ mod tests {
         let table = &mut after.lock().table;
         assert!(table.open().all(|job| job.missed_messages), "their messages were missed meanwhile");
         assert!(table.get("waits").unwrap().is_accepted() && !table.get("unsure").unwrap().is_accepted());
+    }
+
+    #[actix_rt::test]
+    async fn jobs_are_listed_by_the_states_that_callers_have_seen() {
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        store.create(record("a", true)).await.unwrap();
+        let jobs = Jobs::new(JobsConfig::default(), store);
+        jobs.load().await.unwrap();
+        jobs.change("a", |job| job.progress.failed("it failed".to_owned()));
+        let listed = async |status| {
+            let mut filter = comfy_runner_store::Filter::default();
+            filter.statuses = vec![status];
+            jobs.list(filter).await.unwrap().jobs.len()
+        };
+        assert_eq!((listed(Status::Error).await, listed(Status::Pending).await), (1, 0));
     }
 
     #[actix_rt::test]

@@ -4,7 +4,7 @@ use comfy_runner_api::{JobRecord, JobSummary, Timestamp};
 use comfy_runner_store::{Deleted, Filter, Outcome, Page, Record, StoreError, Summary};
 
 use crate::jobs::Jobs;
-use crate::persist::flush;
+use crate::persist::{flush, write_present};
 
 /// Why a record cannot be read or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,7 @@ pub(crate) async fn list(jobs: &Jobs, filter: Filter) -> Result<JobPage, StoreEr
 /// See [`Jobs::summaries`].
 pub(crate) async fn summaries(jobs: &Jobs, filter: Filter) -> Result<Page, StoreError> {
     let statuses = filter.statuses.clone();
+    write_present(jobs).await;
     let mut page = jobs.store().list(filter).await?;
     page.jobs.iter_mut().for_each(|job| bring_up_to_date(jobs, job));
     // A job that changed since it was written may no longer match.

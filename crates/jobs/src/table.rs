@@ -239,6 +239,11 @@ impl Table {
         jobs.filter_map(|(id, change)| Some((*change, id.clone(), self.jobs.get(id)?.outcome()))).collect()
     }
 
+    /// Returns the number of jobs whose latest state the store does not have.
+    pub fn unwritten_count(&self) -> usize {
+        self.unwritten.len()
+    }
+
     /// Notes that the store has this change of a job. Returns whether it now has the job's latest state.
     pub fn written(&mut self, prompt_id: &str, change: u64) -> bool {
         let is_latest = self.unwritten.get(prompt_id) == Some(&change);
