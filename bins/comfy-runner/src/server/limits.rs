@@ -25,7 +25,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 4096 connections, 256 from one address; 10 seconds for a head, 5 between requests, 30 for progress of a body, 60
+    /// 4096 connections, 256 from one address; 10 seconds for a head, 30 between requests, 30 for progress of a body, 60
     /// for a write; 20 wrong keys a minute.
     fn default() -> Self {
         Self {
@@ -37,5 +37,18 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(60),
             failed_keys_per_minute: 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longest pause of the official client between two requests.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn a_connection_outlasts_the_pauses_of_the_official_client() {
+        assert!(Limits::default().keep_alive >= 2 * LONGEST_PAUSE);
     }
 }
