@@ -212,10 +212,10 @@ impl Jobs {
         persist::flush(self).await
     }
 
-    /// Submits a graph to ComfyUI. The job is recorded and known here before ComfyUI receives it: no crash of this process loses
-    /// it, and no event comes too early. The record is synced to the disk while ComfyUI answers, and before this returns. If the
-    /// machine goes down in between, ComfyUI may have a prompt that has no record and that no caller was told of. A submission
-    /// with an idempotency key is synced first.
+    /// Submits a graph to ComfyUI. The job is known here before ComfyUI receives it, so that no event comes too early. Its record is
+    /// written to the disk while ComfyUI answers, and before this returns. If the process or the machine goes down in between,
+    /// ComfyUI may have a prompt without a record, about which no caller has an answer. A submission with an idempotency key is
+    /// recorded first.
     ///
     /// # Errors
     /// See [`SubmitError`].
