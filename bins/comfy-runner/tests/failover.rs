@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comfy_runner::server::Settings;
 use comfy_runner_client::Config;
@@ -91,15 +91,7 @@ fn serve(settings: &Settings) -> Api {
 
 /// Waits until the answer is like this.
 async fn until(api: &Api, path: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let started = Instant::now();
-    loop {
-        let now = api.get(path).await.json();
-        if is(&now) {
-            return now;
-        }
-        assert!(started.elapsed() < PATIENCE, "{path} stays {now}");
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+    support::until(path, async || api.get(path).await.json(), is).await
 }
 
 async fn submit(api: &Api, params: Value) -> String {
@@ -130,16 +122,11 @@ async fn the_job_of_a_comfyui_that_hangs_is_run_by_another_and_stopped_when_that
     all.until_statuses(["up", "up"]).await;
     // It was still running the job that the other one was given.
     let url = &all.simulators[hung].url;
-    let started = Instant::now();
-    loop {
-        let queue: Value =
-            all.api.http.get(format!("{url}/queue")).send().await.unwrap().json().await.unwrap();
-        if queue == json!({"queue_running": [], "queue_pending": []}) {
-            break;
-        }
-        assert!(started.elapsed() < PATIENCE, "it still runs {queue}");
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+    let queue = async || -> Value {
+        all.api.http.get(format!("{url}/queue")).send().await.unwrap().json().await.unwrap()
+    };
+    let nothing = json!({"queue_running": [], "queue_pending": []});
+    support::until("its queue", queue, |queue| *queue == nothing).await;
     let third = submit(&all.api, job(1, 0, 8)).await;
     assert_eq!(all.api.wait(&third).await["status"], "completed");
     let at = &all.api.get(&format!("/api/jobs/{third}")).await.json()["comfyui"];
@@ -308,15 +295,7 @@ async fn ready(pool: &Pool) -> u16 {
 
 /// Waits for a status of `/ready`, whose answers are kept for a second.
 async fn until_ready_is(pool: &Pool, status: u16) {
-    let started = Instant::now();
-    loop {
-        let now = ready(pool).await;
-        if now == status {
-            return;
-        }
-        assert!(started.elapsed() < PATIENCE, "it stays {now}");
-        actix_rt::time::sleep(Duration::from_millis(20)).await;
-    }
+    support::until("/ready", async || ready(pool).await, |now| *now == status).await;
 }
 
 #[actix_rt::test]

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use comfy_runner::server::Settings;
 use comfy_runner_api::{ComfyUiStatus, ComfyUis};
 use comfy_runner_client::Config;
@@ -11,7 +9,7 @@ use comfy_runner_jobs::ComfyUi;
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
 use support::process::{Asked, Caller, Served};
-use support::{Api, Form, PATIENCE, Shelf, fixtures, png, settings, simulator, uploaded};
+use support::{Api, Form, Shelf, fixtures, png, settings, simulator, uploaded};
 
 fn comfyui(name: &str, simulator: &Simulator) -> ComfyUi {
     ComfyUi::new(name, Config::new(simulator.url().parse().unwrap())).unwrap().with_depth(1)
@@ -34,15 +32,7 @@ async fn comfyuis(api: &Api) -> ComfyUis {
 
 /// Waits until the ComfyUIs are like this.
 async fn until(api: &Api, is: impl Fn(&ComfyUis) -> bool) -> ComfyUis {
-    let started = Instant::now();
-    loop {
-        let now = comfyuis(api).await;
-        if is(&now) {
-            return now;
-        }
-        assert!(started.elapsed() < PATIENCE, "it stays {now:?}");
-        actix_rt::time::sleep(Duration::from_millis(5)).await;
-    }
+    support::until("the list of ComfyUIs", async || comfyuis(api).await, is).await
 }
 
 /// Steps of a job that lasts until it is cancelled.
@@ -304,15 +294,7 @@ async fn comfyuis_are_added_changed_and_removed_in_the_configuration_file_withou
     let caller = Caller::new();
     let get = async |path: &str| caller.get(&format!("{}{path}", server.base)).await.json();
     let until = async |path: &str, is: &dyn Fn(&Value) -> bool| {
-        let started = Instant::now();
-        loop {
-            let now = get(path).await;
-            if is(&now) {
-                return now;
-            }
-            assert!(started.elapsed() < PATIENCE, "{path} stays {now}");
-            actix_rt::time::sleep(Duration::from_millis(20)).await;
-        }
+        support::until(path, async || get(path).await, is).await
     };
     let until_jobs = async |expected: Value| {
         until("/api/comfyui", &|list| {

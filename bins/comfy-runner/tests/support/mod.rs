@@ -12,6 +12,7 @@ pub mod python;
 pub mod s3;
 pub mod streams;
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,6 +104,19 @@ pub async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     while !happened() {
         assert!(started.elapsed() < PATIENCE, "never happened: {what}");
         actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Looks at something until it is like this, and returns it.
+pub async fn until<T: Debug>(what: &str, look: impl AsyncFn() -> T, is: impl Fn(&T) -> bool) -> T {
+    let started = Instant::now();
+    loop {
+        let now = look().await;
+        if is(&now) {
+            return now;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what} stays {now:?}");
+        actix_rt::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

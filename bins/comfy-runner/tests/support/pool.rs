@@ -1,13 +1,12 @@
 //! Simulators as processes, and a server in front of them: the real binary, to be killed.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::PATIENCE;
 use super::process::{Asked, Caller, Served, Simulated};
+use super::until;
 
 /// Simulators `gpu0`, `gpu1` and so on, and a server of them.
 pub struct Pool {
@@ -105,15 +104,7 @@ impl Pool {
     }
 
     async fn until_path(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
-        loop {
-            let now = self.get(path).await;
-            if is(&now) {
-                return now;
-            }
-            assert!(started.elapsed() < PATIENCE, "{path} stays {now}");
-            actix_rt::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(path, async || self.get(path).await, is).await
     }
 
     /// Waits until a job completes, and returns the number of its ComfyUI.
