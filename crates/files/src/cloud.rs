@@ -1,6 +1,6 @@
 //! Object storage of cloud providers.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -73,16 +73,24 @@ pub(crate) async fn sign(signer: &dyn Signer, path: &Path, link: DownloadLink) -
 /// Returns the runtime of requests, on a thread of its own. A connection belongs to the runtime that opened it, and callers
 /// come from several, each of which may end or be busy.
 fn runtime() -> Result<Handle, FileError> {
-    static RUNTIME: OnceLock<Handle> = OnceLock::new();
-    if let Some(handle) = RUNTIME.get() {
+    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut running = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*running {
         return Ok(handle.clone());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let handle = RUNTIME.get_or_init(|| runtime.handle().clone());
-    if handle.id() == runtime.handle().id() {
-        std::thread::Builder::new()
-            .name("files".to_owned())
-            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-    }
-    Ok(handle.clone())
+    // Built where it runs: a caller within a runtime of its own could not drop this one if the thread does not start.
+    let (started, handle) = mpsc::sync_channel(1);
+    std::thread::Builder::new().name("files".to_owned()).spawn(move || {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _ = started.send(Ok(runtime.handle().clone()));
+                runtime.block_on(std::future::pending::<()>());
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+    })?;
+    let handle = handle.recv().map_err(std::io::Error::other)??;
+    Ok(running.insert(handle).clone())
 }
