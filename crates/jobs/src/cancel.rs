@@ -10,7 +10,6 @@ use crate::clients::Clients;
 use crate::job::Job;
 use crate::jobs::Jobs;
 use crate::lookup::StatusError;
-use crate::persist::until_written;
 use crate::reconcile::settle;
 use crate::remote_state::{RemoteState, stop_remotely};
 use crate::submit::write;
@@ -51,7 +50,7 @@ pub(crate) async fn cancel(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> R
     jobs.change(prompt_id, |job| job.cancel_asked = true);
     // If this process dies after ComfyUI has deleted the job and before that is recorded, the next process must know that
     // the job is not lost. A store that fails is no reason to let the job run.
-    if tokio::time::timeout(WRITING, until_written(jobs, prompt_id)).await.is_err() {
+    if !matches!(tokio::time::timeout(WRITING, write(jobs, prompt_id)).await, Ok(Ok(()))) {
         tracing::warn!(prompt_id, "a job is being cancelled before that could be recorded");
     }
     let stopped = tokio::time::timeout(PATIENCE, stop(jobs, clients, prompt_id, &mut subscription)).await;
@@ -84,7 +83,7 @@ async fn stop(
     prompt_id: &str,
     subscription: &mut Subscription,
 ) -> Result<(), StatusError> {
-    let mut interrupted = false;
+    let (mut deleted, mut interrupted) = (false, false);
     let mut pause = FIRST_PAUSE;
     while status_of(jobs, prompt_id).is_some_and(|status| !status.is_over()) {
         // It may have been sent back to our queue meanwhile.
@@ -97,7 +96,14 @@ async fn stop(
         };
         let unsupported = jobs.unsupported(&comfyui);
         match RemoteState::look_up(&unsupported, &client, prompt_id).await? {
-            RemoteState::Pending => stop_remotely(&unsupported, &client, prompt_id, false).await?,
+            RemoteState::Pending => {
+                stop_remotely(&unsupported, &client, prompt_id, false).await?;
+                // ComfyUI answers when the prompt is deleted, and sends no message about it.
+                if !deleted {
+                    deleted = true;
+                    continue;
+                }
+            }
             RemoteState::Running => {
                 if !interrupted {
                     stop_remotely(&unsupported, &client, prompt_id, true).await?;

@@ -14,6 +14,10 @@ use crate::warm::load_warm_models;
 /// The number of records that are read or written at once.
 const BATCH: usize = 100;
 
+/// How long changes are gathered, so that they are written together and not while the caller of the first one waits for its
+/// answer.
+const TOGETHER: Duration = Duration::from_millis(10);
+
 /// The pause after a write that failed: the first one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
@@ -85,18 +89,6 @@ pub(crate) async fn write_present(jobs: &Jobs) {
     }
 }
 
-/// Waits until [`follow`](crate::follow) has written a job's latest state.
-pub(crate) async fn until_written(jobs: &Jobs, prompt_id: &str) {
-    loop {
-        // Created before the look, so that no wake-up is missed in between.
-        let written = jobs.written().notified();
-        if !jobs.lock().table.is_unwritten(prompt_id) {
-            return;
-        }
-        written.await;
-    }
-}
-
 /// Writes some of the changes, and returns whether there were any.
 async fn write_some(jobs: &Jobs) -> Result<bool, StoreError> {
     let unwritten = jobs.lock().table.unwritten(BATCH);
@@ -121,7 +113,10 @@ pub(crate) async fn write_changes(jobs: &Jobs) {
     loop {
         match write_some(jobs).await {
             Ok(true) => pause = PAUSES.0,
-            Ok(false) => jobs.unwritten().notified().await,
+            Ok(false) => {
+                jobs.unwritten().notified().await;
+                tokio::time::sleep(TOGETHER).await;
+            }
             Err(error) => {
                 tracing::error!(%error, "the state of jobs cannot be written; will try again");
                 tokio::time::sleep(pause).await;

@@ -252,11 +252,6 @@ impl Table {
         }
         is_latest
     }
-
-    /// Returns whether the store does not have the job's latest state.
-    pub fn is_unwritten(&self, prompt_id: &str) -> bool {
-        self.unwritten.contains_key(prompt_id)
-    }
 }
 
 #[cfg(test)]
@@ -370,7 +365,7 @@ mod tests {
         let second = *second;
         assert_eq!((failed.status, failed.error.as_deref()), (Status::Error, Some("it broke")));
         assert_eq!(failed.finished_at, Some(7));
-        assert!(table.written("a", second) && !table.is_unwritten("a"));
+        assert!(table.written("a", second));
         assert!(table.unwritten(10).is_empty());
     }
 }
