@@ -28,6 +28,21 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require_key))
+                // First, as the router looks at one after the other.
+                .service(
+                    web::scope("/run")
+                        .service(endpoint("/upload-image").post(execute::upload_image))
+                        .service(endpoint("/status/{prompt_id}").get(status::status))
+                        .service(endpoint("/result/{prompt_id}").get(download::result))
+                        .service(endpoint("/cancel/{prompt_id}").post(cancel::cancel))
+                        .service(endpoint("/ws").get(live::socket).own_pages_only())
+                        .service(endpoint("/events/{prompt_id}").get(live::events).own_pages_only())
+                        .service(endpoint("/preview/{prompt_id}").get(live::preview).own_pages_only())
+                        .service(endpoint("/{workflow_id}/build").post(build::build))
+                        .service(endpoint("/{workflow_id}/execute").post(execute::execute))
+                        .service(endpoint("/{workflow_id}/schema").get(workflows::params_schema))
+                        .service(endpoint("/{workflow_id}").get(workflows::manifest)),
+                )
                 .service(endpoint("/workflows").get(workflows::list))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/workflows/{workflow_id}").put(add_workflow::add))
@@ -56,20 +71,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/jobs/{prompt_id}/retry").post(jobs::retry))
                 .service(endpoint("/jobs/{prompt_id}/files").get(jobs::files))
                 .service(endpoint("/jobs/{prompt_id}/package").get(jobs::package))
-                .service(
-                    web::scope("/run")
-                        .service(endpoint("/upload-image").post(execute::upload_image))
-                        .service(endpoint("/status/{prompt_id}").get(status::status))
-                        .service(endpoint("/result/{prompt_id}").get(download::result))
-                        .service(endpoint("/cancel/{prompt_id}").post(cancel::cancel))
-                        .service(endpoint("/ws").get(live::socket).own_pages_only())
-                        .service(endpoint("/events/{prompt_id}").get(live::events).own_pages_only())
-                        .service(endpoint("/preview/{prompt_id}").get(live::preview).own_pages_only())
-                        .service(endpoint("/{workflow_id}/build").post(build::build))
-                        .service(endpoint("/{workflow_id}/execute").post(execute::execute))
-                        .service(endpoint("/{workflow_id}/schema").get(workflows::params_schema))
-                        .service(endpoint("/{workflow_id}").get(workflows::manifest)),
-                )
                 .service(v2::routes())
                 .default_service(web::to(no_such_path)),
         )
