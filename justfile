@@ -57,8 +57,8 @@ lint:
 fmt:
     cargo fmt --all
 
-# Benchmarks; figures and how they are taken: docs/benchmarks.md. `just bench pool`: how long 200 jobs take on 1 to 8 simulated ComfyUIs, some ten minutes. `just bench many`: 300 ComfyUIs and 10,000 jobs
-bench TARGET="all":
+# Benchmarks; figures and how they are taken: docs/benchmarks.md. `just bench pool`: how long 200 jobs take on 1 to 8 simulated ComfyUIs, some ten minutes. `just bench many`: 300 ComfyUIs and 10,000 jobs. `just bench graphs A.json ...`: `/execute` with these graphs before the ComfyUI of COMFYUI_URL
+bench TARGET="all" *GRAPHS:
     #!/usr/bin/env bash
     set -euo pipefail
     case "{{ TARGET }}" in
@@ -74,8 +74,12 @@ bench TARGET="all":
         cargo build --release -p comfy-runner
         cargo run --release -p comfy-runner --example load -- {{ TARGET }}
         ;;
+    graphs)
+        cargo build --release -p comfy-runner
+        cargo run --release -p comfy-runner --example load -- {{ GRAPHS }}
+        ;;
     *)
-        echo "there is no benchmark {{ TARGET }}: pool, many, calls, downloads, watchers, or none for all but pool and many" >&2
+        echo "there is no benchmark {{ TARGET }}: pool, many, calls, downloads, watchers, graphs, or none for all but pool and many" >&2
         exit 1
         ;;
     esac

@@ -36,6 +36,16 @@ impl Library {
         Ok(library)
     }
 
+    /// Adds a graph in API format from a file, and returns the workflow's id: the file's name. Its parameter is for nothing.
+    pub fn add_file(&self, file: &Path) -> anyhow::Result<String> {
+        let name = file.file_stem().and_then(|name| name.to_str()).context("a graph's file has no name")?;
+        let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let graph =
+            serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", file.display()))?;
+        self.add(name, graph)?;
+        Ok(name.to_owned())
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -43,7 +53,7 @@ impl Library {
     fn add(&self, id: &str, graph: Value) -> anyhow::Result<()> {
         let folder = self.0.join(id);
         let manifest =
-            format!("id: {id}\ninputs:\n- {{id: color, type: int, default: 0, min: 0, max: 16777215}}\n");
+            format!("id: \"{id}\"\ninputs:\n- {{id: color, type: int, default: 0, min: 0, max: 16777215}}\n");
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(folder.join("manifest.yaml"), manifest))
             .and_then(|()| std::fs::write(folder.join("workflow.json"), graph.to_string()))

@@ -11,7 +11,9 @@
 //! process, and is left out without an argument.
 //!
 //! With `COMFYUI_URL` set, `/execute` and `/status` are also measured before that ComfyUI, which must have the test nodes
-//! of `fixtures/comfyui_test_nodes`, and which nothing else may use meanwhile.
+//! of `fixtures/comfyui_test_nodes`, and which nothing else may use meanwhile. Files whose names end in `.json` are graphs in API
+//! format: with them, only `/execute` is measured, with each of them. Their jobs wait and are withdrawn, so the models that they
+//! name may be empty files.
 
 mod download;
 mod execute;
@@ -24,7 +26,7 @@ mod process;
 mod table;
 mod watchers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
@@ -45,6 +47,10 @@ fn main() -> anyhow::Result<()> {
 
 async fn measure() -> anyhow::Result<()> {
     let binary = binary()?;
+    let graphs: Vec<_> = std::env::args().skip(1).filter(|argument| is_graph(argument)).collect();
+    if !graphs.is_empty() {
+        return measure_graphs(&graphs, &binary).await;
+    }
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let library = Library::write(&folder.path().join("workflows"))?;
     let mut table = Table::new();
@@ -84,9 +90,52 @@ async fn measure() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Measures `/execute` with these graphs, before the ComfyUI of `COMFYUI_URL`.
+async fn measure_graphs(graphs: &[String], binary: &Path) -> anyhow::Result<()> {
+    let url = std::env::var("COMFYUI_URL").context("graphs need COMFYUI_URL")?;
+    let comfyui: Address = url.parse().context("COMFYUI_URL")?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let library = Library::write(&folder.path().join("workflows"))?;
+    let workflows: Vec<_> =
+        graphs.iter().map(|file| library.add_file(Path::new(file))).collect::<anyhow::Result<_>>()?;
+    let comfyuis = std::slice::from_ref(&comfyui);
+    let (_server, server) = Process::serve(binary, &library, comfyuis, &folder.path().join("serve")).await?;
+    let mut table = Table::new();
+    job::while_one_runs(&server, &comfyui, async |_| {
+        for workflow in &workflows {
+            measure_execute("ComfyUI", &server, &comfyui, workflow, &mut table).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Measures `/execute` with a workflow, while a job runs.
+async fn measure_execute(
+    before: &str,
+    server: &Address,
+    comfyui: &Address,
+    workflow: &str,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    for (place, waits, most) in [(Place::ComfyUi, "", 1.3), (Place::Queue, ", waits", 1.0)] {
+        let (ours, raw) = execute::compare(server, comfyui, workflow, place).await?;
+        let name = format!("/execute, {workflow}, {before}{waits}");
+        table.print(Row::at_most(format!("{name}, median"), ours.median, raw.median, "ms", most));
+        table.print(Row::plain(format!("{name}, p95"), ours.p95, raw.p95, "ms"));
+    }
+    Ok(())
+}
+
+/// Returns whether an argument is the file of a graph.
+fn is_graph(argument: &str) -> bool {
+    argument.ends_with(".json")
+}
+
 /// The binary that is measured: an argument names it, or it lies where cargo puts it beside this example.
 fn binary() -> anyhow::Result<PathBuf> {
-    let path = match std::env::args_os().skip(1).find(|argument| !PARTS.iter().any(|part| argument == part)) {
+    let is_path = |argument: &String| !PARTS.contains(&argument.as_str()) && !is_graph(argument);
+    let path = match std::env::args().skip(1).find(is_path) {
         Some(path) => PathBuf::from(path),
         None => {
             let example = std::env::current_exe().context("cannot tell where this program is")?;
@@ -111,25 +160,12 @@ async fn measure_calls(
     let ended = Job::start(server, library::TWO_NODES).await?;
     ended.until(server, "completed").await?;
     let measures = job::while_one_runs(server, comfyui, async |running| {
-        let mut latencies = Vec::new();
         for workflow in [library::TWO_NODES, library::THIRTY_NODES] {
-            for place in [Place::ComfyUi, Place::Queue] {
-                latencies.push((workflow, place, execute::compare(server, comfyui, workflow, place).await?));
-            }
+            measure_execute(before, server, comfyui, workflow, table).await?;
         }
-        let polls = poll::compare(server, comfyui, running, &ended).await?;
-        Ok((latencies, polls))
+        poll::compare(server, comfyui, running, &ended).await
     });
-    let (latencies, (ours, history)) = measures.await?;
-    for (workflow, place, (ours, raw)) in latencies {
-        let (waits, most) = match place {
-            Place::ComfyUi => ("", 1.3),
-            Place::Queue => (", waits", 1.0),
-        };
-        let name = format!("/execute, {workflow}, {before}{waits}");
-        table.print(Row::at_most(format!("{name}, median"), ours.median, raw.median, "ms", most));
-        table.print(Row::plain(format!("{name}, p95"), ours.p95, raw.p95, "ms"));
-    }
+    let (ours, history) = measures.await?;
     // Ten times what a real ComfyUI answers about its history; the simulator is no measure for that.
     let row = match before {
         "ComfyUI" => Row::at_least(format!("/status, {before}"), ours, history, "/s", 10.0),
