@@ -9,7 +9,8 @@ use futures::{Stream, stream};
 use uuid::Uuid;
 
 use crate::files::collect_one;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
+use crate::state::unix_millis;
 
 /// The digits of a hash in the name of an upload: enough that two contents never have the same.
 const NAME_DIGITS: usize = 32;

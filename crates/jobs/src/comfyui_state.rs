@@ -6,8 +6,8 @@ use std::time::Instant;
 use comfy_runner_api::Status;
 use comfy_runner_client::Endpoint;
 
-use crate::jobs::State;
 use crate::pool::ConnectionState;
+use crate::state::State;
 
 /// What is known of a ComfyUI without asking it.
 #[derive(Debug, Clone)]

@@ -7,9 +7,10 @@ use comfy_runner_scheduler::JobQueue as _;
 use comfy_runner_store::StoreError;
 
 use crate::job::{Job, SubmissionState};
-use crate::jobs::{Jobs, State};
+use crate::jobs::Jobs;
 use crate::lookup::may_be_an_id;
 use crate::records::RecordError;
+use crate::state::State;
 
 /// See [`Jobs::details`].
 pub(crate) async fn details(jobs: &Jobs, prompt_id: &str) -> Result<JobDetails, RecordError> {

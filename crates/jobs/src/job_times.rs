@@ -9,7 +9,7 @@ use comfy_runner_store::StoreError;
 
 use crate::jobs::Jobs;
 
-/// What the store does not have yet of [`State::times`](crate::jobs::State::times).
+/// What the store does not have yet of [`State::times`](crate::state::State::times).
 #[derive(Debug, Default)]
 pub(crate) struct UnwrittenTimes {
     workflows: HashSet<String>,
@@ -109,8 +109,10 @@ mod tests {
         }
     }
 
-    fn estimate(jobs: &Jobs) -> Option<Estimate> {
-        jobs.lock().times.estimate("w", &[], COMFYUI)
+    /// Returns how long a job takes here.
+    fn expected(jobs: &Jobs) -> Option<Estimate> {
+        let times = &jobs.lock().times;
+        Some(times.usual("w", &[])?.times(times.slowness_of(COMFYUI)))
     }
 
     #[actix_rt::test]
@@ -120,14 +122,14 @@ mod tests {
         first.load().await.unwrap();
         complete(&first, "cold", true, 30_000);
         complete(&first, "warm", false, 10_000);
-        let known = estimate(&first).unwrap();
+        let known = expected(&first).unwrap();
         assert!(known.load > Duration::from_secs(10), "{known:?}");
         first.flush().await.unwrap();
         assert!(first.lock().unwritten_times.is_empty());
 
         let next = empty(JobsConfig::default(), Arc::clone(&store) as _);
         next.load().await.unwrap();
-        assert_eq!(estimate(&next), Some(known));
+        assert_eq!(expected(&next), Some(known));
     }
 
     #[actix_rt::test]

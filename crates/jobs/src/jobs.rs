@@ -1,8 +1,7 @@
 //! The service around the table of jobs: everything that callers can do, each in a module of its own.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use comfy_runner_api::{Event, JobDetails, JobRecord, JobStatus, Queue, Status, Submitted};
@@ -10,128 +9,50 @@ use comfy_runner_client::{Client, ClientError, ConfigError};
 use comfy_runner_files::{ContentHash, FileStore, Put};
 use comfy_runner_progress::{PreviewImage, Progress};
 use comfy_runner_protocol::{Media, ObjectInfo, OutputFile};
-use comfy_runner_scheduler::{FairQueue, JobQueue as _, JobTimes};
+use comfy_runner_scheduler::JobQueue as _;
 use comfy_runner_store::{AssetRecord, Filter, Page, Store, StoreError, UploadPage};
 use futures::Stream;
-use time::OffsetDateTime;
-use tokio::sync::Notify;
 
 use crate::assets::{self, AssetError, NewAsset};
 use crate::cancel::{self, CancelError};
 use crate::clients::Clients;
 use crate::comfyui::ComfyUi;
+use crate::comfyui_changes;
 use crate::comfyui_state::{self, ComfyUiState};
 use crate::config::JobsConfig;
 use crate::details;
 use crate::eligible;
 use crate::files::{self, CollectError, Collected, Files, FilesConfig, StoredContent};
 use crate::idempotency::{self, Idempotency};
-use crate::job::Job;
-use crate::job_times::UnwrittenTimes;
 use crate::lookup::{self, ResultError, StatusError};
 use crate::partner_key::PartnerKey;
 use crate::persist;
-use crate::place;
-use crate::pool::{Member, Pool};
 use crate::queue::{self, QueueError};
 use crate::records::{self, JobPage, RecordError};
-use crate::remote_state::UnsupportedRoutes;
 use crate::retry::{self, RetryError};
+use crate::state::Shared;
 use crate::submission::Submission;
 use crate::submit::{self, SubmitError};
-use crate::supervise::{Stalled, Supervision};
-use crate::table::{Change, Table};
+use crate::supervise::Stalled;
 use crate::upload::UploadError;
 use crate::uploads::{self, UploadOptions, UploadedError};
-use crate::watch::{
-    self, AllJobsSubscription, ChangeFeed, PreviewError, Serialized, Subscription, WatchOptions,
-};
+use crate::watch::{self, AllJobsSubscription, PreviewError, Serialized, Subscription, WatchOptions};
 
 /// The jobs of this process. A clone is another handle to the same jobs, and may be used from any thread.
 #[derive(Clone)]
 pub struct Jobs {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    config: JobsConfig,
-    /// The moment from which durations count.
-    origin: Instant,
-    store: Arc<dyn Store>,
-    /// Whether the latest job could not be recorded.
-    is_store_failing: AtomicBool,
-    files: Option<Files>,
-    /// [`Pool::generation`].
-    pool_generation: AtomicU64,
-    /// Wakes the task that gives waiting jobs to ComfyUIs.
-    dispatcher: Notify,
-    /// Wakes the task that finds out which ComfyUIs can run waiting jobs.
-    schemas_changed: Notify,
-    /// Wakes the task that follows the ComfyUIs, when their settings change.
-    comfyuis_changed: Notify,
-    supervision: Supervision,
-    /// Wakes the task that writes to the store.
-    unwritten: Notify,
-    /// Wakes those who wait for the store to have a job's latest state.
-    written: Notify,
-    /// Held for moments only, never across an await.
-    state: Mutex<State>,
-}
-
-/// What the lock protects.
-pub(crate) struct State {
-    pub table: Table,
-    pub feed: ChangeFeed,
-    pub pool: Pool,
-    /// The jobs that wait for a ComfyUI.
-    pub queue: FairQueue,
-    /// How long jobs took.
-    pub times: JobTimes,
-    /// What the store does not have of `times`.
-    pub unwritten_times: UnwrittenTimes,
-    /// The state of all schemas by which it was found out for every waiting job which ComfyUIs can run it.
-    pub eligible_as_of: u64,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Jobs {
     /// Creates a service without jobs. [`Jobs::load`] brings those of an earlier process.
     pub fn new(config: JobsConfig, store: Arc<dyn Store>) -> Self {
-        Self::build(config, store, None)
+        Self { shared: Arc::new(Shared::new(config, store, None)) }
     }
 
     /// As [`Jobs::new`], with a file store.
     pub fn with_files(config: JobsConfig, store: Arc<dyn Store>, files: FilesConfig) -> Self {
-        Self::build(config, store, Some(Files::new(files)))
-    }
-
-    fn build(config: JobsConfig, store: Arc<dyn Store>, files: Option<Files>) -> Self {
-        // Until `load` reserves ids in the store. Ids grow from one process to the next as the clock does.
-        let next_event = u64::try_from(unix_millis()).unwrap_or_default();
-        let state = State {
-            table: Table::new(next_event),
-            feed: ChangeFeed::default(),
-            pool: Pool::default(),
-            queue: FairQueue::default(),
-            times: JobTimes::default(),
-            unwritten_times: UnwrittenTimes::default(),
-            eligible_as_of: 0,
-        };
-        let shared = Shared {
-            config,
-            origin: Instant::now(),
-            store,
-            is_store_failing: AtomicBool::new(false),
-            files,
-            pool_generation: AtomicU64::new(0),
-            dispatcher: Notify::new(),
-            schemas_changed: Notify::new(),
-            comfyuis_changed: Notify::new(),
-            supervision: Supervision::default(),
-            unwritten: Notify::new(),
-            written: Notify::new(),
-            state: Mutex::new(state),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(config, store, Some(Files::new(files)))) }
     }
 
     /// Sets the ComfyUIs that jobs run on, also while jobs run. A job whose ComfyUI is removed counts as lost. Names must be
@@ -140,17 +61,7 @@ impl Jobs {
     /// # Errors
     /// No client can be made for one of them. Nothing is changed then.
     pub fn set_comfyuis(&self, comfyuis: Vec<ComfyUi>) -> Result<(), ConfigError> {
-        for comfyui in &comfyuis {
-            Client::new(comfyui.client.clone())?;
-        }
-        let mut state = self.lock();
-        state.pool.set(comfyuis);
-        self.shared.pool_generation.store(state.pool.generation(), Ordering::Release);
-        drop(state);
-        self.shared.comfyuis_changed.notify_one();
-        self.wake_eligibility();
-        self.wake_dispatcher();
-        Ok(())
+        comfyui_changes::set_comfyuis(self, comfyuis)
     }
 
     /// Returns the ComfyUIs, in the order of the settings, as far as is known without asking them.
@@ -614,264 +525,11 @@ impl Jobs {
     pub fn check_followed(&self) -> Result<(), Stalled> {
         self.supervision().check()
     }
-}
-
-/// For the modules that do the work.
-impl Jobs {
-    pub(crate) fn store(&self) -> &dyn Store {
-        &*self.shared.store
-    }
-
-    /// Remembers whether a job could be recorded.
-    pub(crate) fn note_recorded<T>(&self, recorded: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.shared.is_store_failing.store(recorded.is_err(), Ordering::Relaxed);
-        recorded
-    }
-
-    /// Returns whether the latest job could not be recorded.
-    pub(crate) fn is_store_failing(&self) -> bool {
-        self.shared.is_store_failing.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn files(&self) -> Option<&Files> {
-        self.shared.files.as_ref()
-    }
-
-    pub(crate) fn config(&self) -> &JobsConfig {
-        &self.shared.config
-    }
-
-    /// Returns the ComfyUI that has a job whose record names this one, or none.
-    pub(crate) fn owner(&self, recorded: Option<&str>) -> Option<Arc<str>> {
-        self.lock().pool.owner(recorded)
-    }
-
-    /// Returns the node schemas of a ComfyUI that were fetched last.
-    pub(crate) fn known_schemas(&self, comfyui: &str) -> Option<Arc<ObjectInfo>> {
-        let cache = Arc::clone(&self.lock().pool.get(comfyui)?.schemas);
-        cache.latest_known()
-    }
-
-    /// Returns the routes that a ComfyUI does not have.
-    pub(crate) fn unsupported(&self, comfyui: &str) -> Arc<UnsupportedRoutes> {
-        self.lock().pool.get(comfyui).map(|member| Arc::clone(&member.unsupported)).unwrap_or_default()
-    }
-
-    /// Returns a number that grows with each change of the ComfyUIs' settings.
-    pub(crate) fn pool_generation(&self) -> u64 {
-        self.shared.pool_generation.load(Ordering::Acquire)
-    }
-
-    /// Wakes the task that gives waiting jobs to ComfyUIs.
-    pub(crate) fn wake_dispatcher(&self) {
-        self.shared.dispatcher.notify_one();
-    }
-
-    /// Waits until [`Jobs::wake_dispatcher`] is called.
-    pub(crate) async fn dispatcher_woken(&self) {
-        self.shared.dispatcher.notified().await;
-    }
-
-    /// Waits until the settings of the ComfyUIs change.
-    pub(crate) async fn comfyuis_changed(&self) {
-        self.shared.comfyuis_changed.notified().await;
-    }
-
-    pub(crate) fn supervision(&self) -> &Supervision {
-        &self.shared.supervision
-    }
-
-    /// Wakes the task that writes to the store.
-    pub(crate) fn unwritten(&self) -> &Notify {
-        &self.shared.unwritten
-    }
-
-    /// Wakes those who wait for the store to have a job's latest state.
-    pub(crate) fn written(&self) -> &Notify {
-        &self.shared.written
-    }
-
-    /// Returns the time since this service was created: what [`Progress`] counts by.
-    pub(crate) fn now(&self) -> Duration {
-        self.shared.origin.elapsed()
-    }
-
-    /// Returns whether the WebSocket to a ComfyUI is open. Messages about a job that is submitted without it may be missed.
-    pub(crate) fn is_connected(&self, comfyui: &str) -> bool {
-        self.lock().pool.get(comfyui).is_some_and(Member::is_connected)
-    }
-
-    /// Notes that the WebSocket to a ComfyUI was opened, or was lost for this reason.
-    pub(crate) fn set_connected(&self, comfyui: &str, lost: Option<String>) {
-        let mut state = self.lock();
-        let Some(member) = state.pool.get_mut(comfyui) else { return };
-        member.set_connected(lost.is_none());
-        if lost.is_none() {
-            // It may be another version than before, with other node types and models.
-            member.unsupported.reset();
-            state.pool.schemas_changed();
-        } else {
-            member.last_error = lost;
-        }
-        drop(state);
-        // It may be a new process, on another disk.
-        files::forget_sent(self, comfyui);
-        self.wake_eligibility();
-        self.wake_dispatcher();
-    }
-
-    /// Notes an error of a request to a ComfyUI. One that cannot be reached gets no jobs until its WebSocket is open again.
-    pub(crate) fn note_error(&self, comfyui: &str, error: &ClientError) {
-        tracing::warn!(comfyui, %error, "a job cannot be given to a ComfyUI");
-        if let Some(member) = self.lock().pool.get_mut(comfyui) {
-            member.last_error = Some(error.without_address());
-        }
-    }
-
-    /// Returns whether there are several ComfyUIs, so that an upload may be needed on any of them.
-    pub(crate) fn has_several_comfyuis(&self) -> bool {
-        self.lock().pool.len() > 1
-    }
-
-    /// Marks whether jobs of the queue are being sent to a ComfyUI.
-    pub(crate) fn set_sending(&self, comfyui: &str, sending: bool) {
-        if let Some(member) = self.lock().pool.get_mut(comfyui) {
-            member.sending = sending;
-        }
-        self.wake_dispatcher();
-    }
-
-    /// Gives a ComfyUI no jobs of the queue for this long.
-    pub(crate) fn pause(&self, comfyui: &str, pause: Duration) {
-        if let Some(member) = self.lock().pool.get_mut(comfyui) {
-            member.paused_until = Instant::now().checked_add(pause);
-        }
-    }
-
-    /// Returns the jobs that a ComfyUI must not run any more.
-    pub(crate) fn abandoned(&self, comfyui: &str) -> Vec<String> {
-        self.lock().pool.get(comfyui).map(|member| member.abandoned.clone()).unwrap_or_default()
-    }
-
-    /// Notes that a ComfyUI does not have this job any more.
-    pub(crate) fn forget_abandoned(&self, comfyui: &str, prompt_id: &str) {
-        if let Some(member) = self.lock().pool.get_mut(comfyui) {
-            member.abandoned.retain(|abandoned| abandoned != prompt_id);
-        }
-    }
-
-    /// Wakes the task that finds out which ComfyUIs can run waiting jobs.
-    pub(crate) fn wake_eligibility(&self) {
-        self.shared.schemas_changed.notify_one();
-    }
-
-    /// Waits until a ComfyUI may have got other node types or models.
-    pub(crate) async fn schemas_changed(&self) {
-        self.shared.schemas_changed.notified().await;
-    }
 
     /// Returns the number of jobs that wait in our queue.
     pub fn waiting(&self) -> usize {
         self.lock().queue.len()
     }
-
-    /// Returns whether a job waits in our queue.
-    pub(crate) fn is_waiting(&self, prompt_id: &str) -> bool {
-        self.lock().table.get(prompt_id).is_some_and(Job::is_waiting)
-    }
-
-    /// Adds a job that waits, and lets others know.
-    pub(crate) fn insert_waiting(&self, job: Job) {
-        let mut state = self.lock();
-        let prompt_id = job.progress.prompt_id().to_owned();
-        self.insert_into(&mut state, job);
-        self.enqueue(&mut state, &prompt_id);
-        drop(state);
-        self.wake_dispatcher();
-    }
-
-    /// Puts a job that waits into the queue. Whoever calls this wakes the dispatcher.
-    pub(crate) fn enqueue(&self, state: &mut State, prompt_id: &str) {
-        let Some(job) = state.table.get(prompt_id).filter(|job| job.is_waiting()) else { return };
-        let as_of = job.needs.eligible_as_of;
-        let waiting = job.needs.in_queue(prompt_id, job.queued_at);
-        state.queue.push(waiting);
-        if as_of < state.pool.schemas() {
-            state.eligible_as_of = state.eligible_as_of.min(as_of);
-            self.wake_eligibility();
-        }
-    }
-
-    /// Locks the state. A panic elsewhere cannot leave it half changed in a way that matters, so poison is ignored.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes a job and lets others know. Returns `None` if the job is not in memory.
-    pub(crate) fn change<T>(&self, prompt_id: &str, change: impl FnOnce(&mut Job) -> T) -> Option<T> {
-        let mut state = self.lock();
-        let (result, change) = state.table.change(prompt_id, unix_millis(), change)?;
-        if change.ended {
-            place::learn(&mut state, prompt_id);
-            state.queue.remove(prompt_id);
-        }
-        self.publish(&mut state, prompt_id, &change);
-        Some(result)
-    }
-
-    /// Adds a job and lets others know.
-    pub(crate) fn insert(&self, job: Job) {
-        self.insert_into(&mut self.lock(), job);
-    }
-
-    /// Adds a job to the locked state and lets others know.
-    pub(crate) fn insert_into(&self, state: &mut State, job: Job) {
-        let prompt_id = job.progress.prompt_id().to_owned();
-        let change = state.table.insert(job, unix_millis());
-        self.publish(state, &prompt_id, &change);
-    }
-
-    /// Adds a job that is over, so that the next request for it need not look it up.
-    pub(crate) fn insert_ended(&self, job: Job) {
-        let mut state = self.lock();
-        let prompt_id = job.progress.prompt_id().to_owned();
-        let change = state.table.insert_ended(job);
-        self.publish(&mut state, &prompt_id, &change);
-    }
-
-    /// Removes a job.
-    pub(crate) fn remove(&self, prompt_id: &str) {
-        let mut state = self.lock();
-        state.table.remove(prompt_id);
-        state.queue.remove(prompt_id);
-        state.feed.remove(prompt_id);
-        drop(state);
-        self.wake_dispatcher();
-    }
-
-    fn publish(&self, state: &mut State, prompt_id: &str, change: &Change) {
-        if let Some(position) = change.position
-            && let Some(job) = state.table.get_mut(prompt_id)
-        {
-            state.feed.publish(job, position);
-        }
-        if change.unwritten {
-            self.shared.unwritten.notify_one();
-        }
-        if change.room {
-            self.wake_dispatcher();
-        }
-        if change.ended {
-            for forgotten in state.table.forget_ended(self.config().keep_ended) {
-                state.feed.remove(&forgotten);
-            }
-        }
-    }
-}
-
-/// Returns the milliseconds since the Unix epoch.
-pub(crate) fn unix_millis() -> i64 {
-    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use crate::config::LostJobs;
 use crate::dispatch::send_back;
 use crate::eligible;
 use crate::job::{Job, Needs, SubmissionState};
-use crate::jobs::{Jobs, State};
+use crate::jobs::Jobs;
 use crate::pool::ConnectionState;
+use crate::state::State;
 use crate::submission::new_prompt_id;
 use crate::submit::{Recorded, SubmitError, create_record};
 

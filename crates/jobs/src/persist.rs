@@ -8,7 +8,8 @@ use comfy_runner_store::{Retention, StoreError};
 use crate::durations::{flush_durations, load_durations};
 use crate::job::{Job, SubmissionState};
 use crate::job_times::{flush_job_times, load_job_times};
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
+use crate::state::unix_millis;
 use crate::warm::load_warm_models;
 
 /// The number of records that are read or written at once.

@@ -10,8 +10,8 @@ use comfy_runner_api::Status;
 use comfy_runner_scheduler::{self as scheduler, Estimate, JobQueue as _, JobTimes, WaitingJob, Workload};
 
 use crate::job::{Job, Needs};
-use crate::jobs::{State, unix_millis};
 use crate::pool::Member;
+use crate::state::{State, unix_millis};
 use crate::table::Table;
 
 /// What a job is expected to take before any job has completed.

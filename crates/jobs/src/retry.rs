@@ -8,9 +8,10 @@ use comfy_runner_store::{Outcome, Record, StoreError};
 use serde_json::Value;
 
 use crate::clients::Clients;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
 use crate::partner_key::PartnerKey;
 use crate::records::{RecordError, stored_record};
+use crate::state::unix_millis;
 use crate::submission::new_prompt_id;
 use crate::submit::{SubmitError, submit_record};
 use crate::watch::client_id_of;

@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::idempotency::Idempotency;
-use crate::jobs::unix_millis;
 use crate::partner_key::PartnerKey;
+use crate::state::unix_millis;
 use crate::watch::client_id_of;
 
 /// A graph to run, and what is recorded with it.

@@ -20,13 +20,14 @@ use crate::eligible::{self, Eligible, leave_out};
 use crate::files::{BringError, bring_files, forget_sent};
 use crate::idempotency::same_answer;
 use crate::job::{Job, Needs, SubmissionState};
-use crate::jobs::{Jobs, State};
+use crate::jobs::Jobs;
 use crate::lookup::may_be_an_id;
 use crate::partner_key::PartnerKey;
 use crate::place::{NewJob, next_wait, place_new, use_models};
 use crate::pool::Member;
 use crate::refusal::{Refusal, warnings, without_tracebacks};
 use crate::remote_state::RemoteState;
+use crate::state::State;
 use crate::submission::Submission;
 
 /// The key of our part in a prompt's `extra_data`, which ComfyUI's history gives back.

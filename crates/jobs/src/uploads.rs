@@ -9,8 +9,9 @@ use comfy_runner_store::{StoreError, Upload, UploadPage, UploadUse};
 use futures::{Stream, TryStreamExt as _};
 
 use crate::files::collect_one;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
 use crate::persist::flush;
+use crate::state::unix_millis;
 use crate::upload::{UploadError, store_media, upload_image};
 
 /// Why an uploaded file cannot be deleted.

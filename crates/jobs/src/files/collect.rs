@@ -7,7 +7,8 @@ use comfy_runner_store::StoreError;
 use futures::TryStreamExt as _;
 
 use super::FilesConfig;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
+use crate::state::unix_millis;
 
 /// A content without a record stays for this long: its record may be about to be written.
 const GRACE: Duration = Duration::from_secs(3600);

@@ -11,7 +11,8 @@ use futures::{StreamExt as _, stream};
 use super::place::check_place;
 use super::{Files, FilesConfig};
 use crate::clients::Clients;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
+use crate::state::unix_millis;
 
 /// The number of jobs that are read from the records at once.
 const BATCH: u32 = 32;

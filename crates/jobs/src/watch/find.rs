@@ -5,8 +5,9 @@ use comfy_runner_api::Event;
 use super::serialized::Serialized;
 use crate::clients::Clients;
 use crate::job::Job;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
 use crate::lookup::{StatusError, recall};
+use crate::state::unix_millis;
 
 /// Makes sure that the job is in memory. One that ComfyUI still works on, for another server or for a previous process
 /// that did not record it, is followed from now on: its messages go elsewhere, so the queue and the history are asked.

@@ -14,8 +14,9 @@ use super::serialized::Serialized;
 use super::snapshot::JobSnapshot;
 use crate::clients::Clients;
 use crate::job::Job;
-use crate::jobs::{Jobs, unix_millis};
+use crate::jobs::Jobs;
 use crate::lookup::StatusError;
+use crate::state::unix_millis;
 use crate::table::Table;
 
 /// The number of updates that a subscriber of all jobs gets at once. The queue of a WebSocket in actix-ws holds 32.
