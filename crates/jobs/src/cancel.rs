@@ -10,9 +10,9 @@ use crate::clients::Clients;
 use crate::job::Job;
 use crate::jobs::Jobs;
 use crate::lookup::StatusError;
+use crate::persist::write;
 use crate::reconcile::settle;
 use crate::remote_state::{RemoteState, stop_remotely};
-use crate::submit::write;
 use crate::watch::{Subscription, WatchOptions};
 
 /// How long to wait for the store to record that a job is to be cancelled.

@@ -7,11 +7,14 @@ use comfy_runner_client::Client;
 use comfy_runner_scheduler::JobQueue as _;
 
 use crate::clients::Clients;
+use crate::create::InFlightGuard;
 use crate::eligible;
 use crate::job::SubmissionState;
 use crate::jobs::Jobs;
+use crate::persist::write;
 use crate::place::{next_jobs, use_models};
-use crate::submit::{InFlightGuard, SubmitError, send, write};
+use crate::send::send;
+use crate::submit_error::SubmitError;
 
 /// How long a ComfyUI that did not answer gets no jobs of the queue.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use crate::clients::Clients;
 use crate::jobs::Jobs;
 use crate::pool::Member;
 use crate::refusal::{Refusal, left_out, warnings, without_tracebacks};
-use crate::submit::SubmitError;
+use crate::submit_error::SubmitError;
 
 /// The age from which the schemas by which jobs are given to ComfyUIs are fetched again: models may be installed while a ComfyUI
 /// runs.

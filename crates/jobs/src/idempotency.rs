@@ -5,7 +5,7 @@ use comfy_runner_store::{Outcome, Record, StoreError, Summary};
 
 use crate::job::Job;
 use crate::jobs::Jobs;
-use crate::submit::SubmitError;
+use crate::submit_error::SubmitError;
 
 /// What identifies a repeated request.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use crate::clients::Clients;
 use crate::job::{Job, SubmissionState};
 use crate::jobs::Jobs;
 use crate::remote_state::RemoteState;
-use crate::submit::EXTRA_DATA_KEY;
+use crate::send::EXTRA_DATA_KEY;
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use comfy_runner_store::{Outcome, Record, StoreError};
 
 use crate::clients::Clients;
 use crate::config::LostJobs;
+use crate::create::{Recorded, create_record};
 use crate::dispatch::send_back;
 use crate::eligible;
 use crate::job::{Job, Needs, SubmissionState};
@@ -15,7 +16,7 @@ use crate::jobs::Jobs;
 use crate::pool::ConnectionState;
 use crate::state::State;
 use crate::submission::new_prompt_id;
-use crate::submit::{Recorded, SubmitError, create_record};
+use crate::submit_error::SubmitError;
 
 const LOST: &str =
     "ComfyUI no longer knows this job: it restarted and dropped its queue, or somebody cleared it";

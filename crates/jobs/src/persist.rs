@@ -90,6 +90,15 @@ pub(crate) async fn write_present(jobs: &Jobs) {
     }
 }
 
+/// Writes the present state of a job, durably.
+pub(crate) async fn write(jobs: &Jobs, prompt_id: &str) -> Result<(), StoreError> {
+    let outcome = jobs.lock().table.get(prompt_id).map(Job::outcome);
+    match outcome {
+        Some(outcome) => jobs.store().update(vec![(prompt_id.to_owned(), outcome)]).await,
+        None => Ok(()),
+    }
+}
+
 /// Writes some of the changes, and returns whether there were any.
 async fn write_some(jobs: &Jobs) -> Result<bool, StoreError> {
     let unwritten = jobs.lock().table.unwritten(BATCH);

@@ -13,7 +13,8 @@ use crate::partner_key::PartnerKey;
 use crate::records::{RecordError, stored_record};
 use crate::state::unix_millis;
 use crate::submission::new_prompt_id;
-use crate::submit::{SubmitError, submit_record};
+use crate::submit::submit_record;
+use crate::submit_error::SubmitError;
 use crate::watch::client_id_of;
 
 /// Why a job is not retried.
