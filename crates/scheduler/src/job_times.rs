@@ -137,13 +137,8 @@ impl JobTimes {
         }
     }
 
-    /// Returns how long a job of this workflow with these models takes on this ComfyUI, or `None` before the first one completed.
-    pub fn estimate(&self, workflow: &str, models: &[String], comfyui: &str) -> Option<Estimate> {
-        Some(self.usual(workflow, models)?.times(self.slowness_of(comfyui)))
-    }
-
     /// Returns how long a job of this workflow with these models takes on a usual ComfyUI, or `None` before the first one
-    /// completed.
+    /// completed. On a certain ComfyUI it takes [`slowness_of`](Self::slowness_of) times as long.
     ///
     /// The time to load models is known when jobs of a workflow completed both with and without that; then it counts for the jobs
     /// of all workflows that use the same models. Until then it is assumed to be that of the run: if it counted as nothing, the
@@ -188,23 +183,28 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    /// Returns how long a job without models takes on a ComfyUI.
+    fn expected(times: &JobTimes, workflow: &str, comfyui: &str) -> Option<Estimate> {
+        Some(times.usual(workflow, &[])?.times(times.slowness_of(comfyui)))
+    }
+
     #[test]
     fn the_time_to_load_is_the_difference_between_cold_and_warm_jobs() {
         let mut times = JobTimes::default();
-        assert_eq!(times.estimate("w", &[], "a"), None);
+        assert_eq!(expected(&times, "w", "a"), None);
         assert_eq!(times.typical(), None);
         times.learn("w", &[], "a", true, seconds(30));
-        assert_eq!(times.estimate("w", &[], "a"), Some(Estimate { load: seconds(15), run: seconds(15) }));
+        assert_eq!(expected(&times, "w", "a"), Some(Estimate { load: seconds(15), run: seconds(15) }));
         times.learn("w", &[], "a", false, seconds(10));
-        assert_eq!(times.estimate("w", &[], "a"), Some(Estimate { load: seconds(20), run: seconds(10) }));
-        assert_eq!(times.typical(), times.estimate("w", &[], "b"));
+        assert_eq!(expected(&times, "w", "a"), Some(Estimate { load: seconds(20), run: seconds(10) }));
+        assert_eq!(times.typical(), expected(&times, "w", "b"));
     }
 
     #[test]
     fn loading_is_not_free_before_a_cold_job_completed() {
         let mut times = JobTimes::default();
         times.learn("w", &[], "a", false, seconds(10));
-        assert_eq!(times.estimate("w", &[], "a"), Some(Estimate { load: seconds(10), run: seconds(10) }));
+        assert_eq!(expected(&times, "w", "a"), Some(Estimate { load: seconds(10), run: seconds(10) }));
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
             times.learn("w", &[], "slow", false, seconds(30));
         }
         times.learn("v", &[], "fast", false, seconds(10));
-        let run = |comfyui| times.estimate("v", &[], comfyui).unwrap().run.as_secs_f64();
+        let run = |comfyui| expected(&times, "v", comfyui).unwrap().run.as_secs_f64();
         let ratio = run("slow") / run("fast");
         assert!((2.7..3.3).contains(&ratio), "{ratio}");
         assert!((9.0..11.0).contains(&run("fast")), "{}", run("fast"));
@@ -260,7 +260,7 @@ mod tests {
         times.loads().for_each(|(models, load)| restored.set_load(models.to_vec(), load));
         times.slowness().for_each(|(comfyui, slowness)| restored.set_slowness(comfyui.to_owned(), slowness));
         for comfyui in ["a", "b", "new"] {
-            assert_eq!(restored.estimate("w", &[], comfyui), times.estimate("w", &[], comfyui), "{comfyui}");
+            assert_eq!(expected(&restored, "w", comfyui), expected(&times, "w", comfyui), "{comfyui}");
         }
         for wrong in [f64::NAN, -1.0, f64::INFINITY] {
             restored.set_slowness("a".to_owned(), wrong);
@@ -268,9 +268,9 @@ mod tests {
             restored.set_load(vec!["m".to_owned()], mean);
             assert_eq!(restored.load_of(&["m".to_owned()]), None, "{wrong}");
             restored.set_workflow("v".to_owned(), WorkflowTimes { cold: mean, warm: mean });
-            assert_eq!(restored.estimate("v", &[], "a"), None, "{wrong}");
+            assert_eq!(expected(&restored, "v", "a"), None, "{wrong}");
         }
-        assert_eq!(restored.estimate("w", &[], "a"), times.estimate("w", &[], "a"));
+        assert_eq!(expected(&restored, "w", "a"), expected(&times, "w", "a"));
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
         let mut times = JobTimes::default();
         (0..50).for_each(|_| times.learn("w", &[], "a", false, seconds(10)));
         (0..50).for_each(|_| times.learn("w", &[], "a", false, seconds(20)));
-        let run = times.estimate("w", &[], "a").unwrap().run.as_secs_f64();
+        let run = expected(&times, "w", "a").unwrap().run.as_secs_f64();
         assert!((19.0..21.0).contains(&run), "{run}");
     }
 }

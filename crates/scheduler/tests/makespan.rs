@@ -55,7 +55,8 @@ impl Workload for Jobs {
         let seconds = |load, run| Estimate { load: Duration::from_secs(load), run: Duration::from_secs(run) };
         Some(match &self.learned {
             Some(learned) => {
-                learned.borrow().estimate("w", &[], &comfyui.to_string()).unwrap_or(seconds(1, 1))
+                let times = learned.borrow();
+                times.usual("w", &[]).unwrap_or(seconds(1, 1)).times(times.slowness_of(&comfyui.to_string()))
             }
             None => seconds(self.load, RUN),
         })

@@ -258,9 +258,11 @@ async fn learned_times_of_jobs_and_drained_comfyuis_survive_a_restart() {
     let store = Sqlite::open(folder.path()).unwrap();
     let known = store.job_times().await.unwrap();
     for comfyui in ["gpu1", "gpu2"] {
-        assert_eq!(known.estimate("w", &models, comfyui), times.estimate("w", &models, comfyui), "{comfyui}");
+        assert_eq!(known.slowness_of(comfyui), times.slowness_of(comfyui), "{comfyui}");
     }
-    assert!(known.estimate("v", &models, "gpu1").is_some());
+    assert_ne!(known.slowness_of("gpu1"), known.slowness_of("gpu2"));
+    assert!(known.usual("w", &models).is_some_and(|usual| Some(usual) == times.usual("w", &models)));
+    assert!(known.usual("v", &models).is_some());
     assert!(known.load_of(&models).is_some_and(|load| Some(load) == times.load_of(&models)));
     assert_eq!(store.draining().await.unwrap(), ["gpu1"]);
 }
