@@ -5,6 +5,7 @@ use comfy_runner_store::{Outcome, Record, StoreError, Summary};
 
 use crate::job::Job;
 use crate::jobs::Jobs;
+use crate::records::bring_up_to_date;
 use crate::submit_error::SubmitError;
 
 /// What identifies a repeated request.
@@ -38,9 +39,11 @@ pub(crate) async fn submitted_before(jobs: &Jobs, request: &Idempotency) -> Resu
 /// Returns the answer to the earlier request with the same key.
 pub(crate) fn same_answer(
     jobs: &Jobs,
-    known: Record,
+    mut known: Record,
     digest: Option<&str>,
 ) -> Result<Submitted, SubmitError> {
+    // What ComfyUI answered may not have been written yet.
+    bring_up_to_date(jobs, &mut known.summary);
     let Summary { prompt_id, client_id, retry_of, outcome, .. } = known.summary;
     if known.request_digest.as_deref() != digest {
         return Err(SubmitError::KeyReused { prompt_id });
@@ -56,4 +59,28 @@ pub(crate) fn same_answer(
 /// Returns whether the job failed without ComfyUI having accepted it: its key is free again.
 fn was_never_accepted(outcome: &Outcome) -> bool {
     outcome.status == Status::Error && !outcome.accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use comfy_runner_protocol::Graph;
+    use serde_json::json;
+
+    use super::*;
+    use crate::jobs::tests::jobs;
+
+    #[actix_rt::test]
+    async fn a_repeated_request_has_the_same_warnings_although_they_are_not_written_yet() {
+        let jobs = jobs(&["a"], 10);
+        let graph = Graph::from_value(json!({"1": {"class_type": "SaveImage", "inputs": {}}})).unwrap();
+        let mut record = Record::new(Summary::new("a", "client", "w", 1), Arc::new(graph));
+        record.idempotency_key = Some("key".to_owned());
+        record.request_digest = Some("digest".to_owned());
+        jobs.store().create(record).await.unwrap();
+        jobs.change("a", |job| job.warnings = vec!["node 2 was left out".to_owned()]);
+        let repeated = submitted_before(&jobs, &Idempotency::new("key", "digest")).await.unwrap();
+        assert_eq!(repeated.warnings, ["node 2 was left out"]);
+    }
 }
