@@ -12,7 +12,7 @@ use comfy_runner_jobs::{ComfyUi, JobsConfig, LostJobs};
 use serde_json::{Value, json};
 use support::pool::{Pool, endless, job};
 use support::process::{Asked, Simulated};
-use support::{Api, Form, PATIENCE, eventually, fixtures, settings, simulator};
+use support::{Api, PATIENCE, eventually, fixtures, settings, simulator};
 
 fn comfyui(number: usize, url: &str) -> ComfyUi {
     ComfyUi::new(&format!("gpu{number}"), Config::new(url.parse().unwrap())).unwrap().with_depth(1)
@@ -94,19 +94,10 @@ async fn until(api: &Api, path: &str, is: impl Fn(&Value) -> bool) -> Value {
     support::until(path, async || api.get(path).await.json(), is).await
 }
 
-async fn submit(api: &Api, params: Value) -> String {
-    api.execute("test-progress", params).await["prompt_id"].as_str().unwrap().to_owned()
-}
-
-async fn cancel(api: &Api, prompt_id: &str) {
-    let reply = api.post(&format!("/api/run/cancel/{prompt_id}"), Form::new()).await;
-    assert!(reply.status.is_success(), "{}", reply.text());
-}
-
 #[actix_rt::test]
 async fn the_job_of_a_comfyui_that_hangs_is_run_by_another_and_stopped_when_that_one_goes_on() {
     let all = Impatient::start().await;
-    let first = submit(&all.api, endless(7)).await;
+    let first = all.api.submit("test-progress", endless(7)).await;
     let hung = all.running(&first).await;
     all.simulators[hung].suspend();
     let second = all.repeated(&first, GONE).await;
@@ -127,11 +118,11 @@ async fn the_job_of_a_comfyui_that_hangs_is_run_by_another_and_stopped_when_that
     };
     let nothing = json!({"queue_running": [], "queue_pending": []});
     support::until("its queue", queue, |queue| *queue == nothing).await;
-    let third = submit(&all.api, job(1, 0, 8)).await;
+    let third = all.api.submit("test-progress", job(1, 0, 8)).await;
     assert_eq!(all.api.wait(&third).await["status"], "completed");
     let at = &all.api.get(&format!("/api/jobs/{third}")).await.json()["comfyui"];
     assert_eq!(support::pool::number(at), hung, "it gets jobs again");
-    cancel(&all.api, &second).await;
+    all.api.cancel(&second).await;
     all.api.stop().await;
 }
 
@@ -140,17 +131,17 @@ async fn a_job_that_a_comfyui_dropped_as_it_restarted_is_run_by_another_unless_l
     // So long that jobs are lost only because the ComfyUI is asked again.
     let long = Duration::from_secs(3600);
     let mut all = Impatient::start_with(|jobs| jobs.with_failover_after(long)).await;
-    let first = submit(&all.api, endless(7)).await;
+    let first = all.api.submit("test-progress", endless(7)).await;
     let at = all.running(&first).await;
     all.simulators[at].restart();
     let second = all.repeated(&first, DROPPED).await;
     assert_eq!(all.running(&second).await, 1 - at);
-    cancel(&all.api, &second).await;
+    all.api.cancel(&second).await;
     all.api.stop().await;
 
     let fail = |jobs: JobsConfig| jobs.with_failover_after(Duration::ZERO).with_lost_jobs(LostJobs::Fail);
     let mut all = Impatient::start_with(fail).await;
-    let first = submit(&all.api, endless(7)).await;
+    let first = all.api.submit("test-progress", endless(7)).await;
     let at = all.running(&first).await;
     all.simulators[at].restart();
     let ended = all.api.wait(&first).await;
@@ -182,11 +173,11 @@ async fn a_job_is_run_by_a_comfyui_that_was_down_when_the_job_was_sent() {
 async fn a_job_that_is_sent_to_a_comfyui_that_has_just_hung_is_accepted_and_run_by_another() {
     let all = Impatient::start().await;
     // The schemas of both are known.
-    let before = submit(&all.api, job(1, 0, 6)).await;
+    let before = all.api.submit("test-progress", job(1, 0, 6)).await;
     assert_eq!(all.api.wait(&before).await["status"], "completed");
     all.simulators[0].suspend();
     // The server does not know yet, and of two that are idle it chooses the first.
-    let first = submit(&all.api, job(1, 0, 7)).await;
+    let first = all.api.submit("test-progress", job(1, 0, 7)).await;
     assert_eq!(all.api.get(&format!("/api/jobs/{first}")).await.json()["comfyui"], "gpu0");
     let second = all.repeated(&first, GONE).await;
     assert_eq!(all.api.wait(&second).await["status"], "completed");
@@ -208,7 +199,7 @@ async fn an_address_that_accepts_connections_and_never_answers_delays_no_job_and
     let api = serve(&settings);
     until(&api, "/api/comfyui", |list| list["comfyuis"][1]["status"] == "up").await;
     for seed in 0..3 {
-        let id = submit(&api, job(1, 0, seed)).await;
+        let id = api.submit("test-progress", job(1, 0, seed)).await;
         assert_eq!(api.wait(&id).await["status"], "completed");
     }
     assert_eq!(api.get("/ready").await.status, 200);
@@ -250,7 +241,7 @@ async fn a_comfyui_that_is_down_is_asked_less_and_less_often_also_while_others_g
     })
     .await;
     for seed in 0..20 {
-        let id = submit(&api, job(1, 0, seed)).await;
+        let id = api.submit("test-progress", job(1, 0, seed)).await;
         assert_eq!(api.wait(&id).await["status"], "completed");
     }
     // Each pause is at least half as long as it may be, so this measures the time.

@@ -8,7 +8,8 @@ use comfy_runner_client::Config;
 use comfy_runner_jobs::ComfyUi;
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
-use support::process::{Asked, Caller, Served};
+use support::pool::{endless, job};
+use support::process::{Caller, Served};
 use support::{Api, Form, Shelf, fixtures, png, settings, simulator, uploaded};
 
 fn comfyui(name: &str, simulator: &Simulator) -> ComfyUi {
@@ -35,22 +36,6 @@ async fn until(api: &Api, is: impl Fn(&ComfyUis) -> bool) -> ComfyUis {
     support::until("the list of ComfyUIs", async || comfyuis(api).await, is).await
 }
 
-/// Steps of a job that lasts until it is cancelled.
-const ENDLESS: u32 = 10_000;
-
-async fn submit(api: &Api, params: Value) -> String {
-    api.execute("test-progress", params).await["prompt_id"].as_str().unwrap().to_owned()
-}
-
-fn job(steps: u32, seed: u64) -> Value {
-    json!({"steps": steps, "delay_ms": if steps == ENDLESS { 20 } else { 0 }, "seed": seed, "preview": false})
-}
-
-async fn cancel(api: &Api, prompt_id: &str) {
-    let reply = api.post(&format!("/api/run/cancel/{prompt_id}"), Form::new()).await;
-    assert!(reply.status.is_success(), "{}", reply.text());
-}
-
 async fn positions(api: &Api) -> Vec<(String, Option<u64>)> {
     let queue = api.get("/api/queue").await.json();
     let jobs = queue["jobs"].as_array().unwrap();
@@ -61,8 +46,9 @@ async fn positions(api: &Api) -> Vec<(String, Option<u64>)> {
 async fn jobs_are_spread_and_the_rest_waits_here_until_there_is_room() {
     let (one, two) = (simulator(), simulator());
     let api = start(&with(vec![comfyui("one", &one), comfyui("two", &two)])).await;
-    let (first, second) = (submit(&api, job(ENDLESS, 1)).await, submit(&api, job(ENDLESS, 2)).await);
-    let third = submit(&api, job(2, 3)).await;
+    let (first, second) =
+        (api.submit("test-progress", endless(1)).await, api.submit("test-progress", endless(2)).await);
+    let third = api.submit("test-progress", job(2, 0, 3)).await;
     let now = comfyuis(&api).await;
     assert_eq!(now.waiting, 1);
     let jobs: Vec<_> = now.comfyuis.iter().map(|comfyui| comfyui.jobs.clone()).collect();
@@ -75,12 +61,12 @@ async fn jobs_are_spread_and_the_rest_waits_here_until_there_is_room() {
     assert_eq!(record["comfyui"], Value::Null);
     let listed = positions(&api).await;
     assert_eq!(listed.last().unwrap(), &(third.clone(), Some(2)));
-    cancel(&api, &second).await;
+    api.cancel(&second).await;
     assert_eq!(api.wait(&third).await["status"], "completed");
     assert_eq!(api.get(&format!("/api/jobs/{third}")).await.json()["comfyui"], "two");
     // Its file is on the second ComfyUI only.
     assert_eq!(api.get(&format!("/api/run/result/{third}")).await.status, 200);
-    cancel(&api, &first).await;
+    api.cancel(&first).await;
     api.stop().await;
 }
 
@@ -88,11 +74,12 @@ async fn jobs_are_spread_and_the_rest_waits_here_until_there_is_room() {
 async fn a_job_that_is_cancelled_while_it_waits_never_reaches_a_comfyui() {
     let one = simulator();
     let api = start(&with(vec![comfyui("one", &one)])).await;
-    let (runs, waits) = (submit(&api, job(ENDLESS, 1)).await, submit(&api, job(2, 2)).await);
-    cancel(&api, &waits).await;
+    let (runs, waits) =
+        (api.submit("test-progress", endless(1)).await, api.submit("test-progress", job(2, 0, 2)).await);
+    api.cancel(&waits).await;
     assert_eq!(api.get(&format!("/api/run/status/{waits}")).await.json()["status"], "cancelled");
-    cancel(&api, &runs).await;
-    let last = submit(&api, job(2, 3)).await;
+    api.cancel(&runs).await;
+    let last = api.submit("test-progress", job(2, 0, 3)).await;
     assert_eq!(api.wait(&last).await["status"], "completed");
     let history = api.http.get(format!("{}/history/{waits}", one.url())).send().await.unwrap().body().await;
     assert_eq!(history.unwrap(), "{}");
@@ -117,23 +104,23 @@ async fn a_higher_priority_goes_first_and_callers_take_turns() {
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()["prompt_id"].as_str().unwrap().to_owned()
     };
-    let endless = id(submit("alice", "0", job(ENDLESS, 1)).await);
+    let running = id(submit("alice", "0", endless(1)).await);
     let mut batch = Vec::new();
     for seed in 10..13 {
-        batch.push(id(submit("alice", "0", job(1, seed)).await));
+        batch.push(id(submit("alice", "0", job(1, 0, seed)).await));
     }
-    let other = id(submit("bob", "0", job(1, 20)).await);
-    let urgent = id(submit("alice", "5", job(1, 30)).await);
+    let other = id(submit("bob", "0", job(1, 0, 20)).await);
+    let urgent = id(submit("alice", "5", job(1, 0, 30)).await);
     let request = api.http.get(format!("{}/api/queue", api.base)).insert_header(("X-API-Key", "bob"));
     let queue = support::Reply::from_response(request.send().await.unwrap()).await.json();
     let order: Vec<_> =
         queue["jobs"].as_array().unwrap().iter().map(|job| job["prompt_id"].clone()).collect();
-    let expected = [&endless, &urgent, &other, &batch[0], &batch[1], &batch[2]];
+    let expected = [&running, &urgent, &other, &batch[0], &batch[1], &batch[2]];
     assert_eq!(order, expected.map(|id| json!(id)));
     assert!(queue["jobs"][5]["eta_seconds"].as_f64().unwrap() > 0.0);
 
     for (priority, says) in [("6", "its limit is 5"), ("11", "from -10 to 10"), ("high", "from -10 to 10")] {
-        let reply = submit("alice", priority, job(1, 1)).await;
+        let reply = submit("alice", priority, job(1, 0, 1)).await;
         assert_eq!(reply.status, 400);
         assert!(reply.detail().contains(says), "{}", reply.detail());
     }
@@ -146,9 +133,9 @@ async fn too_many_waiting_jobs_get_429_with_a_time_to_come_back() {
     let limited = with(vec![comfyui("one", &one)]);
     let jobs = limited.jobs.clone().with_max_waiting(2, 1);
     let api = start(&Settings { jobs, ..limited }).await;
-    submit(&api, job(ENDLESS, 1)).await;
-    submit(&api, job(1, 2)).await;
-    let reply = api.post("/api/run/test-progress/execute", Form::new().params(job(1, 3))).await;
+    api.submit("test-progress", endless(1)).await;
+    api.submit("test-progress", job(1, 0, 2)).await;
+    let reply = api.post("/api/run/test-progress/execute", Form::new().params(job(1, 0, 3))).await;
     assert_eq!(reply.status, 429);
     assert!(reply.detail().contains("limit for one key"), "{}", reply.detail());
     assert!((1..=60).contains(&reply.header("Retry-After").parse::<u64>().unwrap()));
@@ -218,7 +205,7 @@ inputs:
     assert_eq!((uploaded(&one), uploaded(&two)), (vec![name.clone()], vec![name.clone()]));
     assert_eq!(comfyuis(&api).await.waiting, 1);
     for job in &jobs {
-        cancel(&api, job).await;
+        api.cancel(job).await;
     }
     api.stop().await;
 }
@@ -249,7 +236,8 @@ async fn a_drained_comfyui_ends_what_it_has_and_gets_nothing_until_it_is_resumed
     let api = start(&with(vec![comfyui("one", &one), comfyui("two", &two)])).await;
     let reply = api.post("/api/comfyui/one/drain", Form::new()).await;
     assert_eq!(reply.json(), json!({"name": "one", "draining": true, "jobs": 0}));
-    let (first, second) = (submit(&api, job(ENDLESS, 1)).await, submit(&api, job(1, 2)).await);
+    let (first, second) =
+        (api.submit("test-progress", endless(1)).await, api.submit("test-progress", job(1, 0, 2)).await);
     let now = comfyuis(&api).await;
     assert_eq!(
         (now.comfyuis[0].jobs.len(), &now.comfyuis[1].jobs, now.waiting),
@@ -257,7 +245,7 @@ async fn a_drained_comfyui_ends_what_it_has_and_gets_nothing_until_it_is_resumed
     );
     assert_eq!(api.post("/api/comfyui/one/resume", Form::new()).await.json()["draining"], false);
     assert_eq!(api.wait(&second).await["status"], "completed");
-    cancel(&api, &first).await;
+    api.cancel(&first).await;
     let unknown = api.post("/api/comfyui/three/drain", Form::new()).await;
     assert_eq!(
         (unknown.status.as_u16(), unknown.detail()),
@@ -271,11 +259,11 @@ async fn a_job_waits_for_a_drained_comfyui_that_answers_and_is_500_for_one_that_
     let only = simulator();
     let api = start(&with(vec![comfyui("only", &only)])).await;
     api.post("/api/comfyui/only/drain", Form::new()).await;
-    submit(&api, job(1, 1)).await;
+    api.submit("test-progress", job(1, 0, 1)).await;
     assert_eq!(comfyuis(&api).await.waiting, 1);
     only.stop();
     until(&api, |now| now.comfyuis[0].status == ComfyUiStatus::Down).await;
-    let refused = api.post("/api/run/test-progress/execute", Form::new().params(job(1, 2))).await;
+    let refused = api.post("/api/run/test-progress/execute", Form::new().params(job(1, 0, 2))).await;
     assert_eq!(refused.status, 500, "{}", refused.text());
     assert_eq!(comfyuis(&api).await.waiting, 1);
     api.stop().await;
@@ -303,11 +291,7 @@ async fn comfyuis_are_added_changed_and_removed_in_the_configuration_file_withou
         })
         .await
     };
-    let submit =
-        async |seed: u64| match caller.execute(&server.base, "test-progress", &job(ENDLESS, seed)).await {
-            Asked::Taken(prompt_id) => prompt_id,
-            other => panic!("{other:?}"),
-        };
+    let submit = async |seed: u64| caller.submit(&server.base, "test-progress", &endless(seed)).await;
     let (first, second, third) = (submit(1).await, submit(2).await, submit(3).await);
     until_jobs(json!([["one", [first]]])).await;
 
@@ -366,11 +350,11 @@ async fn no_more_jobs_wait_than_the_limit_says_whatever_their_keys() {
         let request = request.insert_header(("X-API-Key", key));
         support::Reply::from_response(request.send_json(&params).await.unwrap()).await
     };
-    assert_eq!(submit("alice", job(ENDLESS, 1)).await.status, 200);
+    assert_eq!(submit("alice", endless(1)).await.status, 200);
     for (key, seed) in [("alice", 2), ("bob", 3)] {
-        assert_eq!(submit(key, job(1, seed)).await.status, 200);
+        assert_eq!(submit(key, job(1, 0, seed)).await.status, 200);
     }
-    let reply = submit("carol", job(1, 4)).await;
+    let reply = submit("carol", job(1, 0, 4)).await;
     assert_eq!(reply.status, 429);
     assert_eq!(reply.detail(), "2 jobs wait already, which is the limit: send it again later");
     assert!((1..=60).contains(&reply.header("Retry-After").parse::<u64>().unwrap()));

@@ -3,14 +3,12 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use awc::http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use support::PATIENCE;
 use support::connection::Connection;
 use support::pool::job;
-use support::process::{Asked, Caller, Served};
+use support::process::{Caller, Served};
 
 const JOBS: u64 = 24;
 
@@ -31,22 +29,12 @@ impl Runner {
     }
 
     async fn until(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
-        loop {
-            let now = self.get(path).await;
-            if is(&now) {
-                return now;
-            }
-            assert!(started.elapsed() < 3 * PATIENCE, "{path} stays {now}");
-            actix_rt::time::sleep(Duration::from_millis(20)).await;
-        }
+        // Real ComfyUIs take longer than simulators.
+        support::until_within(3 * PATIENCE, path, async || self.get(path).await, is).await
     }
 
     async fn submit(&self, seed: u64) -> String {
-        match self.caller.execute(&self.server.base, "test-progress", &job(5, 100, seed)).await {
-            Asked::Taken(prompt_id) => prompt_id,
-            other => panic!("{other:?}"),
-        }
+        self.caller.submit(&self.server.base, "test-progress", &job(5, 100, seed)).await
     }
 
     /// Follows a job and its repetitions to the end of the last one, which must complete. Returns the ComfyUI of each.

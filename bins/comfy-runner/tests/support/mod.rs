@@ -109,13 +109,23 @@ pub async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
 
 /// Looks at something until it is like this, and returns it.
 pub async fn until<T: Debug>(what: &str, look: impl AsyncFn() -> T, is: impl Fn(&T) -> bool) -> T {
+    until_within(PATIENCE, what, look, is).await
+}
+
+/// As [`until`], with a limit of its own.
+pub async fn until_within<T: Debug>(
+    limit: Duration,
+    what: &str,
+    look: impl AsyncFn() -> T,
+    is: impl Fn(&T) -> bool,
+) -> T {
     let started = Instant::now();
     loop {
         let now = look().await;
         if is(&now) {
             return now;
         }
-        assert!(started.elapsed() < PATIENCE, "{what} stays {now:?}");
+        assert!(started.elapsed() < limit, "{what} stays {now:?}");
         actix_rt::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -266,6 +276,17 @@ impl Api {
         let reply = self.post(&format!("/api/run/{workflow}/execute"), Form::new().params(params)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()
+    }
+
+    /// Runs a workflow and returns the id of its job.
+    pub async fn submit(&self, workflow: &str, params: Value) -> String {
+        self.execute(workflow, params).await["prompt_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Cancels a job, which must succeed.
+    pub async fn cancel(&self, prompt_id: &str) {
+        let reply = self.post(&format!("/api/run/cancel/{prompt_id}"), Form::new()).await;
+        assert!(reply.status.is_success(), "{}", reply.text());
     }
 
     /// Waits until a job is over, and returns its last status.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::process::{Asked, Caller, Served, Simulated};
+use super::process::{Caller, Served, Simulated};
 use super::until;
 
 /// Simulators `gpu0`, `gpu1` and so on, and a server of them.
@@ -59,10 +59,7 @@ impl Pool {
     }
 
     pub async fn submit_as(&self, caller: &Caller, workflow: &str, params: &Value) -> String {
-        match caller.execute(&self.server.base, workflow, params).await {
-            Asked::Taken(prompt_id) => prompt_id,
-            other => panic!("{other:?}"),
-        }
+        caller.submit(&self.server.base, workflow, params).await
     }
 
     pub async fn get(&self, path: &str) -> Value {

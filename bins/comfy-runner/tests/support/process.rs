@@ -291,6 +291,14 @@ impl Caller {
         }
     }
 
+    /// Runs a workflow, which must be accepted, and returns the id of its job.
+    pub async fn submit(&self, base: &str, workflow: &str, params: &Value) -> String {
+        match self.execute(base, workflow, params).await {
+            Asked::Taken(prompt_id) => prompt_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub async fn post(&self, url: &str) -> Reply {
         Reply::from_response(
             self.http.post(url).force_close().send().await.unwrap_or_else(|error| panic!("{url}: {error}")),
