@@ -78,6 +78,7 @@ pub(crate) async fn forget(jobs: &Jobs, prompt_id: &str) -> Result<(), RecordErr
     }
 }
 
+/// Gives a job the state that it has in memory, which the store may not have yet.
 pub(crate) fn bring_up_to_date(jobs: &Jobs, job: &mut Summary) {
     if let Some(known) = jobs.lock().table.get(&job.prompt_id) {
         job.outcome = known.outcome();
