@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod api_v2;
 pub mod connection;
 pub mod described;
 pub mod faulty_store;
