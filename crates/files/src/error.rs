@@ -1,4 +1,4 @@
-//! Errors of a file store. Their texts contain no path, bucket or address; their sources may, and are for logs.
+//! Errors of a file store. Their messages contain no path, bucket or address; their sources may, and are for logs.
 
 use std::error::Error as _;
 use std::io;

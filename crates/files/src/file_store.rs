@@ -56,7 +56,7 @@ pub trait FileStore: Send + Sync {
 /// A file that is being written. Nothing of it is visible before [`finish`](Self::finish) returns, and nothing is kept if
 /// the writer is dropped.
 pub trait FileWriter: Send {
-    /// Adds bytes. Returns when more can be taken.
+    /// Adds bytes. Returns when more can be added.
     ///
     /// # Errors
     /// [`FileError::TooLarge`] if the file exceeds its limit; the writer must be dropped then, and after any other error.

@@ -70,7 +70,7 @@ impl ObjectWriter {
             upload.finish().await?;
         }
         let lock = self.shared.lock(&hash).await;
-        // Content that is there already is replaced by the same content: its time says that it is needed.
+        // Content that is there already is replaced by the same content: its time shows that it is needed.
         match &parts {
             None => {
                 let first = PutPayload::from_iter(self.first.drain(..));
@@ -103,7 +103,7 @@ impl FileWriter for ObjectWriter {
 
 impl Drop for Parts {
     fn drop(&mut self) {
-        // A local folder deletes what was written by itself. Object storage keeps the parts until it is told not to.
+        // A local folder deletes what was written by itself. Object storage keeps the parts until they are aborted.
         if let Some(upload) = self.upload.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

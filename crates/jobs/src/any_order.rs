@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::config::JobsConfig;
-use crate::follow::hear;
+use crate::follow::apply_event;
 use crate::job::Job;
 use crate::job::tests::job;
 use crate::jobs::Jobs;
@@ -56,7 +56,7 @@ enum Happening {
 }
 
 impl Truth {
-    /// The messages that tell of it. Versions that are not `modern` only close what went well.
+    /// The messages about it. Versions that are not `modern` only close what went well.
     fn messages(self, modern: bool) -> Vec<Message> {
         let mut messages = vec![
             json!({"type": "execution_start", "data": {"prompt_id": "p"}}),
@@ -74,7 +74,7 @@ impl Truth {
             Self::Success => {}
             Self::Failure => messages.push(json!({"type": "execution_error", "data": node})),
             Self::Interruption => messages.push(json!({"type": "execution_interrupted", "data": node})),
-            // It is never heard of.
+            // There is no message about it.
             Self::Deletion => return Vec::new(),
         }
         messages.push(json!({"type": "executing", "data": {"node": null, "prompt_id": "p"}}));
@@ -164,17 +164,17 @@ proptest! {
             match happening {
                 Happening::Message(_) if messages.is_empty() => {}
                 Happening::Message(pick) => {
-                    hear(&jobs, COMFYUI, SocketEvent::Message(pick.get(&messages).clone()));
+                    apply_event(&jobs, COMFYUI, SocketEvent::Message(pick.get(&messages).clone()));
                 }
                 Happening::Preview => {
-                    hear(&jobs, COMFYUI, SocketEvent::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
+                    apply_event(&jobs, COMFYUI, SocketEvent::Preview { format: ImageFormat::Png, image: (&b"x"[..]).into(), metadata: None });
                 }
                 Happening::Connected => {
-                    hear(&jobs, COMFYUI, SocketEvent::Connected);
+                    apply_event(&jobs, COMFYUI, SocketEvent::Connected);
                     reconcile(&jobs, truth, stage, true);
                 }
                 Happening::Disconnected => {
-                    hear(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
+                    apply_event(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
                     missed = missed || !was.unwrap().0.is_over();
                 }
                 Happening::Onward => stage = if stage == Stage::Waits { Stage::Runs } else { Stage::Ended },
@@ -190,7 +190,7 @@ proptest! {
             Truth::Success => prop_assert_eq!(status, Status::Completed),
             Truth::Failure => prop_assert_eq!(status, Status::Error),
             Truth::Interruption => prop_assert_eq!(status, Status::Cancelled),
-            // No history tells of it. Unless we asked for it, a restart of ComfyUI looks the same when we were not there.
+            // No history reports it. Unless we asked for it, a restart of ComfyUI looks the same if messages were missed.
             Truth::Deletion if missed && !cancel_asked => prop_assert_eq!(status, Status::Error),
             Truth::Deletion => prop_assert_eq!(status, Status::Cancelled),
         }

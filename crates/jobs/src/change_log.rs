@@ -8,8 +8,8 @@ use comfy_runner_api::{Event, EventKind};
 use crate::job::Job;
 use crate::watch::{Serialized, job_event, prompt_id_of, unreported};
 
-/// The number of events that are kept for those who watch all jobs. A slower subscriber sees a gap in the ids, and still
-/// gets the present status of every job.
+/// The number of events that are kept for those who watch all jobs. A slower subscriber misses some, and still gets the
+/// present status of every job.
 const EVENTS_KEPT: usize = 1024;
 
 /// The order in which jobs changed, and the latest events of all jobs.

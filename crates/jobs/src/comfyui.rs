@@ -27,12 +27,12 @@ pub struct ComfyUi {
     pub tags: Vec<String>,
     /// The number of our prompts that it has at once, at least one.
     pub depth: usize,
-    /// The number of models that it is assumed to keep in memory. ComfyUI does not tell it. Those of one prompt always count
+    /// The number of models that it is assumed to keep in memory. ComfyUI does not report it. Those of one prompt always count
     /// as kept.
     pub models: usize,
 }
 
-/// A text that cannot be the name of a ComfyUI.
+/// A string that cannot be the name of a ComfyUI.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "\"{0}\" cannot be the name of a ComfyUI: use 1 to 64 ASCII letters, digits, `-`, `_` and `.`, the first one a letter or digit"

@@ -44,7 +44,7 @@ pub(crate) async fn create_record(
     recording.await.map_err(|_| StoreError::Stopped)?
 }
 
-/// Records a job that is in the table, and that no other record can stand for.
+/// Records a job that is in the table, and that cannot have a record yet.
 pub(crate) async fn record_new(jobs: Jobs, record: Record) -> Result<(), StoreError> {
     let prompt_id = record.summary.prompt_id.clone();
     match jobs.note_recorded(jobs.store().create(record).await)? {

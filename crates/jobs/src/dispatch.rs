@@ -211,7 +211,7 @@ pub(crate) async fn find_eligible(jobs: &Jobs, clients: &Clients) {
     }
 }
 
-/// Returns the waiting jobs of which it is not known which ComfyUIs can run them now, the next one first, and the state of all
+/// Returns the waiting jobs for which the ComfyUIs that can run them now are unknown, the next one first, and the state of all
 /// schemas.
 fn unknown(jobs: &Jobs) -> (Vec<String>, u64) {
     let mut state = jobs.lock();

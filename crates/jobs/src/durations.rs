@@ -104,25 +104,25 @@ mod tests {
 
     use super::*;
     use crate::config::JobsConfig;
-    use crate::follow::hear;
+    use crate::follow::apply_event;
     use crate::job::tests::job;
     use crate::jobs::tests::{COMFYUI, jobs};
 
-    fn tell(jobs: &Jobs, kind: &str, mut data: Value, prompt_id: &str) {
+    fn receive(jobs: &Jobs, kind: &str, mut data: Value, prompt_id: &str) {
         data["prompt_id"] = prompt_id.into();
         let text = json!({"type": kind, "data": data}).to_string();
-        hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
+        apply_event(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
     }
 
     /// Has the one node of a job run, and the job complete.
     fn complete(jobs: &Jobs, prompt_id: &str) {
-        tell(jobs, "executing", json!({"node": "1"}), prompt_id);
-        tell(jobs, "execution_success", json!({}), prompt_id);
+        receive(jobs, "executing", json!({"node": "1"}), prompt_id);
+        receive(jobs, "execution_success", json!({}), prompt_id);
     }
 
-    /// What a job that has just started says.
+    /// Returns a part of the status of a job that has just started.
     fn start<T>(jobs: &Jobs, prompt_id: &str, look: impl FnOnce(&RunningStatus) -> T) -> T {
-        tell(jobs, "execution_start", json!({}), prompt_id);
+        receive(jobs, "execution_start", json!({}), prompt_id);
         let looked = jobs.with_progress(prompt_id, |progress, now| match progress.snapshot(now) {
             JobStatus::Running(running) => look(&running),
             other => panic!("it does not run: {other:?}"),
@@ -158,13 +158,13 @@ mod tests {
     async fn a_job_some_of_whose_messages_were_missed_teaches_nothing() {
         let jobs = jobs(&["cut", "looked up"], 10);
         load_durations(&jobs, "w").await;
-        hear(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
-        hear(&jobs, COMFYUI, SocketEvent::Connected);
+        apply_event(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
+        apply_event(&jobs, COMFYUI, SocketEvent::Connected);
         let history =
             json!({"outputs": {}, "status": {"status_str": "success", "completed": true, "messages": []}});
         let history: comfy_runner_protocol::HistoryEntry = serde_json::from_value(history).unwrap();
         for prompt_id in ["cut", "looked up"] {
-            tell(&jobs, "executing", json!({"node": "1"}), prompt_id);
+            receive(&jobs, "executing", json!({"node": "1"}), prompt_id);
         }
         jobs.change("cut", |job| job.progress.finish(&history));
         // Its end was late by more than a look at the history.

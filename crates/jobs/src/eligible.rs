@@ -59,7 +59,7 @@ pub(crate) struct Eligible {
 /// Finds the ComfyUIs that can run a graph.
 ///
 /// A single ComfyUI is not asked for its schemas unless the job must be `checked` before it waits: it decides itself. Of
-/// several, those are taken that run the whole graph; else those that run a part of it; else those that cannot be asked.
+/// several, those are chosen that run the whole graph; else those that run a part of it; else those that cannot be asked.
 ///
 /// # Errors
 /// None can run it, or the schemas of the only one cannot be fetched.
@@ -93,7 +93,7 @@ pub(crate) async fn find(
             return Ok(decide(answers, graph, count, as_of)?.sharing(jobs));
         }
     }
-    // One that never answered is asked only if no other one runs the whole graph: it may take long to say nothing.
+    // One that never answered is asked only if no other one runs the whole graph: it may take long to fail.
     let connected = connected(jobs, &candidates);
     if connected.len() < candidates.len() && !connected.is_empty() {
         let answers = ask(jobs, clients, validator, graph, &files, &connected).await;
@@ -128,7 +128,7 @@ async fn ask(
 ) -> Vec<(Arc<str>, Result<Prediction, ClientError>)> {
     let fetches = names.iter().map(|name| async move {
         match schemas(jobs, clients, name, MAX_AGE).await {
-            // While it cannot be reached, what it said before is the best guess.
+            // While it cannot be reached, its earlier answer is the best estimate.
             Err(error) => jobs.known_schemas(name).ok_or(error),
             schemas => schemas,
         }
@@ -167,7 +167,7 @@ struct KnownSchemas {
 }
 
 /// Returns the node schemas of these ComfyUIs, or `None` if some must be fetched first. One that is not connected is not asked:
-/// what it said before is the best guess, and without that it is left out.
+/// its earlier answer is the best estimate, and without one it is left out.
 fn known_schemas(jobs: &Jobs, names: &[Arc<str>]) -> Option<KnownSchemas> {
     let now = Instant::now();
     let before = |age| now.checked_sub(age);

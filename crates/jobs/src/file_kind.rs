@@ -97,12 +97,12 @@ const fn format(
 /// The bytes before the triangles of a binary STL: a comment and the number of triangles.
 const STL_HEADER: usize = 84;
 
-/// Whether these bytes are neither a text nor a file of another kind.
+/// Whether these bytes are neither text nor a file of another kind.
 fn is_unknown(head: &[u8]) -> bool {
     !is_text(head) && infer::get(head).is_none()
 }
 
-/// Whether these bytes may begin a text. A character may be cut off at their end.
+/// Whether these bytes may begin text. A character may be cut off at their end.
 fn is_text(head: &[u8]) -> bool {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,

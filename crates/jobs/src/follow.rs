@@ -117,10 +117,10 @@ async fn listen(jobs: &Jobs, comfyui: &str, client: &Client, rounds: &Rounds) {
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => match hear(jobs, comfyui, event) {
-                    Heard::Connected => rounds.ask(true),
-                    Heard::NeedsHistory => rounds.ask(false),
-                    Heard::Applied => {}
+                Some(event) => match apply_event(jobs, comfyui, event) {
+                    AfterEvent::Connected => rounds.ask(true),
+                    AfterEvent::NeedsHistory => rounds.ask(false),
+                    AfterEvent::Nothing => {}
                 },
                 None => return,
             },
@@ -193,21 +193,21 @@ impl Rounds {
 
 /// What is to be done after an event.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum AfterEvent {
     /// The connection is new: messages before it may have been missed.
     Connected,
     /// A job ended and only the history knows how.
     NeedsHistory,
-    /// Nothing.
-    Applied,
+    /// Nothing more.
+    Nothing,
 }
 
 /// Applies an event of the WebSocket.
-pub(crate) fn hear(jobs: &Jobs, comfyui: &str, event: SocketEvent) -> Heard {
+pub(crate) fn apply_event(jobs: &Jobs, comfyui: &str, event: SocketEvent) -> AfterEvent {
     match event {
         SocketEvent::Connected => {
             jobs.set_connected(comfyui, None);
-            return Heard::Connected;
+            return AfterEvent::Connected;
         }
         SocketEvent::Disconnected { reason } => {
             tracing::warn!(comfyui, %reason, "no connection to ComfyUI; trying again");
@@ -216,14 +216,14 @@ pub(crate) fn hear(jobs: &Jobs, comfyui: &str, event: SocketEvent) -> Heard {
         }
         SocketEvent::Message(message) => {
             let now = jobs.now();
-            let Some(prompt_id) = message.prompt_id() else { return Heard::Applied };
-            let heard = jobs.change(prompt_id, |job| match job.comfyui.as_deref() == Some(comfyui) {
-                true => apply(job, &message, now),
+            let Some(prompt_id) = message.prompt_id() else { return AfterEvent::Nothing };
+            let after = jobs.change(prompt_id, |job| match job.comfyui.as_deref() == Some(comfyui) {
+                true => apply_message(job, &message, now),
                 // It was given to another ComfyUI since.
-                false => Heard::Applied,
+                false => AfterEvent::Nothing,
             });
             log_traceback(&message);
-            return heard.unwrap_or(Heard::Applied);
+            return after.unwrap_or(AfterEvent::Nothing);
         }
         SocketEvent::Preview { format, image, metadata } => {
             let now = jobs.now();
@@ -242,11 +242,11 @@ pub(crate) fn hear(jobs: &Jobs, comfyui: &str, event: SocketEvent) -> Heard {
         // An event of a kind that this version does not have.
         _ => {}
     }
-    Heard::Applied
+    AfterEvent::Nothing
 }
 
 /// Applies a message to the job that it is about.
-fn apply(job: &mut Job, message: &Message, now: Duration) -> Heard {
+fn apply_message(job: &mut Job, message: &Message, now: Duration) -> AfterEvent {
     job.last_message = now;
     // ComfyUI has every prompt that it sends messages about.
     job.submission = SubmissionState::Accepted;
@@ -257,14 +257,14 @@ fn apply(job: &mut Job, message: &Message, now: Duration) -> Heard {
     let was_over = job.is_over();
     if (job.missed_messages || !was_over) && needs_history(message, job.missed_messages) {
         job.needs_history = true;
-        return Heard::NeedsHistory;
+        return AfterEvent::NeedsHistory;
     }
     job.progress.apply(message, now);
     if !was_over && job.is_over() {
         let (prompt_id, status) = (job.progress.prompt_id(), job.progress.status().as_str());
         tracing::info!(prompt_id, status, "ended");
     }
-    Heard::Applied
+    AfterEvent::Nothing
 }
 
 /// Returns whether the message ends a prompt without saying reliably how. If messages were missed, an error or files may be
@@ -345,27 +345,27 @@ mod tests {
     use super::*;
     use crate::jobs::tests::{COMFYUI, jobs, status};
 
-    fn tell(jobs: &Jobs, message: &str) {
-        hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(message).unwrap()));
+    fn receive(jobs: &Jobs, message: &str) {
+        apply_event(jobs, COMFYUI, SocketEvent::Message(Message::parse(message).unwrap()));
     }
 
     #[test]
     fn a_message_moves_the_job_that_it_is_about_and_no_other() {
         let jobs = jobs(&["a", "b"], 10);
-        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
-        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "unknown"}}"#);
+        receive(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
+        receive(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "unknown"}}"#);
         assert_eq!((status(&jobs, "a"), status(&jobs, "b")), (Some(Status::Pending), Some(Status::Running)));
     }
 
     #[test]
     fn messages_of_every_open_job_count_as_missed_after_a_lost_connection() {
         let jobs = jobs(&["a", "b"], 10);
-        tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "b"}}"#);
-        hear(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
+        receive(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "b"}}"#);
+        apply_event(&jobs, COMFYUI, SocketEvent::Disconnected { reason: "cut".into() });
         let missed: Vec<_> =
             jobs.lock().table.open().map(|job| job.progress.prompt_id().to_owned()).collect();
         assert_eq!(missed, ["a"]);
-        assert_eq!(hear(&jobs, COMFYUI, SocketEvent::Connected), Heard::Connected);
+        assert_eq!(apply_event(&jobs, COMFYUI, SocketEvent::Connected), AfterEvent::Connected);
     }
 
     #[test]
@@ -374,18 +374,18 @@ mod tests {
         jobs.change("a", |job| job.missed_messages = true);
         let success = |id: &str| {
             let text = format!(r#"{{"type": "execution_success", "data": {{"prompt_id": "{id}"}}}}"#);
-            hear(&jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()))
+            apply_event(&jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()))
         };
         let closed = |id: &str| {
             let text = format!(r#"{{"type": "executing", "data": {{"node": null, "prompt_id": "{id}"}}}}"#);
-            hear(&jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()))
+            apply_event(&jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()))
         };
         // Files, or the error itself, may have come before the socket was open.
-        assert_eq!((success("a"), closed("a")), (Heard::NeedsHistory, Heard::NeedsHistory));
+        assert_eq!((success("a"), closed("a")), (AfterEvent::NeedsHistory, AfterEvent::NeedsHistory));
         // Nothing was missed.
-        assert_eq!((success("b"), closed("b")), (Heard::Applied, Heard::Applied));
-        // How it ended was lost, or this ComfyUI is too old to say it.
-        assert_eq!(closed("c"), Heard::NeedsHistory);
+        assert_eq!((success("b"), closed("b")), (AfterEvent::Nothing, AfterEvent::Nothing));
+        // How it ended was lost, or this ComfyUI is too old to report it.
+        assert_eq!(closed("c"), AfterEvent::NeedsHistory);
         let statuses = ["a", "b", "c"].map(|id| status(&jobs, id));
         assert_eq!(statuses, [Some(Status::Pending), Some(Status::Completed), Some(Status::Pending)]);
         assert!(
@@ -398,8 +398,8 @@ mod tests {
     fn a_job_whose_start_is_heard_has_missed_nothing_although_it_was_submitted_too_early() {
         let jobs = jobs(&["a"], 10);
         jobs.change("a", |job| job.missed_messages = true);
-        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "a"}}"#);
-        tell(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "a"}}"#);
+        receive(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "a"}}"#);
+        receive(&jobs, r#"{"type": "execution_success", "data": {"prompt_id": "a"}}"#);
         assert_eq!(status(&jobs, "a"), Some(Status::Completed), "no look at the history is needed");
         assert_eq!(jobs.lock().table.open().count(), 0);
     }
@@ -407,9 +407,9 @@ mod tests {
     #[test]
     fn a_preview_belongs_to_the_prompt_that_it_names_or_else_to_the_one_that_runs() {
         let jobs = jobs(&["a", "b"], 10);
-        tell(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
+        receive(&jobs, r#"{"type": "execution_start", "data": {"prompt_id": "b"}}"#);
         let show = |image: &'static [u8], metadata| {
-            hear(
+            apply_event(
                 &jobs,
                 COMFYUI,
                 SocketEvent::Preview { format: ImageFormat::Png, image: image.into(), metadata },

@@ -24,7 +24,7 @@ pub(crate) struct Job {
     pub submission: SubmissionState,
     /// The ComfyUI that has it or is to get it; `None` while it waits for one, and if it is unknown.
     pub comfyui: Option<Arc<str>>,
-    /// Whether the caller was told that it is accepted before a ComfyUI had it.
+    /// Whether it was reported to the caller as accepted before a ComfyUI had it.
     pub answered: bool,
     /// How often ComfyUIs lost it, and the jobs that it repeats without a request.
     pub losses: u32,
@@ -270,7 +270,7 @@ impl Job {
         self.progress.status().is_over()
     }
 
-    /// Returns whether the job is accepted: ComfyUI has the prompt, or the caller was told that it will get it.
+    /// Returns whether the job is accepted: ComfyUI has the prompt, or it was reported to the caller as accepted.
     pub fn is_accepted(&self) -> bool {
         self.answered || self.submission == SubmissionState::Accepted
     }
@@ -285,7 +285,7 @@ impl Job {
         self.workflow_id.as_deref().unwrap_or_default()
     }
 
-    /// Has the job wait in our queue, which the caller is told.
+    /// Has the job wait in our queue, which is reported to the caller.
     pub fn wait(&mut self) {
         self.submission = SubmissionState::Waiting;
         self.comfyui = None;

@@ -14,7 +14,7 @@ impl Jobs {
         self.lock().table.get(prompt_id).is_some_and(Job::is_waiting)
     }
 
-    /// Adds a job that waits, and lets others know.
+    /// Adds a job that waits, and publishes it.
     pub(crate) fn insert_waiting(&self, job: Job) {
         let mut state = self.lock();
         let prompt_id = job.progress.prompt_id().to_owned();
@@ -24,7 +24,7 @@ impl Jobs {
         self.wake_dispatcher();
     }
 
-    /// Puts a job that waits into the queue. Whoever calls this wakes the dispatcher.
+    /// Puts a job that waits into the queue. The caller must wake the dispatcher.
     pub(crate) fn enqueue(&self, state: &mut State, prompt_id: &str) {
         let Some(job) = state.table.get(prompt_id).filter(|job| job.is_waiting()) else { return };
         let as_of = job.needs.eligible_as_of;
@@ -36,7 +36,7 @@ impl Jobs {
         }
     }
 
-    /// Changes a job and lets others know. Returns `None` if the job is not in memory.
+    /// Changes a job and publishes the change. Returns `None` if the job is not in memory.
     pub(crate) fn change<T>(&self, prompt_id: &str, change: impl FnOnce(&mut Job) -> T) -> Option<T> {
         let mut state = self.lock();
         let (result, change) = state.table.change(prompt_id, unix_millis(), change)?;
@@ -48,12 +48,12 @@ impl Jobs {
         Some(result)
     }
 
-    /// Adds a job and lets others know.
+    /// Adds a job and publishes it.
     pub(crate) fn insert(&self, job: Job) {
         self.insert_into(&mut self.lock(), job);
     }
 
-    /// Adds a job to the locked state and lets others know.
+    /// Adds a job to the locked state and publishes it.
     pub(crate) fn insert_into(&self, state: &mut State, job: Job) {
         let prompt_id = job.progress.prompt_id().to_owned();
         let change = state.table.insert(job, unix_millis());

@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::config::JobsConfig;
-    use crate::follow::hear;
+    use crate::follow::apply_event;
     use crate::job::tests::job;
     use crate::jobs::tests::{COMFYUI, empty};
 
@@ -105,7 +105,7 @@ mod tests {
         });
         for kind in ["execution_start", "execution_success"] {
             let text = json!({"type": kind, "data": {"prompt_id": prompt_id}}).to_string();
-            hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
+            apply_event(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
         }
     }
 

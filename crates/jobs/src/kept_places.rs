@@ -12,7 +12,7 @@ use crate::place::{next_wait, use_models};
 use crate::state::State;
 use crate::submit_error::SubmitError;
 
-/// The longest time after which a caller is told to try again.
+/// The longest time after which a caller is asked to try again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A place that is kept at a ComfyUI for a job that is not in the table yet.

@@ -42,13 +42,13 @@ pub(crate) enum Loss {
 
 /// What happens to a lost job.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+enum Decision {
     /// It ends, for this reason.
     Over(String),
     /// It is submitted again as a new job.
     Repeated,
     /// It waits in the queue, under its own id.
-    SentBack,
+    Requeued,
 }
 
 /// Ends a lost job, or submits it again if the configuration says so.
@@ -64,17 +64,17 @@ pub(crate) async fn lose(
     find_eligible_again(jobs, clients, prompt_id).await?;
     let elsewhere = has_elsewhere(jobs, prompt_id);
     let policy = jobs.config().lost_jobs;
-    let Some(fate) = jobs.change(prompt_id, |job| decide(job, loss, policy, elsewhere)) else {
+    let Some(decision) = jobs.change(prompt_id, |job| decide(job, loss, policy, elsewhere)) else {
         return Ok(());
     };
-    let reason = match fate {
-        Fate::SentBack => {
+    let reason = match decision {
+        Decision::Requeued => {
             tracing::warn!(prompt_id, "a ComfyUI does not have a job that waited; it waits again");
             send_back(jobs, prompt_id);
             return Ok(());
         }
-        Fate::Over(reason) => reason,
-        Fate::Repeated => {
+        Decision::Over(reason) => reason,
+        Decision::Repeated => {
             let again = repeat(jobs, prompt_id).await?;
             let outcome =
                 again.map_or("run it again".to_owned(), |again| format!("it was submitted again as {again}"));
@@ -90,24 +90,27 @@ pub(crate) async fn lose(
 }
 
 /// Decides what happens to a lost job. `elsewhere` says whether another ComfyUI can run it.
-fn decide(job: &mut Job, loss: Loss, policy: LostJobs, elsewhere: bool) -> Fate {
+fn decide(job: &mut Job, loss: Loss, policy: LostJobs, elsewhere: bool) -> Decision {
     if job.is_over() {
-        return Fate::Over(String::new());
+        return Decision::Over(String::new());
     }
     let reason = loss.reason();
     match loss {
-        // Nobody waits for the answer to it, and no other process can be sending it.
+        // No caller waits for the answer to it, and no other process can be sending it.
         Loss::NeverAccepted { recovered } if job.answered => {
             job.losses += u32::from(!recovered);
             match job.losses > MAX_REPETITIONS {
                 true => {
-                    return Fate::Over(format!("{reason}; it was sent {} times; run it again", job.losses));
+                    return Decision::Over(format!(
+                        "{reason}; it was sent {} times; run it again",
+                        job.losses
+                    ));
                 }
-                false => return Fate::SentBack,
+                false => return Decision::Requeued,
             }
         }
         // The caller had no answer, and may have sent the request again.
-        Loss::NeverAccepted { .. } => return Fate::Over(format!("{reason}; run it again")),
+        Loss::NeverAccepted { .. } => return Decision::Over(format!("{reason}; run it again")),
         Loss::Dropped | Loss::Gone => {}
     }
     let repeats = match policy {
@@ -116,7 +119,7 @@ fn decide(job: &mut Job, loss: Loss, policy: LostJobs, elsewhere: bool) -> Fate 
         LostJobs::RetryElsewhere => elsewhere,
     };
     if !repeats {
-        return Fate::Over(format!("{reason}; run it again"));
+        return Decision::Over(format!("{reason}; run it again"));
     }
     let was_running = job.progress.status() == Status::Running;
     if let Some(comfyui) = job.comfyui.as_deref().filter(|_| was_running) {
@@ -124,16 +127,16 @@ fn decide(job: &mut Job, loss: Loss, policy: LostJobs, elsewhere: bool) -> Fate 
     }
     match &job.stopped[..] {
         [first, second, ..] if was_running => {
-            return Fate::Over(format!(
+            return Decision::Over(format!(
                 "two ComfyUIs stopped while they ran this job (\"{first}\", then \"{second}\"), so it is not submitted again"
             ));
         }
         _ => {}
     }
     if job.losses >= MAX_REPETITIONS {
-        return Fate::Over(format!("{reason}; it had been submitted again twice before; run it again"));
+        return Decision::Over(format!("{reason}; it had been submitted again twice before; run it again"));
     }
-    Fate::Repeated
+    Decision::Repeated
 }
 
 /// Finds out which ComfyUIs can run a job, if that may have changed since it was given to one: others may have been added, or

@@ -73,8 +73,8 @@ impl Job {
         match self.submission {
             _ if self.is_over() => {}
             SubmissionState::InFlight | SubmissionState::Waiting => return None,
-            // It was in ComfyUI before the request to cancel it, and now it is gone. Whatever happened, that is what the
-            // caller wanted; above all it must not be submitted again.
+            // It was in ComfyUI before the request to cancel it, and now it is not. However that happened, the caller asked
+            // for it; above all it must not be submitted again.
             SubmissionState::Accepted if self.cancel_asked => {
                 self.progress.cancelled();
             }

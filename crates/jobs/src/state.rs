@@ -124,7 +124,7 @@ impl Jobs {
         &self.shared.supervision
     }
 
-    /// Locks the state. A panic elsewhere cannot leave it half changed in a way that matters, so poison is ignored.
+    /// Locks the state, also after a panic of another thread: none leaves it half changed in a way that matters.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

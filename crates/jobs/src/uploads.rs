@@ -34,7 +34,7 @@ pub enum UploadedError {
     Store(#[from] StoreError),
 }
 
-/// Which files are taken.
+/// Which files are accepted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UploadKind {
@@ -45,13 +45,13 @@ pub enum UploadKind {
     Image,
 }
 
-/// How an upload is taken.
+/// How an upload is received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadOptions {
     /// The largest number of bytes.
     pub limit: u64,
-    /// Which files are taken.
+    /// Which files are accepted.
     pub kind: UploadKind,
     /// Who uploads it, for the record.
     pub caller: Option<String>,

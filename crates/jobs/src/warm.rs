@@ -11,7 +11,7 @@ use crate::models::models_of;
 /// The number of recorded jobs that are looked at, and further ones for each ComfyUI.
 const RECENT: (usize, usize) = (50, 4);
 
-/// Notes which models the ComfyUIs have in memory, as far as the records of the latest jobs tell.
+/// Notes which models the ComfyUIs have in memory, as far as the records of the latest jobs show.
 pub(crate) async fn load_warm_models(jobs: &Jobs) -> Result<(), StoreError> {
     let models: HashMap<_, _> = {
         let state = jobs.lock();

@@ -83,7 +83,7 @@ impl FairQueue {
         Some(job)
     }
 
-    /// Forgets the turns of callers without jobs, where they no longer matter: everybody else's turn was later.
+    /// Forgets the turns of callers without jobs, where they no longer matter: every other turn was later.
     fn forget_turns(&mut self) {
         let waiting = || self.levels.values().flat_map(BTreeMap::keys);
         if self.turns.len() <= 2 * waiting().count() + 16 {

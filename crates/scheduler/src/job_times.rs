@@ -82,7 +82,7 @@ impl JobTimes {
         let (cold_before, warm) = (times.cold.get(), times.warm.get());
         let load = match cold {
             true => warm.map(|warm| took - warm),
-            // The first job that tells how much of the earlier ones was loading.
+            // The first job that shows how much of the earlier ones was loading.
             false if !self.loads.contains_key(models) => cold_before.map(|cold| cold - took),
             false => None,
         };

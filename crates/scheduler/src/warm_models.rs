@@ -1,4 +1,4 @@
-//! The models that a ComfyUI has in memory, as far as the prompts that it was given tell.
+//! The models that a ComfyUI has in memory, as far as the prompts that it was given show.
 
 use std::collections::VecDeque;
 

@@ -37,12 +37,12 @@ pub async fn add(
     Ok(HttpResponse::Created().json(WorkflowCheck { id: id.into_inner(), readiness, findings }))
 }
 
-/// Refuses callers of a server that lets nobody change its library.
+/// Refuses requests to a server whose library cannot be changed.
 pub fn may_edit(state: &State) -> Result<(), ApiError> {
     match state.allow_edit {
         true => Ok(()),
         false => Err(ApiError::Forbidden(
-            "this server lets nobody add or edit workflows; start it with --allow-edit, or change the folder yourself",
+            "this server does not allow adding or editing workflows; start it with --allow-edit, or change the folder yourself",
         )),
     }
 }

@@ -97,7 +97,7 @@ impl Caller {
 pub enum AuthConfigError {
     /// Every caller on the network could use the server.
     #[error(
-        "refusing to listen on {0} without an API key: whoever reaches that address could run workflows. Set \
+        "refusing to listen on {0} without an API key: anyone who can reach that address could run workflows. Set \
          COMFY_RUNNER_API_KEY (or --api-key), or listen on 127.0.0.1"
     )]
     OpenToTheWorld(SocketAddr),

@@ -29,7 +29,9 @@ pub async fn build(
     }
     let assembled = workflow.request(&form.params).uploads(form.uploads).assemble()?;
     Ok(match format {
-        GraphFormat::Workflow => HttpResponse::Ok().json(state.draw(&workflow, &assembled).await?.graph),
+        GraphFormat::Workflow => {
+            HttpResponse::Ok().json(state.to_ui_format(&workflow, &assembled).await?.graph)
+        }
         _ => HttpResponse::Ok().json(assembled.graph),
     })
 }

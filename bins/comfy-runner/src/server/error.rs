@@ -59,7 +59,7 @@ pub enum ApiError {
     /// 409: the state of a job or key does not allow the request.
     #[error("{0}")]
     Conflict(String),
-    /// 412: what the caller wants to change has been changed by another.
+    /// 412: what the request is to change has been changed by another.
     #[error("{0}")]
     PreconditionFailed(String),
     /// 428: the caller does not say what it has read.

@@ -13,8 +13,8 @@ use actix_web::web::Bytes;
 
 /// The body of a response to HEAD, which has none.
 ///
-/// Its size is that of a stream, and the head says how long the body of GET is: actix forgets that a request was HEAD when the
-/// next one has arrived before the response is ready, and would miss a body of another size.
+/// Its size is that of a stream, and the head has the length of the body of GET: actix does not know that a request was HEAD when
+/// the next one has arrived before the response is ready, and would miss a body of another size.
 pub struct NoBody;
 
 /// Middleware that drops the body of a response to HEAD before it is polled: an endless or costly stream is never started.

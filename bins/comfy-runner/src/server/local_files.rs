@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// The types of file systems whose files are on this machine, as `statfs` tells them (`linux/magic.h`).
+/// The types of file systems whose files are on this machine, as `statfs` reports them (`linux/magic.h`).
 #[cfg(target_os = "linux")]
 const LOCAL: [u32; 9] = [
     0x0000_ef53, // ext2, ext3, ext4

@@ -322,7 +322,7 @@ impl Server {
 /// Returns headers of every response that protect browsers: the media type is not guessed; only pages of this origin and of
 /// allowed ones may use it; and nothing in it runs, also when it is opened as a page.
 fn default_headers(origins: &AllowedOrigins) -> DefaultHeaders {
-    // A browser names no origin when it loads an image, so this cannot tell allowed origins from others.
+    // A browser names no origin when it loads an image, so this cannot distinguish allowed origins from others.
     let readers = if origins.is_empty() { "same-origin" } else { "cross-origin" };
     DefaultHeaders::new()
         .add((X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -11,7 +11,7 @@ use super::State;
 use super::error::ApiError;
 use super::jobs::answer;
 
-/// How long a ComfyUI may take to say how it is.
+/// How long a ComfyUI may take to report its state.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /api/comfyui`
@@ -41,7 +41,7 @@ async fn set_draining(state: &State, name: &str, draining: bool) -> Result<HttpR
             names.join(", ")
         )));
     };
-    tracing::info!(comfyui = name, draining, "a ComfyUI was told whether it gets jobs");
+    tracing::info!(comfyui = name, draining, "a ComfyUI was drained or resumed");
     let jobs = comfyui.jobs.len();
     Ok(HttpResponse::Ok().json(DrainedComfyUi { name: name.to_owned(), draining: comfyui.draining, jobs }))
 }

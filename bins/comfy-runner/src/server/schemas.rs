@@ -165,7 +165,11 @@ impl State {
     }
 
     /// Converts a graph of a workflow to UI format.
-    pub async fn draw(&self, workflow: &Workflow, assembled: &Assembled) -> Result<UiConversion, ApiError> {
+    pub async fn to_ui_format(
+        &self,
+        workflow: &Workflow,
+        assembled: &Assembled,
+    ) -> Result<UiConversion, ApiError> {
         let annotations = workflow.annotations(assembled);
         let convert = |schemas: &ObjectInfo| {
             from_api(&assembled.graph, schemas, &annotations).map_err(|error| {

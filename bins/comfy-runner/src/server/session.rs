@@ -87,7 +87,7 @@ fn answer(
     response.insert_header((CACHE_CONTROL, "no-store")).json(session)
 }
 
-/// Writes a cookie that no script reads, that no page of another site sends, and that goes over https only where the page
+/// Writes a cookie that no script reads, that no page of another site sends, and that is sent over https only where the page
 /// came by https.
 fn set_cookie(request: &HttpRequest, session: &str, max_age: u64) -> String {
     let secure = if request.connection_info().scheme() == "https" { "; Secure" } else { "" };

@@ -17,7 +17,7 @@ use crate::assembly::submission;
 /// Submits a job for each of these params, or finds those of an earlier request with the same idempotency key.
 ///
 /// Every graph is assembled before the first job is submitted. The jobs are submitted one after the other, also when the
-/// caller goes away meanwhile.
+/// caller disconnects meanwhile.
 pub async fn submit(
     state: &web::Data<State>,
     workflow: &Arc<Workflow>,

@@ -66,7 +66,7 @@ pub async fn asset(
     response.map_err(|error| ApiError::from(&error))
 }
 
-/// Answers with a text, or a part of it.
+/// Answers with text, or a part of it.
 pub fn text(text: String, name: &str, headers: &HeaderMap) -> HttpResponse {
     let etag = format!("\"{}\"", ContentHash::of(text.as_bytes()));
     let part = Part::asked_for(headers, &etag, text.len() as u64);
@@ -107,7 +107,7 @@ async fn streamed(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Option<HttpResponse>, FileError> {
-    // The same content has the same name, so the tag never lies.
+    // The same content has the same name, so the tag is never wrong.
     let etag = format!("\"{}\"", content.hash);
     let part = Part::asked_for(headers, &etag, content.size);
     let mut response = part.response(etag, content.size);
@@ -145,7 +145,7 @@ enum Part {
     Range(Range<u64>),
     /// The caller has the file already.
     NotModified,
-    /// The caller wants another file than this one.
+    /// The caller asks for another file than this one.
     PreconditionFailed,
     /// The range is not in the file.
     Unsatisfiable,

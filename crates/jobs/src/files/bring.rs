@@ -43,7 +43,7 @@ pub(crate) struct Brought {
 }
 
 impl Brought {
-    /// Returns whether ComfyUI says of a file, of which it was assumed that it has it, that it is missing.
+    /// Returns whether ComfyUI reports a file as missing that it was assumed to have.
     pub fn is_missing(&self, errors: &NodeErrors) -> bool {
         let details = || errors.values().flat_map(|node| &node.errors).map(|error| &error.details);
         self.had.iter().any(|name| details().any(|details| details.contains(name.as_str())))
@@ -63,8 +63,8 @@ pub(crate) fn forget_sent(jobs: &Jobs, comfyui: &str) {
 }
 
 /// Sends those uploaded files to a ComfyUI that the job reads and that it does not have. A content is sent once, also if it was
-/// uploaded several times; the graph must then name the file as it is called there, which is also what lets ComfyUI use its
-/// cache. Files that are not in the file store are left alone: they are on ComfyUI, or nowhere.
+/// uploaded several times; the graph must then name the file as it is called there, which also allows ComfyUI to use its
+/// cache. Files that are not in the file store are not sent: they are on ComfyUI, or do not exist.
 ///
 /// # Errors
 /// A file cannot be read or sent. The prompt must not be submitted then.

@@ -1,4 +1,4 @@
-//! The events of a job's life.
+//! The events of a job.
 
 use comfy_runner_api::{Event, EventData, EventKind, EventOutcome, JobStatus, Status, Timestamp};
 use time::OffsetDateTime;

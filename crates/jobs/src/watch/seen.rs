@@ -13,7 +13,7 @@ pub struct WatchOptions {
     pub previews: bool,
     /// A message for each node that made files.
     pub outputs: bool,
-    /// Empty updates for changes that no message tells, such as a request to cancel the job.
+    /// Empty updates for changes that no message reports, such as a request to cancel the job.
     pub every_change: bool,
 }
 
@@ -29,7 +29,7 @@ impl WatchOptions {
         self
     }
 
-    /// Adds empty updates for changes that no message tells.
+    /// Adds empty updates for changes that no message reports.
     pub fn with_every_change(mut self) -> Self {
         self.every_change = true;
         self

@@ -253,7 +253,7 @@ mod tests {
     use comfy_runner_protocol::{Graph, Message};
 
     use super::*;
-    use crate::follow::hear;
+    use crate::follow::apply_event;
     use crate::job::tests::job;
     use crate::jobs::tests::{COMFYUI, jobs};
 
@@ -261,7 +261,7 @@ mod tests {
         let text = format!(
             r#"{{"type": "progress", "data": {{"node": "1", "value": {step}, "max": 10000, "prompt_id": "{prompt_id}"}}}}"#
         );
-        hear(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
+        apply_event(jobs, COMFYUI, SocketEvent::Message(Message::parse(&text).unwrap()));
     }
 
     fn cancelled(jobs: &Jobs, prompt_id: &str) {

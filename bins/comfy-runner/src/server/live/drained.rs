@@ -17,7 +17,7 @@ struct NotifyingBody {
 
 /// Makes a body notify when data is taken from it. A connection takes data only when its buffer has room, so a writer that
 /// waits for the notification is never ahead of the client.
-pub fn tell(response: HttpResponse) -> (HttpResponse, Rc<Notify>) {
+pub fn notifying(response: HttpResponse) -> (HttpResponse, Rc<Notify>) {
     let taken = Rc::new(Notify::new());
     let of_body = Rc::clone(&taken);
     (response.map_body(|_, body| BoxBody::new(NotifyingBody { body, taken: of_body })), taken)

@@ -70,12 +70,12 @@ pub async fn open(
     request: &HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let no_socket = |error| ApiError::BadRequest(format!("this path wants a WebSocket: {error}"));
+    let no_socket = |error| ApiError::BadRequest(format!("this path needs a WebSocket: {error}"));
     let limited = LimitedStream::new(body.into_inner(), LARGEST_MESSAGE);
     let mut limited: Payload = Payload::Stream { payload: Box::pin(limited) };
     let body = web::Payload::from_request(request, &mut limited).await.map_err(no_socket)?;
     let (response, session, incoming) = actix_ws::handle(request, body).map_err(no_socket)?;
-    let (response, taken) = drained::tell(response);
+    let (response, taken) = drained::notifying(response);
     actix_web::rt::spawn(async move {
         let closing = session.clone();
         tokio::select! {
@@ -97,7 +97,7 @@ async fn serve(
 ) {
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = Instant::now();
+    let mut last_received = Instant::now();
     // Whether the connection has taken what was sent. Until then nothing more is sent, so that the next update is the latest.
     let mut ready = true;
     loop {
@@ -118,10 +118,10 @@ async fn serve(
                 true
             }
             message = incoming.recv() => {
-                heard = Instant::now();
+                last_received = Instant::now();
                 answer(&mut session, message).await
             }
-            _ = pings.tick() => heard.elapsed() < SILENCE_MAX && (!ready || session.ping(b"").await.is_ok()),
+            _ = pings.tick() => last_received.elapsed() < SILENCE_MAX && (!ready || session.ping(b"").await.is_ok()),
         };
         if !going_on {
             return;
@@ -206,7 +206,7 @@ mod tests {
         let mut silence: Payload = Payload::Stream { payload: Box::pin(futures::stream::pending()) };
         let silence = web::Payload::from_request(&request, &mut silence).await.unwrap();
         let (response, session, incoming) = actix_ws::handle(&request, silence).unwrap();
-        let (response, taken) = drained::tell(response);
+        let (response, taken) = drained::notifying(response);
         let jobs = Jobs::new(JobsConfig::default(), Arc::new(Sqlite::in_memory().unwrap()));
         let start = Instant::now();
         serve(Watcher::All(jobs.watch_all()), Frames::Messages, session, incoming, taken).await;

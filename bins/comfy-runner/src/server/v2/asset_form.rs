@@ -22,7 +22,7 @@ const LONGEST_FIELD: usize = 4096;
 const LONGEST_PATH: usize = 255;
 /// The most that a form has besides its file, in bytes.
 const FORM: u64 = 64 << 10;
-/// The seconds after which an asset may be told to expire.
+/// The seconds after which an asset may expire.
 const EXPIRES_IN: std::ops::RangeInclusive<u64> = 60..=604_800;
 
 /// The fields of the form so far.

@@ -18,7 +18,7 @@ use crate::server::download::stream_output;
 use crate::server::request_params::read_json_body;
 use crate::server::stored_file;
 
-/// How long the URL of an asset that does not expire is said to work.
+/// How long the URL of an asset that does not expire is reported to work.
 const URL_FOR: Duration = Duration::from_secs(24 * 3600);
 /// The prefix of hashes in bodies and paths.
 const BLAKE3: &str = "blake3:";

@@ -98,7 +98,7 @@ impl Reader {
                 () = sleep_until(heartbeat) => return Some(COMMENT),
                 updates = self.subscription.next() => match updates {
                     Some(updates) => previews(updates),
-                    // The job is over, or its record was deleted: the look tells.
+                    // The job is over, or its record was deleted: the look finds out.
                     None => {
                         self.next_look = Some(Instant::now());
                         continue;
@@ -124,7 +124,7 @@ impl Reader {
         let job = match job(&self.state, &details, &self.links).await {
             Ok(job) => job,
             Err(error) => {
-                tracing::debug!(%error, "the end of a job is told later");
+                tracing::debug!(%error, "the end of a job is reported later");
                 self.next_look = Some(Instant::now() + RETRY);
                 return Some(());
             }

@@ -9,7 +9,7 @@ use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
 use comfy_runner_api_v2::Links;
 
-/// A proxy whose `X-Forwarded-*` headers are believed: an address, or a network such as `10.0.0.0/8`.
+/// A proxy whose `X-Forwarded-*` headers are trusted: an address, or a network such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrustedProxy {
     address: IpAddr,

@@ -1,6 +1,6 @@
 //! The files and texts that jobs made, with their sizes and hashes.
 //!
-//! ComfyUI tells the names of files only. Each is read once, when a caller first asks for its job, so that its size and hash
+//! ComfyUI reports the names of files only. Each is read once, when a caller first asks for its job, so that its size and hash
 //! are true. They are recorded with the job, and those of the last jobs are remembered.
 
 use std::collections::{HashMap, VecDeque};
@@ -58,7 +58,7 @@ pub struct Facts {
 pub enum Content {
     /// A file of ComfyUI.
     File(OutputFile),
-    /// A text.
+    /// A string.
     Text(String),
 }
 
@@ -296,7 +296,7 @@ async fn recorded_or_read(
     client: &Client,
     prompt_id: &str,
     file: &OutputFile,
-    tell: &watch::Sender<Read>,
+    sender: &watch::Sender<Read>,
 ) -> Read {
     match jobs.output_content(prompt_id, file).await {
         Ok(Some(known)) => return Read::Whole(Facts { size: known.size, hash: Some(known.hash) }),
@@ -305,7 +305,7 @@ async fn recorded_or_read(
             tracing::warn!(%error, "the size and hash of an output cannot be read from the records")
         }
     }
-    let read = read(client, file, tell).await.unwrap_or_else(|error| {
+    let read = read(client, file, sender).await.unwrap_or_else(|error| {
         tracing::warn!(%error, filename = file.filename, "an output cannot be read");
         Read::Failed
     });
@@ -317,8 +317,8 @@ async fn recorded_or_read(
     read
 }
 
-/// Reads a file to its end, and tells its size before that.
-async fn read(client: &Client, file: &OutputFile, tell: &watch::Sender<Read>) -> Result<Read, ClientError> {
+/// Reads a file to its end, and reports its size before that.
+async fn read(client: &Client, file: &OutputFile, sender: &watch::Sender<Read>) -> Result<Read, ClientError> {
     if check_place(file).is_err() {
         return Ok(Read::Gone);
     }
@@ -328,7 +328,7 @@ async fn read(client: &Client, file: &OutputFile, tell: &watch::Sender<Read>) ->
     }
     let length = reply.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if let Some(size) = length {
-        tell.send_replace(Read::Size(size));
+        sender.send_replace(Read::Size(size));
     }
     let (mut size, mut hasher) = (0, blake3::Hasher::new());
     while let Some(piece) = reply.body.next().await {
