@@ -13,7 +13,7 @@ use comfy_runner_store::{Sqlite, Store as _};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use support::s3::S3;
-use support::{Api, Form, Reply, fixtures, png, settings, simulator, uploaded};
+use support::{Api, Form, Reply, fixtures, png, settings, simulator, until, uploaded};
 
 /// More than two parts of an upload.
 const LARGE: usize = 20 << 20;
@@ -30,6 +30,12 @@ async fn store(files: &ObjectFiles, content: &[u8]) -> Result<StoredFile, PutErr
 async fn read(files: &ObjectFiles, hash: &ContentHash, range: Option<std::ops::Range<u64>>) -> Vec<u8> {
     let content = files.get(hash, range).await.unwrap().expect("the file exists");
     content.bytes.try_collect::<Vec<Bytes>>().await.unwrap().concat()
+}
+
+/// Waits until the outputs of this many jobs that are over are not copied.
+async fn until_unkept(records: &Sqlite, jobs: usize) {
+    let unkept = async || records.unkept(None, 9).await.unwrap().len();
+    until("the number of jobs", unkept, |unkept| *unkept == jobs).await;
 }
 
 fn with_files(files: ObjectFiles, comfyui: &str, store: &Sqlite) -> Settings {
@@ -118,10 +124,9 @@ async fn uploads_and_outputs_pass_through_a_bucket_and_downloads_can_be_redirect
     assert_eq!(uploaded(&simulator), [name]);
     let result = format!("/api/run/result/{prompt_id}");
     let made = api.get(&result).await.body;
-    while !records.unkept(None, 1).await.unwrap().is_empty() {
-        actix_rt::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(s3.listing().await, (2, 0));
+    until("what is in the bucket", async || s3.listing().await, |listing| *listing == (2, 0)).await;
+    // The record is written after the file.
+    until_unkept(&records, 0).await;
     drop(simulator);
     assert_eq!(api.get(&result).await.body, made);
     let part = api.get_with(&result, &[("range", "bytes=10-19")]).await;
@@ -175,12 +180,10 @@ async fn nothing_is_lost_when_the_bucket_cannot_be_reached_for_a_while() {
     let result = format!("/api/run/result/{prompt_id}");
     let made = api.get(&result).await;
     assert_eq!(made.status, 200, "ComfyUI still has it");
-    assert_eq!(records.unkept(None, 9).await.unwrap().len(), 1);
+    until_unkept(&records, 1).await;
 
     connection.mend();
-    while !records.unkept(None, 9).await.unwrap().is_empty() {
-        actix_rt::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_unkept(&records, 0).await;
     assert_eq!(api.post("/api/run/image-to-image/execute", form()).await.status, 200);
     drop(simulator);
     assert_eq!(api.get(&result).await.body, made.body);
