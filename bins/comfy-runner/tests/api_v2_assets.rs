@@ -7,9 +7,8 @@ use std::sync::Arc;
 use comfy_runner_files::{ContentHash, Location, ObjectFiles};
 use comfy_runner_jobs::FilesConfig;
 use serde_json::{Value, json};
+use support::api_v2::{UNKNOWN, id, post};
 use support::{Api, Form, Reply, eventually, fixtures, png, settings, simulator, uploaded};
-
-const UNKNOWN: &str = "11111111-1111-4111-8111-111111111111";
 
 fn hash(bytes: &[u8]) -> String {
     format!("blake3:{}", ContentHash::of(bytes))
@@ -28,14 +27,6 @@ async fn upload(api: &Api, file_path: &str, bytes: &[u8]) -> Value {
     let reply = api.post("/api/v2/assets", form(file_path, bytes)).await;
     assert!(matches!(reply.status.as_u16(), 200 | 201), "{}", reply.text());
     reply.json()
-}
-
-async fn post(api: &Api, path: &str, body: &Value) -> Reply {
-    api.post_body(path, "application/json".to_owned(), body.to_string()).await
-}
-
-fn id(value: &Value) -> &str {
-    value["id"].as_str().unwrap()
 }
 
 fn code(reply: &Reply) -> (u16, String) {

@@ -9,7 +9,7 @@
 //! | `check` | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
 //! | `PUT` | 201 | [`WorkflowCheck`]; the body is a [`NewWorkflow`] |
 //! | `PUT` | 400 | [`ErrorBody`](crate::ErrorBody): it is no workflow |
-//! | `PUT` | 403 | [`ErrorBody`](crate::ErrorBody): the server lets nobody add workflows |
+//! | `PUT` | 403 | [`ErrorBody`](crate::ErrorBody): the server does not allow adding workflows |
 //! | `PUT` | 409 | [`ErrorBody`](crate::ErrorBody): there is a workflow with this id |
 //!
 //! `GET` and `PUT /api/workflows/{workflow_id}/manifest` have the text of `manifest.yaml` as their body; the response of

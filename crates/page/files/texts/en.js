@@ -230,7 +230,7 @@ export const en = {
   "new.zip": "Download as ZIP",
   "new.save": "Save",
   "new.saved": "The workflow is saved.",
-  "new.noSaving": "This server lets nobody save workflows (it runs without --allow-edit). Download the ZIP and unpack it in the folder of workflows.",
+  "new.noSaving": "This server does not allow saving workflows (it runs without --allow-edit). Download the ZIP and unpack it in the folder of workflows.",
   "new.try": "Try it",
   "new.findings": { one: "One remark", other: "{count} remarks" },
   "new.problem.id": 'The id "{name}" may have letters, digits, dots, hyphens and underscores only.',
