@@ -82,7 +82,7 @@ async fn a_failed_job_names_its_node_also_after_a_restart() {
     api.stop().await;
 }
 
-/// 26: every error has the envelope, whoever made it.
+/// 26: every error has the envelope, from a handler or not.
 #[actix_rt::test]
 async fn every_error_below_the_api_has_the_envelope() {
     let simulator = simulator();

@@ -1,4 +1,4 @@
-//! Outputs of jobs in the Comfy API v2: when they come, what is told of them, and their contents.
+//! Outputs of jobs in the Comfy API v2: when they appear, what is reported about them, and their contents.
 //!
 //! The number before what a test shows is a point of the table in `support/api_v2.rs`.
 

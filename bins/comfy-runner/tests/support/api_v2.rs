@@ -93,9 +93,9 @@ pub async fn submit(api: &Api, workflow: Value) -> Value {
     reply.json()
 }
 
-/// The id of a job.
-pub fn id(job: &Value) -> &str {
-    job["id"].as_str().unwrap()
+/// The id of a job or an asset.
+pub fn id(value: &Value) -> &str {
+    value["id"].as_str().unwrap()
 }
 
 /// Asks for a job, which must be there.

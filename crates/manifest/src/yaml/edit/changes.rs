@@ -1,4 +1,4 @@
-//! Changes of parts of a text.
+//! Changes of parts of the YAML text.
 
 use std::ops::Range;
 
