@@ -25,7 +25,7 @@ export class Person {
     person.problems = [];
     person.expected = [];
     person.context = await browser.newContext({ baseURL: server.url, locale: "en-US", ...DESKTOP, permissions: ["clipboard-read", "clipboard-write"], ...options });
-    person.context.setDefaultTimeout(20_000);
+    person.context.setDefaultTimeout(60_000);
     return person;
   }
 

@@ -10,12 +10,15 @@ const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const BINARY = process.env.COMFY_RUNNER_BINARY ?? join(ROOT, "target/debug/comfy-runner");
 const PATIENCE = 60_000;
 
+/** Returns a free port below those that the system gives to outgoing connections, which could take it before it is used. */
 async function freePort() {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => listener.once("listening", resolve));
-  const { port } = listener.address();
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const listener = createServer().listen(port, "127.0.0.1");
+    const free = await new Promise((resolve) => listener.once("listening", () => resolve(true)).once("error", () => resolve(false)));
+    await new Promise((resolve) => listener.close(resolve));
+    if (free) return port;
+  }
 }
 
 /** Starts the binary and waits until an address answers. */

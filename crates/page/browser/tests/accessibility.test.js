@@ -117,7 +117,7 @@ test("every control is reached with the Tab key, in the order of the page, and s
 });
 
 test("axe finds nothing while a job runs", async (person) => {
-  await server.execute("test-progress", { steps: 300, delay_ms: 50 });
+  await server.execute("test-progress", { steps: 3000, delay_ms: 50 });
   const page = await person.open("/w/test-progress");
   await page.getByRole("img", { name: "Preview" }).waitFor();
   await assertAccessible(page, "a running job");
@@ -125,6 +125,7 @@ test("axe finds nothing while a job runs", async (person) => {
   await page.locator(".job-row progress").waitFor();
   await assertAccessible(page, "the queue");
   await page.getByRole("button", { name: "Cancel job" }).click();
+  await page.getByText("Nothing waits").waitFor();
 });
 
 test("the language and the theme are chosen and kept", async (person) => {
@@ -171,7 +172,7 @@ test("with reduced motion nothing moves by itself, and progress and previews sti
   await page.locator(".card:not(.skeleton)").first().waitFor();
 
   await page.goto("/w/test-progress");
-  await page.getByRole("spinbutton", { name: "Steps" }).fill("200");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("3000");
   await page.getByRole("spinbutton", { name: "Milliseconds per step" }).fill("50");
   await page.locator(".run-button").click();
   await page.getByRole("img", { name: "Preview" }).waitFor();

@@ -10,7 +10,7 @@ const { server, test } = pageTests();
 async function run(page) {
   const before = (await server.api("/api/jobs?limit=1")).jobs[0]?.prompt_id;
   await page.locator(".run-button").click();
-  for (let tries = 0; tries < 400; tries++) {
+  for (let tries = 0; tries < 2400; tries++) {
     const { jobs } = await server.api("/api/jobs?limit=1");
     if (jobs[0] && jobs[0].prompt_id !== before) return (await server.newestJob()).params;
     assert.equal(await page.locator(".run-bar [role=alert]").count(), 0, await page.locator(".run-bar").innerText());

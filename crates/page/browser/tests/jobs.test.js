@@ -29,7 +29,7 @@ test("the list of jobs is live, filtered, and leads to each", async (person) => 
 
 test("jobs are retried, cancelled and deleted from the list", async (person) => {
   const page = await person.open("/jobs?workflow=test-progress");
-  await server.execute("test-progress", { steps: 200, delay_ms: 100 });
+  await server.execute("test-progress", { steps: 2000, delay_ms: 100 });
   const rows = page.locator(".job-row");
   await rows.first().locator("progress").waitFor();
   await rows.first().getByRole("button", { name: "Cancel job" }).click();
@@ -48,7 +48,7 @@ test("jobs are retried, cancelled and deleted from the list", async (person) => 
 test("the queue shows what runs and what waits", async (person) => {
   const page = await person.open("/queue");
   await page.getByText("Nothing waits and nothing runs").waitFor();
-  const long = { steps: 200, delay_ms: 100 };
+  const long = { steps: 2000, delay_ms: 100 };
   await server.execute("test-progress", long);
   await server.execute("test-progress", { ...long, seed: 2 });
   const section = (name) => page.locator("section", { has: page.getByRole("heading", { name }) });
@@ -81,7 +81,7 @@ test("a thousand jobs are listed as the list is scrolled, and only those near th
   const rows = page.locator(".job-row");
   await rows.first().waitFor();
   assert.ok((await rows.count()) <= 200);
-  for (let tries = 0; tries < 200 && (await page.getByText("These are all jobs.").count()) === 0; tries++) {
+  for (let tries = 0; tries < 2000 && (await page.getByText("These are all jobs.").count()) === 0; tries++) {
     await page.mouse.wheel(0, 5000);
     await page.waitForTimeout(40);
   }

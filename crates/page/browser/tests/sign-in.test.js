@@ -3,7 +3,7 @@ import { assertAccessible } from "../support/browser.js";
 import { pageTests } from "../support/page-tests.js";
 
 const KEY = "a-long-key-for-the-tests";
-const { server, test } = pageTests({ stepMs: 20, keys: [KEY] });
+const { server, test } = pageTests({ stepMs: 50, keys: [KEY] });
 
 test("with a key configured the page asks for one, works by a cookie, and forgets it on signing out", async (person) => {
   person.expect(/401 \(Unauthorized\)|WebSocket/);
@@ -18,6 +18,7 @@ test("with a key configured the page asks for one, works by a cookie, and forget
   await page.keyboard.press("Enter");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).waitFor();
   // Requests, WebSockets and images go by the cookie.
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("60");
   await page.locator(".run-button").click();
   await page.getByRole("img", { name: "Preview" }).waitFor();
   const image = page.locator(".file-picture img");

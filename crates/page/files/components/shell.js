@@ -1,13 +1,11 @@
 // The frame of every view: navigation, settings, the state of the connection, notices.
 import { useEffect } from "preact/hooks";
-import { useSignal } from "@preact/signals";
-import { getQueue } from "../api/jobs.js";
 import { html } from "../html.js";
 import { t } from "../i18n.js";
 import { address, route } from "../router.js";
-import { changes, latestQueued } from "../state/jobs.js";
 import { connection } from "../state/live.js";
 import { dismiss, notices } from "../state/notices.js";
+import { queue, refreshQueue } from "../state/queue.js";
 import { Button } from "./button.js";
 import { Icon } from "./icon.js";
 import { SettingsMenu } from "./settings-menu.js";
@@ -43,21 +41,9 @@ function NavLink({ href, icon, text, current, children }) {
 
 /** How many jobs wait or run. */
 function QueueCount() {
-  const count = useSignal(0);
-  const seen = `${changes.value}:${latestQueued.value?.id}`;
-  useEffect(() => {
-    let current = true;
-    getQueue().then(
-      (queue) => {
-        if (current) count.value = queue.running + queue.pending;
-      },
-      () => {},
-    );
-    return () => {
-      current = false;
-    };
-  }, [seen]);
-  return count.value > 0 && html`<span class="count" aria-label=${t("queue.count", { count: count.value })}>${count.value}</span>`;
+  useEffect(() => void refreshQueue(), []);
+  const count = queue.value ? queue.value.running + queue.value.pending : 0;
+  return count > 0 && html`<span class="count" aria-label=${t("queue.count", { count })}>${count}</span>`;
 }
 
 function ConnectionState() {

@@ -1,6 +1,7 @@
 // What is known of jobs: each is a signal, so that a change draws only what shows that job.
 import { signal } from "@preact/signals";
 import { getSummary } from "../api/jobs.js";
+import { oneAtATime } from "./one-at-a-time.js";
 
 /** @import { JobEvent, JobSummary, Progress, Status } from "../api/types.js" */
 
@@ -14,11 +15,23 @@ import { getSummary } from "../api/jobs.js";
 /** @type {Map<string, import("@preact/signals").Signal<Job>>} */
 const jobs = new Map();
 
-/** The latest job that was queued, for lists that show it. */
-export const latestQueued = signal(/** @type {{ id: string, workflowId: string | null } | null} */ (null));
+/** @typedef {(id: string, workflowId: string | null) => void} QueuedListener */
 
-/** Counts the jobs that ended, were deleted or may have changed unnoticed: lists and counters look again. */
+/** @type {Set<QueuedListener>} */
+const queuedListeners = new Set();
+
+/** Counts the jobs that were queued, ended, were deleted or may have changed unnoticed: lists look again. */
 export const changes = signal(0);
+
+/**
+ * Calls a function for each job that is queued, in their order, until the returned function is called. A signal would not do:
+ * of several values between two renderings only the last is seen.
+ * @param {QueuedListener} listener
+ */
+export function onQueued(listener) {
+  queuedListeners.add(listener);
+  return () => void queuedListeners.delete(listener);
+}
 
 /**
  * Returns the signal of a job.
@@ -78,36 +91,36 @@ export function takeProgress(id, progress) {
  */
 export function takeEvent(event) {
   const { prompt_id: id, workflow_id: workflowId } = event.data;
-  if (event.type === "job.queued") latestQueued.value = { id, workflowId };
   void fetchSummary(id);
-  if (isOver(event.data.status)) changes.value += 1;
+  if (event.type === "job.queued") for (const listener of queuedListeners) listener(id, workflowId);
+  if (event.type !== "job.started") changes.value += 1;
 }
 
-/** @type {Set<string>} */
-const fetching = new Set();
-/** @type {Set<string>} */
-const again = new Set();
+/**
+ * What fetches the entry of each job.
+ * @type {Map<string, () => Promise<void>>}
+ */
+const fetches = new Map();
 
 /**
  * Fetches the entry of a job, once more if it is asked for meanwhile.
  * @param {string} id
  * @returns {Promise<void>}
  */
-export async function fetchSummary(id) {
-  if (fetching.has(id)) {
-    again.add(id);
-    return;
+export function fetchSummary(id) {
+  let fetchIt = fetches.get(id);
+  if (!fetchIt) {
+    fetchIt = oneAtATime(async () => {
+      try {
+        const summary = await getSummary(id);
+        if (summary) takeSummaries([summary]);
+      } catch {
+        // The connection is shown as lost by the live state; the entry is fetched again when it is back.
+      }
+    });
+    fetches.set(id, fetchIt);
   }
-  fetching.add(id);
-  try {
-    const summary = await getSummary(id);
-    if (summary) takeSummaries([summary]);
-  } catch {
-    // The connection is shown as lost by the live state; the entry is fetched again when it is back.
-  } finally {
-    fetching.delete(id);
-  }
-  if (again.delete(id)) await fetchSummary(id);
+  return fetchIt();
 }
 
 /** Fetches every job again that was not over when it was last heard of. */
@@ -121,5 +134,6 @@ export function refreshOpenJobs() {
 /** @param {string} id */
 export function forget(id) {
   jobs.delete(id);
+  fetches.delete(id);
   changes.value += 1;
 }

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { ApiError, request } from "../api/client.js";
 import { refreshOpenJobs, takeEvent, takeProgress } from "./jobs.js";
+import { refreshQueue } from "./queue.js";
 
 /** @import { JobEvent, ProgressMessage } from "../api/types.js" */
 
@@ -47,13 +48,17 @@ export function startLive() {
   opened.onopen = () => {
     if (connection.value === "lost") refreshOpenJobs();
     connection.value = "open";
+    void refreshQueue();
     pause = SHORTEST_PAUSE;
   };
   opened.onmessage = (event) => {
     /** @type {ProgressMessage | JobEvent} */
     const message = JSON.parse(event.data);
     if (message.type === "progress") takeProgress(message.prompt_id, message.data);
-    else if ("timestamp" in message) takeEvent(message);
+    else if ("timestamp" in message) {
+      takeEvent(message);
+      void refreshQueue();
+    }
   };
   opened.onclose = () => {
     if (socket !== opened) return;

@@ -1,15 +1,16 @@
 // A job that waits or runs: its place in the queue, its preview, its progress, and cancel.
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { cancelJob, getQueue } from "../../api/jobs.js";
+import { cancelJob } from "../../api/jobs.js";
 import { Button } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
-import { changes, fetchSummary, statusOf } from "../../state/jobs.js";
+import { fetchSummary, statusOf } from "../../state/jobs.js";
 import { duration } from "../../state/clock.js";
 import { notifyError } from "../../state/notices.js";
 import { usePreview } from "../../state/preview.js";
+import { queue } from "../../state/queue.js";
 
 /** @param {{ id: string, job: import("../../state/jobs.js").Job }} props */
 export function Live({ id, job }) {
@@ -54,22 +55,9 @@ function Numbers({ progress, percent }) {
   </div>`;
 }
 
-/** How many jobs are before this one; it is asked again whenever a job ends. */
+/** How many jobs are before this one. */
 /** @param {{ id: string }} props */
 function Place({ id }) {
-  const position = useSignal(/** @type {number | null} */ (null));
-  const ended = changes.value;
-  useEffect(() => {
-    let current = true;
-    getQueue().then(
-      (queue) => {
-        if (current) position.value = queue.jobs.find((job) => job.prompt_id === id)?.position ?? null;
-      },
-      () => {},
-    );
-    return () => {
-      current = false;
-    };
-  }, [id, ended]);
-  return position.value ? t("live.place", { count: position.value }) : t("status.pending");
+  const position = queue.value?.jobs.find((job) => job.prompt_id === id)?.position;
+  return position ? t("live.place", { count: position }) : t("status.pending");
 }

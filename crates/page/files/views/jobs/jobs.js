@@ -7,7 +7,7 @@ import { Empty, Failed, Loading } from "../../components/states.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { address, navigate } from "../../router.js";
-import { changes, jobSignal, latestQueued } from "../../state/jobs.js";
+import { changes, jobSignal } from "../../state/jobs.js";
 import { createJobList } from "./job-list.js";
 import { JobPart } from "./job-part.js";
 
@@ -54,9 +54,8 @@ function JobRows({ status, workflow }) {
   const end = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => void list.more(), [list]);
   // Other pages and programs start jobs too.
-  const queued = latestQueued.value;
   const changed = changes.value;
-  useEffect(() => void list.refresh(), [queued, changed]);
+  useEffect(() => void list.refresh(), [changed]);
   useEffect(() => {
     if (!end.current) return;
     const observer = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && void list.more(), { rootMargin: "800px" });

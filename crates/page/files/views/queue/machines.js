@@ -8,14 +8,14 @@ import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { jobSignal } from "../../state/jobs.js";
 import { notifyError } from "../../state/notices.js";
+import { queue } from "../../state/queue.js";
 
 /** @import { ComfyUiInfo } from "../../api/types.js" */
 
 const LOOK_AGAIN = 10_000;
 
-/** @param {{ changed: string }} props `changed`: differs when the queue may have changed */
-export function Machines({ changed }) {
-  const { data, reload } = useLoad(listComfyUis, [changed]);
+export function Machines() {
+  const { data, reload } = useLoad(listComfyUis, [queue.value]);
   useEffect(() => {
     const timer = window.setInterval(() => document.visibilityState === "visible" && reload(), LOOK_AGAIN);
     return () => window.clearInterval(timer);

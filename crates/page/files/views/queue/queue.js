@@ -1,24 +1,20 @@
 // What runs now, and what waits.
 import { useEffect } from "preact/hooks";
-import { getQueue } from "../../api/jobs.js";
-import { useLoad } from "../../components/load.js";
 import { Empty, Failed, Loading } from "../../components/states.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
-import { changes, latestQueued, takeSummaries } from "../../state/jobs.js";
+import { queue, queueError, refreshQueue } from "../../state/queue.js";
 import { JobRow } from "../jobs/job-row.js";
 import { Machines } from "./machines.js";
 
 export function QueueView() {
-  const { data, error, reload } = useLoad(async () => {
-    const queue = await getQueue();
-    takeSummaries(queue.jobs);
-    return queue;
-  }, [changes.value, latestQueued.value]);
+  const data = queue.value;
+  const error = queueError.value;
+  useEffect(() => void refreshQueue(), []);
   useEffect(() => {
     document.title = `${t("nav.queue")} · comfy-runner`;
   });
-  if (error && !data) return html`<div class="page"><${Failed} error=${error} onRetry=${reload} /></div>`;
+  if (error && !data) return html`<div class="page"><${Failed} error=${error} onRetry=${refreshQueue} /></div>`;
   if (!data) return html`<div class="page"><${Loading} /></div>`;
   const running = data.jobs.filter((job) => job.status === "running");
   const waiting = data.jobs.filter((job) => job.status !== "running");
@@ -29,7 +25,7 @@ export function QueueView() {
     ${data.jobs.length === 0 && others <= 0 && html`<${Empty} icon="check" title=${t("queue.empty")}>${t("queue.emptyText")}</${Empty}>`}
     <${Section} title=${t("queue.running")} jobs=${running} />
     <${Section} title=${t("queue.waiting")} jobs=${waiting} />
-    <${Machines} changed=${`${changes.value} ${latestQueued.value?.id}`} />
+    <${Machines} />
     ${others > 0 && html`<p class="note">${t("queue.others", { count: others })}</p>`}
   </div>`;
 }

@@ -21,13 +21,13 @@ const MOST_JOBS = 100;
  * @param {Form} props.form
  * @param {string | null} props.optionsMissing
  * @param {() => void} props.onReload
- * @param {(id: string) => void} props.onSubmitted
+ * @param {(ids: string[]) => void} props.onSubmitted
  */
 export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted }) {
   const count = useSignal(1);
   const { sending, onSubmit } = useSubmit(form, ".run-form", async (params) => {
     const submitted = await execute(manifest.id, count.value > 1 ? { ...params, _count: count.value } : params);
-    for (const job of (submitted.jobs ?? [submitted]).toReversed()) onSubmitted(job.prompt_id);
+    onSubmitted((submitted.jobs ?? [submitted]).map((job) => job.prompt_id));
     showStage();
     return submitted;
   });

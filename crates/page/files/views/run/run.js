@@ -49,7 +49,7 @@ function Runner({ manifest, optionsMissing, onReload }) {
     navigate(`/w/${encodeURIComponent(manifest.id)}`, { replace: true });
   }
   return html`<div class="runner">
-    <${RunForm} manifest=${manifest} form=${form} optionsMissing=${optionsMissing} onReload=${onReload} onSubmitted=${jobs.select} />
+    <${RunForm} manifest=${manifest} form=${form} optionsMissing=${optionsMissing} onReload=${onReload} onSubmitted=${(/** @type {string[]} */ ids) => jobs.submitted(ids)} />
     <${Stage} manifest=${manifest} jobs=${jobs} onUseValues=${useValuesOf} />
   </div>`;
 }

@@ -2,7 +2,7 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { listJobs } from "../../api/jobs.js";
-import { latestQueued, takeSummaries } from "../../state/jobs.js";
+import { onQueued, takeSummaries } from "../../state/jobs.js";
 import { notifyError } from "../../state/notices.js";
 
 /** @typedef {ReturnType<typeof createWorkflowJobs>} WorkflowJobs */
@@ -24,7 +24,9 @@ function createWorkflowJobs(workflowId) {
       try {
         const page = await listJobs({ workflow_id: workflowId, limit: PAGE });
         takeSummaries(page.jobs);
-        ids.value = page.jobs.map((job) => job.prompt_id);
+        const listed = page.jobs.map((job) => job.prompt_id);
+        // Jobs that were queued while the list was on its way are not in it.
+        ids.value = [...(ids.value ?? []).filter((id) => !listed.includes(id)), ...listed];
         cursor.value = page.next_cursor;
         selected.value ??= ids.value[0] ?? null;
       } catch (error) {
@@ -44,6 +46,14 @@ function createWorkflowJobs(workflowId) {
       if (ids.value?.includes(id)) return;
       ids.value = [id, ...(ids.value ?? [])];
       if (following || !selected.value) selected.value = id;
+    },
+    /**
+     * Takes jobs that were submitted here, in the order in which they run, and shows the first.
+     * @param {string[]} submitted
+     */
+    submitted(submitted) {
+      for (const id of submitted) this.add(id);
+      if (submitted[0]) this.select(submitted[0]);
     },
     /**
      * Shows a job.
@@ -69,9 +79,6 @@ function createWorkflowJobs(workflowId) {
 export function useWorkflowJobs(workflowId) {
   const jobs = useMemo(() => createWorkflowJobs(workflowId), [workflowId]);
   useEffect(() => void jobs.load(), [jobs]);
-  const queued = latestQueued.value;
-  useEffect(() => {
-    if (queued?.workflowId === workflowId) jobs.add(queued.id);
-  }, [queued, jobs]);
+  useEffect(() => onQueued((id, queuedOf) => queuedOf === workflowId && jobs.add(id)), [jobs]);
   return jobs;
 }
