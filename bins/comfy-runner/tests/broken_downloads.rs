@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use comfy_runner::server::Settings;
 use comfy_runner_api::Status;
 use comfy_runner_protocol::Graph;
 use comfy_runner_store::{Outcome, Record, Sqlite, Store as _, Summary};
@@ -60,6 +61,11 @@ impl Upstream {
 
 /// A server whose store knows one completed job, `done`, with these files.
 async fn server(comfyui: &str, inputs: &[&str], outputs: Value) -> Api {
+    start(known_to(comfyui, inputs, outputs).await)
+}
+
+/// The settings of such a server.
+async fn known_to(comfyui: &str, inputs: &[&str], outputs: Value) -> Settings {
     let store = Sqlite::in_memory().unwrap();
     let graph = json!({"1": {"class_type": "SaveImage", "inputs": {}}});
     let mut summary = Summary::new("done", "done", "no-model", 1);
@@ -72,7 +78,10 @@ async fn server(comfyui: &str, inputs: &[&str], outputs: Value) -> Api {
     store.create(record).await.unwrap();
     let mut settings = settings(comfyui);
     settings.store = Arc::new(store);
-    settings.comfyuis[0].client.timeouts.reply = Duration::from_millis(300);
+    settings
+}
+
+fn start(settings: Settings) -> Api {
     Api::start_with(&settings, &fixtures().join("workflows"))
 }
 
@@ -189,7 +198,9 @@ async fn what_is_no_file_is_502_and_says_what_it_is() {
 #[actix_rt::test]
 async fn a_comfyui_that_does_not_answer_is_504_and_one_that_is_not_there_502_but_for_a_view() {
     let upstream = Upstream::answering(b"").await;
-    let api = server(&upstream.url, &[], one_file()).await;
+    let mut settings = known_to(&upstream.url, &[], one_file()).await;
+    settings.comfyuis[0].client.timeouts.reply = Duration::from_millis(300);
+    let api = start(settings);
     for path in [VIEW, RESULT, PACKAGE] {
         let reply = api.get(path).await;
         assert_eq!(reply.status, 504, "{path}: {}", reply.text());

@@ -44,6 +44,12 @@ async fn endless(api: &Api, seed: u64) -> String {
     job["prompt_id"].as_str().unwrap().to_owned()
 }
 
+/// Starts a job that runs for longer than any test looks at it, until the pauses of the simulator are skipped.
+async fn slow(api: &Api, seed: u64) -> String {
+    let params = json!({"steps": 300, "delay_ms": 100, "seed": seed, "preview": false});
+    api.submit("test-progress", params).await
+}
+
 async fn running(api: &Api, prompt_id: &str) {
     api.wait_until(prompt_id, |status| status["step"].as_u64() > Some(1)).await;
 }
@@ -130,7 +136,10 @@ async fn no_traceback_of_a_refusal_reaches_the_caller() {
 async fn a_graph_that_comfyui_takes_in_part_runs_with_a_warning() {
     let simulator = simulator();
     let recorded = &recorded_refusals()[10];
-    let (api, _shelf) = serve(&simulator.url(), &recorded["request"]);
+    let mut graph = recorded["request"].clone();
+    graph["3"]["inputs"]["steps"] = json!(500);
+    graph["3"]["inputs"]["preview"] = json!(false);
+    let (api, _shelf) = serve(&simulator.url(), &graph);
     let reply = execute(&api, "only").await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let job = reply.json();
@@ -145,6 +154,7 @@ async fn a_graph_that_comfyui_takes_in_part_runs_with_a_warning() {
     let prompt_id = job["prompt_id"].as_str().unwrap();
     let at_work = api.wait_until(prompt_id, |status| status["step"].as_u64() > Some(1)).await;
     assert_eq!((&at_work["total_nodes"], &at_work["effective_total"]), (&json!(6), &json!(4)), "{at_work}");
+    simulator.skip_pauses();
     assert_eq!(api.wait(prompt_id).await["status"], "completed");
     api.stop().await;
 }
@@ -153,14 +163,16 @@ async fn a_graph_that_comfyui_takes_in_part_runs_with_a_warning() {
 async fn a_lost_connection_in_the_middle_of_a_job_does_not_lose_the_job() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let job = api.execute("test-progress", json!({"steps": 60, "delay_ms": 20, "seed": 1})).await;
-    let prompt_id = job["prompt_id"].as_str().unwrap();
+    let prompt_id = &slow(&api, 1).await;
     running(&api, prompt_id).await;
     simulator.drop_sockets();
+    eventually("there is a connection again", || simulator.open_sockets() > 0).await;
+    simulator.skip_pauses();
     let status = api.wait(prompt_id).await;
     assert_eq!(status["status"], "completed", "{status}");
     assert_eq!(status["outputs"]["image"]["type"], "output");
     assert_eq!(api.get(&format!("/api/run/result/{prompt_id}")).await.status, 200);
+    eventually("it is counted", || simulator.executed_prompts() > 0).await;
     assert_eq!(simulator.executed_prompts(), 1);
     api.stop().await;
 }
@@ -169,9 +181,10 @@ async fn a_lost_connection_in_the_middle_of_a_job_does_not_lose_the_job() {
 async fn a_job_that_ends_while_the_connection_is_lost_is_known_to_have_ended() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let job = api.execute("test-progress", json!({"steps": 20, "delay_ms": 20, "seed": 2})).await;
-    let prompt_id = job["prompt_id"].as_str().unwrap();
+    let prompt_id = &slow(&api, 2).await;
     running(&api, prompt_id).await;
+    simulator.drop_sockets();
+    simulator.skip_pauses();
     while simulator.executed_prompts() == 0 {
         simulator.drop_sockets();
         actix_rt::time::sleep(Duration::from_millis(2)).await;
@@ -296,8 +309,7 @@ async fn after_our_restart_finished_jobs_are_found_in_the_history_with_their_res
 async fn after_our_restart_open_jobs_are_found_in_the_queue_and_end_as_they_should() {
     let simulator = simulator();
     let before = Api::start(&simulator.url());
-    let job = before.execute("test-progress", json!({"steps": 100, "delay_ms": 20, "seed": 1})).await;
-    let first = job["prompt_id"].as_str().unwrap();
+    let first = &slow(&before, 1).await;
     let job = before.execute("test-progress", json!({"steps": 1, "delay_ms": 0, "seed": 2})).await;
     let second = job["prompt_id"].as_str().unwrap();
     running(&before, first).await;
@@ -309,6 +321,7 @@ async fn after_our_restart_open_jobs_are_found_in_the_queue_and_end_as_they_shou
     let status = after.get(&format!("/api/run/status/{second}")).await.json();
     assert_eq!(status["status"], "pending", "{status}");
     assert_eq!(after.get(&format!("/api/run/result/{second}")).await.status, 404);
+    simulator.skip_pauses();
     for prompt_id in [first, second] {
         assert_eq!(after.wait(prompt_id).await["status"], "completed");
         assert_eq!(after.get(&format!("/api/run/result/{prompt_id}")).await.status, 200);

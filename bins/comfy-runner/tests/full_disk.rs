@@ -12,7 +12,7 @@ use comfy_runner_store::Store as _;
 use serde_json::{Value, json};
 use support::faulty_store::FaultyStore;
 use support::process::{Asked, Caller, Served, Simulated, comfy_runner, without_configuration};
-use support::{Api, Form, fixtures, settings, simulator};
+use support::{Api, Form, fixtures, settings, simulator, until};
 
 /// Asks for a job, and waits for its end if it is taken: afterwards nothing moves on ComfyUI.
 async fn ask(server: &Served) -> Asked {
@@ -170,6 +170,13 @@ async fn a_record_that_cannot_be_written_is_503_and_its_prompt_does_not_stay() {
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.detail().starts_with("the job was not submitted, as it cannot be recorded: "));
     idle().await;
+
+    // One that was interrupted is counted when it has ended.
+    let queue = async || -> Value {
+        api.http.get(format!("{}/queue", simulator.url())).send().await.unwrap().json().await.unwrap()
+    };
+    let nothing = json!({"queue_running": [], "queue_pending": []});
+    until("ComfyUI's queue", queue, |queue| *queue == nothing).await;
 
     // With a key, and while the store fails, nothing is sent before the record is on the disk.
     let executed = simulator.executed_prompts();

@@ -10,8 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
 use support::streams::{Heard, Sent, Socket, Sse};
-use support::{Api, eventually, fixtures, settings, simulator};
-use tokio::io::AsyncWriteExt as _;
+use support::{Api, PATIENCE, eventually, fixtures, settings, simulator};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Starts a job that makes a step every 20 ms, with a preview each.
 async fn start(api: &Api, steps: u32, seed: u64) -> (String, String) {
@@ -33,8 +33,15 @@ fn names(events: &[Sent]) -> Vec<&str> {
 async fn events_tell_of_a_job_until_it_ends_and_then_the_stream_ends() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let (prompt_id, client_id) = start(&api, 10, 1).await;
-    let events = Sse::open(&api, &prompt_id).await.all().await;
+    // It runs until the stream has told of a step and a preview.
+    let (prompt_id, client_id) = start(&api, 500, 1).await;
+    let mut stream = Sse::open(&api, &prompt_id).await;
+    let mut events = Vec::new();
+    while !["progress", "preview"].iter().all(|name| names(&events).contains(name)) {
+        events.push(stream.next().await.unwrap());
+    }
+    simulator.skip_pauses();
+    events.extend(stream.all().await);
 
     assert_eq!(events[0].name, "progress", "the present state comes first");
     let names = names(&events);
@@ -318,6 +325,7 @@ async fn however_many_watch_there_is_one_socket_to_comfyui() {
         socket.text().await;
         watchers.push(socket);
     }
+    eventually("the server is connected", || simulator.open_sockets() > 0).await;
     assert_eq!(simulator.open_sockets(), 1);
     cancel(&api, &prompt_id).await;
     let mut last = Vec::new();
@@ -337,19 +345,27 @@ async fn a_stop_sends_those_who_watch_home_and_does_not_wait_for_the_job() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     let (prompt_id, _) = start(&api, 10_000, 1).await;
-    let mut events = Sse::open(&api, &prompt_id).await;
+    let mut events = TcpStream::connect(api.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let request = format!("GET /api/run/events/{prompt_id} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    events.write_all(request.as_bytes()).await.unwrap();
+    let mut received = Vec::new();
+    while !received.windows(6).any(|window| window == b"event:") {
+        received.push(events.read_u8().await.unwrap());
+    }
     let mut socket = Socket::open(&api, "").await;
-    assert!(events.next().await.is_some() && socket.next().await.is_some());
+    assert!(socket.next().await.is_some());
     let stop = async {
-        // Far less than the time that requests at work would get, and far more than it takes.
-        let stopped = tokio::time::timeout(Duration::from_secs(8), api.stop_gracefully()).await;
+        // Far less than the job takes.
+        let stopped = tokio::time::timeout(PATIENCE, api.stop_gracefully()).await;
         stopped.expect("nothing delays the stop");
     };
     let watch_on = async {
-        while events.next().await.is_some() {}
         while socket.next().await.is_some() {}
+        events.read_to_end(&mut received).await.unwrap();
     };
     tokio::join!(stop, watch_on);
+    // The server ended the stream: one that was open when the time for requests at work is over has no last chunk.
+    assert!(received.ends_with(b"\r\n0\r\n\r\n"), "{}", String::from_utf8_lossy(&received));
 }
 
 #[actix_rt::test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use support::raw::{raw, read_head};
 use support::{client, config};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 async fn answering(method: &str, path: &str, status: usize, body: &str) -> (ServerGuard, Client) {
     let mut server = Server::new_async().await;
@@ -123,7 +123,10 @@ async fn json_of_another_shape_says_what_does_not_fit() {
 
 #[actix_rt::test]
 async fn a_port_where_nobody_listens_is_refused_at_once() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // The socket does not listen, and keeps others from the port.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = nobody.local_addr().unwrap();
     let error = client(&format!("http://{address}")).system_stats().await.unwrap_err();
     assert_eq!(
         error,

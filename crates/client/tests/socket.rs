@@ -18,7 +18,8 @@ use futures::{FutureExt, StreamExt};
 use support::raw::{raw, read_head};
 use support::{client, config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
 
 /// What the server does with each connection, after the client has said its first message.
 type Script = fn(usize, Session, Incoming) -> LocalBoxFuture<'static, ()>;
@@ -173,13 +174,16 @@ async fn a_socket_that_is_cut_comes_back_and_says_so_each_time() {
 
 #[actix_rt::test]
 async fn a_comfyui_that_is_not_there_is_told_once_and_waited_for() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // A port is refused while its socket does not listen, and nobody else can have it.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = nobody.local_addr().unwrap();
     let mut events = client(&format!("http://{address}")).events("our id");
     let reason = lost(&mut events).await;
     assert!(reason.contains("connection refused") && reason.contains(&address.to_string()), "{reason}");
     // Attempts go on, at pauses of at most 50 ms, and none of them is an event.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = nobody.listen(8).unwrap();
     let attempt = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
     attempt.expect("a further attempt").unwrap();
     assert!(events.next().now_or_never().is_none());
@@ -282,7 +286,39 @@ async fn a_connection_that_answers_pings_is_kept_however_quiet() {
 }
 
 #[actix_rt::test]
+async fn a_connection_is_kept_when_this_process_stood_still_for_longer_than_a_silence_may_last() {
+    let url = comfyui(|_, mut session, mut incoming| {
+        async move {
+            let mut pings = 0;
+            while let Some(Ok(message)) = incoming.next().await {
+                if let AggregatedMessage::Ping(payload) = message {
+                    session.pong(&payload).await.unwrap();
+                    pings += 1;
+                    session.text(executing("a", &pings.to_string())).await.unwrap();
+                }
+            }
+        }
+        .boxed_local()
+    })
+    .await;
+    let mut config = config(&url);
+    config.socket.ping_every = Duration::from_millis(500);
+    config.socket.silence_max = Duration::from_secs(60);
+    let mut events = Client::new(config).unwrap().events("our id");
+    assert_eq!(next(&mut events).await, SocketEvent::Connected);
+    for ping in 1..4 {
+        assert!(is_executing(&next(&mut events).await, "a", &ping.to_string()));
+        // As a virtual machine that is moved: no time passes here, and the clock goes on.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::time::resume();
+    }
+    assert!(is_executing(&next(&mut events).await, "a", "4"));
+}
+
+#[actix_rt::test]
 async fn a_slow_receiver_misses_previews_but_never_a_message() {
+    static PILED_UP: Notify = Notify::const_new();
     let url = comfyui(|_, mut session, mut incoming| {
         async move {
             let preview = Preview { format: ImageFormat::Png, image: &[1; 1000], metadata: None };
@@ -290,8 +326,15 @@ async fn a_slow_receiver_misses_previews_but_never_a_message() {
             for node in 0..500 {
                 session.text(executing("a", &node.to_string())).await.unwrap();
                 session.binary(frame.clone()).await.unwrap();
+                if node == 2 {
+                    // With two previews and three messages in it, a buffer for eight takes no third preview. The answer to
+                    // a ping shows that the client has come so far.
+                    session.ping(b"").await.unwrap();
+                    while !matches!(incoming.next().await.unwrap().unwrap(), AggregatedMessage::Pong(_)) {}
+                    PILED_UP.notify_one();
+                }
             }
-            incoming.next().await;
+            while incoming.next().await.is_some() {}
         }
         .boxed_local()
     })
@@ -300,7 +343,7 @@ async fn a_slow_receiver_misses_previews_but_never_a_message() {
     config.socket.buffered_events = 8;
     let mut events = Client::new(config).unwrap().events("our id");
     assert_eq!(next(&mut events).await, SocketEvent::Connected);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    PILED_UP.notified().await;
     let (mut node, mut previews) = (0, 0);
     while node < 500 {
         match next(&mut events).await {
@@ -325,11 +368,13 @@ async fn a_refused_handshake_is_told_with_its_status() {
 
 #[actix_rt::test]
 async fn the_socket_closes_when_nobody_listens_any_more() {
+    let (asked, mut is_asked) = tokio::sync::mpsc::unbounded_channel();
     let (closed, mut is_closed) = tokio::sync::mpsc::unbounded_channel();
     let url = raw(move |_, mut socket| {
-        let closed = closed.clone();
+        let (asked, closed) = (asked.clone(), closed.clone());
         async move {
             read_head(&mut socket).await;
+            asked.send(()).unwrap();
             let _ = socket.read_to_end(&mut Vec::new()).await;
             closed.send(()).unwrap();
         }
@@ -337,7 +382,7 @@ async fn the_socket_closes_when_nobody_listens_any_more() {
     .await;
     let client = Rc::new(client(&url));
     let events = client.events("our id");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    is_asked.recv().await.unwrap();
     drop(events);
     tokio::time::timeout(Duration::from_secs(20), is_closed.recv()).await.expect("it closes").unwrap();
 }

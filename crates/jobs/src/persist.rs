@@ -90,7 +90,8 @@ pub(crate) async fn write_present(jobs: &Jobs) {
     }
 }
 
-/// Writes the present state of a job, durably.
+/// Writes the present state of a job, durably. It stays among the changes that are to be written: of two writes at the same
+/// time either may come last, and the next one puts an older state right.
 pub(crate) async fn write(jobs: &Jobs, prompt_id: &str) -> Result<(), StoreError> {
     let outcome = jobs.lock().table.get(prompt_id).map(Job::outcome);
     match outcome {

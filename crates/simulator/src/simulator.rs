@@ -281,6 +281,12 @@ impl Simulator {
         self.state.forget();
     }
 
+    /// From now on nothing waits: steps, model loads and delays of nodes end at once, also the present one. So a test can look
+    /// at a slow prompt while it runs, for as long as it takes, and then have its end.
+    pub fn skip_pauses(&self) {
+        self.state.skip_pauses();
+    }
+
     /// Stops after the current requests are answered. The running prompt is abandoned.
     pub fn stop(mut self) {
         self.shut_down();

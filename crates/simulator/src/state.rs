@@ -33,7 +33,7 @@ pub struct State {
     forgotten_times: AtomicUsize,
 }
 
-/// The reasons to stop a running prompt.
+/// The reasons to stop a running prompt, or to end its pauses.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Signals {
     /// A client interrupts the prompt.
@@ -42,6 +42,8 @@ pub struct Signals {
     pub forgotten: bool,
     /// The simulator stops.
     pub stopping: bool,
+    /// Pauses end at once.
+    pub skips_pauses: bool,
 }
 
 impl Signals {
@@ -214,11 +216,16 @@ impl State {
         lock(&self.loaded_models)
     }
 
-    /// Sleeps for this time, or until the prompt must stop.
+    /// Ends the present pause and all later ones at once.
+    pub fn skip_pauses(&self) {
+        self.signal(|signals| signals.skips_pauses = true);
+    }
+
+    /// Sleeps for this time, or until the prompt must stop or pauses are skipped.
     pub fn pause(&self, duration: Duration) {
         let deadline = Instant::now() + duration;
         let mut signals = lock(&self.signals);
-        while !signals.any() {
+        while !signals.any() && !signals.skips_pauses {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

@@ -201,6 +201,18 @@ async fn after_a_reset_a_simulator_is_as_at_its_start() {
 }
 
 #[actix_rt::test]
+async fn a_slow_prompt_ends_at_once_when_pauses_are_skipped_and_so_does_the_next_one() {
+    let simulator = simulator();
+    let comfy = Comfy::at(simulator.url());
+    let mut socket = comfy.socket("c", &Value::Null).await;
+    let first = comfy.submit(&steps(3, 60_000, 1), "c").await;
+    socket.until(|heard| heard.kind() == "executing" && heard.data()["node"] == "3").await;
+    simulator.skip_pauses();
+    assert_eq!(comfy.ended(&first).await["status"]["status_str"], "success");
+    comfy.run(&steps(3, 60_000, 2)).await;
+}
+
+#[actix_rt::test]
 async fn a_prompt_without_a_client_runs_and_a_body_that_is_no_prompt_is_refused() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());
