@@ -71,3 +71,48 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use awc::http::Method;
+    use futures::{StreamExt as _, stream};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::config::Config;
+
+    const IDLE: Duration = Duration::from_secs(30);
+
+    fn timed<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin>(stream: S) -> TimedBody<S> {
+        let config = Config::new("http://127.0.0.1:9".parse().unwrap());
+        TimedBody::new(stream, Exchange::new(&config, &Method::GET, "/view"), IDLE)
+    }
+
+    #[actix_rt::test]
+    async fn a_body_that_moves_on_is_not_cut_however_long_it_takes_and_one_that_stops_is() {
+        tokio::time::pause();
+        let pieces = stream::unfold((), |()| async {
+            sleep(IDLE * 9 / 10).await;
+            Some((Ok(Bytes::from_static(b"x")), ()))
+        });
+        let moving = timed(Box::pin(pieces.take(100)));
+        assert_eq!(moving.map(Result::unwrap).count().await, 100);
+
+        let begun = Instant::now();
+        let mut stopping = timed(stream::pending());
+        assert!(matches!(stopping.next().await, Some(Err(ClientError::TimedOut { .. }))));
+        assert_eq!(begun.elapsed().as_secs(), IDLE.as_secs());
+        assert!(stopping.next().await.is_none());
+    }
+
+    #[actix_rt::test]
+    async fn a_reader_that_is_slow_does_not_make_the_body_stop() {
+        tokio::time::pause();
+        let mut body = timed(stream::iter([Ok(Bytes::from_static(b"x")), Ok(Bytes::from_static(b"y"))]));
+        for expected in [b"x", b"y"] {
+            assert_eq!(body.next().await.unwrap().unwrap(), &expected[..]);
+            advance(10 * IDLE).await;
+        }
+        assert!(body.next().await.is_none());
+    }
+}

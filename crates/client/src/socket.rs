@@ -13,7 +13,7 @@ use comfy_runner_protocol::{BinaryFrame, ImageFormat, Message, PreviewMetadata};
 use comfy_runner_websocket::{CodecError, LimitedCodec};
 use futures::{SinkExt, Stream, StreamExt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::client::Client;
@@ -160,15 +160,18 @@ impl Socket {
         let mut frames = Defragmenter::default();
         let mut pings = interval(config.ping_every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
+        // Silence is counted in pings without an answer. By a clock, a process that stood still for a while would find a
+        // connection silent that has had no time to answer.
+        let mut unanswered = 0_u32;
         loop {
             let frame = tokio::select! {
                 frame = connection.next() => frame,
                 _ = pings.tick() => {
-                    if heard.elapsed() >= config.silence_max {
+                    if config.ping_every.saturating_mul(unanswered) >= config.silence_max {
                         let silence = config.silence_max.as_secs_f64();
                         return Ok(format!("ComfyUI's WebSocket was silent for {silence} s"));
                     }
+                    unanswered += 1;
                     match timeout(config.silence_max, connection.send(Outgoing::Ping(Bytes::new()))).await {
                         Ok(Ok(())) => continue,
                         Ok(Err(error)) => return Ok(lost(&error)),
@@ -191,8 +194,8 @@ impl Socket {
                     }
                 }
             }
-            // The time after delivery: a slow receiver does not make ComfyUI seem silent.
-            heard = Instant::now();
+            // After delivery: a slow receiver does not make ComfyUI seem silent.
+            unanswered = 0;
             backoff.reset();
         }
     }

@@ -96,26 +96,16 @@ async fn head_and_not_modified_end_without_a_body_whatever_length_they_announce(
 }
 
 #[actix_rt::test]
-async fn a_stream_that_moves_on_is_not_cut_however_long_it_takes_and_one_that_stops_is() {
-    // A busy machine may stop for a second.
-    let idle = Duration::from_secs(2);
-    let url = raw(move |number, mut socket| async move {
+async fn a_stream_that_stops_is_given_up() {
+    let url = raw(async |_, mut socket| {
         read_head(&mut socket).await;
-        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n").await.unwrap();
-        for _ in 0..12 {
-            tokio::time::sleep(idle / 8).await;
-            socket.write_all(b"x").await.unwrap();
-            if number == 1 {
-                std::future::pending::<()>().await;
-            }
-        }
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nx").await.unwrap();
+        std::future::pending::<()>().await;
     })
     .await;
     let mut config = config(&url);
-    config.timeouts.idle = idle;
+    config.timeouts.idle = Duration::from_millis(300);
     let client = Client::new(config).unwrap();
-    let moving = client.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
-    assert_eq!(body(moving).await.unwrap().len(), 12);
     let stopping = client.view(FILE, Method::GET, &HeaderMap::new()).await.unwrap();
     assert!(matches!(body(stopping).await, Err(ClientError::TimedOut { .. })));
 }
