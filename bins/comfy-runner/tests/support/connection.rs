@@ -26,6 +26,8 @@ impl Connection {
                 if cut.load(Ordering::SeqCst) {
                     continue;
                 }
+                // Counted before anything is passed on, so that nothing passes once `cut` has returned.
+                open.fetch_add(1, Ordering::SeqCst);
                 actix_rt::spawn(pass(socket, to.clone(), Arc::clone(&cut), Arc::clone(&open)));
             }
         });
@@ -47,15 +49,17 @@ impl Connection {
 }
 
 async fn pass(mut from: TcpStream, to: String, cut: Arc<AtomicBool>, open: Arc<AtomicUsize>) {
-    let Ok(mut to) = TcpStream::connect(to).await else { return };
-    open.fetch_add(1, Ordering::SeqCst);
     let is_cut = async {
         while !cut.load(Ordering::SeqCst) {
             actix_rt::time::sleep(Duration::from_millis(5)).await;
         }
     };
+    let pass_on = async {
+        let Ok(mut to) = TcpStream::connect(to).await else { return };
+        let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+    };
     tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+        () = pass_on => {}
         () = is_cut => {}
     }
     open.fetch_sub(1, Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! An S3 server: moto's, behind a connection that can be cut.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use comfy_runner_files::{Location, ObjectFiles};
 
@@ -23,17 +23,19 @@ impl S3 {
             eprintln!("skipped: COMFY_RUNNER_TEST_S3 does not name moto_server");
             return None;
         };
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // It chooses a free port, and says which when it listens.
         let mut command = Command::new(program);
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let server = Self { child, address: format!("127.0.0.1:{port}") };
-        let started = Instant::now();
+        command.args(["-H", "127.0.0.1", "-p", "0"]);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| Some(line.split_once("Running on http://")?.1.trim().to_owned()));
+        let server = Self { child, address: address.expect("moto_server starts") };
+        // A full pipe would stop it.
+        std::thread::spawn(move || lines.for_each(drop));
         // moto takes any signature, and none.
-        while server.http().put(server.url("/bucket")).send().await.is_err() {
-            assert!(started.elapsed() < PATIENCE, "moto_server does not start");
-            actix_rt::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        let created = server.http().put(server.url("/bucket")).send().await.unwrap();
+        assert_eq!(created.status(), 200);
         Some(server)
     }
 
