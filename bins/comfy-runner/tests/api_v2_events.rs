@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::json;
 use support::api_v2::{events, graph, id, many_outputs, statuses, submit, until};
-use support::streams::Sse;
+use support::streams::{Sent, Sse};
 use support::{Api, PATIENCE, fixtures, settings, simulator};
 
 /// 7: the value never falls, and is the same in a poll and on every stream.
@@ -14,17 +14,24 @@ use support::{Api, PATIENCE, fixtures, settings, simulator};
 async fn progress_grows_from_zero_to_one_and_counts_the_nodes_that_run() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let submitted = submit(&api, graph(12, 60, 1)).await;
-    let stream = events(&api, id(&submitted)).await;
+    // It runs until the stream has told of some steps and a preview.
+    let submitted = submit(&api, graph(300, 100, 1)).await;
+    let mut stream = events(&api, id(&submitted)).await;
     let polled =
         until(&api, id(&submitted), "it makes steps", |job| job["progress"]["step"].as_u64() >= Some(2));
     let polled = polled.await;
     assert!(polled["progress"]["value"].as_f64().unwrap() > 0.0, "{polled}");
-    assert_eq!((&polled["progress"]["nodes_total"], &polled["progress"]["steps"]), (&json!(3), &json!(12)));
+    assert_eq!((&polled["progress"]["nodes_total"], &polled["progress"]["steps"]), (&json!(3), &json!(300)));
     assert_eq!(polled["progress"]["current_node_class"], "RunnerTestProgress");
     let late = events(&api, id(&submitted)).await.next().await.unwrap();
     assert_eq!(late.data["status"], "running", "a stream begins with the present state");
-    let events = stream.all().await;
+    let mut events = Vec::new();
+    let count = |events: &[Sent], name: &str| events.iter().filter(|event| event.name == name).count();
+    while count(&events, "progress") < 4 || count(&events, "preview") == 0 {
+        events.push(stream.next().await.unwrap());
+    }
+    simulator.skip_pauses();
+    events.extend(stream.all().await);
     let values: Vec<f64> = events
         .iter()
         .filter(|event| event.name == "progress")

@@ -79,7 +79,7 @@ async fn a_running_job_is_canceling_and_then_canceled_before_every_comfyui() {
     for version in [Version::V0_3_64, Version::V0_33_0] {
         let simulator = Simulator::builder().step_delay(Duration::ZERO).speak_as(version).start().unwrap();
         let api = Api::start(&simulator.url());
-        let submitted = submit(&api, graph(5, 1000, 1)).await;
+        let submitted = submit(&api, graph(300, 1000, 1)).await;
         let id = id(&submitted);
         until(&api, id, "it runs", |job| job["progress"]["step"].as_u64() >= Some(1)).await;
         let stream = events(&api, id).await;
@@ -105,11 +105,11 @@ async fn a_running_job_is_canceling_and_then_canceled_before_every_comfyui() {
 async fn waiting_jobs_have_places_that_are_told_as_they_change() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
-    let running = submit(&api, graph(60, 1000, 1)).await;
+    let running = submit(&api, graph(600, 1000, 1)).await;
     until(&api, id(&running), "it runs", |job| job["status"] == "running").await;
     let mut waiting = Vec::new();
     for seed in 2..13 {
-        let (steps, delay_ms) = if seed == 3 { (60, 1000) } else { (1, 0) };
+        let (steps, delay_ms) = if seed == 3 { (600, 1000) } else { (1, 0) };
         waiting.push(submit(&api, graph(steps, delay_ms, seed)).await);
         actix_rt::time::sleep(Duration::from_millis(2)).await;
     }

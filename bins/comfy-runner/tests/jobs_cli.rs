@@ -98,8 +98,8 @@ async fn a_job_is_watched_to_its_end_and_run_once_more() {
 #[actix_rt::test]
 async fn jobs_are_cancelled_and_what_is_over_is_told() {
     let room = Room::new(&[]);
-    let running = room.execute(json!({"steps": 1000, "delay_ms": 50})).await;
-    let pending = room.execute(json!({"steps": 1000, "delay_ms": 50})).await;
+    let running = room.execute(json!({"steps": 10_000, "delay_ms": 50})).await;
+    let pending = room.execute(json!({"steps": 10_000, "delay_ms": 50})).await;
     let cancelled = room.jobs(&["cancel", &pending, &running]);
     assert!(cancelled.status.success(), "{}", stderr(&cancelled));
     assert_eq!(stdout(&cancelled), format!("{pending} cancelled\n{running} cancelled\n"));

@@ -253,8 +253,9 @@ async fn a_late_job_of_another_key_starts_within_two_jobs_while_five_hundred_wai
     for seed in 0..2 {
         running.push(pool.submit("test-progress", &endless(seed)).await);
     }
+    // So slow that the others still wait when we look.
     for seed in 2..504 {
-        pool.submit("test-progress", &job(2, 10, seed)).await;
+        pool.submit("test-progress", &job(2, 250, seed)).await;
     }
     pool.until_waiting(500).await;
     let late = pool.submit_as(&Caller::with_key("bob"), "test-progress", &job(2, 10, 1000)).await;

@@ -89,9 +89,15 @@ async fn a_job_is_submitted_awaited_and_its_file_downloaded() {
 async fn updates_are_typed_and_end_with_the_end_of_the_job() {
     let simulator = simulator();
     let runner = runner(&simulator);
-    let job = runner.submit("test-progress", json!({"steps": 40, "delay_ms": 20})).await.unwrap();
-    let updates: Vec<_> = within(job.updates(WatchOptions::new().with_previews()).collect()).await;
-    let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
+    let job = runner.submit("test-progress", json!({"steps": 300, "delay_ms": 100})).await.unwrap();
+    let mut stream = job.updates(WatchOptions::new().with_previews());
+    let mut updates = Vec::new();
+    // It runs until it has a preview, which comes with a step.
+    while !updates.iter().any(|update| matches!(update, Update::Preview(_))) {
+        updates.push(within(stream.next()).await.unwrap().unwrap());
+    }
+    simulator.skip_pauses();
+    updates.extend(within(stream.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap));
     let (mut statuses, mut previews) = (Vec::new(), 0);
     for update in &updates {
         match update {
@@ -257,7 +263,10 @@ async fn a_job_that_runs_on_is_found_again_after_a_restart() {
         }
     };
     let first = start();
-    let job = first.submit("test-progress", json!({"steps": 100, "delay_ms": 20})).await.unwrap();
+    let job = first
+        .submit("test-progress", json!({"steps": 300, "delay_ms": 100, "preview": false}))
+        .await
+        .unwrap();
     let prompt_id = job.prompt_id().to_owned();
     until_running(&job).await;
     // Without a shutdown.
@@ -266,8 +275,16 @@ async fn a_job_that_runs_on_is_found_again_after_a_restart() {
     let second = start();
     let job = second.job(&prompt_id).await.unwrap();
     assert_eq!(job.submitted().seeds.len(), 1);
+    simulator.skip_pauses();
     let result = within(job.wait()).await.unwrap();
     assert_eq!(result.files.len(), 1);
+    // It is counted when its last message has been sent.
+    within(async {
+        while simulator.executed_prompts() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(simulator.executed_prompts(), 1, "it was not run twice");
     within(second.shutdown()).await.unwrap();
 
