@@ -166,15 +166,22 @@ async fn another_comfyui_at_the_same_address_is_asked_again() {
     });
     shelf.put("new", "id: new\n", &graph);
     let start = |address: &str, version| {
-        Simulator::builder().listen(address).speak_as(version).step_delay(Duration::ZERO).start().unwrap()
+        Simulator::builder().listen(address).speak_as(version).step_delay(Duration::ZERO).start()
     };
-    let old = start("127.0.0.1:0", Version::V0_3_64);
+    let old = start("127.0.0.1:0", Version::V0_3_64).unwrap();
     let (address, url) = (old.address().to_string(), old.url());
     let api = Api::start_with(&settings(&url), shelf.path());
     support::eventually("the WebSocket is open", || old.open_sockets() > 0).await;
     assert_eq!(list(&api, "").await[0].readiness.missing.node_types, ["Flux2Scheduler"]);
     old.stop();
-    let new = start(&address, Version::V0_33_0);
+    // While nobody listens, the port may be taken for a moment by another test, or by a connection.
+    let mut new = None;
+    support::eventually("the port is free", || {
+        new = start(&address, Version::V0_33_0).ok();
+        new.is_some()
+    })
+    .await;
+    let new = new.unwrap();
     support::eventually("the WebSocket is open again", || new.open_sockets() > 0).await;
     assert_eq!(list(&api, "").await[0].readiness.ready, Some(true));
     api.stop().await;

@@ -31,6 +31,16 @@ impl FaultyStore {
         Self::new(0, unrecorded)
     }
 
+    /// Returns how often it is still to panic.
+    pub fn panics(&self) -> u32 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Lets it panic once more.
+    pub fn panic_again(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn new(panics: u32, unrecorded: u32) -> Arc<Self> {
         let store = Sqlite::in_memory().unwrap();
         Arc::new(Self { store, panics: AtomicU32::new(panics), unrecorded: AtomicU32::new(unrecorded) })
