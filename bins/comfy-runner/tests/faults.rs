@@ -10,6 +10,7 @@ use actix_web::rt::net::TcpStream;
 use comfy_runner_simulator::Simulator;
 use mockito::Matcher;
 use serde_json::{Value, json};
+use support::hostile::{Answer, Ask, Hostile};
 use support::{Api, Form, Reply, Shelf, eventually, fixtures, png, settings, simulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -493,37 +494,21 @@ async fn a_prompt_that_is_refused_or_lost_leaves_no_job_behind() {
 
 #[actix_rt::test]
 async fn a_caller_that_leaves_in_the_middle_leaves_no_job_that_waits_for_ever() {
-    let mut comfyui = mockito::Server::new_async().await;
-    let (sender, receiver) = mpsc::channel();
-    comfyui
-        .mock("POST", "/prompt")
-        .match_request(move |request| {
-            let body: Value = serde_json::from_slice(request.body().unwrap()).unwrap();
-            sender.send(body["prompt_id"].as_str().unwrap().to_owned()).is_ok()
-        })
-        .with_chunked_body(|_| {
-            std::thread::sleep(Duration::from_secs(1));
-            Err(std::io::Error::other("the listener is gone"))
-        })
-        .create_async()
-        .await;
-    comfyui.mock("GET", "/queue").with_body(EMPTY_QUEUE).create_async().await;
-    comfyui.mock("GET", Matcher::Regex("^/history/".into())).with_body("{}").create_async().await;
-    let (api, _shelf) = serve(&comfyui.url(), &any_graph());
+    // It answers the first prompt and not the second, which no history knows.
+    let comfyui = Hostile::start(false, [(Ask::Submit, vec![Answer::Hang])]).await;
+    comfyui.always(Ask::History, Answer::Text("{}".to_owned()));
+    let (api, _shelf) = serve(&comfyui.url, &any_graph());
+    let first = execute(&api, "only").await.json();
+    api.wait(first["prompt_id"].as_str().unwrap()).await;
     let mut caller = TcpStream::connect(api.base.strip_prefix("http://").unwrap()).await.unwrap();
     caller.set_zero_linger().unwrap();
     caller
         .write_all(b"POST /api/run/only/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         .await
         .unwrap();
-    let mut prompt_id = None;
-    eventually("ComfyUI has the prompt", || {
-        prompt_id = receiver.try_recv().ok();
-        prompt_id.is_some()
-    })
-    .await;
+    eventually("ComfyUI has the prompt", || comfyui.prompts().len() == 2).await;
     drop(caller);
-    let status = api.wait(&prompt_id.unwrap()).await;
+    let status = api.wait(&comfyui.prompts()[1]).await;
     assert_eq!(status["status"], "error", "{status}");
     assert!(status["error"].as_str().unwrap().contains("ComfyUI does not know this job"), "{status}");
     api.stop().await;

@@ -110,6 +110,11 @@ impl Hostile {
         self.state.asked.borrow().get(&ask).copied().unwrap_or_default()
     }
 
+    /// The ids of the prompts that were taken, the first one first.
+    pub fn prompts(&self) -> Vec<String> {
+        self.state.prompts.borrow().clone()
+    }
+
     /// Answers from now on like this, as often as it is asked.
     pub fn always(&self, ask: Ask, answer: Answer) {
         self.state.scripts.borrow_mut().insert(ask, vec![answer; 10_000].into());
