@@ -34,8 +34,9 @@ async fn events_tell_of_a_job_until_it_ends_and_then_the_stream_ends() {
     let simulator = simulator();
     let api = Api::start(&simulator.url());
     // It runs until the stream has told of a step and a preview.
-    let (prompt_id, client_id) = start(&api, 500, 1).await;
-    let mut stream = Sse::open(&api, &prompt_id).await;
+    let job = api.execute("test-progress", json!({"steps": 100, "delay_ms": 200, "seed": 1})).await;
+    let [prompt_id, client_id] = ["prompt_id", "client_id"].map(|name| job[name].as_str().unwrap());
+    let mut stream = Sse::open(&api, prompt_id).await;
     let mut events = Vec::new();
     while !["progress", "preview"].iter().all(|name| names(&events).contains(name)) {
         events.push(stream.next().await.unwrap());

@@ -89,7 +89,7 @@ async fn a_job_is_submitted_awaited_and_its_file_downloaded() {
 async fn updates_are_typed_and_end_with_the_end_of_the_job() {
     let simulator = simulator();
     let runner = runner(&simulator);
-    let job = runner.submit("test-progress", json!({"steps": 300, "delay_ms": 100})).await.unwrap();
+    let job = runner.submit("test-progress", json!({"steps": 100, "delay_ms": 300})).await.unwrap();
     let mut stream = job.updates(WatchOptions::new().with_previews());
     let mut updates = Vec::new();
     // It runs until it has a preview, which comes with a step.

@@ -288,6 +288,10 @@ impl Api {
     pub async fn cancel(&self, prompt_id: &str) {
         let reply = self.post(&format!("/api/run/cancel/{prompt_id}"), Form::new()).await;
         assert!(reply.status.is_success(), "{}", reply.text());
+        if reply.status == 202 {
+            // The machine is so busy that the job has not stopped within some seconds.
+            self.wait(prompt_id).await;
+        }
     }
 
     /// Waits until a job is over, and returns its last status.

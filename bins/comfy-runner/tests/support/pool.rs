@@ -73,7 +73,11 @@ impl Pool {
     }
 
     pub async fn cancel(&self, prompt_id: &str) {
-        self.post(&format!("/api/run/cancel/{prompt_id}")).await;
+        let path = format!("{}/api/run/cancel/{prompt_id}", self.server.base);
+        let reply = self.caller.post(&path).await;
+        assert!(matches!(reply.status.as_u16(), 200 | 202), "{path}: {}", reply.text());
+        // A busy machine may not have stopped it within some seconds.
+        self.until(prompt_id, |record| !record["finished_at"].is_null()).await;
     }
 
     pub async fn record(&self, prompt_id: &str) -> Value {
