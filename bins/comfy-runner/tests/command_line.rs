@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use comfy_runner_simulator::Simulator;
 use serde_json::Value;
 use support::{fixtures, png, simulator};
 
@@ -62,7 +64,8 @@ fn the_demo_makes_real_images_from_a_graph_and_from_blocks() {
 
 #[test]
 fn run_saves_every_final_file_and_prints_the_paths_alone() {
-    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let simulator = Simulator::builder().step_delay(Duration::from_secs(3600)).start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let (url, out) = (simulator.url(), folder.path().to_str().unwrap());
     let args = [
         "run",
@@ -78,7 +81,16 @@ fn run_saves_every_final_file_and_prints_the_paths_alone() {
         "-o",
         out,
     ];
-    let first = run(&args);
+    // The first job goes on when its progress has been printed.
+    let mut command = comfy_runner(&args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut errors, mut printed) = (BufReader::new(child.stderr.take().unwrap()), String::new());
+    while !printed.contains('%') {
+        assert!(errors.read_line(&mut printed).unwrap() > 0, "{printed}");
+    }
+    simulator.skip_pauses();
+    errors.read_to_string(&mut printed).unwrap();
+    let first = Output { stderr: printed.into_bytes(), ..child.wait_with_output().unwrap() };
     let second = run(&args);
     assert_eq!(saved(&first).len(), 1);
     assert_ne!(stdout(&first), stdout(&second), "nothing is overwritten");
@@ -242,10 +254,10 @@ fn ctrl_c_cancels_the_job_on_comfyui() {
     }
     // The first line of progress is printed once it listens for Ctrl-C.
     let mut line = String::new();
-    let mut errors = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
     while !line.contains('%') {
         line.clear();
-        assert!(std::io::BufRead::read_line(&mut errors, &mut line).unwrap() > 0);
+        assert!(errors.read_line(&mut line).unwrap() > 0);
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(1));

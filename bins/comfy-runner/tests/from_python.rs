@@ -6,8 +6,10 @@
 mod support;
 
 use std::process::Command;
+use std::time::Duration;
 
-use support::python::{python_with, run_to_its_end};
+use comfy_runner_simulator::Simulator;
+use support::python::{python_with, run_watched};
 use support::{Api, fixtures, png, simulator};
 
 /// Returns the scripts of the page.
@@ -19,14 +21,23 @@ fn scripts() -> Vec<String> {
 #[actix_rt::test]
 async fn the_documented_scripts_run() {
     let Some(python) = python_with("requests, websockets.sync.client") else { return };
-    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
-    let api = Api::start(&simulator.url());
+    let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("photo.png"), png()).unwrap();
     let mut printed = Vec::new();
     for script in scripts() {
+        let follows = script.contains("/api/run/events/") || script.contains("/api/run/ws");
+        // A job that is followed runs until the script has seen it run.
+        let simulator = if follows { stopped_simulator() } else { simulator() };
+        let api = Api::start(&simulator.url());
         let script = script.replace("http://127.0.0.1:8080", &api.base);
+        let watch = |printed: &str| {
+            if printed.contains("running ") {
+                simulator.skip_pauses();
+            }
+        };
         let mut command = Command::new(&python);
-        printed.push(run_to_its_end(command.args(["-c", &script]), folder.path()).await);
+        printed.push(run_watched(command.args(["-c", &script]), folder.path(), watch).await);
+        api.stop().await;
     }
     let [saved, polled, sent, uploaded, events, socket] = &printed[..] else { panic!("{printed:?}") };
     assert_eq!((saved.as_str(), sent.as_str()), ("", ""));
@@ -43,5 +54,9 @@ async fn the_documented_scripts_run() {
         assert!(followed.ends_with("text-to-image completed\n"), "{followed}");
         assert!(followed.contains("running "), "{followed}");
     }
-    api.stop().await;
+}
+
+/// A simulator whose samplers stop at their first step until pauses are skipped.
+fn stopped_simulator() -> Simulator {
+    Simulator::builder().step_delay(Duration::from_secs(3600)).start().unwrap()
 }

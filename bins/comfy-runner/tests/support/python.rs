@@ -23,12 +23,18 @@ pub fn python_with(modules: &str) -> Option<String> {
 
 /// Runs a program in a folder to its end, which must be a success, and returns what it printed.
 pub async fn run_to_its_end(command: &mut Command, folder: &Path) -> String {
+    run_watched(command, folder, |_| {}).await
+}
+
+/// As [`run_to_its_end`], and passes on again and again what has been printed so far.
+pub async fn run_watched(command: &mut Command, folder: &Path, watch: impl Fn(&str)) -> String {
     let printed = folder.join("printed.txt");
     let output = std::fs::File::create(&printed).unwrap();
     let mut child = command
         .current_dir(folder)
         .env("NO_PROXY", "127.0.0.1")
         .env("PYTHONIOENCODING", "utf-8")
+        .env("PYTHONUNBUFFERED", "1")
         .stdin(Stdio::null())
         .stderr(output.try_clone().unwrap())
         .stdout(output)
@@ -43,6 +49,7 @@ pub async fn run_to_its_end(command: &mut Command, folder: &Path) -> String {
             child.kill().unwrap();
             break None;
         }
+        watch(&std::fs::read_to_string(&printed).unwrap_or_default());
         actix_rt::time::sleep(Duration::from_millis(10)).await;
     };
     let printed = std::fs::read_to_string(printed).unwrap();
