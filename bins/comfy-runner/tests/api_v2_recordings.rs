@@ -6,7 +6,9 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use awc::ClientRequest;
@@ -16,7 +18,7 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 use support::process::Served;
 use support::streams::{Sent, Sse};
-use support::{Form, PATIENCE, Reply, fixtures};
+use support::{Form, PATIENCE, Reply, eventually, fixtures};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -85,14 +87,18 @@ struct Watcher {
     theirs: Vec<String>,
     /// The job, by its recorded id.
     job: String,
-    events: actix_rt::task::JoinHandle<Vec<Sent>>,
+    /// What has come so far.
+    seen: Rc<RefCell<Vec<Sent>>>,
+    /// Ends with the stream.
+    reading: actix_rt::task::JoinHandle<()>,
 }
 
 /// A recorded run that is played again.
 struct Replay {
     name: String,
     comfyui: String,
-    is_simulated: bool,
+    /// The ComfyUI, unless it is a real one or none.
+    simulator: Option<Rc<Simulator>>,
     server: Served,
     state: TempDir,
     options: Vec<&'static str>,
@@ -101,6 +107,8 @@ struct Replay {
     ours: HashMap<String, String>,
     /// The recorded ids of jobs that are to be cancelled, of which this server says so.
     cancelled: HashSet<String>,
+    /// The recorded ids of jobs that do not end until the pauses of the simulator are skipped.
+    slow: HashSet<String>,
     watchers: Vec<Watcher>,
     /// Streams that the client kept open without reading on.
     held: Vec<Sse>,
@@ -119,13 +127,29 @@ impl Replay {
         }
         let mut translated: Value = serde_json::from_str(&text).unwrap();
         if let Some(graph) = translated.pointer_mut("/body/workflow").and_then(Value::as_object_mut)
-            && self.is_simulated
+            && self.simulator.is_some()
         {
             let is_known =
                 |node: &Value| !NOT_SIMULATED.contains(&node["class_type"].as_str().unwrap_or_default());
             graph.retain(|_, node| is_known(node));
         }
+        if self.simulator.is_some() {
+            for graph in ["/body/workflow", "/workflow"] {
+                let nodes = translated.pointer_mut(graph).and_then(Value::as_object_mut);
+                nodes.into_iter().flat_map(|nodes| nodes.values_mut()).for_each(slow_down);
+            }
+        }
         translated
+    }
+
+    /// Lets slow jobs end, once those who watch have seen what the client saw before the end.
+    async fn let_jobs_end(&self) {
+        let Some(simulator) = &self.simulator else { return };
+        for watcher in &self.watchers {
+            let is_ready = || watcher.reading.is_finished() || sees(&watcher.seen.borrow(), &watcher.theirs);
+            eventually(&watcher.at, is_ready).await;
+        }
+        simulator.skip_pauses();
     }
 
     fn request(&self, exchange: &Value) -> ClientRequest {
@@ -207,12 +231,13 @@ impl Replay {
         self.server = Served::start(&self.comfyui, self.state.path(), &self.options);
         self.ours.insert(RECORDED_ORIGIN.to_owned(), self.server.base.clone());
         for watcher in std::mem::take(&mut self.watchers) {
-            let seen = watcher.events.await.unwrap();
+            watcher.reading.await.unwrap();
+            let seen = watcher.seen.take();
             let is_over = |event: &Sent| rank(event.data["status"].as_str().unwrap_or("queued")) == 3;
             assert!(!seen.iter().any(is_over), "{}: the job runs on: {seen:?}", watcher.at);
             let request = self.http.get(format!("{}{}", self.server.base, watcher.target));
-            let events = read_on(Sse::from_request(request).await);
-            self.watchers.push(Watcher { events, ..watcher });
+            let (seen, reading) = read_on(Sse::from_request(request).await);
+            self.watchers.push(Watcher { seen, reading, ..watcher });
         }
     }
 
@@ -235,9 +260,19 @@ impl Replay {
             self.held.push(stream);
         } else if recorded["stream"]["held"] == true {
             let target = exchange["target"].as_str().unwrap().to_owned();
-            self.watchers.push(Watcher { at: at.to_owned(), target, theirs, job, events: read_on(stream) });
+            let (seen, reading) = read_on(stream);
+            self.watchers.push(Watcher { at: at.to_owned(), target, theirs, job, seen, reading });
         } else {
-            self.check_events(at, &theirs, &job, &stream.all().await);
+            let mut events = Vec::new();
+            if self.slow.contains(&job) {
+                while !sees(&events, &theirs) {
+                    let Some(event) = stream.next().await else { break };
+                    events.push(event);
+                }
+                self.let_jobs_end().await;
+            }
+            events.extend(stream.all().await);
+            self.check_events(at, &theirs, &job, &events);
         }
     }
 
@@ -256,7 +291,7 @@ impl Replay {
         for event in theirs {
             let excused = match event.split_once(' ') {
                 Some(("status", status)) => rank(status) == 3 || is_late,
-                Some((_, node)) => is_cancelled || (self.is_simulated && self.is_not_simulated(node)),
+                Some((_, node)) => is_cancelled || (self.simulator.is_some() && self.is_not_simulated(node)),
                 None => is_late || is_cancelled,
             };
             assert!(excused || ours.contains(event), "{at}: no {event} in {ours:?}");
@@ -299,6 +334,9 @@ impl Replay {
         let job = job_in(recorded["target"].as_str().unwrap());
         let reply = match (recorded.get("job"), recorded["phase"].as_str()) {
             (Some(_), _) => {
+                if self.slow.contains(&job) && !self.cancelled.contains(&job) && recorded["method"] == "GET" {
+                    self.let_jobs_end().await;
+                }
                 self.until(&exchange, |body| rank(body["status"].as_str().unwrap_or("x")) == 3).await
             }
             (_, Some(phase)) if recorded["method"] == "GET" => {
@@ -339,6 +377,10 @@ impl Replay {
         }
         if let Some(theirs) = recorded["id"].as_str().filter(|_| recorded["method"] == "POST") {
             self.ours.insert(theirs.to_owned(), reply.json()["id"].as_str().unwrap().to_owned());
+            let nodes = recorded["body"]["workflow"].as_object();
+            if self.simulator.is_some() && nodes.is_some_and(|nodes| nodes.values().any(is_slow)) {
+                self.slow.insert(theirs.to_owned());
+            }
         }
         if let Some(length) = recorded["bytes"].as_u64() {
             assert_eq!(reply.body.len() as u64, length, "{at}");
@@ -384,7 +426,7 @@ impl Replay {
         let mut matched = 0;
         let theirs = recorded["outputs"].as_array().into_iter().flatten();
         let theirs = theirs.filter(|output| {
-            !(self.is_simulated && self.is_not_simulated(output["node_id"].as_str().unwrap()))
+            !(self.simulator.is_some() && self.is_not_simulated(output["node_id"].as_str().unwrap()))
         });
         let theirs: Vec<_> = theirs.cloned().collect();
         for (index, output) in theirs.iter().enumerate() {
@@ -419,15 +461,39 @@ fn named(event: &Sent) -> String {
     }
 }
 
+/// Whether a node takes so long that clients did something meanwhile.
+fn is_slow(node: &Value) -> bool {
+    node["inputs"]["delay_ms"].as_u64() >= Some(100) && node["inputs"]["steps"].is_u64()
+}
+
+/// Makes a slow node so slow that it outlasts whatever is done meanwhile, also on a busy machine.
+fn slow_down(node: &mut Value) {
+    if is_slow(node) {
+        let steps = &mut node["inputs"]["steps"];
+        *steps = json!(20 * steps.as_u64().unwrap());
+    }
+}
+
+/// Whether there is every event that the client saw before the outputs and the end.
+fn sees(events: &[Sent], theirs: &[String]) -> bool {
+    let is_before = |event: &&String| match event.split_once(' ') {
+        Some(("status", status)) => rank(status.split(' ').next().unwrap()) < 3,
+        Some(_) => false,
+        None => true,
+    };
+    theirs.iter().filter(is_before).all(|theirs| events.iter().any(|event| named(event) == *theirs))
+}
+
 /// Reads a stream until it ends or breaks off.
-fn read_on(mut stream: Sse) -> actix_rt::task::JoinHandle<Vec<Sent>> {
-    actix_rt::spawn(async move {
-        let mut events = Vec::new();
+fn read_on(mut stream: Sse) -> (Rc<RefCell<Vec<Sent>>>, actix_rt::task::JoinHandle<()>) {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let events = Rc::clone(&seen);
+    let reading = actix_rt::spawn(async move {
         while let Ok(Some(event)) = stream.try_next().await {
-            events.push(event);
+            events.borrow_mut().push(event);
         }
-        events
-    })
+    });
+    (seen, reading)
 }
 
 /// The id of the job in a path.
@@ -482,7 +548,7 @@ fn known_strings(recording: &Value) -> HashMap<String, String> {
     ours
 }
 
-async fn replay_before(name: &str, recording: &Value, comfyui: &str, is_simulated: bool) {
+async fn replay_before(name: &str, recording: &Value, comfyui: &str, simulator: Option<Rc<Simulator>>) {
     let options = match name {
         "auth_and_origin" => vec!["--api-key", "secret-for-the-recording"],
         "too_large" => vec!["--max-upload", "1MiB"],
@@ -495,13 +561,14 @@ async fn replay_before(name: &str, recording: &Value, comfyui: &str, is_simulate
     let mut replay = Replay {
         name: name.to_owned(),
         comfyui: comfyui.to_owned(),
-        is_simulated,
+        simulator,
         server,
         state,
         options,
         http: awc::Client::builder().timeout(PATIENCE).disable_redirects().finish(),
         ours,
         cancelled: HashSet::new(),
+        slow: HashSet::new(),
         watchers: Vec::new(),
         held: Vec::new(),
         last: None,
@@ -513,9 +580,10 @@ async fn replay_before(name: &str, recording: &Value, comfyui: &str, is_simulate
     if let Some(action) = recording["finally"].as_str() {
         replay.act(action).await;
     }
+    replay.let_jobs_end().await;
     for watcher in std::mem::take(&mut replay.watchers) {
-        let events = watcher.events.await.unwrap();
-        replay.check_events(&watcher.at, &watcher.theirs, &watcher.job, &events);
+        watcher.reading.await.unwrap();
+        replay.check_events(&watcher.at, &watcher.theirs, &watcher.job, &watcher.seen.take());
     }
     assert!(replay.wrong.is_empty(), "{}", replay.wrong.join("\n"));
 }
@@ -525,13 +593,13 @@ async fn replay(name: &str) {
     let recording: Value = serde_json::from_str(&recording).unwrap();
     let of = recording["recorded"].as_str().unwrap();
     if of.ends_with("no ComfyUI") {
-        return replay_before(name, &recording, "http://127.0.0.1:1", true).await;
+        return replay_before(name, &recording, "http://127.0.0.1:1", None).await;
     }
     let version = if of.ends_with("0.33.0") { Version::V0_33_0 } else { Version::V0_3_64 };
     let simulator = Simulator::builder().step_delay(Duration::ZERO).speak_as(version).start().unwrap();
-    replay_before(name, &recording, &simulator.url(), true).await;
+    replay_before(name, &recording, &simulator.url(), Some(Rc::new(simulator))).await;
     if let Ok(comfyui) = std::env::var("COMFYUI_URL") {
-        replay_before(name, &recording, comfyui.trim_end_matches('/'), false).await;
+        replay_before(name, &recording, comfyui.trim_end_matches('/'), None).await;
     }
 }
 
