@@ -19,7 +19,7 @@ use crate::files::{Files, Folder};
 use crate::gpu::GpuOptions;
 use crate::http;
 use crate::paint::{Latent, Layer, Painting};
-use crate::state::State;
+use crate::state::{Pauses, State};
 use crate::version::Version;
 
 /// ComfyUI comes with an image of this name in its input folder.
@@ -284,7 +284,17 @@ impl Simulator {
     /// From now on nothing waits: steps, model loads and delays of nodes end at once, also the present one. So a test can look
     /// at a slow prompt while it runs, for as long as it takes, and then have its end.
     pub fn skip_pauses(&self) {
-        self.state.skip_pauses();
+        self.state.set_pauses(Pauses::Skipped);
+    }
+
+    /// From now on no wait ends, until [`Simulator::resume_pauses`]. What needs no time goes on.
+    pub fn hold_pauses(&self) {
+        self.state.set_pauses(Pauses::Held);
+    }
+
+    /// From now on waits end after their time, as at the start.
+    pub fn resume_pauses(&self) {
+        self.state.set_pauses(Pauses::Timed);
     }
 
     /// Stops after the current requests are answered. The running prompt is abandoned.

@@ -42,8 +42,20 @@ pub struct Signals {
     pub forgotten: bool,
     /// The simulator stops.
     pub stopping: bool,
-    /// Pauses end at once.
-    pub skips_pauses: bool,
+    /// How pauses end.
+    pub pauses: Pauses,
+}
+
+/// How pauses end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Pauses {
+    /// After their time.
+    #[default]
+    Timed,
+    /// Not yet.
+    Held,
+    /// At once.
+    Skipped,
 }
 
 impl Signals {
@@ -216,17 +228,24 @@ impl State {
         lock(&self.loaded_models)
     }
 
-    /// Ends the present pause and all later ones at once.
-    pub fn skip_pauses(&self) {
-        self.signal(|signals| signals.skips_pauses = true);
+    /// Changes how the present pause and all later ones end.
+    pub fn set_pauses(&self, pauses: Pauses) {
+        self.signal(|signals| signals.pauses = pauses);
     }
 
-    /// Sleeps for this time, or until the prompt must stop or pauses are skipped.
+    /// Sleeps for this time, or until the prompt must stop. Pauses may be held or skipped.
     pub fn pause(&self, duration: Duration) {
+        if duration.is_zero() {
+            return;
+        }
         let deadline = Instant::now() + duration;
         let mut signals = lock(&self.signals);
-        while !signals.any() && !signals.skips_pauses {
-            let left = deadline.saturating_duration_since(Instant::now());
+        while !signals.any() {
+            let left = match signals.pauses {
+                Pauses::Timed => deadline.saturating_duration_since(Instant::now()),
+                Pauses::Held => Duration::from_secs(3600),
+                Pauses::Skipped => return,
+            };
             if left.is_zero() {
                 return;
             }

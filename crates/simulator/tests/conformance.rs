@@ -27,8 +27,7 @@ async fn the_simulator_answers_the_recorded_requests_as_each_version_did() {
     for version in Version::ALL {
         let builder = Simulator::builder().speak_as(version).step_delay(std::time::Duration::ZERO);
         let simulator = builder.start().unwrap();
-        let peer =
-            Peer { comfy: Comfy::at(simulator.url()), version: version.to_string(), real: false, nonce: 0 };
+        let peer = Peer { comfy: Comfy::of(simulator), version: version.to_string(), real: false, nonce: 0 };
         peer.replay_all().await;
     }
 }

@@ -213,6 +213,20 @@ async fn a_slow_prompt_ends_at_once_when_pauses_are_skipped_and_so_does_the_next
 }
 
 #[actix_rt::test]
+async fn a_prompt_goes_on_when_pauses_are_no_longer_held() {
+    let simulator = simulator();
+    let comfy = Comfy::at(simulator.url());
+    let mut socket = comfy.socket("c", &Value::Null).await;
+    simulator.hold_pauses();
+    let held = comfy.submit(&steps(3, 1, 1), "c").await;
+    socket.until(|heard| heard.kind() == "executing" && heard.data()["node"] == "3").await;
+    let queue = comfy.get("/queue").await.json();
+    assert_eq!(queue["queue_running"][0][1], json!(held));
+    simulator.resume_pauses();
+    assert_eq!(comfy.ended(&held).await["status"]["status_str"], "success");
+}
+
+#[actix_rt::test]
 async fn a_prompt_without_a_client_runs_and_a_body_that_is_no_prompt_is_refused() {
     let simulator = simulator();
     let comfy = Comfy::at(simulator.url());

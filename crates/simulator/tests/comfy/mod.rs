@@ -4,6 +4,7 @@
 pub mod normal;
 pub mod scenario;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_rt::time::timeout;
@@ -46,11 +47,19 @@ impl Answer {
 pub struct Comfy {
     url: String,
     http: Client,
+    /// What it is, if it is simulated and may be held.
+    simulator: Option<Rc<Simulator>>,
 }
 
 impl Comfy {
     pub fn at(url: impl Into<String>) -> Self {
-        Self { url: url.into(), http: Client::builder().timeout(PATIENCE).finish() }
+        Self { url: url.into(), http: Client::builder().timeout(PATIENCE).finish(), simulator: None }
+    }
+
+    /// A simulated one, which the runs of scenarios hold while they send requests.
+    pub fn of(simulator: Simulator) -> Self {
+        let url = simulator.url();
+        Self { simulator: Some(Rc::new(simulator)), ..Self::at(url) }
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {

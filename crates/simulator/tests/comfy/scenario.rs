@@ -147,6 +147,10 @@ impl Scenario {
                 comfy.upload("/upload/image", &file.filename, file.content.as_bytes(), &values).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
+        // A prompt that is to run while others are sent does so for as long as that takes.
+        let simulator = comfy.simulator.as_deref();
+        let hold = || simulator.inspect(|simulator| simulator.hold_pauses());
+        hold();
         let begin = Instant::now();
         let features = Value::Object(self.client_feature_flags.clone());
         let mut course = Course {
@@ -169,6 +173,10 @@ impl Scenario {
             course.submit(body).await;
         }
         for step in &self.then {
+            match step {
+                Step::Hear(_) => simulator.inspect(|simulator| simulator.resume_pauses()),
+                Step::Request(_) => hold(),
+            };
             match step {
                 Step::Hear(Awaited::End) => course.hear(Heard::is_end).await,
                 Step::Hear(Awaited::Step(step)) => course.hear(|heard| heard.data()["value"] == *step).await,
