@@ -22,7 +22,7 @@ const GONE: &str = "the job's ComfyUI cannot be reached any more";
 const DROPPED: &str =
     "ComfyUI no longer knows this job: it restarted and dropped its queue, or somebody cleared it";
 
-/// Two simulators as processes, and a server that notices within two seconds that one of them is silent.
+/// Two simulators as processes, and a server that notices within seconds that one of them is silent.
 struct Impatient {
     simulators: Vec<Simulated>,
     api: Api,
@@ -40,7 +40,7 @@ impl Impatient {
             (0..2).map(|number| Simulated::start(&folder.path().join(number.to_string()))).collect();
         let comfyuis = simulators.iter().enumerate().map(|(number, simulated)| {
             let mut comfyui = comfyui(number, &simulated.url);
-            comfyui.client.timeouts.reply = Duration::from_secs(2);
+            comfyui.client.timeouts.reply = Duration::from_secs(6);
             comfyui.client.socket.ping_every = Duration::from_millis(100);
             comfyui.client.socket.silence_max = Duration::from_secs(2);
             comfyui
