@@ -56,7 +56,8 @@ pub struct SocketConfig {
     pub backoff_max: Duration,
     /// How often a ping is sent.
     pub ping_every: Duration,
-    /// A connection on which nothing arrives for this long is dead. It must be longer than `ping_every`.
+    /// A connection on which nothing arrives for as many pings as are sent in this time is dead. It must be longer than
+    /// `ping_every`. Pings count and not a clock: a process that stood still has sent none.
     pub silence_max: Duration,
     /// The largest message in bytes, all fragments together. The connection is closed and opened again as soon as ComfyUI
     /// announces a larger one. Previews of large images are megabytes.

@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod config_changes;
 mod convert;
 #[cfg(feature = "simulator")]
 mod demo;

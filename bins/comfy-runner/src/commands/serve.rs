@@ -1,6 +1,5 @@
 //! `comfy-runner serve`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +7,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use comfy_runner_client::Client;
 use comfy_runner_files::{Fault, FileError, FileStore as _, Location, ObjectFiles};
-use comfy_runner_jobs::{ComfyUi, DEFAULT_DEPTH, DEFAULT_MODELS, FilesConfig, Jobs, JobsConfig, LostJobs};
+use comfy_runner_jobs::{ComfyUi, DEFAULT_DEPTH, DEFAULT_MODELS, FilesConfig, JobsConfig, LostJobs};
 use comfy_runner_store::{Sqlite, Store};
 use comfy_runner_workflow::Workflows;
 use etcetera::BaseStrategy as _;
 
+use super::config_changes::follow_config;
 use super::{block_on, config, request};
-use crate::cli::{self, Access, ComfyUis, Command, FileStorage, Serve};
-use crate::config_file::parse_args;
+use crate::cli::{self, Access, ComfyUis, FileStorage, Serve};
 use crate::file_limit;
 use crate::server::{AllowedOrigins, ComfyUiFolders, KeySettings, Limits, PublicUrl, Server, Settings};
 use crate::terminal::error_chain;
@@ -73,7 +72,7 @@ async fn wrong_url(comfyui: &ComfyUi) -> anyhow::Error {
 }
 
 /// Returns the ComfyUIs of the command line and the environment; those of the file if these name none.
-fn comfyuis(options: &Serve) -> anyhow::Result<Vec<ComfyUi>> {
+pub fn comfyuis(options: &Serve) -> anyhow::Result<Vec<ComfyUi>> {
     let ComfyUis { urls, access, depth, models, of_file } = &options.comfyuis;
     let mut comfyuis: Vec<ComfyUi> = Vec::new();
     for table in of_file {
@@ -108,38 +107,6 @@ fn comfyuis(options: &Serve) -> anyhow::Result<Vec<ComfyUi>> {
 /// Splits `NAME=URL`. A URL may contain `=` after its scheme.
 fn named_url(text: &str) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(name, _)| !name.contains([':', '/']))
-}
-
-/// Takes over the ComfyUIs of the configuration file whenever it changes. A file with mistakes changes nothing.
-async fn follow_config(file: Option<PathBuf>, jobs: Jobs) {
-    let Some(file) = file else { return std::future::pending().await };
-    let state = || std::fs::read(&file).ok();
-    let mut known = state();
-    loop {
-        actix_rt::time::sleep(CONFIG_LOOK).await;
-        let now = state();
-        if now == known || now.is_none() {
-            continue;
-        }
-        known = now;
-        let changed = match parse_args(std::env::args_os()).map(|cli| cli.command) {
-            Ok(Command::Serve(options)) => comfyuis(&options).and_then(|new| Ok(jobs.set_comfyuis(new)?)),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        let file = file.display();
-        match changed {
-            Ok(()) => tracing::info!(
-                %file,
-                "the configuration file changed: its ComfyUIs are in use; other options need a restart"
-            ),
-            Err(error) => tracing::error!(
-                %file,
-                error = error_chain(&error),
-                "the configuration file changed and has mistakes: the ComfyUIs stay as they were"
-            ),
-        }
-    }
 }
 
 /// Checks the options without starting a server.
@@ -206,9 +173,6 @@ fn limits(options: &cli::Limits) -> Limits {
         ..Limits::default()
     }
 }
-
-/// How often the configuration file is looked at.
-const CONFIG_LOOK: Duration = Duration::from_secs(1);
 
 /// The name of the state folder in the platform's data folder.
 const STATE_FOLDER: &str = "comfy-runner";
