@@ -63,6 +63,31 @@ test("a workflow is edited and tried; its file keeps comments and order, and cha
   assert.ok(after.indexOf("id: cfg") < after.indexOf("id: steps") && !after.includes("id: seed"));
 });
 
+test("bounds and the step are typed key by key, and a text that is no number keeps the draft from being saved", async (person) => {
+  const page = await person.open("/w/image-to-image/edit");
+  const item = page.locator('.draft-input[data-key="3.denoise"]');
+  await item.locator("summary").click();
+  const type = async (name, text) => {
+    const field = item.getByRole("spinbutton", { name });
+    await field.press("ControlOrMeta+a");
+    await field.pressSequentially(text);
+    assert.equal(await field.inputValue(), text);
+  };
+  await type("Step", "0.25");
+  await type("Smallest", "-0.5");
+  const largest = item.getByRole("spinbutton", { name: "Largest" });
+  await largest.press("ControlOrMeta+a");
+  await largest.pressSequentially("3e");
+  await item.getByText("Enter a number").waitFor();
+  await page.getByRole("alert").getByText(/is no number/).waitFor();
+  assert.ok(await page.getByRole("button", { name: "Save", exact: true }).isDisabled());
+  await type("Largest", "2.75");
+  await page.getByRole("radio", { name: "manifest.yaml" }).check({ force: true });
+  const yaml = page.getByRole("region", { name: "Preview" }).locator("pre");
+  await yaml.filter({ hasText: "max: 2.75" }).waitFor();
+  assert.match(await yaml.innerText(), /min: -0\.5\n\s+max: 2\.75\n\s+step: 0\.25/);
+});
+
 test("two people edit the same workflow: the second is told, and reads it again", async (person) => {
   const [first, second] = [person, await enter()];
   second.expect(/412 \(Precondition Failed\)/);

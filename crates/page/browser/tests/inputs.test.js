@@ -43,6 +43,73 @@ test("each kind of value that is entered is the one that the server gets", async
   assert.match(record, /"seed":\s*"?18446744073709551615/);
 });
 
+/** Types a number key by key, as a person does, in place of what a field has. */
+async function type(field, text) {
+  await field.press("ControlOrMeta+a");
+  await field.pressSequentially(text);
+  assert.equal(await field.evaluate((element) => (element.validity.badInput ? "no number" : element.value)), text);
+}
+
+test("numbers are typed key by key, in each kind of field", async (person) => {
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  const field = (name) => page.getByRole("spinbutton", { name, exact: true });
+  const error = (path) => page.locator(`[data-input="${path}"] > .field-error`);
+  await type(field("Count"), "3.5");
+  await error("count").getByText("Enter a whole number").waitFor();
+  await type(field("Count"), "3");
+  await type(field("Amount"), "-0.5");
+  await error("amount").getByText("Between 0 and 1").waitFor();
+  await type(field("Amount"), "1e-1");
+  await type(field("Amount"), "0.05");
+  await type(field("Seconds"), "1.5");
+  await page.getByRole("combobox", { name: "LoRA", exact: true }).fill("detail");
+  await page.keyboard.press("Enter");
+  await type(field("Strength of LoRA"), "-0.5");
+  await type(field("Strength of LoRA"), "0.75");
+  await type(field("Width"), "96.5");
+  await error("size").getByText("Enter a whole number").waitFor();
+  await type(field("Width"), "96");
+  const params = await run(page);
+  assert.deepEqual([params.count, params.amount, params.scenes[0].seconds, params.lora.strength, params.size.w], [3, 0.05, 1.5, 0.75, 96]);
+
+  await page.goto("/w/text-to-image");
+  await type(field("Guidance"), "7.5");
+  assert.equal((await run(page)).cfg, 7.5);
+});
+
+test("a text that is no number is an error, and nothing is sent", async (person) => {
+  const page = await person.open("/w/every-input");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("x");
+  const before = (await server.api("/api/jobs?limit=1")).jobs[0]?.prompt_id;
+  const junk = async (name, text, path, good) => {
+    const field = page.getByRole("spinbutton", { name, exact: true });
+    await field.press("ControlOrMeta+a");
+    await field.pressSequentially(text);
+    const error = path ? page.locator(`[data-input="${path}"] > .field-error`) : page.locator("#run-count-error");
+    await error.getByText("Enter a number").waitFor();
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.ok(await field.evaluate((element) => element.validity.badInput), "the text stays");
+    await page.locator(".run-button").click();
+    await type(field, good);
+    await error.waitFor({ state: "detached" });
+  };
+  await page.getByRole("combobox", { name: "LoRA", exact: true }).fill("detail");
+  await page.keyboard.press("Enter");
+  await junk("Count", "3e", "count", "3");
+  await junk("Amount", "-", "amount", "0.5");
+  await junk("Seconds", "1e-", "scenes.0.seconds", "2");
+  await junk("Strength of LoRA", "-", "lora", "1");
+  await junk("Height", "--5", "size", "64");
+  await junk("How many times to run", "2e", null, "2");
+  // A reset takes such a text away.
+  const count = page.getByRole("spinbutton", { name: "Count", exact: true });
+  await count.pressSequentially("e");
+  await page.getByRole("button", { name: "Reset" }).click();
+  await page.waitForFunction((element) => !element.validity.badInput && element.value === "3", await count.elementHandle());
+  assert.equal((await server.api("/api/jobs?limit=1")).jobs[0]?.prompt_id, before);
+});
+
 test("a ratio keeps the number of pixels, and a seed can be drawn, locked and unlocked", async (person) => {
   const page = await person.open("/w/every-input");
   await page.getByRole("textbox", { name: "Prompt" }).fill("x");

@@ -4,7 +4,7 @@ import { t } from "../i18n.js";
 import { labelOf, optionsOf } from "../form/inputs.js";
 import { Button } from "../components/button.js";
 import { Combobox } from "../components/combobox.js";
-import { readNumber } from "./number.js";
+import { NumberInput } from "./number-input.js";
 
 /** @param {import("./control.js").ControlProps} props */
 export function LoraControl({ input, value, onChange, id, describedBy, invalid }) {
@@ -50,17 +50,10 @@ function LoraRow({ input, id, name, value, onChange, describedBy, invalid, withN
       onChange=${(/** @type {string} */ file) => onChange({ ...value, file })}
       free=${optionsOf(input).length === 0}
     />
-    <input
-      type="number"
-      class="field short"
-      step="0.05"
-      min=${bounds.min}
-      max=${bounds.max}
-      aria-label=${t("lora.strength", { name })}
-      title=${t("lora.strength", { name })}
-      aria-invalid=${invalid}
+    <${NumberInput}
       value=${value.strength}
-      onInput=${(/** @type {any} */ event) => onChange({ ...value, strength: readNumber(event.currentTarget.value) })}
+      onValue=${(/** @type {number | string} */ strength) => onChange({ ...value, strength })}
+      attributes=${{ class: "field short", step: "0.05", ...bounds, "aria-label": t("lora.strength", { name }), title: t("lora.strength", { name }), "aria-invalid": invalid }}
     />
   </div>`;
 }

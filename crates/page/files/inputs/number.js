@@ -1,6 +1,7 @@
 // A number: an exact field, and a slider where both bounds are known and near enough to aim at.
 import { html } from "../html.js";
 import { labelOf } from "../form/inputs.js";
+import { NumberInput } from "./number-input.js";
 
 const MOST_STEPS = 2000;
 
@@ -17,23 +18,24 @@ export function NumberControl({ input, value, onChange, id, describedBy, invalid
       min=${min}
       max=${max}
       step=${step}
-      value=${value === "" ? min : value}
+      value=${value === "" || Number.isNaN(value) ? min : value}
       onInput=${(/** @type {any} */ event) => onChange(event.currentTarget.valueAsNumber)}
     />`}
-    <input
-      id=${id}
-      type="number"
-      inputmode=${input.type === "int" ? "numeric" : "decimal"}
-      class=${slider ? "field short" : "field"}
+    <${NumberInput}
       value=${value}
-      min=${min}
-      max=${max}
-      step=${step}
-      placeholder=${input.placeholder}
-      aria-describedby=${describedBy}
-      aria-invalid=${invalid}
-      aria-required=${input.required}
-      onInput=${(/** @type {any} */ event) => onChange(readNumber(event.currentTarget.value))}
+      onValue=${onChange}
+      attributes=${{
+        id,
+        inputmode: input.type === "int" ? "numeric" : "decimal",
+        class: slider ? "field short" : "field",
+        min,
+        max,
+        step,
+        placeholder: input.placeholder,
+        "aria-describedby": describedBy,
+        "aria-invalid": invalid,
+        "aria-required": input.required,
+      }}
     />
   </div>`;
 }
@@ -45,14 +47,4 @@ export function NumberControl({ input, value, onChange, id, describedBy, invalid
 function smallStep({ min, max }) {
   if (min === undefined || max === undefined) return 0.01;
   return Math.min(1, 10 ** Math.floor(Math.log10(Math.max((max - min) / 50, 1e-6))));
-}
-
-/**
- * Returns a number, or the text itself while it is none that JavaScript holds exactly.
- * @param {string} text
- */
-export function readNumber(text) {
-  const number = Number(text);
-  if (text.trim() === "" || Number.isNaN(number)) return text;
-  return Number.isInteger(number) && !Number.isSafeInteger(number) ? text : number;
 }

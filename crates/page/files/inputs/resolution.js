@@ -4,7 +4,7 @@ import { t } from "../i18n.js";
 import { optionsOf } from "../form/inputs.js";
 import { RATIOS, parseSize, ratioOf, withRatio } from "../form/resolution.js";
 import { Button } from "../components/button.js";
-import { readNumber } from "./number.js";
+import { NumberInput } from "./number-input.js";
 
 /** @param {import("./control.js").ControlProps} props */
 export function ResolutionControl(props) {
@@ -39,19 +39,20 @@ function FreeSize({ input, value, onChange, id, describedBy, invalid }) {
   const size = value || { w: "", h: "" };
   const complete = Number(size.w) > 0 && Number(size.h) > 0;
   const numbers = { w: Number(size.w), h: Number(size.h) };
-  const side = (/** @type {"w" | "h"} */ name) => html`<input
-    id=${name === "w" ? id : undefined}
-    type="number"
-    class="field"
-    inputmode="numeric"
-    min=${input.min}
-    max=${input.max}
-    step=${input.step ?? 8}
-    aria-label=${name === "w" ? t("resolution.width") : t("resolution.height")}
-    aria-describedby=${describedBy}
-    aria-invalid=${invalid}
+  const side = (/** @type {"w" | "h"} */ name) => html`<${NumberInput}
     value=${size[name]}
-    onInput=${(/** @type {any} */ event) => onChange({ ...size, [name]: readNumber(event.currentTarget.value) })}
+    onValue=${(/** @type {number | string} */ length) => onChange({ ...size, [name]: length })}
+    attributes=${{
+      id: name === "w" ? id : undefined,
+      class: "field",
+      inputmode: "numeric",
+      min: input.min,
+      max: input.max,
+      step: input.step ?? 8,
+      "aria-label": name === "w" ? t("resolution.width") : t("resolution.height"),
+      "aria-describedby": describedBy,
+      "aria-invalid": invalid,
+    }}
   />`;
   const sizes = sizesOf(Array.isArray(input.presets) ? optionsOf({ ...input, options: input.presets }) : []);
   const ratio = complete ? ratioOf(numbers) : undefined;

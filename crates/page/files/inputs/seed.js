@@ -2,7 +2,7 @@
 import { html } from "../html.js";
 import { t } from "../i18n.js";
 import { Button } from "../components/button.js";
-import { readNumber } from "./number.js";
+import { readNumber } from "./number-input.js";
 
 /** @param {import("./control.js").ControlProps} props */
 export function SeedControl({ input, value, onChange, id, describedBy, invalid, form }) {

@@ -235,6 +235,7 @@ export const en = {
   "new.findings": { one: "One remark", other: "{count} remarks" },
   "new.problem.id": 'The id "{name}" may have letters, digits, dots, hyphens and underscores only.',
   "new.problem.input": 'The input "{name}" needs a name that does not begin with an underscore.',
+  "new.problem.number": 'A bound or the step of "{name}" is no number.',
   "new.problem.twice": 'Two inputs are called "{name}" in requests.',
 
   "edit": "Edit workflow",

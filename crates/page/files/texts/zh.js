@@ -235,6 +235,7 @@ export const zh = {
   "new.findings": { one: "1 条备注", other: "{count} 条备注" },
   "new.problem.id": "id“{name}”只能包含字母、数字、点、连字符和下划线。",
   "new.problem.input": "输入“{name}”需要一个不以下划线开头的名称。",
+  "new.problem.number": "“{name}”的范围或步长不是数字。",
   "new.problem.twice": "请求中有两个名为“{name}”的输入。",
 
   "edit": "编辑工作流",

@@ -245,7 +245,7 @@ function valuesOf(manifest, about, inputs) {
 const KEYS = ["id", "type", "label", "tooltip", "group", "required", "node_id", "field", "targets", "default", "min", "max", "step", "options"];
 
 /**
- * Returns an input with its keys in the order in which people write them, without those that are undefined.
+ * Returns an input with its keys in the order in which people write them, without those that are undefined or no number.
  * @param {InputEntry} entry
  * @returns {InputEntry}
  */
@@ -253,7 +253,7 @@ function inOrder(entry) {
   if (isGroup(entry)) return { ...entry, items: entry.items?.map(inOrder) };
   const keys = [...KEYS.filter((key) => key in entry), ...Object.keys(entry).filter((key) => !KEYS.includes(key))];
   const pairs = keys.map((key) => [key, /** @type {any} */ (entry)[key]]);
-  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
+  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined && !Number.isNaN(value)));
 }
 
 /**
@@ -327,15 +327,16 @@ function titleCase(field) {
  * Returns what keeps a draft from being a workflow.
  * @param {string} id
  * @param {DraftInput[]} offered
- * @returns {{ kind: "id" | "input" | "twice", name: string }[]}
+ * @returns {{ kind: "id" | "input" | "number" | "twice", name: string }[]}
  */
 function problemsOf(id, offered) {
-  /** @type {{ kind: "id" | "input" | "twice", name: string }[]} */
+  /** @type {{ kind: "id" | "input" | "number" | "twice", name: string }[]} */
   const problems = [];
   if (!/^[A-Za-z0-9._-]+$/.test(id)) problems.push({ kind: "id", name: id });
   const seen = new Set();
   for (const { input } of offered) {
     if (!input.id || input.id.startsWith("_")) problems.push({ kind: "input", name: labelOf(input) });
+    if ([input.min, input.max, input.step].some(Number.isNaN)) problems.push({ kind: "number", name: labelOf(input) });
     if (seen.has(input.id)) problems.push({ kind: "twice", name: input.id });
     seen.add(input.id);
   }

@@ -4,8 +4,7 @@ import { Button } from "../../components/button.js";
 import { labelOf, optionsOf } from "../../form/inputs.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
-import { readNumber } from "../../inputs/number.js";
-import { NewField } from "./new-field.js";
+import { NewField, NewNumber } from "./new-field.js";
 
 const TYPES = ["text", "int", "float", "boolean", "select", "seed", "image", "mask", "video", "audio", "3d", "checkpoint_picker", "vae_picker", "lora_picker"];
 
@@ -14,10 +13,7 @@ export function InputEditor({ entry, draft, nodeTitle }) {
   const { key, offered, input } = entry;
   const id = useId();
   const change = (/** @type {Partial<import("../../api/types.js").Input>} */ changed) => draft.change(key, changed);
-  const number = (/** @type {"min" | "max" | "step"} */ name) => (/** @type {string} */ text) => {
-    const value = readNumber(text);
-    change({ [name]: typeof value === "number" ? value : undefined });
-  };
+  const bounds = /** @type {const} */ (["min", "max", "step"]);
   const numeric = ["int", "float", "seed"].includes(input.type ?? "");
   return html`<li class="draft-input ${offered ? "offered" : ""}" data-key=${key}>
     <div class="draft-head">
@@ -44,9 +40,7 @@ export function InputEditor({ entry, draft, nodeTitle }) {
         </div>
         <${NewField} label=${t("new.tooltip")} value=${input.tooltip ?? ""} onInput=${(/** @type {string} */ text) => change({ tooltip: text || undefined })} />
         ${numeric &&
-        html`<${NewField} type="number" label=${t("new.min")} value=${input.min ?? ""} onInput=${number("min")} />
-          <${NewField} type="number" label=${t("new.max")} value=${input.max ?? ""} onInput=${number("max")} />
-          <${NewField} type="number" label=${t("new.step")} value=${input.step ?? ""} onInput=${number("step")} />`}
+        bounds.map((name) => html`<${NewNumber} key=${name} label=${t(`new.${name}`)} value=${input[name]} onValue=${(/** @type {number | undefined} */ value) => change({ [name]: value })} />`)}
         ${input.type === "select" &&
         html`<div class="form-field draft-options">
           <label class="label" for=${`${id}-options`}>${t("new.options")}</label>

@@ -4,7 +4,9 @@ import { execute } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
 import { SubmitButton } from "../../form/submit-button.js";
 import { useSubmit } from "../../form/submit.js";
+import { checkNumber } from "../../form/validate.js";
 import { Entries } from "../../inputs/entries.js";
+import { NumberInput } from "../../inputs/number-input.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { Presets } from "./presets.js";
@@ -24,9 +26,11 @@ const MOST_JOBS = 100;
  * @param {(ids: string[]) => void} props.onSubmitted
  */
 export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted }) {
-  const count = useSignal(1);
-  const { sending, onSubmit } = useSubmit(form, ".run-form", async (params) => {
-    const submitted = await execute(manifest.id, count.value > 1 ? { ...params, _count: count.value } : params);
+  const typedCount = useSignal(/** @type {number | string} */ (1));
+  const countError = checkNumber({ min: 1, max: MOST_JOBS }, typedCount.value, true);
+  const count = countError ? 1 : Number(typedCount.value);
+  const { sending, onSubmit } = useSubmit(form, ".run-form", countError ? null : async (params) => {
+    const submitted = await execute(manifest.id, count > 1 ? { ...params, _count: count } : params);
     onSubmitted((submitted.jobs ?? [submitted]).map((job) => job.prompt_id));
     showStage();
     return submitted;
@@ -41,21 +45,19 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
     </div>
     <div class="run-bar">
       ${form.failure.value && html`<p class="note error" role="alert">${form.failure.value}</p>`}
+      ${countError && html`<p class="field-error" id="run-count-error">${t("run.count")}: ${countError}</p>`}
       <div class="run-actions">
         <label class="run-count" title=${t("run.count")}>
           <span class="visually-hidden">${t("run.count")}</span>
           <span aria-hidden="true">×</span>
-          <input
-            type="number"
-            class="field"
-            min="1"
-            max=${MOST_JOBS}
-            value=${count.value}
-            onInput=${(/** @type {any} */ event) => (count.value = Math.min(MOST_JOBS, Math.max(1, Math.floor(event.currentTarget.valueAsNumber) || 1)))}
+          <${NumberInput}
+            value=${typedCount.value}
+            onValue=${(/** @type {number | string} */ typed) => (typedCount.value = typed)}
+            attributes=${{ class: "field", min: 1, max: MOST_JOBS, "aria-invalid": Boolean(countError), "aria-describedby": countError ? "run-count-error" : undefined }}
           />
         </label>
         <${SubmitButton} form=${form} sending=${sending} kind="primary" className="run-button">
-          ${count.value > 1 ? t("run.several", { count: count.value }) : t("run")}
+          ${count > 1 ? t("run.several", { count }) : t("run")}
           <kbd aria-hidden="true">${/Mac|iPhone|iPad/.test(navigator.platform) ? "⌘↵" : "Ctrl ↵"}</kbd>
         </${SubmitButton}>
       </div>
