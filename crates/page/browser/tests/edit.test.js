@@ -86,6 +86,14 @@ test("bounds and the step are typed key by key, and a text that is no number kee
   const yaml = page.getByRole("region", { name: "Preview" }).locator("pre");
   await yaml.filter({ hasText: "max: 2.75" }).waitFor();
   assert.match(await yaml.innerText(), /min: -0\.5\n\s+max: 2\.75\n\s+step: 0\.25/);
+
+  const seed = page.locator('.draft-input[data-key="3.seed"]');
+  await seed.locator("summary").click();
+  await seed.getByRole("spinbutton", { name: "Largest" }).pressSequentially("18446744073709551615");
+  await yaml.filter({ hasText: "max: 18446744073709551615" }).waitFor();
+  await page.getByRole("radio", { name: "Form" }).check({ force: true });
+  await page.getByRole("button", { name: "New random number" }).click();
+  assert.match(await page.getByRole("textbox", { name: "Seed" }).inputValue(), /^\d+$/);
 });
 
 test("two people edit the same workflow: the second is told, and reads it again", async (person) => {

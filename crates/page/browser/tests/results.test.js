@@ -156,6 +156,50 @@ test("the code that is shown runs, in each language, and saves the image", async
   }
 });
 
+test("a seed of 64 bits keeps its digits wherever the page shows it, and in everything that is made of it", async (person) => {
+  const SEED = "18446744073709551615";
+  const { page } = await openResult(person, "text-to-image", { prompt: "x", steps: 2, seed: SEED });
+  await page.getByRole("tabpanel").getByText(SEED).waitFor();
+  await page.getByRole("button", { name: "Copy parameters" }).click();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), new RegExp(`"seed": ${SEED}\n`));
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in ComfyUI" }).click()]);
+  assert.match(readFileSync(await download.path(), "utf8"), new RegExp(`^\\s*${SEED},$`, "m"));
+
+  await page.getByRole("tab", { name: "As code" }).click();
+  const newestSeed = async () => {
+    const record = await (await fetch(`${server.url}/api/jobs/${(await server.newestJob()).prompt_id}`)).text();
+    return /"class_type": *"KSampler"[^]*?"seed": *(\d+)/.exec(record)?.[1] ?? record;
+  };
+  for (const language of ["curl", "Python", "JavaScript", "Comfy SDK"]) {
+    await page.getByRole("radio", { name: language }).check({ force: true });
+    const code = await page.getByRole("tabpanel").locator("pre").innerText();
+    assert.match(code, new RegExp(`"seed": "?${SEED}"?\\b`), language);
+    const before = (await server.newestJob()).prompt_id;
+    const folder = mkdtempSync(join(tmpdir(), "comfy-runner-code-"));
+    if (language === "curl") execFileSync("bash", ["-c", code], { cwd: folder });
+    else if (language === "JavaScript") execFileSync("node", ["-e", `(async () => { ${code} })()`], { cwd: folder });
+    else if (PYTHON) execFileSync(PYTHON, ["-c", code], { cwd: folder, env: { ...process.env, COMFY_RUNNER_API_KEY: "" } });
+    else continue;
+    assert.notEqual((await server.newestJob()).prompt_id, before);
+    assert.equal(await newestSeed(), SEED, language);
+  }
+
+  await page.getByRole("button", { name: "Use these values" }).click();
+  await page.waitForURL("**/w/text-to-image");
+  assert.equal(await page.getByRole("textbox", { name: "Seed" }).inputValue(), SEED);
+  // They are kept over a reload, and sent as they were.
+  await page.waitForFunction((seed) => localStorage.getItem("comfy-runner.form.text-to-image")?.includes(seed), SEED);
+  await page.reload();
+  assert.equal(await page.getByRole("textbox", { name: "Seed" }).inputValue(), SEED);
+  await page.getByRole("textbox", { name: "Seed" }).fill("18446744073709551616");
+  await page.locator('[data-input="seed"] > .field-error', { hasText: `Between 0 and ${SEED}` }).waitFor();
+  await page.getByRole("textbox", { name: "Seed" }).fill("18446744073709551614");
+  await page.locator('[data-input="seed"] > .field-error').waitFor({ state: "detached" });
+  await page.locator(".run-button").click();
+  await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
+  assert.equal(await newestSeed(), "18446744073709551614");
+});
+
 test("a job is deleted after a question", async (person) => {
   const { page, job } = await openResult(person, "no-model", {});
   await page.getByRole("button", { name: "Delete job" }).click();

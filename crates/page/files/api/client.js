@@ -1,6 +1,7 @@
 // The only module that sends requests. It knows how errors look and when a key is asked for.
 import { signal } from "@preact/signals";
 import { t } from "../i18n.js";
+import { parseJson, toJson } from "./json.js";
 
 /** Whether the server asks for a key: the sign-in view is shown then. */
 export const signedOut = signal(false);
@@ -40,7 +41,7 @@ export async function send(method, path, { json, form, text, headers = {}, signa
   const init = { method, signal, headers, credentials: "same-origin" };
   if (json !== undefined) {
     init.headers = { "Content-Type": "application/json", ...headers };
-    init.body = JSON.stringify(json);
+    init.body = toJson(json);
   } else {
     init.body = form ?? text;
   }
@@ -64,7 +65,7 @@ export async function send(method, path, { json, form, text, headers = {}, signa
  */
 export async function request(method, path, options) {
   const response = await send(method, path, options);
-  return response.status === 204 ? null : response.json();
+  return response.status === 204 ? null : parseJson(await response.text());
 }
 
 /**

@@ -1,6 +1,7 @@
 // The state of a workflow's form. Values are remembered in this browser, so that a reload loses nothing.
 import { computed, effect, signal } from "@preact/signals";
 import { ApiError } from "../api/client.js";
+import { parseJson, toJson } from "../api/json.js";
 import { recall, remember } from "../storage.js";
 import { flatInputs } from "./inputs.js";
 import { formValue, initialValues, paramsOf } from "./values.js";
@@ -29,7 +30,7 @@ export function createForm(manifest, { kept = true, before = null } = {}) {
   /** What the server said of the request as a whole. */
   const failure = signal(/** @type {string | null} */ (null));
   /** The seeds of the latest run, which a locked seed takes. */
-  const usedSeeds = signal(/** @type {Record<string, number>} */ ({}));
+  const usedSeeds = signal(/** @type {Record<string, number | bigint>} */ ({}));
   /** How many files are being uploaded: the form cannot be sent until they are there. */
   const uploads = signal(0);
   const found = computed(() => validate(manifest, values.value));
@@ -40,7 +41,7 @@ export function createForm(manifest, { kept = true, before = null } = {}) {
 
   let timer = 0;
   const stopKeeping = effect(() => {
-    const text = JSON.stringify(values.value);
+    const text = toJson(values.value);
     if (!kept) return;
     window.clearTimeout(timer);
     timer = window.setTimeout(() => remember(name, text), REMEMBER_AFTER);
@@ -76,7 +77,7 @@ export function createForm(manifest, { kept = true, before = null } = {}) {
       attempted.value = false;
       serverErrors.value = {};
       failure.value = null;
-      if (kept) remember(name, JSON.stringify(replaced));
+      if (kept) remember(name, toJson(replaced));
     },
 
     reset() {
@@ -144,7 +145,7 @@ function withRemembered(manifest, name) {
   const text = recall(name);
   if (!text) return values;
   try {
-    const remembered = JSON.parse(text);
+    const remembered = parseJson(text);
     for (const input of flatInputs(manifest.inputs)) {
       const before = remembered?.[input.id];
       if (before !== undefined && before !== null) values[input.id] = formValue(input, before);

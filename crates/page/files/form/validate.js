@@ -51,7 +51,7 @@ function errorOf(input, value) {
     case "float":
       return checkNumber(input, value, false);
     case "seed":
-      return Number(value) === -1 ? null : checkNumber({ min: 0, ...input }, value, true);
+      return Number(value) === -1 ? null : checkNumber({ min: input.min ?? 0, max: input.max ?? LARGEST_SEED }, value, true);
     case "lora_picker":
       return checkNumber(input, value.strength, false);
     case "lora_picker_dynamic":
@@ -75,8 +75,10 @@ function isEmpty(input, value) {
   return value === undefined || value === null || (typeof value === "string" && value.trim() === "");
 }
 
+const LARGEST_SEED = 2n ** 64n - 1n;
+
 /**
- * @param {{ min?: number, max?: number }} bounds
+ * @param {{ min?: number | bigint, max?: number | bigint }} bounds
  * @param {any} value
  * @param {boolean} whole
  * @returns {string | null}
@@ -85,8 +87,10 @@ export function checkNumber({ min, max }, value, whole) {
   const number = typeof value === "string" && value.trim() === "" ? NaN : Number(value);
   if (!Number.isFinite(number)) return t("check.number");
   if (whole && !Number.isInteger(number)) return t("check.whole");
-  const bounds = { min: min ?? "", max: max ?? "" };
-  const [low, high] = [min !== undefined && number < min, max !== undefined && number > max];
+  const bounds = { min: String(min ?? ""), max: String(max ?? "") };
+  // A number is compared with a BigInt by its exact value.
+  const exact = Number.isInteger(number) && /^-?\d+$/.test(String(value)) ? BigInt(value) : number;
+  const [low, high] = [min !== undefined && exact < min, max !== undefined && exact > max];
   if (!low && !high) return null;
   if (min !== undefined && max !== undefined) return t("check.between", bounds);
   return low ? t("check.min", bounds) : t("check.max", bounds);

@@ -171,7 +171,7 @@ function requestValue(input, value) {
 }
 
 /**
- * Returns a number; digits that a number would round stay as text, which the server reads exactly.
+ * Returns a number; digits that a number would round stay as they are, which the server reads exactly.
  * @param {any} value
  */
 function exactNumber(value) {

@@ -7,8 +7,8 @@ const MOST_STEPS = 2000;
 
 /** @param {import("./control.js").ControlProps} props */
 export function NumberControl({ input, value, onChange, id, describedBy, invalid }) {
-  const step = input.step ?? (input.type === "int" ? 1 : smallStep(input));
-  const { min, max } = input;
+  const [min, max] = [input.min, input.max].map((bound) => (bound === undefined ? bound : Number(bound)));
+  const step = input.step ?? (input.type === "int" ? 1 : smallStep({ min, max }));
   const slider = min !== undefined && max !== undefined && (max - min) / step <= MOST_STEPS;
   return html`<div class="number">
     ${slider &&
@@ -28,8 +28,8 @@ export function NumberControl({ input, value, onChange, id, describedBy, invalid
         id,
         inputmode: input.type === "int" ? "numeric" : "decimal",
         class: slider ? "field short" : "field",
-        min,
-        max,
+        min: input.min,
+        max: input.max,
         step,
         placeholder: input.placeholder,
         "aria-describedby": describedBy,

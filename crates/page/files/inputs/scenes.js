@@ -1,6 +1,7 @@
 // A list of scenes: add, duplicate, reorder, remove; each has the fields that the manifest describes.
 import { html } from "../html.js";
 import { t } from "../i18n.js";
+import { parseJson, toJson } from "../api/json.js";
 import { labelOf, sceneInputs } from "../form/inputs.js";
 import { newScene } from "../form/values.js";
 import { Button } from "../components/button.js";
@@ -53,12 +54,12 @@ export function SceneListControl({ input, value, onChange, id, path, form }) {
 function JsonScene({ scene, label, onChange }) {
   const read = (/** @type {any} */ event) => {
     try {
-      onChange(JSON.parse(event.currentTarget.value));
+      onChange(parseJson(event.currentTarget.value));
       event.currentTarget.setCustomValidity("");
     } catch {
       event.currentTarget.setCustomValidity(t("check.json"));
       event.currentTarget.reportValidity();
     }
   };
-  return html`<textarea class="text-area code" rows="3" aria-label=${label} onChange=${read}>${JSON.stringify(scene, null, 2)}</textarea>`;
+  return html`<textarea class="text-area code" rows="3" aria-label=${label} onChange=${read}>${toJson(scene, 2)}</textarea>`;
 }

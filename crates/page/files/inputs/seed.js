@@ -28,11 +28,11 @@ export function SeedControl({ input, value, onChange, id, describedBy, invalid, 
 
 /**
  * Returns a seed that every reader of JSON holds exactly.
- * @param {{ min?: number, max?: number }} bounds
+ * @param {{ min?: number | bigint, max?: number | bigint }} bounds
  */
 function randomSeed({ min = 0, max = Number.MAX_SAFE_INTEGER }) {
   const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
   const number = (high & 0x1fffff) * 2 ** 32 + low;
-  const top = Math.min(max, Number.MAX_SAFE_INTEGER);
-  return min + (number % (top - min + 1));
+  const [bottom, top] = [Number(min), Math.min(Number(max), Number.MAX_SAFE_INTEGER)];
+  return bottom + (number % (top - bottom + 1));
 }

@@ -1,5 +1,6 @@
 // A workflow of the library is edited: as a new one, with the inputs of its manifest ticked.
 import { useEffect, useMemo } from "preact/hooks";
+import { toJson } from "../../api/json.js";
 import { editManifest, getGraph, getManifest, getManifestText, inspect } from "../../api/workflows.js";
 import { useLoad } from "../../components/load.js";
 import { Failed, Loading } from "../../components/states.js";
@@ -35,7 +36,7 @@ async function read(id) {
   const options = optionsOf((await getManifest(id)).manifest);
   if (manifest.type === "dynamic") return { yaml: text, manifest, graph: null, options, existing };
   const graph = await getGraph(id);
-  const file = new File([JSON.stringify(graph)], "workflow.json", { type: "application/json" });
+  const file = new File([toJson(graph)], "workflow.json", { type: "application/json" });
   try {
     const inspection = await inspect(file, id);
     return { yaml: text, manifest, graph, options, existing, found: flatInputs(inspection.manifest.inputs), listing: inspection.yaml };

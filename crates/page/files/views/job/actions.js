@@ -1,6 +1,7 @@
 // What can be done with a job.
 import { useSignal } from "@preact/signals";
 import { deleteJob, packageUrl, retryJob } from "../../api/jobs.js";
+import { toJson } from "../../api/json.js";
 import { build } from "../../api/workflows.js";
 import { Button, LinkButton } from "../../components/button.js";
 import { Confirm } from "../../components/confirm.js";
@@ -44,7 +45,7 @@ export function JobActions({ id, status, inLibrary, record, onUseValues, onQueue
     doing("editor", async () => {
       if (!record) return;
       const graph = await build(record.workflow_id, { ...record.params, ...record.seeds }, "workflow");
-      download(`${record.workflow_id}.json`, JSON.stringify(graph, null, 2), "application/json");
+      download(`${record.workflow_id}.json`, toJson(graph, 2), "application/json");
       notify(t("job.editorHint"));
     });
   const remove = () =>

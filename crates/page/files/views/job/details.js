@@ -1,4 +1,5 @@
 // What is recorded of a job: times, seeds and parameters.
+import { toJson } from "../../api/json.js";
 import { CopyButton } from "../../components/copy-button.js";
 import { StatusBadge } from "../../components/status.js";
 import { html } from "../../html.js";
@@ -23,7 +24,7 @@ export function Details({ record }) {
       ${params.map(([id, value]) => html`<dt key=${`${id}-name`}>${id}</dt><dd key=${id}>${shown(value)}</dd>`)}
       ${Object.entries(record.seeds).map(([id, seed]) => html`<dt key=${`${id}-name`}>${id}</dt><dd key=${id}><code>${String(seed)}</code></dd>`)}
     </dl>
-    <${CopyButton} label=${t("details.copy")} text=${JSON.stringify({ ...record.params, ...record.seeds }, null, 2)} />
+    <${CopyButton} label=${t("details.copy")} text=${toJson({ ...record.params, ...record.seeds }, 2)} />
   </div>`;
 }
 
@@ -31,5 +32,5 @@ export function Details({ record }) {
 function shown(value) {
   if (typeof value === "string") return value || "–";
   if (value && typeof value === "object" && "w" in value && "h" in value) return `${value.w} × ${value.h}`;
-  return html`<code>${JSON.stringify(value)}</code>`;
+  return html`<code>${toJson(value)}</code>`;
 }

@@ -1,4 +1,5 @@
 // Programs that run a workflow with given params and save its result.
+import { toJson } from "../../api/json.js";
 
 /** @typedef {{ base: string, workflowId: string, params: Record<string, any>, graph: Record<string, any> }} Run */
 
@@ -29,7 +30,7 @@ function path({ workflowId }) {
 /** @param {Run} run */
 function curl(run) {
   // In single quotes a shell takes everything as it is, but the quote itself.
-  const body = JSON.stringify({ params: run.params }, null, 2).replaceAll("'", `'\\''`);
+  const body = toJson({ params: run.params }, 2).replaceAll("'", `'\\''`);
   return `curl -X POST '${run.base}${path(run)}?wait=600&result=1' \\
   -H "X-API-Key: $COMFY_RUNNER_API_KEY" \\
   -H 'Content-Type: application/json' \\
@@ -61,7 +62,8 @@ for file in job.json().get("files", []):
 
 /** @param {Run} run */
 function javascript(run) {
-  const params = JSON.stringify(run.params, null, 2).replaceAll("\n", "\n  ");
+  // A number of the program would round the digits of a BigInt: the server reads them from a text, too.
+  const params = JSON.stringify(run.params, (_, value) => (typeof value === "bigint" ? String(value) : value), 2).replaceAll("\n", "\n  ");
   return `const base = ${JSON.stringify(run.base)};
 const headers = { "X-API-Key": process.env.COMFY_RUNNER_API_KEY ?? "" };
 
@@ -108,7 +110,7 @@ function pythonValue(value, depth) {
   if (value === null) return "None";
   if (value === true) return "True";
   if (value === false) return "False";
-  if (typeof value !== "object") return JSON.stringify(value);
+  if (typeof value !== "object") return toJson(value);
   const indent = "    ".repeat(depth);
   const entries = Array.isArray(value)
     ? value.map((entry) => pythonValue(entry, depth + 1))

@@ -1,6 +1,7 @@
 // The name of a draft, and what can be done with it: save it, or download it.
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/client.js";
+import { toJson } from "../../api/json.js";
 import { addWorkflow, replaceManifest } from "../../api/workflows.js";
 import { Button, LinkButton } from "../../components/button.js";
 import { download } from "../../download.js";
@@ -38,7 +39,7 @@ export function DraftHead({ draft, onClose }) {
     });
   const saveZip = () =>
     doing(async () => {
-      const files = { [`${id}/manifest.yaml`]: await draft.text(), [`${id}/workflow.json`]: `${JSON.stringify(draft.graph, null, 2)}\n` };
+      const files = { [`${id}/manifest.yaml`]: await draft.text(), [`${id}/workflow.json`]: `${toJson(draft.graph, 2)}\n` };
       download(`${id}.zip`, zip(files), "application/zip");
     });
   const disabled = draft.problems.value.length > 0 || draft.refused.value !== null;

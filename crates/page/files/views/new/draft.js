@@ -289,7 +289,7 @@ function otherInputs(listing, graph, bound) {
     Object.entries(node.inputs).flatMap(([field, value]) => {
       const key = `${node_id}.${field}`;
       if (bound.has(key) || value === null || typeof value === "object") return [];
-      const type = types.get(key) ?? (typeof value === "boolean" ? "boolean" : typeof value === "number" ? (Number.isInteger(value) ? "int" : "float") : "text");
+      const type = types.get(key) ?? (typeof value === "boolean" ? "boolean" : typeof value === "bigint" || Number.isInteger(value) ? "int" : typeof value === "number" ? "float" : "text");
       return [{ key, detected: false, offered: false, path: [], input: { id: field, type, label: titleCase(field), node_id, field, default: value } }];
     }),
   );

@@ -25,8 +25,8 @@ export function NewField({ label, value, error, onInput, onChange }) {
 
 /**
  * A number that may be left out.
- * @param {{ label: string, value: number | undefined, onValue: (value: number | undefined) => void }} props `onValue` gets NaN for
- *   a text that is no number
+ * @param {{ label: string, value: number | bigint | undefined, onValue: (value: number | bigint | undefined) => void }} props
+ *   `onValue` gets NaN for a text that is no number
  */
 export function NewNumber({ label, value, onValue }) {
   const id = useId();
@@ -35,9 +35,14 @@ export function NewNumber({ label, value, onValue }) {
     <label class="label" for=${id}>${label}</label>
     <${NumberInput}
       value=${value}
-      onValue=${(/** @type {number | string} */ typed) => onValue(typed === "" ? undefined : Number(typed))}
+      onValue=${(/** @type {number | string} */ typed) => onValue(typed === "" ? undefined : numberOf(typed))}
       attributes=${{ id, class: "field", step: "any", "aria-invalid": wrong, "aria-describedby": wrong ? `${id}-error` : undefined }}
     />
     ${wrong && html`<p class="field-error" id=${`${id}-error`}>${t("check.number")}</p>`}
   </div>`;
+}
+
+/** @param {number | string} typed a text has more digits than a number holds */
+function numberOf(typed) {
+  return typeof typed === "string" && /^-?\d+$/.test(typed) ? BigInt(typed) : Number(typed);
 }
