@@ -7,6 +7,7 @@ mod support;
 
 use std::process::Command;
 
+use serde_json::json;
 use support::python::{python_with, run_to_its_end};
 use support::{Api, fixtures, png, settings, simulator};
 
@@ -104,5 +105,27 @@ async fn the_official_python_client_runs_unchanged() {
     command.args(["-c", SCRIPT]).env("COMFY_BASE_URL", &api.base).env("COMFY_API_KEY", "the-key");
     let printed = run_to_its_end(&mut command, folder.path()).await;
     assert!(printed.ends_with("done\n"), "{printed}");
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_example_of_the_docs_saves_an_image() {
+    let Some(python) = python_with("comfy_sdk") else { return };
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    let graph = json!({
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "plate"}},
+    });
+    std::fs::write(folder.path().join("graph.json"), graph.to_string()).unwrap();
+    let page = std::fs::read_to_string(fixtures().join("../docs/api-v2.md")).unwrap();
+    let example = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let api = Api::start(&simulator.url());
+    let mut command = Command::new(&python);
+    command.args(["-c", example]).env("COMFY_BASE_URL", &api.base);
+    run_to_its_end(&mut command, folder.path()).await;
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let images: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "png")).collect();
+    assert_eq!(images.len(), 1, "{images:?}");
+    image::open(&images[0]).unwrap();
     api.stop().await;
 }

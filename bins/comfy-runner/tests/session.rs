@@ -2,7 +2,9 @@
 
 mod support;
 
+use awc::ws::{Frame, Message};
 use comfy_runner::server::Settings;
+use futures::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use support::{Api, Reply, fixtures, settings};
 
@@ -55,7 +57,7 @@ async fn a_key_is_exchanged_for_a_cookie_that_opens_the_api_and_no_script_reads(
     let mut parts: Vec<_> = value.split('.').map(str::to_owned).collect();
     parts[1] = (parts[1].parse::<u64>().unwrap() + 1).to_string();
     for forged in
-        [format!("{name}={}", parts.join(".")), format!("{name}=crs1.99999999999."), format!("{name}=")]
+        [format!("{name}={}", parts.join(".")), format!("{name}=crs2.99999999999.a."), format!("{name}=")]
     {
         assert_eq!(with(&[("Cookie", forged.clone())]).await, 401, "{forged}");
     }
@@ -75,6 +77,37 @@ async fn a_session_outlives_the_server_and_ends_with_its_key() {
     let without = start(&["kept"]);
     assert_eq!(without.get_with("/api/jobs", &[("Cookie", &session)]).await.status, 401);
     assert_eq!(without.get_with("/api/session", &[("Cookie", &session)]).await.json()["signed_in"], false);
+}
+
+#[actix_rt::test]
+async fn signing_out_ends_one_session_with_its_streams_also_for_the_next_process() {
+    let workflows = fixtures().join("workflows");
+    let settings = Settings { api_keys: vec!["a-key".into()], ..settings("http://127.0.0.1:9") };
+    let api = Api::start_with(&settings, &workflows);
+    let (phone, desk) =
+        (cookie(&sign_in(&api, "a-key", &[]).await), cookie(&sign_in(&api, "a-key", &[]).await));
+    assert_ne!(phone, desk);
+    let socket = async |session: &str| {
+        let url = format!("{}/api/run/ws", api.base);
+        awc::Client::new().ws(url).set_header("Cookie", session).connect().await.unwrap().1
+    };
+    let (mut of_phone, mut of_desk) = (socket(&phone).await, socket(&desk).await);
+    let out = api.http.delete(format!("{}/api/session", api.base)).insert_header(("Cookie", phone.as_str()));
+    assert_eq!(out.send().await.unwrap().status(), 204);
+    let status = async |api: &Api, session: &str| {
+        api.get_with("/api/jobs", &[("Cookie", session)]).await.status.as_u16()
+    };
+    assert_eq!((status(&api, &phone).await, status(&api, &desk).await), (401, 200));
+    while let Some(Ok(frame)) = of_phone.next().await {
+        if matches!(frame, Frame::Close(_)) {
+            break;
+        }
+    }
+    of_desk.send(Message::Ping("still here".into())).await.unwrap();
+    while !matches!(of_desk.next().await.unwrap().unwrap(), Frame::Pong(_)) {}
+
+    let restarted = Api::start_with(&settings, &workflows);
+    assert_eq!((status(&restarted, &phone).await, status(&restarted, &desk).await), (401, 200));
 }
 
 #[actix_rt::test]

@@ -142,6 +142,7 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
 ",
     "CREATE TABLE model_loads (models TEXT PRIMARY KEY, seconds REAL NOT NULL, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 ];
 
 /// Applies the missing steps to a database. A database with a newer schema is an error.

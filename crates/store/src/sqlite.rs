@@ -16,6 +16,7 @@ use crate::output_contents::{self, OutputContent};
 use crate::record::{Outcome, Record};
 use crate::rows::{self, LoggedDamage};
 use crate::scheduling;
+use crate::sessions::{self, EndedSession};
 use crate::state_dir;
 use crate::store::{Created, Deleted, Filter, Page, Retention, Store, StoreFuture};
 use crate::stored_files::{self, KeptOutput, UnkeptJob};
@@ -411,5 +412,13 @@ impl Store for Sqlite {
     fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()> {
         let comfyui = comfyui.to_owned();
         self.call(move |db| scheduling::set_draining(&db.connection, &comfyui, draining))
+    }
+
+    fn ended_sessions(&self) -> StoreFuture<'_, Vec<EndedSession>> {
+        self.call(|db| sessions::ended(&db.connection))
+    }
+
+    fn end_session(&self, session: EndedSession, now: i64) -> StoreFuture<'_, ()> {
+        self.call(move |db| sessions::end(&mut db.connection, &session, now))
     }
 }

@@ -10,6 +10,7 @@ use crate::assets::AssetRecord;
 use crate::error::StoreError;
 use crate::output_contents::OutputContent;
 use crate::record::{Outcome, Record, Summary};
+use crate::sessions::EndedSession;
 use crate::stored_files::{KeptOutput, UnkeptJob};
 use crate::uploads::{Upload, UploadPage, UploadUse};
 
@@ -223,4 +224,9 @@ pub trait Store: Send + Sync {
     fn draining(&self) -> StoreFuture<'_, Vec<String>>;
     /// Records whether a ComfyUI gets no jobs.
     fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()>;
+    /// Returns the sessions whose holders have signed out.
+    fn ended_sessions(&self) -> StoreFuture<'_, Vec<EndedSession>>;
+    /// Records that the holder of a session has signed out, and forgets the sessions that would have ended by `now`, in seconds
+    /// since the Unix epoch.
+    fn end_session(&self, session: EndedSession, now: i64) -> StoreFuture<'_, ()>;
 }

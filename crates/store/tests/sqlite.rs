@@ -8,7 +8,8 @@ use comfy_runner_progress::{Durations, MeanDuration};
 use comfy_runner_protocol::Graph;
 use comfy_runner_scheduler::JobTimes;
 use comfy_runner_store::{
-    Created, Deleted, Fault, Filter, Outcome, Page, Record, Retention, Sqlite, Store, StoreError, Summary,
+    Created, Deleted, EndedSession, Fault, Filter, Outcome, Page, Record, Retention, Sqlite, Store,
+    StoreError, Summary,
 };
 use serde_json::json;
 
@@ -234,6 +235,21 @@ async fn the_learned_durations_of_a_workflow_survive_a_restart() {
     let store = Sqlite::open(folder.path()).unwrap();
     assert_eq!(store.durations("w").await.unwrap(), learned(mean(7, Some(25.0), 2)));
     assert!(store.durations("other").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_that_ended_are_kept_until_they_would_have_ended_by_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    for (id, expires_at, now) in [("a", 100, 1), ("b", 200, 2), ("a", 100, 3)] {
+        store.end_session(EndedSession::new(id, expires_at), now).await.unwrap();
+    }
+    drop(store);
+    let store = Sqlite::open(folder.path()).unwrap();
+    let ended = async || store.ended_sessions().await.unwrap();
+    assert_eq!(ended().await, [EndedSession::new("a", 100), EndedSession::new("b", 200)]);
+    store.end_session(EndedSession::new("c", 300), 100).await.unwrap();
+    assert_eq!(ended().await, [EndedSession::new("b", 200), EndedSession::new("c", 300)]);
 }
 
 #[tokio::test]

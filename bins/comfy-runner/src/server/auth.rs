@@ -16,11 +16,13 @@ use comfy_runner_scheduler::Priority;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
+use super::ended_sessions::EndedSessions;
 use super::error::ApiError;
 use super::failed_keys::FailedKeys;
 use super::origins::AllowedOrigins;
-use super::session;
+use super::session::{self, OpenSession, SessionParts};
 use super::token::{Scope, TokenError, Tokens, token_in};
 
 const BEARER: &[u8] = b"Bearer ";
@@ -52,6 +54,7 @@ pub struct ApiKeys {
     keys: Arc<[ApiKey]>,
     /// The highest priority of callers without a limit of their own.
     max_priority: Priority,
+    ended: EndedSessions,
 }
 
 struct ApiKey {
@@ -62,10 +65,10 @@ struct ApiKey {
 }
 
 impl ApiKey {
-    /// Writes a session: `crs1.EXPIRY.SIGNATURE`. The signature is HMAC-SHA256 with the key, so that sessions outlive the
+    /// Writes a session: `crs2.EXPIRY.ID.SIGNATURE`. The signature is HMAC-SHA256 with the key, so that sessions outlive the
     /// process.
-    fn session(&self, expires_at: u64) -> String {
-        let signed = format!("crs1.{expires_at}");
+    fn session(&self, expires_at: u64, id: &str) -> String {
+        let signed = format!("crs2.{expires_at}.{id}");
         let signature = Hmac::<Sha256>::new_from_slice(self.key.as_bytes())
             .expect("HMAC takes a key of any length")
             .chain_update(signed.as_bytes())
@@ -140,7 +143,7 @@ impl ApiKeys {
             caller: caller_name(&settings.key),
             max_priority: settings.max_priority,
         });
-        Ok(Self { keys: keys.collect(), max_priority: Priority::MAX })
+        Ok(Self { keys: keys.collect(), max_priority: Priority::MAX, ended: EndedSessions::default() })
     }
 
     /// Returns whether the server has no keys.
@@ -153,15 +156,23 @@ impl ApiKeys {
         let key = self.keys.iter().fold(None, |found, key| {
             if key.key.as_bytes().ct_eq(given.as_bytes()).into() { Some(key) } else { found }
         });
-        key.map(|key| key.session(expires_at))
+        key.map(|key| key.session(expires_at, &Uuid::new_v4().simple().to_string()))
+    }
+
+    /// Returns the sessions whose holders have signed out.
+    pub fn ended_sessions(&self) -> &EndedSessions {
+        &self.ended
     }
 
     /// Returns who holds the key of a session that has not ended. A session ends with its key.
     pub fn holder_of(&self, session: &str, now: u64) -> Option<Caller> {
-        let expires_at = session::expiry(session).filter(|&expires_at| now < expires_at)?;
+        let SessionParts { expires_at, id } = session::parts(session)?;
+        if expires_at <= now || self.ended.contains(id) {
+            return None;
+        }
         let mut caller = None;
         for key in self.keys.iter() {
-            if key.session(expires_at).as_bytes().ct_eq(session.as_bytes()).into() {
+            if key.session(expires_at, id).as_bytes().ct_eq(session.as_bytes()).into() {
                 caller = Some(self.holder(key));
             }
         }
@@ -313,8 +324,9 @@ fn check(
         }
         Err(refused) => refused,
     };
-    if let Some(caller) = holder_of_session(request, keys)? {
+    if let Some((caller, session)) = holder_of_session(request, keys)? {
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(session);
         return Ok(());
     }
     let Some(token) = token_in(request.query_string()) else { return Err(refused) };
@@ -329,17 +341,22 @@ fn check(
 
 /// Returns who is signed in, when a request has no key. Browsers send a cookie with whatever a page opens, so only pages of
 /// this server may use it.
-fn holder_of_session(request: &ServiceRequest, keys: &ApiKeys) -> Result<Option<Caller>, ApiError> {
+fn holder_of_session(
+    request: &ServiceRequest,
+    keys: &ApiKeys,
+) -> Result<Option<(Caller, OpenSession)>, ApiError> {
     let headers = request.headers();
     if key_in(headers).is_some() {
         return Ok(None);
     }
-    let session = session::cookie_in(headers);
-    let caller = session.and_then(|session| keys.holder_of(session, session::now()));
-    if caller.is_some() && !is_of_our_pages(headers) {
+    let Some(cookie) = session::cookie_in(headers) else { return Ok(None) };
+    let (Some(caller), Some(parts)) = (keys.holder_of(cookie, session::now()), session::parts(cookie)) else {
+        return Ok(None);
+    };
+    if !is_of_our_pages(headers) {
         return Err(ApiError::Forbidden("a page of another site may not use your session"));
     }
-    Ok(caller)
+    Ok(Some((caller, OpenSession { id: parts.id.into(), ended: keys.ended.clone() })))
 }
 
 /// Middleware for what browsers open across sites without asking first: WebSockets and event streams. A page of another

@@ -10,6 +10,7 @@ mod comfyuis;
 mod connection;
 mod docs;
 mod download;
+mod ended_sessions;
 mod endpoint;
 mod error;
 mod excerpt;
@@ -63,7 +64,7 @@ use actix_web::{App, web};
 use comfy_runner_client::{Client, ConfigError, Fetcher};
 use comfy_runner_jobs::{Clients, ComfyUi, FilesConfig, FollowError, Jobs, JobsConfig, follow};
 use comfy_runner_scheduler::Priority;
-use comfy_runner_store::{Store, StoreError};
+use comfy_runner_store::{EndedSession, Store, StoreError};
 use comfy_runner_workflow::{Workflow, Workflows};
 use tokio::sync::{Semaphore, watch};
 
@@ -202,6 +203,8 @@ pub struct Server {
     server: actix_web::dev::Server,
     jobs: Jobs,
     handle: Handle,
+    keys: web::Data<ApiKeys>,
+    store: Arc<dyn Store>,
 }
 
 impl Server {
@@ -212,6 +215,8 @@ impl Server {
                 .with_max_priority(settings.max_priority),
         );
         let origins = web::Data::new(settings.allow_origins.clone());
+        let keys_of_server = keys.clone();
+        let store = web::Data::from(Arc::clone(&settings.store));
         let tokens = web::Data::new(Tokens::new());
         let fetcher = Fetcher::new(&settings.allow_input_hosts)?;
         let large_bodies = Arc::new(Semaphore::new(request_params::LARGE_BODIES));
@@ -253,6 +258,7 @@ impl Server {
             };
             App::new()
                 .app_data(keys.clone())
+                .app_data(store.clone())
                 .app_data(origins.clone())
                 .app_data(tokens.clone())
                 .app_data(failed_keys.clone())
@@ -277,7 +283,7 @@ impl Server {
         let server =
             connection::listen(builder, listener, &settings.limits, app).map_err(listen_error)?.run();
         let handle = Handle::new(server.handle(), stop);
-        Ok(Self { address, server, jobs, handle })
+        Ok(Self { address, server, jobs, handle, keys: keys_of_server, store: Arc::clone(&settings.store) })
     }
 
     /// Returns the address on which the server listens.
@@ -301,6 +307,13 @@ impl Server {
         let open = self.jobs.load().await?;
         if open > 0 {
             tracing::info!(open, "jobs were open when the server stopped; ComfyUI is asked for them");
+        }
+        for EndedSession { id, expires_at, .. } in self.store.ended_sessions().await? {
+            self.keys.ended_sessions().add(
+                &id,
+                u64::try_from(expires_at).unwrap_or_default(),
+                session::now(),
+            );
         }
         let handle = self.handle.clone();
         let draining = actix_rt::spawn(async move { self.handle.drain_on_signals().await });

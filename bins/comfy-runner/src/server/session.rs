@@ -6,11 +6,13 @@ use actix_web::http::header::{CACHE_CONTROL, COOKIE, HeaderMap, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use comfy_runner_api::session::LIFETIME;
 use comfy_runner_api::{Session, SignIn, Timestamp};
+use comfy_runner_store::{EndedSession, Store};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::State;
 use super::auth::{ApiKeys, is_of_our_pages};
+use super::ended_sessions::EndedSessions;
 use super::error::ApiError;
 use super::failed_keys::FailedKeys;
 use super::request_params::read_body;
@@ -33,7 +35,7 @@ pub fn now() -> u64 {
 /// `GET /api/session`
 pub async fn show(state: web::Data<State>, keys: web::Data<ApiKeys>, request: HttpRequest) -> HttpResponse {
     let session = cookie_in(request.headers()).filter(|session| keys.holder_of(session, now()).is_some());
-    let expires_at = session.and_then(expiry);
+    let expires_at = session.and_then(parts).map(|session| session.expires_at);
     answer(HttpResponse::Ok(), &state, &keys, expires_at)
 }
 
@@ -68,11 +70,22 @@ pub async fn sign_in(
 }
 
 /// `DELETE /api/session`
-pub async fn sign_out(request: HttpRequest) -> HttpResponse {
-    HttpResponse::NoContent()
+pub async fn sign_out(
+    keys: web::Data<ApiKeys>,
+    store: web::Data<dyn Store>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let now = now();
+    let session = cookie_in(request.headers()).filter(|session| keys.holder_of(session, now).is_some());
+    if let Some(SessionParts { expires_at, id }) = session.and_then(parts) {
+        let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        store.end_session(EndedSession::new(id, seconds(expires_at)), seconds(now)).await?;
+        keys.ended_sessions().add(id, expires_at, now);
+    }
+    Ok(HttpResponse::NoContent()
         .insert_header((SET_COOKIE, set_cookie(&request, "", 0)))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .finish()
+        .finish())
 }
 
 fn answer(
@@ -94,9 +107,37 @@ fn set_cookie(request: &HttpRequest, session: &str, max_age: u64) -> String {
     format!("{NAME}={session}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// Returns when a session ends, in seconds since 1970: its second part.
-pub fn expiry(session: &str) -> Option<u64> {
-    session.split('.').nth(1)?.parse().ok()
+/// What a session says of itself. It is true if the signature is.
+pub struct SessionParts<'a> {
+    /// When it ends, in seconds since 1970.
+    pub expires_at: u64,
+    /// What distinguishes it from others of the same key.
+    pub id: &'a str,
+}
+
+/// Reads the parts of a session.
+pub fn parts(session: &str) -> Option<SessionParts<'_>> {
+    let mut parts = session.split('.').skip(1);
+    Some(SessionParts { expires_at: parts.next()?.parse().ok()?, id: parts.next()? })
+}
+
+/// The session by which a request was let in.
+#[derive(Clone)]
+pub struct OpenSession {
+    /// See [`SessionParts::id`].
+    pub id: Box<str>,
+    /// Where its end is noted.
+    pub ended: EndedSessions,
+}
+
+impl OpenSession {
+    /// Waits until its holder signs out; for ever if the request has no session.
+    pub async fn end(session: Option<Self>) {
+        match session {
+            Some(Self { id, ended }) => ended.wait_for(&id).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 fn timestamp(seconds: u64) -> Option<Timestamp> {

@@ -1,7 +1,10 @@
 //! Orderly shutdown, which closes WebSockets and event streams at once.
 
 use actix_web::dev::ServerHandle;
+use actix_web::{HttpMessage as _, HttpRequest};
 use tokio::sync::watch;
+
+use super::session::OpenSession;
 
 /// Becomes true when the server stops.
 pub type ShutdownSignal = watch::Receiver<bool>;
@@ -36,6 +39,17 @@ impl Handle {
 
     fn drain(&self) {
         self.stopping.send_replace(true);
+    }
+}
+
+/// Waits until a stream must end: the server stops, or the session by which the stream was opened has ended.
+pub fn end_of_stream(shutdown: ShutdownSignal, request: &HttpRequest) -> impl Future<Output = ()> + use<> {
+    let session = request.extensions().get::<OpenSession>().cloned();
+    async move {
+        tokio::select! {
+            () = stopped(shutdown) => {}
+            () = OpenSession::end(session) => {}
+        }
     }
 }
 

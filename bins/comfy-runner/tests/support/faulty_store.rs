@@ -7,8 +7,8 @@ use comfy_runner_progress::Durations;
 use comfy_runner_protocol::OutputFile;
 use comfy_runner_scheduler::JobTimes;
 use comfy_runner_store::{
-    AssetRecord, Created, Deleted, Fault, Filter, KeptOutput, Outcome, OutputContent, Page, Record,
-    Retention, Sqlite, Store, StoreError, StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
+    AssetRecord, Created, Deleted, EndedSession, Fault, Filter, KeptOutput, Outcome, OutputContent, Page,
+    Record, Retention, Sqlite, Store, StoreError, StoreFuture, UnkeptJob, Upload, UploadPage, UploadUse,
 };
 use futures::FutureExt as _;
 use futures::future::ready;
@@ -175,5 +175,13 @@ impl Store for FaultyStore {
     }
     fn set_draining(&self, comfyui: &str, draining: bool) -> StoreFuture<'_, ()> {
         self.store.set_draining(comfyui, draining)
+    }
+
+    fn ended_sessions(&self) -> StoreFuture<'_, Vec<EndedSession>> {
+        self.store.ended_sessions()
+    }
+
+    fn end_session(&self, session: EndedSession, now: i64) -> StoreFuture<'_, ()> {
+        self.store.end_session(session, now)
     }
 }

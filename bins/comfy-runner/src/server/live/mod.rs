@@ -11,6 +11,7 @@ use comfy_runner_jobs::{Jobs, WatchOptions};
 
 use super::State;
 use super::error::ApiError;
+use super::stop::end_of_stream;
 use websocket::{Frames, Watcher};
 
 /// Switches off buffering in nginx.
@@ -51,7 +52,7 @@ pub async fn events(
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((X_ACCEL_BUFFERING, "no"))
-        .streaming(sse::stream(subscription, state.shutdown.clone())))
+        .streaming(sse::stream(subscription, end_of_stream(state.shutdown.clone(), &request))))
 }
 
 /// `GET /api/run/preview/{prompt_id}`

@@ -8,19 +8,17 @@ use actix_web::web::Bytes;
 use comfy_runner_jobs::{Subscription, Update};
 use futures::{Stream, StreamExt as _, stream};
 
-use crate::server::stop::{ShutdownSignal, stopped};
-
 /// How long the stream may be silent before a comment is sent, so that proxies do not close the connection and the server
 /// notices when it is closed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 const FIELD_END: Bytes = Bytes::from_static(b"\n\n");
 
-/// Returns the events until the end of the job, or until the server stops. An event is created only when the connection has
-/// room for it, so a slow reader gets the latest state.
+/// Returns the events until the end of the job, or until the stream must end. An event is created only when the connection
+/// has room for it, so a slow reader gets the latest state.
 pub fn stream(
     subscription: Subscription,
-    shutdown: ShutdownSignal,
+    end: impl Future<Output = ()>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let pieces = stream::unfold(subscription, async |mut subscription| {
         let pieces = match tokio::time::timeout(HEARTBEAT, subscription.next()).await {
@@ -29,7 +27,7 @@ pub fn stream(
         };
         Some((pieces, subscription))
     });
-    let pieces = pieces.take_until(Box::pin(stopped(shutdown)));
+    let pieces = pieces.take_until(Box::pin(end));
     pieces.flat_map(|pieces| stream::iter(pieces.into_iter().map(Ok)))
 }
 
@@ -68,6 +66,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::server::stop::stopped;
 
     fn waiting() -> Record {
         let mut summary = Summary::new("waits", "c", "w", 0);
@@ -83,7 +82,7 @@ mod tests {
         jobs.load().await.unwrap();
         let watch = jobs.watch(&Clients::new(&jobs), "waits", WatchOptions::default()).await.unwrap();
         let (server, shutdown) = watch::channel(false);
-        let mut stream = pin!(stream(watch, shutdown));
+        let mut stream = pin!(stream(watch, stopped(shutdown)));
         let mut read = async || Some(String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap());
 
         let mut state = String::new();

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::drained;
 use crate::server::error::ApiError;
-use crate::server::stop::{ShutdownSignal, stopped};
+use crate::server::stop::{ShutdownSignal, end_of_stream};
 
 /// The interval between pings.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -76,12 +76,13 @@ pub async fn open(
     let body = web::Payload::from_request(request, &mut limited).await.map_err(no_socket)?;
     let (response, session, incoming) = actix_ws::handle(request, body).map_err(no_socket)?;
     let (response, taken) = drained::notifying(response);
+    let end = end_of_stream(shutdown, request);
     actix_web::rt::spawn(async move {
         let closing = session.clone();
         tokio::select! {
             () = serve(watcher, frames, session, incoming, taken) => {}
             // The client may be gone already.
-            () = stopped(shutdown) => drop(closing.close(Some(CloseCode::Away.into())).await),
+            () = end => drop(closing.close(Some(CloseCode::Away.into())).await),
         }
     });
     Ok(response)

@@ -18,7 +18,7 @@ use super::error::V2Error;
 use super::jobs::job;
 use crate::server::State;
 use crate::server::error::ApiError;
-use crate::server::stop::stopped;
+use crate::server::stop::end_of_stream;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -39,7 +39,7 @@ pub async fn events(
     state.jobs.details(&id).await?;
     let options = WatchOptions::new().with_previews().with_every_change();
     let subscription = state.jobs.watch(&state.clients, &id, options).await.map_err(ApiError::from)?;
-    let shutdown = state.shutdown.clone();
+    let end = end_of_stream(state.shutdown.clone(), &request);
     let reader = Reader {
         changes: state.jobs.changes(),
         links: state.public_url.links(&request),
@@ -52,7 +52,7 @@ pub async fn events(
         state,
     };
     let frames = stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) });
-    let frames = frames.take_until(Box::pin(stopped(shutdown)));
+    let frames = frames.take_until(Box::pin(end));
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-cache"))
