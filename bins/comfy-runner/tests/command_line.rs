@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use comfy_runner_simulator::Simulator;
 use serde_json::Value;
-use support::{fixtures, png, simulator};
+use support::{caption, fixtures, png, simulator};
 
 /// The command, with nothing of this environment's configuration.
 fn comfy_runner(args: &[&str]) -> Command {
@@ -127,6 +127,15 @@ fn run_uploads_files_and_takes_params_from_a_file() {
     let needless =
         run(&["run", "text-to-image", "--comfyui", &url, "-p", "prompt=x", "--image", photo, "-o", out]);
     assert!(stderr(&needless).contains("takes no files"), "{}", stderr(&needless));
+}
+
+#[test]
+fn run_prints_the_texts_that_nodes_report() {
+    let (simulator, folder) = (simulator(), tempfile::tempdir().unwrap());
+    write_workflow(folder.path(), "caption", "id: caption\n", &caption("a fox\nin the snow").to_string());
+    let (url, library) = (simulator.url(), folder.path().to_str().unwrap());
+    let output = run(&["run", "caption", "--workflows", library, "--comfyui", &url, "-o", library]);
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("a fox\nin the snow\n", Some(0)));
 }
 
 #[test]

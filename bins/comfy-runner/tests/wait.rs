@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use comfy_runner_simulator::Simulator;
 use serde_json::{Value, json};
-use support::{Api, Form, Reply, Shelf, settings, simulator};
+use support::{Api, Form, Reply, Shelf, caption, settings, simulator};
 
 const EXECUTE: &str = "/api/run/text-to-image/execute";
 
@@ -32,6 +32,19 @@ async fn one_request_answers_with_the_finished_job() {
         let file = api.get(job["files"][0]["url"].as_str().unwrap()).await;
         assert_eq!(file.header("content-type"), "image/png");
     }
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn texts_that_nodes_report_are_in_the_answer() {
+    let (simulator, shelf) = (simulator(), Shelf::new());
+    shelf.put("caption", "id: caption\n", &caption("a fox\nin the snow"));
+    let api = Api::start_with(&settings(&simulator.url()), shelf.path());
+    let job = post(&api, "/api/run/caption/execute?wait=60", "", json!({})).await.json();
+    assert_eq!((&job["status"], &job["files"]), (&json!("completed"), &json!([])), "{job}");
+    let text = json!([{"node_id": "2", "node_title": "Caption", "node_type": "RunnerTestText",
+        "text": "a fox\nin the snow"}]);
+    assert_eq!(job["texts"], text);
     api.stop().await;
 }
 

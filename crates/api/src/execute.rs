@@ -34,7 +34,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::files::JobFile;
+use crate::files::{JobFile, JobText};
 use crate::status::JobStatus;
 
 /// The name of the form's part with the parameters.
@@ -113,6 +113,9 @@ pub struct FinishedJob {
     /// The files that the job made; absent while it is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<JobFile>>,
+    /// The texts that its nodes reported; absent while it is not over, and if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<JobText>,
 }
 
 /// The response to `execute` and `retry`: ComfyUI took the job.

@@ -59,14 +59,17 @@ pub fn run(options: Run) -> anyhow::Result<ExitCode> {
         for (input, seed) in &submitted.seeds {
             errln!("{input}: {seed}");
         }
-        let files = wait(&jobs, &clients, &submitted.prompt_id).await;
+        let made = wait(&jobs, &clients, &submitted.prompt_id).await;
         following.abort();
-        let files = files?;
+        let Made { files, texts } = made?;
         for (node_id, file) in &files {
             let node_id = node_id.as_deref().filter(|_| files.len() > 1);
             let name =
                 result_file::name(&workflow.manifest().id, &submitted.prompt_id, node_id, &file.filename);
             outln!("{}", save(&client, file, &options.output, &name).await?.display());
+        }
+        for text in &texts {
+            outln!("{text}");
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -141,8 +144,8 @@ async fn upload_file(client: &Client, file: &Path, is_image: bool) -> anyhow::Re
     })
 }
 
-/// Waits for the end of the job, shows its progress, and returns its final files. Ctrl-C cancels the job.
-async fn wait(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> anyhow::Result<Vec<FinalFile>> {
+/// Waits for the end of the job, shows its progress, and returns what it made. Ctrl-C cancels the job.
+async fn wait(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> anyhow::Result<Made> {
     let mut display = Display::new();
     let mut cancelled = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
@@ -155,7 +158,7 @@ async fn wait(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> anyhow::Result
             }
         }
         let seen = jobs.with_progress(prompt_id, |progress, now| match progress.status() {
-            Status::Completed => Seen::Ended(Ok(final_files(progress))),
+            Status::Completed => Seen::Ended(Ok(Made::by(progress))),
             Status::Error => Seen::Ended(Err(progress.error().unwrap_or("the job failed").to_owned())),
             Status::Cancelled => Seen::Ended(Err("the job was cancelled on ComfyUI".to_owned())),
             Status::Pending | Status::Running => Seen::Open(report(progress, now)),
@@ -170,21 +173,29 @@ async fn wait(jobs: &Jobs, clients: &Clients, prompt_id: &str) -> anyhow::Result
     }
 }
 
-/// A final file, and the id of the node that made it.
-type FinalFile = (Option<String>, OutputFile);
+/// What a job made.
+struct Made {
+    /// Its final files, each with the id of the node that made it.
+    files: Vec<(Option<String>, OutputFile)>,
+    /// The texts that its nodes reported.
+    texts: Vec<String>,
+}
 
-fn final_files(progress: &Progress) -> Vec<FinalFile> {
-    let outputs = progress.node_outputs();
-    let node_of = |file: &OutputFile| {
-        let made = outputs.iter().find(|(_, made)| made.items.iter().any(|item| item.file == *file));
-        made.map(|(id, _)| id.to_string())
-    };
-    progress.final_files().into_iter().map(|file| (node_of(file), file.clone())).collect()
+impl Made {
+    fn by(progress: &Progress) -> Self {
+        let outputs = progress.node_outputs();
+        let node_of = |file: &OutputFile| {
+            let made = outputs.iter().find(|(_, made)| made.items.iter().any(|item| item.file == *file));
+            made.map(|(id, _)| id.to_string())
+        };
+        let files = progress.final_files().into_iter().map(|file| (node_of(file), file.clone()));
+        Self { files: files.collect(), texts: progress.texts().into_values().flatten().collect() }
+    }
 }
 
 enum Seen {
     Open(Report),
-    Ended(Result<Vec<FinalFile>, String>),
+    Ended(Result<Made, String>),
 }
 
 fn report(progress: &Progress, now: Duration) -> Report {

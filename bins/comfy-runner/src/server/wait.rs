@@ -6,7 +6,9 @@ use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LOCATION, HeaderMap, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 use comfy_runner_api::execute::LONGEST_WAIT;
-use comfy_runner_api::{ExecuteQuery, FinishedJob, FinishedJobs, JobStatus, Submitted, SubmittedJobs};
+use comfy_runner_api::{
+    ExecuteQuery, FinishedJob, FinishedJobs, JobFiles, JobStatus, Submitted, SubmittedJobs,
+};
 use comfy_runner_client::encode;
 use comfy_runner_jobs::WatchOptions;
 use comfy_runner_protocol::Media;
@@ -14,7 +16,7 @@ use comfy_runner_protocol::Media;
 use super::State;
 use super::download::stream_result;
 use super::error::ApiError;
-use super::jobs::from_record;
+use super::jobs::files_and_texts;
 use super::stop::stopped;
 
 /// How long to wait, and what to answer with.
@@ -140,17 +142,17 @@ pub async fn answer_all(
     Ok(response.insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }
 
-/// Returns a job with this status, and with its files if it is over.
+/// Returns a job with this status, and with its files and texts if it is over.
 async fn finished_job(
     state: &State,
     submitted: Submitted,
     status: JobStatus,
 ) -> Result<FinishedJob, ApiError> {
-    let files = match status.status().is_over() {
-        true => Some(from_record(&state.jobs.record(&submitted.prompt_id).await?)),
-        false => None,
-    };
-    Ok(FinishedJob { submitted, status, files })
+    if !status.status().is_over() {
+        return Ok(FinishedJob { submitted, status, files: None, texts: Vec::new() });
+    }
+    let JobFiles { files, texts } = files_and_texts(state, &submitted.prompt_id).await?;
+    Ok(FinishedJob { submitted, status, files: Some(files), texts })
 }
 
 async fn finished(state: &State, submitted: Submitted, status: JobStatus) -> Result<HttpResponse, ApiError> {

@@ -31,7 +31,7 @@ use comfy_runner_scheduler::Priority;
 use comfy_runner_simulator::Simulator;
 use comfy_runner_store::Sqlite;
 use comfy_runner_workflow::Workflows;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -129,6 +129,13 @@ pub async fn until_within<T: Debug>(
         assert!(started.elapsed() < limit, "{what} stays {now:?}");
         actix_rt::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A graph whose only output is a text.
+pub fn caption(text: &str) -> Value {
+    json!({"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "RunnerTestText", "inputs": {"image": ["1", 0], "text": text},
+            "_meta": {"title": "Caption"}}})
 }
 
 /// A folder of workflows of a test's own.

@@ -15,13 +15,18 @@ pub async fn files(
     state: web::Data<State>,
     prompt_id: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
-    let record = state.jobs.record(&prompt_id).await?;
-    let details = state.jobs.details(&prompt_id).await?;
-    answer(&JobFiles { files: from_record(&record), texts: texts(&record, &details) })
+    answer(&files_and_texts(&state, &prompt_id).await?)
+}
+
+/// Returns the files and texts of a recorded job.
+pub async fn files_and_texts(state: &State, prompt_id: &str) -> Result<JobFiles, ApiError> {
+    let record = state.jobs.record(prompt_id).await?;
+    let details = state.jobs.details(prompt_id).await?;
+    Ok(JobFiles { files: from_record(&record), texts: texts(&record, &details) })
 }
 
 /// The files of a recorded job, with links.
-pub fn from_record(record: &JobRecord) -> Vec<JobFile> {
+fn from_record(record: &JobRecord) -> Vec<JobFile> {
     let nodes = record.summary.outputs.iter();
     let files = nodes.flat_map(|(id, files)| files.iter().map(move |file| (id.as_str(), file)));
     files

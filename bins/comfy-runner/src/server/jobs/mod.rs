@@ -17,7 +17,7 @@ use super::State;
 use super::error::ApiError;
 use super::partner_key;
 pub use delete::delete;
-pub use files::{files, from_record, link};
+pub use files::{files, files_and_texts, link};
 pub use package::package;
 
 /// `GET /api/jobs`
