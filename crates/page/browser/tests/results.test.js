@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { picture } from "../support/browser.js";
@@ -11,6 +11,8 @@ const { server, test, enter, startServer } = pageTests();
 
 /** A Python with requests and Comfy's official client: `.ci/install-python-modules` makes one. */
 const PYTHON = process.env.COMFY_RUNNER_TEST_PYTHON;
+
+const readGraph = (workflow) => JSON.parse(readFileSync(`${server.workflows}/${workflow}/workflow.json`, "utf8"));
 
 /** Opens the newest result of a workflow that has run once. */
 async function openResult(person, workflow, params) {
@@ -105,6 +107,8 @@ test("the graph is saved in the format that ComfyUI's editor opens", async (pers
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in ComfyUI" }).click()]);
   const graph = JSON.parse(readFileSync(await download.path(), "utf8"));
   assert.ok(graph.nodes.length > 3 && JSON.stringify(graph).includes("for the editor"));
+  const saves = graph.nodes.find((node) => node.type === "SaveImage");
+  assert.equal(saves.widgets_values[0], readGraph("text-to-image")[saves.id].inputs.filename_prefix, "the author's prefix");
 });
 
 test("parameters, seeds and times are listed, and the values fill the form again", async (person) => {
@@ -127,33 +131,108 @@ test("run again makes another job with the same values", async (person) => {
   assert.deepEqual([newest.retry_of, newest.params.color], [job.prompt_id, 255]);
 });
 
-test("the code that is shown runs, in each language, and saves the image", async (person) => {
-  const { page } = await openResult(person, "no-model", { color: 1234 });
+/** The languages of the code, each with how it is run; Python's modules are only there where a Python is named. */
+const LANGUAGES = {
+  curl: (code) => ["bash", "-c", code],
+  JavaScript: (code) => ["node", "--input-type=module", "-e", code],
+  Python: PYTHON && ((code) => [PYTHON, "-c", code]),
+  "Comfy SDK": PYTHON && ((code) => [PYTHON, "-c", code]),
+};
+
+/** Runs the code of a job in each language, in an empty folder. Calls `check` with what it wrote, its exit code and its files. */
+async function runCode(page, check) {
   await page.getByRole("tab", { name: "As code" }).click();
-  const code = () => page.getByRole("tabpanel").locator("pre").innerText();
-  const folder = mkdtempSync(join(tmpdir(), "comfy-runner-code-"));
-  const run = (program, ...args) =>
-    execFileSync(program, args, { cwd: folder, env: { ...process.env, COMFY_RUNNER_API_KEY: "" }, encoding: "utf8" });
-  const isImage = (file) => readFileSync(join(folder, file)).subarray(1, 4).toString() === "PNG";
-
-  run("bash", "-c", await code());
-  assert.ok(isImage("result"));
-  await page.getByRole("radio", { name: "JavaScript" }).check({ force: true });
-  assert.match(run("node", "-e", `(async () => { ${await code()} })()`), /\.png \d+ bytes/);
-
-  for (const [language, what] of [["Python", /"color": 1234/], ["Comfy SDK", /from_json\(\{[^]*"class_type": "EmptyImage"/]]) {
+  const shown = page.getByRole("tabpanel").locator("pre");
+  for (const [language, command] of Object.entries(LANGUAGES)) {
     await page.getByRole("radio", { name: language }).check({ force: true });
-    assert.match(await code(), what);
-    if (!PYTHON) {
-      run("python3", "-c", "import ast, sys; ast.parse(sys.argv[1])", await code());
+    const code = await shown.innerText();
+    if (!command) {
+      execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.argv[1])", code]);
       console.log(`skipped: ${language} is parsed and not run, as COMFY_RUNNER_TEST_PYTHON names no Python with its modules`);
       continue;
     }
-    run(PYTHON, "-c", await code());
-    const saved = readdirSync(folder).filter((file) => file.endsWith(".png"));
-    assert.ok(saved.length === 1 && isImage(saved[0]), `${language} saved ${saved}`);
-    rmSync(join(folder, saved[0]));
+    const folder = mkdtempSync(join(tmpdir(), "comfy-runner-code-"));
+    const [program, ...args] = command(code);
+    const { status, stdout, stderr } = spawnSync(program, args, { cwd: folder, env: { ...process.env, COMFY_RUNNER_API_KEY: "" }, encoding: "utf8" });
+    const files = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
+    rmSync(folder, { recursive: true });
+    await check({ language, code, status, stdout, stderr, files });
   }
+}
+
+/** Adds a workflow without inputs. */
+async function addWorkflow(id, graph) {
+  const body = JSON.stringify({ manifest: `id: ${id}\n`, graph });
+  await server.api(`/api/workflows/${id}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body });
+}
+
+const isImage = (bytes) => bytes.subarray(1, 4).toString() === "PNG";
+
+test("the code that is shown runs, in each language, and saves the image under its name", async (person) => {
+  const { page, job } = await openResult(person, "no-model", { color: 1234 });
+  const folder = job.outputs.image.subfolder.split("/")[0];
+  await runCode(page, ({ language, code, status, stderr, files }) => {
+    assert.equal(status, 0, `${language}: ${stderr}`);
+    // The official client sends a graph, which has the author's own prefix, not the folder of the job that is shown.
+    const name = language === "Comfy SDK" ? "ComfyUI_00001_.png" : "final_00001_.png";
+    assert.deepEqual(Object.keys(files), [name], language);
+    assert.ok(isImage(files[name]), language);
+    assert.ok(!code.includes(folder), language);
+    if (language === "Comfy SDK") assert.match(code, /from_json\(\{[^]*"class_type": "EmptyImage"[^]*"filename_prefix": "ComfyUI"/);
+    else assert.match(code, /"color": 1234/, language);
+  });
+});
+
+test("the code of a job with several files saves all of them", async (person) => {
+  await addWorkflow("several", {
+    1: { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 3, color: 255 } },
+    2: { class_type: "SaveImage", inputs: { images: ["1", 0], filename_prefix: "plate" } },
+  });
+  const { page, job } = await openResult(person, "several", {});
+  assert.equal(job.files.length, 3);
+  await runCode(page, ({ language, status, stderr, files }) => {
+    assert.equal(status, 0, `${language}: ${stderr}`);
+    const names = Object.keys(files);
+    if (language === "curl") assert.ok(names.length === 1 && names[0].endsWith(".zip") && files[names[0]].includes("output/"), String(names));
+    else assert.ok(names.length === 3 && names.every((name) => isImage(files[name])), `${language}: ${names}`);
+  });
+});
+
+test("the code of a job that fails says why, and fails", async (person) => {
+  const job = await server.finished("fails", { message: "no more paint" });
+  const page = await person.open(`/jobs/${job.prompt_id}`);
+  await page.locator(".badge", { hasText: "Failed" }).waitFor();
+  await runCode(page, ({ language, status, stdout, stderr, files }) => {
+    assert.ok(status > 0, `${language}: ${stdout}`);
+    assert.match(stdout + stderr, /no more paint/, language);
+    assert.deepEqual(Object.keys(files), [], language);
+  });
+});
+
+test("the code of a job that a wrong value keeps from starting says why, and fails", async (person) => {
+  const { page } = await openResult(person, "no-model", { color: 7 });
+  const manifest = `${server.workflows}/no-model/manifest.yaml`;
+  const before = readFileSync(manifest, "utf8");
+  writeFileSync(manifest, before.replace(/default: 3381759\n( +)min: 0\n +max: 16777215/, "default: 3\n$1max: 5"));
+  await runCode(page, ({ language, status, stdout, stderr, files }) => {
+    if (language === "Comfy SDK") return;
+    assert.ok(status > 0, language);
+    assert.match(stdout + stderr, /color/, language);
+    assert.deepEqual(Object.keys(files), [], language);
+  });
+  writeFileSync(manifest, before);
+});
+
+test("the code of a job that reports a text prints it", async (person) => {
+  await addWorkflow("caption", {
+    1: { class_type: "EmptyImage", inputs: { width: 64, height: 64, batch_size: 1, color: 255 } },
+    2: { class_type: "RunnerTestText", inputs: { image: ["1", 0], text: "a fox in the snow" } },
+  });
+  const { page } = await openResult(person, "caption", {});
+  await runCode(page, ({ language, status, stdout, stderr }) => {
+    assert.equal(status, 0, `${language}: ${stderr}`);
+    assert.match(stdout, language === "curl" ? /"text": *"a fox in the snow"/ : /^a fox in the snow$/m, language);
+  });
 });
 
 test("a seed of 64 bits keeps its digits wherever the page shows it, and in everything that is made of it", async (person) => {
@@ -165,24 +244,19 @@ test("a seed of 64 bits keeps its digits wherever the page shows it, and in ever
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in ComfyUI" }).click()]);
   assert.match(readFileSync(await download.path(), "utf8"), new RegExp(`^\\s*${SEED},$`, "m"));
 
-  await page.getByRole("tab", { name: "As code" }).click();
   const newestSeed = async () => {
     const record = await (await fetch(`${server.url}/api/jobs/${(await server.newestJob()).prompt_id}`)).text();
     return /"class_type": *"KSampler"[^]*?"seed": *(\d+)/.exec(record)?.[1] ?? record;
   };
-  for (const language of ["curl", "Python", "JavaScript", "Comfy SDK"]) {
-    await page.getByRole("radio", { name: language }).check({ force: true });
-    const code = await page.getByRole("tabpanel").locator("pre").innerText();
+  let newest = (await server.newestJob()).prompt_id;
+  await runCode(page, async ({ language, code, status, stderr }) => {
     assert.match(code, new RegExp(`"seed": "?${SEED}"?\\b`), language);
-    const before = (await server.newestJob()).prompt_id;
-    const folder = mkdtempSync(join(tmpdir(), "comfy-runner-code-"));
-    if (language === "curl") execFileSync("bash", ["-c", code], { cwd: folder });
-    else if (language === "JavaScript") execFileSync("node", ["-e", `(async () => { ${code} })()`], { cwd: folder });
-    else if (PYTHON) execFileSync(PYTHON, ["-c", code], { cwd: folder, env: { ...process.env, COMFY_RUNNER_API_KEY: "" } });
-    else continue;
-    assert.notEqual((await server.newestJob()).prompt_id, before);
+    assert.equal(status, 0, `${language}: ${stderr}`);
+    const before = newest;
+    newest = (await server.newestJob()).prompt_id;
+    assert.notEqual(newest, before, language);
     assert.equal(await newestSeed(), SEED, language);
-  }
+  });
 
   await page.getByRole("button", { name: "Use these values" }).click();
   await page.waitForURL("**/w/text-to-image");

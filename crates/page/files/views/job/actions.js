@@ -11,6 +11,7 @@ import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { forget, isOver } from "../../state/jobs.js";
 import { notify, notifyError } from "../../state/notices.js";
+import { authorGraph, editorGraphWithAuthorPrefixes } from "./author-prefix.js";
 
 /** @import { JobRecord, Status } from "../../api/types.js" */
 
@@ -44,8 +45,9 @@ export function JobActions({ id, status, inLibrary, record, onUseValues, onQueue
   const openInEditor = () =>
     doing("editor", async () => {
       if (!record) return;
-      const graph = await build(record.workflow_id, { ...record.params, ...record.seeds }, "workflow");
-      download(`${record.workflow_id}.json`, toJson(graph, 2), "application/json");
+      const workflowId = record.workflow_id;
+      const [built, author] = await Promise.all([build(workflowId, { ...record.params, ...record.seeds }, "workflow"), authorGraph(workflowId)]);
+      download(`${workflowId}.json`, toJson(editorGraphWithAuthorPrefixes(built, author), 2), "application/json");
       notify(t("job.editorHint"));
     });
   const remove = () =>

@@ -1,7 +1,15 @@
 // Programs that run a workflow with given params and save its result.
 import { toJson } from "../../api/json.js";
 
-/** @typedef {{ base: string, workflowId: string, params: Record<string, any>, graph: Record<string, any> }} Run */
+/**
+ * @typedef {object} Run
+ * @property {string} base
+ * @property {string} workflowId
+ * @property {Record<string, any>} params
+ * @property {Record<string, any>} graph
+ * @property {string[]} files the names of what the job made
+ * @property {boolean} hasTexts whether nodes of the job reported texts
+ */
 
 export const CODE_LANGUAGES = [
   { id: "curl", name: "curl" },
@@ -27,15 +35,34 @@ function path({ workflowId }) {
   return `/api/run/${encodeURIComponent(workflowId)}/execute`;
 }
 
-/** @param {Run} run */
+/**
+ * The server's answer is shown. Only a completed job has an id here, and without one the last commands fail.
+ * @param {Run} run
+ */
 function curl(run) {
-  // In single quotes a shell takes everything as it is, but the quote itself.
-  const body = toJson({ params: run.params }, 2).replaceAll("'", `'\\''`);
-  return `curl -X POST '${run.base}${path(run)}?wait=600&result=1' \\
+  const body = quoted(toJson({ params: run.params }, 2));
+  const get = (/** @type {string} */ address, /** @type {string} */ options) => `curl -f -H "X-API-Key: $COMFY_RUNNER_API_KEY" "${run.base}${address}"${options}\n`;
+  const [only] = run.files;
+  const texts = run.hasTexts ? get("/api/jobs/$id/files", "") : "";
+  let files = "";
+  if (run.files.length > 1) files = get("/api/jobs/$id/package", ' -o "$id.zip"');
+  else if (only !== undefined) files = get("/api/run/result/$id", ` -o ${quoted(only)}`);
+  else if (!texts) files = get("/api/run/result/$id", " -OJ");
+  return `job=$(curl -X POST ${quoted(`${run.base}${path(run)}?wait=600`)} \\
   -H "X-API-Key: $COMFY_RUNNER_API_KEY" \\
   -H 'Content-Type: application/json' \\
-  -d '${body}' \\
-  -o result`;
+  -d ${body})
+echo "$job"
+id=$(echo "$job" | sed -n 's/.*"prompt_id":"\\([^"]*\\)".*"status":"completed".*/\\1/p')
+${texts}${files}`;
+}
+
+/**
+ * Writes a text for a shell, which takes everything in single quotes as it is, but the quote itself.
+ * @param {string} text
+ */
+function quoted(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** @param {Run} run */
@@ -51,12 +78,18 @@ job = requests.post(
     params={"wait": 600},
     headers=headers,
     json={"params": ${pythonValue(run.params, 1)}},
-)
-job.raise_for_status()
-for file in job.json().get("files", []):
-    content = requests.get(base + file["url"], headers=headers).content
+).json()
+if job.get("status") != "completed":
+    raise SystemExit(job.get("error") or job.get("detail") or f"the job is {job['status']}")
+
+made = requests.get(f"{base}/api/jobs/{job['prompt_id']}/files", headers=headers).json()
+for file in made["files"]:
+    response = requests.get(base + file["url"], headers=headers)
+    response.raise_for_status()
     with open(file["filename"], "wb") as out:
-        out.write(content)
+        out.write(response.content)
+for text in made["texts"]:
+    print(text["text"])
 `;
 }
 
@@ -64,21 +97,27 @@ for file in job.json().get("files", []):
 function javascript(run) {
   // A number of the program would round the digits of a BigInt: the server reads them from a text, too.
   const params = JSON.stringify(run.params, (_, value) => (typeof value === "bigint" ? String(value) : value), 2).replaceAll("\n", "\n  ");
-  return `const base = ${JSON.stringify(run.base)};
+  // Node waits for an answer no longer than 300 seconds.
+  return `import { writeFile } from "node:fs/promises";
+
+const base = ${JSON.stringify(run.base)};
 const headers = { "X-API-Key": process.env.COMFY_RUNNER_API_KEY ?? "" };
 
-const response = await fetch(base + ${JSON.stringify(`${path(run)}?wait=600`)}, {
+const answer = await fetch(base + ${JSON.stringify(`${path(run)}?wait=290`)}, {
   method: "POST",
   headers: { ...headers, "Content-Type": "application/json" },
   body: JSON.stringify({ params: ${params} }),
 });
-const job = await response.json();
-if (!response.ok) throw new Error(job.detail);
+const job = await answer.json();
+if (job.status !== "completed") throw new Error(job.error ?? job.detail ?? \`the job is \${job.status}\`);
 
-for (const file of job.files ?? []) {
-  const result = await fetch(base + file.url, { headers });
-  console.log(file.filename, (await result.arrayBuffer()).byteLength, "bytes");
+const made = await (await fetch(\`\${base}/api/jobs/\${job.prompt_id}/files\`, { headers })).json();
+for (const file of made.files) {
+  const response = await fetch(base + file.url, { headers });
+  if (!response.ok) throw new Error(\`\${file.filename}: \${response.status}\`);
+  await writeFile(file.filename, response.body);
 }
+for (const { text } of made.texts) console.log(text);
 `;
 }
 
@@ -94,9 +133,13 @@ os.environ.setdefault("COMFY_BASE_URL", ${JSON.stringify(run.base)})
 
 client = Comfy()
 workflow = client.workflows.from_json(${pythonValue(run.graph, 0)})
-job = client.submit(workflow)
-for output in job.result().outputs:
+job = client.submit(workflow).wait()
+if job.status != "succeeded":
+    raise SystemExit(job.error.message if job.error else f"the job is {job.status}")
+for output in job.outputs:
     output.to_file(output.name)
+    if output.type == "text":
+        print(output.to_bytes().decode())
 `;
 }
 
