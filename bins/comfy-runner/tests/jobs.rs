@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
 
 use serde_json::{Value, json};
+use support::connection::Connection;
 use support::{Api, Form, Reply, png, settings, simulator, uploaded};
 
 async fn run(api: &Api, workflow: &str, params: Value) -> String {
@@ -279,6 +280,26 @@ async fn the_queue_shows_active_jobs_with_their_progress_and_place() {
     assert_eq!((&running["status"], &running["progress"]["status"]), (&json!("running"), &json!("running")));
     assert!(running["progress"]["step"].as_u64() > Some(1), "{running}");
     assert_eq!(queue["jobs"][1]["progress"]["status"], "pending");
+    api.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_queue_shows_the_jobs_of_a_comfyui_that_is_down() {
+    let simulator = simulator();
+    let url = simulator.url();
+    let connection = Connection::open(url.trim_start_matches("http://")).await;
+    let api = Api::start(&format!("http://{}", connection.address));
+    let first = endless(&api, 1).await;
+    api.wait_until(&first, |status| status["status"] == "running").await;
+    let second = endless(&api, 2).await;
+    connection.cut().await;
+    let reply = api.get("/api/queue").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let queue = reply.json();
+    assert_eq!((&queue["running"], &queue["pending"]), (&json!(1), &json!(1)));
+    assert_eq!(ids(&queue), [&*first, &*second]);
+    assert_eq!(queue["jobs"][0]["status"], "running");
+    assert_eq!(queue["jobs"][1]["position"], Value::Null);
     api.stop().await;
 }
 

@@ -3,7 +3,7 @@
 //! | status | body |
 //! | --- | --- |
 //! | 200 | [`Queue`] |
-//! | 500 | [`ErrorBody`](crate::ErrorBody): no ComfyUI can be reached |
+//! | 503 | [`ErrorBody`](crate::ErrorBody): the store of jobs cannot be read |
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,8 @@ use crate::status::JobStatus;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queue {
-    /// The number of prompts that run on ComfyUIs, those of other clients included.
+    /// The number of prompts that run on ComfyUIs, those of other clients included. Of a ComfyUI that does not answer, this
+    /// server's jobs are counted.
     pub running: usize,
     /// The number of prompts that wait there, those of other clients included, and of jobs that wait for a ComfyUI.
     pub pending: usize,
@@ -27,7 +28,7 @@ pub struct Queue {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueuedJob {
     /// The number of prompts before this one, those of other clients included; 0 for a running one. None while the job is on
-    /// its way to a ComfyUI.
+    /// its way to a ComfyUI, and while its ComfyUI does not answer.
     pub position: Option<usize>,
     /// The seconds until the job is expected to begin, by how long earlier jobs took. None once a ComfyUI has the job.
     #[serde(default)]

@@ -27,7 +27,7 @@ use crate::idempotency::{self, Idempotency};
 use crate::lookup::{self, ResultError, StatusError};
 use crate::partner_key::PartnerKey;
 use crate::persist;
-use crate::queue::{self, QueueError};
+use crate::queue;
 use crate::records::{self, JobPage, RecordError};
 use crate::retry::{self, RetryError};
 use crate::state::Shared;
@@ -249,11 +249,12 @@ impl Jobs {
         self.lock().table.log().prompt_id_of(client_id)
     }
 
-    /// Returns the jobs that wait or run, with their positions in ComfyUI's queue.
+    /// Returns the jobs that wait or run, with their positions in ComfyUI's queue. Those of a ComfyUI that does not answer
+    /// have no position.
     ///
     /// # Errors
-    /// See [`QueueError`].
-    pub async fn queue(&self, clients: &Clients) -> Result<Queue, QueueError> {
+    /// The store fails.
+    pub async fn queue(&self, clients: &Clients) -> Result<Queue, StoreError> {
         queue::queue(self, clients).await
     }
 

@@ -65,7 +65,6 @@ pub use idempotency::Idempotency;
 pub use jobs::Jobs;
 pub use lookup::{ResultError, StatusError};
 pub use partner_key::{InvalidPartnerKey, PartnerKey};
-pub use queue::QueueError;
 pub use records::{JobPage, RecordError, timestamp};
 pub use refusal::Refusal;
 pub use retry::RetryError;

@@ -9,8 +9,8 @@ use comfy_runner_api::{ErrorBody, Submitted};
 use comfy_runner_client::ClientError;
 use comfy_runner_files::FileError;
 use comfy_runner_jobs::{
-    BringError, CancelError, CollectError, PreviewError, QueueError, RecordError, ResultError, RetryError,
-    StatusError, SubmitError, UploadError, UploadedError,
+    BringError, CancelError, CollectError, PreviewError, RecordError, ResultError, RetryError, StatusError,
+    SubmitError, UploadError, UploadedError,
 };
 use comfy_runner_manifest::{LibraryError, ParamsError};
 use comfy_runner_protocol::NodeErrors;
@@ -376,16 +376,6 @@ impl From<RetryError> for ApiError {
         match error {
             RetryError::Record(error) => error.into(),
             RetryError::Submit(error) => error.into(),
-            other => Self::ComfyUi(other.to_string()),
-        }
-    }
-}
-
-impl From<QueueError> for ApiError {
-    fn from(error: QueueError) -> Self {
-        match error {
-            QueueError::Client(error) => Self::ComfyUi(error.to_string()),
-            QueueError::Store(error) => error.into(),
             other => Self::ComfyUi(other.to_string()),
         }
     }

@@ -109,7 +109,6 @@ pub(super) fn describe(paths: &mut Paths) {
             .json::<Queue>(200, "The queue.")
             .response_header("Cache-Control", NOT_CACHED, not_cached())
             .example("empty", json!({"running": 0, "pending": 0, "jobs": []}))
-            .error(500, NO_COMFYUI)
             .error(503, NO_STORE)
     });
 }
