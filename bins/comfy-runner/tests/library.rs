@@ -88,6 +88,14 @@ async fn a_broken_folder_says_why_while_others_work_and_works_once_it_is_mended(
     }
     assert_eq!(listed(&api).await, ["good"]);
     assert_eq!(api.post("/api/run/good/build", Form::new()).await.status, 200);
+    let broken = api.get("/api/broken-workflows").await.json();
+    assert_eq!(broken.as_array().unwrap().len(), 1, "{broken}");
+    let finding = &broken[0]["findings"][0];
+    assert_eq!(
+        (&broken[0]["id"], &finding["file"], &finding["line"]),
+        (&json!("bad"), &json!("manifest.yaml"), &json!(4))
+    );
+    assert!(finding["message"].as_str().unwrap().contains("`widht`"), "{finding}");
 
     shelf.put(
         "bad",
@@ -97,6 +105,7 @@ async fn a_broken_folder_says_why_while_others_work_and_works_once_it_is_mended(
     let built = api.post("/api/run/bad/build", Form::new().params(json!({"width": 24}))).await;
     assert_eq!((built.status.as_u16(), &built.json()["1"]["inputs"]["width"]), (200, &json!(24)));
     assert_eq!(listed(&api).await, ["bad", "good"]);
+    assert_eq!(api.get("/api/broken-workflows").await.json(), json!([]));
 
     // And broken again, this time by its graph.
     std::fs::write(shelf.path().join("bad/workflow.json"), "{\"1\": ").unwrap();

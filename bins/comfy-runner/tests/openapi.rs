@@ -141,6 +141,7 @@ async fn answers_are_what_the_document_says() {
         "/ready",
         "/openapi.json",
         "/api/workflows",
+        "/api/broken-workflows",
         "/api/models",
         "/api/jobs",
         "/api/queue",

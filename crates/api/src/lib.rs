@@ -54,6 +54,7 @@ pub use uploads::{
     UploadedFilesQuery,
 };
 pub use workflows::{
-    EditedManifest, ManifestEdit, Missing, NewWorkflow, RESERVED_IDS, UnsavedRun, WorkflowCheck,
-    WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary, WorkflowsQuery,
+    BrokenWorkflow, BrokenWorkflows, EditedManifest, ManifestEdit, Missing, NewWorkflow, RESERVED_IDS,
+    UnsavedRun, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
+    WorkflowsQuery,
 };

@@ -1,10 +1,12 @@
 //! `GET /api/workflows`: the workflows, and whether each can run now. `GET /api/workflows/{workflow_id}/check`: what one
-//! of them lacks. `GET /api/run/{workflow_id}` answers a [`Manifest`](crate::manifest::Manifest).
+//! of them lacks. `GET /api/broken-workflows`: those that the list leaves out. `GET /api/run/{workflow_id}` answers a
+//! [`Manifest`](crate::manifest::Manifest).
 //!
 //! | route | status | body |
 //! | --- | --- | --- |
 //! | list | 200 | [`WorkflowList`]; the query string is a [`WorkflowsQuery`] |
 //! | list | 400 | [`ErrorBody`](crate::ErrorBody): a wrong or unknown parameter |
+//! | broken | 200 | [`BrokenWorkflows`] |
 //! | `check` | 200 | [`WorkflowCheck`] |
 //! | `check` | 404 | [`ErrorBody`](crate::ErrorBody): there is no such workflow |
 //! | `PUT` | 201 | [`WorkflowCheck`]; the body is a [`NewWorkflow`] |
@@ -155,6 +157,19 @@ pub struct WorkflowCheck {
     #[serde(flatten)]
     pub readiness: WorkflowReadiness,
     /// Every error and warning about its files, also those that do not keep it from running.
+    pub findings: Vec<Finding>,
+}
+
+/// The response of `GET /api/broken-workflows`: every workflow that cannot be used, by id.
+pub type BrokenWorkflows = Vec<BrokenWorkflow>;
+
+/// A workflow whose files are broken. `GET /api/workflows` leaves it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BrokenWorkflow {
+    /// The workflow's id: the name of its folder.
+    pub id: String,
+    /// Every error and warning about its files.
     pub findings: Vec<Finding>,
 }
 

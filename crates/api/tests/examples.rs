@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use comfy_runner_api::{
-    Cancellation, CollectedFiles, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi, EditedManifest,
-    ErrorBody, FinishedJob, FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList, JobRecord,
-    JobStatus, Manifest, ManifestEdit, ModelList, ModelLists, NewWorkflow, Queue, Readiness, Session,
-    Submitted, SubmittedJobs, TokenRequest, UnsavedRun, Update, Uploaded, UploadedFiles, WorkflowCheck,
-    WorkflowList,
+    BrokenWorkflows, Cancellation, CollectedFiles, ComfyUis, DeletedFile, DeletedJob, DrainedComfyUi,
+    EditedManifest, ErrorBody, FinishedJob, FlatStatus, Health, Inspection, IssuedToken, JobFiles, JobList,
+    JobRecord, JobStatus, Manifest, ManifestEdit, ModelList, ModelLists, NewWorkflow, Queue, Readiness,
+    Session, Submitted, SubmittedJobs, TokenRequest, UnsavedRun, Update, Uploaded, UploadedFiles,
+    WorkflowCheck, WorkflowList,
 };
 use comfy_runner_protocol::Graph;
 use serde::Serialize;
@@ -104,6 +104,7 @@ fn the_examples_of_docs_api_md_are_read_and_written_as_their_types() {
     let headings: Headings = BTreeMap::from([
         ("Errors", vec![round_trip::<ErrorBody> as RoundTrip; 3]),
         ("`GET /api/workflows`", vec![round_trip::<WorkflowList>]),
+        ("`GET /api/broken-workflows`", vec![round_trip::<BrokenWorkflows>]),
         ("`GET /api/workflows/{workflow_id}/check`", vec![round_trip::<WorkflowCheck>]),
         ("`POST /api/workflows/inspect?id=workflow`", vec![round_trip::<Inspection>]),
         (

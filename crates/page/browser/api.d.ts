@@ -1,4 +1,8 @@
 // Types of the HTTP API. Written from the OpenAPI document by crates/openapi/tests/page_types.rs.
+export type BrokenWorkflow = {
+  id: string;
+  findings: Finding[];
+};
 export type Cancellation = {
   prompt_id: string;
   status: Status;

@@ -44,6 +44,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                         .service(endpoint("/{workflow_id}").get(workflows::manifest)),
                 )
                 .service(endpoint("/workflows").get(workflows::list))
+                .service(endpoint("/broken-workflows").get(workflows::broken))
                 .service(endpoint("/workflows/inspect").post(inspect::inspect))
                 .service(endpoint("/workflows/{workflow_id}").put(add_workflow::add))
                 .service(endpoint("/workflows/{workflow_id}/check").get(workflows::check))

@@ -2,16 +2,16 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use comfy_runner_api::{
-    ManifestQuery, WorkflowCheck, WorkflowKind, WorkflowList, WorkflowReadiness, WorkflowSummary,
-    WorkflowsQuery,
+    BrokenWorkflow, BrokenWorkflows, ManifestQuery, WorkflowCheck, WorkflowKind, WorkflowList,
+    WorkflowReadiness, WorkflowSummary, WorkflowsQuery,
 };
-use comfy_runner_manifest::{self as manifest, Manifest};
+use comfy_runner_manifest::{self as manifest, Listed, Manifest};
 
 use super::State;
 use super::error::ApiError;
 use super::inspect::finding;
 
-/// `GET /api/workflows`: every workflow that works. Broken ones are named in the log.
+/// `GET /api/workflows`: every workflow that works. See [`broken`] for the others.
 pub async fn list(
     state: web::Data<State>,
     query: web::Query<WorkflowsQuery>,
@@ -27,6 +27,16 @@ pub async fn list(
         }
     }
     Ok(HttpResponse::Ok().json(summaries))
+}
+
+/// `GET /api/broken-workflows`: every workflow that [`list`] leaves out because of its files.
+pub async fn broken(state: web::Data<State>) -> Result<impl Responder, ApiError> {
+    let listed = state.list().await?;
+    let broken = listed.into_iter().filter_map(|Listed { id, workflow, .. }| {
+        let problems = workflow.err()?;
+        Some(BrokenWorkflow { id, findings: problems.iter().cloned().map(finding).collect() })
+    });
+    Ok(HttpResponse::Ok().json(broken.collect::<BrokenWorkflows>()))
 }
 
 /// `GET /api/workflows/{workflow_id}/check`: everything that is wrong with a workflow, or missing.

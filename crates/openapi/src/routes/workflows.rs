@@ -1,8 +1,8 @@
 //! Workflows and what they need.
 
 use comfy_runner_api::{
-    EditedManifest, InspectQuery, Inspection, Manifest, ManifestEdit, ManifestQuery, ModelList, ModelLists,
-    NewWorkflow, Submitted, UnsavedRun, WorkflowCheck, WorkflowList, WorkflowsQuery,
+    BrokenWorkflows, EditedManifest, InspectQuery, Inspection, Manifest, ManifestEdit, ManifestQuery,
+    ModelList, ModelLists, NewWorkflow, Submitted, UnsavedRun, WorkflowCheck, WorkflowList, WorkflowsQuery,
 };
 use serde_json::json;
 
@@ -13,8 +13,8 @@ pub(super) fn describe(paths: &mut Paths) {
     paths.get("/api/workflows", "list_workflows", "The workflows, and whether each can run now", |op| {
         op.tag(WORKFLOWS)
             .explain(
-                "Workflows whose files are broken are not in the list; the server's log names them. `ready` is null when \
-                 ComfyUI's node schemas cannot be fetched.",
+                "Workflows whose files are broken are not in the list; `GET /api/broken-workflows` has them. `ready` is null \
+                 when ComfyUI's node schemas cannot be fetched.",
             )
             .query::<WorkflowsQuery>()
             .json::<WorkflowList>(200, "The workflows, by id.")
@@ -26,6 +26,25 @@ pub(super) fn describe(paths: &mut Paths) {
             )
             .error(400, BAD_QUERY)
     });
+    paths.get(
+        "/api/broken-workflows",
+        "list_broken_workflows",
+        "The workflows whose files are broken",
+        |op| {
+            op.tag(WORKFLOWS)
+                .json::<BrokenWorkflows>(200, "The workflows that `GET /api/workflows` leaves out, by id.")
+                .example(
+                    "one",
+                    json!([{"id": "text-to-image",
+                            "findings": [{"severity": "error", "file": "manifest.yaml", "line": 4,
+                                          "message": "it is not valid YAML"}]}]),
+                )
+                .error(
+                    503,
+                    "The folder of workflows does not answer, or the server has too many connections.",
+                )
+        },
+    );
     paths.get("/api/workflows/{workflow_id}/check", "check_workflow", "What a workflow lacks to run", |op| {
         op.tag(WORKFLOWS)
             .explain("A workflow whose files are broken is not ready, and `findings` say why.")

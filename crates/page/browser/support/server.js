@@ -65,12 +65,20 @@ export class TestServer {
     this.comfyui = `http://127.0.0.1:${simulatorPort}`;
     this.url = `http://127.0.0.1:${port}`;
     this.port = port;
-    this.simulator = await start(
-      ["simulate", "--listen", `127.0.0.1:${simulatorPort}`, "--data", join(this.folder, "comfyui"), "--step-ms", String(this.stepMs)],
-      `${this.comfyui}/system_stats`,
-    );
+    await this.startComfyUi();
     await this.serve();
     return this;
+  }
+
+  /** Starts the simulator, once more after `stopComfyUi`. */
+  async startComfyUi() {
+    const listen = new URL(this.comfyui).host;
+    this.simulator = await start(["simulate", "--listen", listen, "--data", join(this.folder, "comfyui"), "--step-ms", String(this.stepMs)], `${this.comfyui}/system_stats`);
+  }
+
+  /** Kills the simulator, as a ComfyUI that runs out of memory dies. */
+  async stopComfyUi() {
+    await this.simulator.stop("SIGKILL");
   }
 
   async serve() {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { pageTests } from "../support/page-tests.js";
 
-const { server, test } = pageTests();
+const { server, test, enter, startServer } = pageTests();
 
 test("the library shows a card for each workflow, with its newest result and whether it can run", async (person) => {
   await server.finished("no-model", {});
@@ -10,7 +10,7 @@ test("the library shows a card for each workflow, with its newest result and whe
   const page = await person.open("/");
   const cards = page.locator(".card:not(.skeleton)");
   await cards.first().waitFor();
-  assert.equal(await cards.count(), (await server.api("/api/workflows")).length);
+  assert.equal(await cards.count(), (await server.api("/api/workflows")).length + (await server.api("/api/broken-workflows")).length);
   const plate = cards.filter({ hasText: "Coloured plate" });
   await plate.locator("img").waitFor();
   assert.ok(await plate.locator("img").evaluate(async (image) => (await image.decode(), image.naturalWidth > 0)));
@@ -65,4 +65,44 @@ test("what the document names for the first view is less than 100 KB", async (pe
   assert.ok(total > 20_000 && total < 100_000, `${total} bytes`);
   const page = await person.open("/");
   await page.locator(".card:not(.skeleton)").first().waitFor();
+});
+
+test("cards become ready when ComfyUI answers, and show new results and workflows, without a reload", async () => {
+  const own = await startServer();
+  await own.stopComfyUi();
+  const person = await enter({}, own);
+  const page = await person.open("/");
+  const plate = page.locator(".card", { hasText: "Coloured plate" }).first();
+  await plate.getByText("ComfyUI does not answer").waitFor();
+  await own.startComfyUi();
+  await plate.getByText("Ready").waitFor();
+  assert.equal(await plate.locator("img").count(), 0);
+  await own.finished("no-model", {});
+  await plate.locator("img").waitFor();
+  cpSync(`${own.workflows}/no-model`, `${own.workflows}/copied-in`, { recursive: true });
+  const manifest = `${own.workflows}/copied-in/manifest.yaml`;
+  writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/^id: .*$/m, "id: copied-in").replace(/^name: .*$/m, "name: Copied in"));
+  await page.getByRole("link", { name: "Copied in" }).waitFor();
+});
+
+test("a workflow that is broken has a card that says where, and leads to the reason", async (person) => {
+  person.expect(/500 \(Internal Server Error\)/);
+  cpSync(`${server.workflows}/no-model`, `${server.workflows}/mistaken`, { recursive: true });
+  writeFileSync(`${server.workflows}/mistaken/manifest.yaml`, "id: mistaken\nname: Mistaken\ninputs:\n  - {id: [\n");
+  try {
+    const page = await person.open("/");
+    const card = page.locator(".card", { hasText: "mistaken" });
+    await card.getByText("Broken").waitFor();
+    assert.match(await card.innerText(), /manifest\.yaml:\d+: /);
+    await page.getByRole("searchbox").fill("mistaken");
+    await card.getByRole("link", { name: "mistaken" }).click();
+    await page.waitForURL("**/w/mistaken");
+    await page.getByText(/is broken.*manifest\.yaml:\d+/).waitFor();
+    rmSync(`${server.workflows}/mistaken`, { recursive: true });
+    await page.goto("/");
+    await page.locator(".card:not(.skeleton)").first().waitFor();
+    assert.equal(await card.count(), 0);
+  } finally {
+    rmSync(`${server.workflows}/mistaken`, { recursive: true, force: true });
+  }
 });

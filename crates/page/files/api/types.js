@@ -9,6 +9,7 @@
 /** @typedef {Api.Missing} Missing */
 /** @typedef {Api.WorkflowSummary} WorkflowSummary */
 /** @typedef {Api.WorkflowCheck} WorkflowCheck */
+/** @typedef {Api.BrokenWorkflow} BrokenWorkflow */
 /** @typedef {Api.Finding} Finding */
 /** @typedef {Api.JobSummary} JobSummary */
 /** @typedef {Api.JobList} JobList */

@@ -1,11 +1,19 @@
 // Workflows: list, manifest, check, run and build; adding and editing them.
 import { request, send, withQuery } from "./client.js";
 
-/** @import { EditedManifest, Inspection, Manifest, Submitted, WorkflowCheck, WorkflowSummary } from "./types.js" */
+/** @import { BrokenWorkflow, EditedManifest, Inspection, Manifest, Submitted, WorkflowCheck, WorkflowSummary } from "./types.js" */
 
 /** @returns {Promise<WorkflowSummary[]>} */
 export function listWorkflows() {
   return request("GET", "/api/workflows");
+}
+
+/**
+ * Returns the workflows that cannot be used because of their files.
+ * @returns {Promise<BrokenWorkflow[]>}
+ */
+export function listBrokenWorkflows() {
+  return request("GET", "/api/broken-workflows");
 }
 
 /**

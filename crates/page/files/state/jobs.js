@@ -20,6 +20,11 @@ const jobs = new Map();
 /** @type {Set<QueuedListener>} */
 const queuedListeners = new Set();
 
+/** @typedef {(workflowId: string | null) => void} EndedListener */
+
+/** @type {Set<EndedListener>} */
+const endedListeners = new Set();
+
 /** Counts the jobs that were queued, ended, were deleted or may have changed unnoticed: lists look again. */
 export const changes = signal(0);
 
@@ -31,6 +36,16 @@ export const changes = signal(0);
 export function onQueued(listener) {
   queuedListeners.add(listener);
   return () => void queuedListeners.delete(listener);
+}
+
+/**
+ * Calls a function for each job that ends, with its workflow, until the returned function is called; with null when jobs may
+ * have ended unnoticed.
+ * @param {EndedListener} listener
+ */
+export function onEnded(listener) {
+  endedListeners.add(listener);
+  return () => void endedListeners.delete(listener);
 }
 
 /**
@@ -93,6 +108,7 @@ export function takeEvent(event) {
   const { prompt_id: id, workflow_id: workflowId } = event.data;
   void fetchSummary(id);
   if (event.type === "job.queued") for (const listener of queuedListeners) listener(id, workflowId);
+  else if (event.type !== "job.started") for (const listener of endedListeners) listener(workflowId);
   if (event.type !== "job.started") changes.value += 1;
 }
 
@@ -128,6 +144,7 @@ export function refreshOpenJobs() {
   for (const [id, job] of jobs) {
     if (!isOver(statusOf(job.peek()))) void fetchSummary(id);
   }
+  for (const listener of endedListeners) listener(null);
   changes.value += 1;
 }
 

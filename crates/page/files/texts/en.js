@@ -52,6 +52,7 @@ export const en = {
   "ready.no": "Cannot run here yet",
   "ready.unknown": "ComfyUI does not answer",
   "ready.yes": "Ready",
+  "broken": "Broken",
   "missing.findings": { one: "One error in the workflow", other: "{count} errors in the workflow" },
   "missing.models": "Models that ComfyUI lacks:",
   "missing.nodes": "Node types that ComfyUI lacks:",

@@ -52,6 +52,7 @@ export const zh = {
   "ready.no": "暂时无法在此运行",
   "ready.unknown": "ComfyUI 没有响应",
   "ready.yes": "就绪",
+  "broken": "已损坏",
   "missing.findings": { one: "工作流中有 1 个错误", other: "工作流中有 {count} 个错误" },
   "missing.models": "ComfyUI 缺少的模型：",
   "missing.nodes": "ComfyUI 缺少的节点类型：",

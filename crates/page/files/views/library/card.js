@@ -7,8 +7,10 @@ import { MEDIA_ICONS, Thumbnail } from "../../components/thumbnail.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { thumbnailOf } from "../../media.js";
+import { onEnded } from "../../state/jobs.js";
+import { oneAtATime } from "../../state/one-at-a-time.js";
 
-/** @import { Media, OutputFile, WorkflowSummary } from "../../api/types.js" */
+/** @import { BrokenWorkflow, Media, OutputFile, WorkflowSummary } from "../../api/types.js" */
 
 /** @param {{ workflow: WorkflowSummary }} props */
 export function WorkflowCard({ workflow }) {
@@ -32,6 +34,22 @@ export function WorkflowCard({ workflow }) {
   </article>`;
 }
 
+/** @param {{ workflow: BrokenWorkflow }} props */
+export function BrokenCard({ workflow }) {
+  const { id, findings } = workflow;
+  const finding = findings.find(({ severity }) => severity === "error") ?? findings[0];
+  const place = finding && [finding.file, finding.line].filter(Boolean).join(":");
+  return html`<article class="card">
+    <div class="card-media"><span class="card-icon"><${Icon} name="warning" /></span></div>
+    <div class="card-body">
+      <h2><a href=${`/w/${encodeURIComponent(id)}`}>${id}</a></h2>
+      <p class="card-foot">
+        <span class="ready no"><span class="dot" aria-hidden="true"></span>${t("broken")}<span class="reason">${[place, finding?.message].filter(Boolean).join(": ")}</span></span>
+      </p>
+    </div>
+  </article>`;
+}
+
 /** @param {{ ready: boolean | null, reason?: string }} props */
 export function Readiness({ ready, reason }) {
   if (ready) return html`<span class="ready yes"><span class="dot" aria-hidden="true"></span>${t("ready.yes")}</span>`;
@@ -45,7 +63,8 @@ function iconOf(category) {
 }
 
 /**
- * Returns the newest result of a workflow, which is looked up when the card comes into view.
+ * Returns the newest result of a workflow, which is looked up when the card comes into view, and from then on when a job of the
+ * workflow ends.
  * @param {string} id
  * @param {{ current: HTMLElement | null }} card
  */
@@ -54,21 +73,30 @@ function useNewestResult(id, card) {
   useEffect(() => {
     const element = card.current;
     if (!element) return;
+    const look = oneAtATime(async () => {
+      try {
+        const { jobs } = await listJobs({ workflow_id: id, status: "completed", limit: 1 });
+        newest.value = (jobs[0] && thumbnailOf(jobs[0])) ?? null;
+      } catch {
+        // The card does without a picture.
+      }
+    });
+    let seen = false;
     const observer = new IntersectionObserver(
-      async (entries) => {
+      (entries) => {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
-        try {
-          const { jobs } = await listJobs({ workflow_id: id, status: "completed", limit: 1 });
-          newest.value = (jobs[0] && thumbnailOf(jobs[0])) ?? null;
-        } catch {
-          // The card does without a picture.
-        }
+        seen = true;
+        void look();
       },
       { rootMargin: "200px" },
     );
     observer.observe(element);
-    return () => observer.disconnect();
+    const stopListening = onEnded((ended) => void (seen && (ended === null || ended === id) && look()));
+    return () => {
+      observer.disconnect();
+      stopListening();
+    };
   }, [id]);
   return newest.value;
 }

@@ -1,20 +1,19 @@
 // The workflows: search, filters, and a card each.
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { listWorkflows } from "../../api/workflows.js";
+import { listBrokenWorkflows, listWorkflows } from "../../api/workflows.js";
 import { LinkButton } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
-import { useLoad } from "../../components/load.js";
+import { useFresh } from "../../components/refresh.js";
 import { Empty, Failed } from "../../components/states.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { address, navigate } from "../../router.js";
-import { WorkflowCard } from "./card.js";
-
-/** @import { WorkflowSummary } from "../../api/types.js" */
+import { connection } from "../../state/live.js";
+import { BrokenCard, WorkflowCard } from "./card.js";
 
 export function LibraryView() {
-  const { data, error, reload } = useLoad(listWorkflows, []);
+  const { data, error, reload } = useFresh(read, [connection.value]);
   const search = useSignal(address.value.query.get("q") ?? "");
   const category = address.value.query.get("category") ?? "";
   const type = address.value.query.get("type") ?? "";
@@ -28,9 +27,12 @@ export function LibraryView() {
     const text = query.toString();
     navigate(text ? `/?${text}` : "/", { replace: true });
   };
-  const categories = [...new Set((data ?? []).flatMap((workflow) => workflow.category ?? []))].sort();
+  const categories = [...new Set((data?.workflows ?? []).flatMap((workflow) => workflow.category ?? []))].sort();
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const shown = (data ?? []).filter((workflow) => (!category || workflow.category === category) && (!type || workflow.type === type) && hasWords(workflow, words));
+  const broken = category || type ? [] : (data?.broken ?? []).filter(({ id }) => hasWords([id], words));
+  const shown = (data?.workflows ?? []).filter((workflow) => (!category || workflow.category === category) && (!type || workflow.type === type) && hasWords([workflow.id, workflow.name, workflow.category, workflow.description], words));
+  const empty = data !== null && shown.length + broken.length === 0;
+  const total = data && data.workflows.length + data.broken.length;
   return html`<div class="page">
     <div class="page-head">
       <h1>${t("nav.library")}</h1>
@@ -64,18 +66,29 @@ export function LibraryView() {
     </div>`}
     ${error && !data && html`<${Failed} error=${error} onRetry=${reload} />`}
     ${!data && !error && html`<${CardSkeletons} />`}
-    ${data && shown.length > 0 && html`<ul class="cards">${shown.map((workflow) => html`<li key=${workflow.id}><${WorkflowCard} workflow=${workflow} /></li>`)}</ul>`}
-    ${data && data.length === 0 && html`<${Empty} icon="library" title=${t("library.empty")}>${t("library.emptyText")}</${Empty}>`}
-    ${data && data.length > 0 && shown.length === 0 && html`<${Empty} icon="search" title=${t("library.noMatch")} />`}
+    ${data &&
+    !empty &&
+    html`<ul class="cards">
+      ${shown.map((workflow) => html`<li key=${workflow.id}><${WorkflowCard} workflow=${workflow} /></li>`)}
+      ${broken.map((workflow) => html`<li key=${`broken ${workflow.id}`}><${BrokenCard} workflow=${workflow} /></li>`)}
+    </ul>`}
+    ${empty && total === 0 && html`<${Empty} icon="library" title=${t("library.empty")}>${t("library.emptyText")}</${Empty}>`}
+    ${empty && total !== 0 && html`<${Empty} icon="search" title=${t("library.noMatch")} />`}
   </div>`;
 }
 
+/** Fetches what can run, and what is broken. */
+async function read() {
+  const [workflows, broken] = await Promise.all([listWorkflows(), listBrokenWorkflows()]);
+  return { workflows, broken };
+}
+
 /**
- * @param {WorkflowSummary} workflow
+ * @param {(string | null)[]} texts
  * @param {string[]} words
  */
-function hasWords(workflow, words) {
-  const text = [workflow.id, workflow.name, workflow.category, workflow.description].join(" ").toLowerCase();
+function hasWords(texts, words) {
+  const text = texts.join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
