@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { pageTests } from "../support/page-tests.js";
 
-const { server, test } = pageTests({ stepMs: 30 });
+const { server, test, enter, startServer } = pageTests({ stepMs: 30 });
 
 test("the list of jobs is live, filtered, and leads to each", async (person) => {
   const page = await person.open("/jobs");
@@ -59,6 +59,43 @@ test("the queue shows what runs and what waits", async (person) => {
   await section("ComfyUI servers").getByText("Connected").waitFor();
   await section("Running").getByRole("button", { name: "Cancel job" }).click();
   await page.getByText("Nothing waits and nothing runs").waitFor();
+});
+
+test("jobs of a ComfyUI that died say so, and stay in the queue with their buttons", async () => {
+  const own = await startServer();
+  const person = await enter({}, own);
+  const [first] = [await own.execute("test-progress", { steps: 2000, delay_ms: 100 }), await own.execute("test-progress", { steps: 2000, delay_ms: 100, seed: 2 })];
+  const page = await person.open(`/jobs/${first.prompt_id}`);
+  await page.getByText(/steps\/s/).waitFor();
+  await page.getByText(/ left$/).waitFor();
+  const form = await person.open("/w/test-progress");
+  await form.locator(".live").waitFor();
+  await own.stopComfyUi();
+  await page.getByText("ComfyUI does not answer; waiting for it").waitFor();
+  assert.equal(await page.getByText(/steps\/s| left$/).count(), 0, "nobody knows how fast it is");
+  await form.getByText("ComfyUI does not answer; waiting for it").waitFor();
+
+  await page.goto("/queue");
+  const section = (name) => page.locator("section", { has: page.getByRole("heading", { name }) });
+  await section("Running").getByRole("button", { name: "Cancel job" }).waitFor();
+  await section("Waiting").getByRole("button", { name: "Cancel job" }).waitFor();
+  await section("ComfyUI servers").getByText("Not reachable").waitFor();
+
+  await own.startComfyUi();
+  await form.getByText("ComfyUI does not answer; waiting for it").waitFor({ state: "detached" });
+  await section("ComfyUI servers").getByText("Connected").waitFor();
+});
+
+test("the card of a ComfyUI counts what waits on it, and the others are counted below", async () => {
+  const own = await startServer();
+  const person = await enter({}, own);
+  const page = await person.open("/queue");
+  for (let seed = 0; seed < 4; seed++) await own.execute("test-progress", { steps: 2000, delay_ms: 100, seed });
+  const machines = page.locator("section", { has: page.getByRole("heading", { name: "ComfyUI servers" }) });
+  const [{ jobs }, { waiting }] = await own.api("/api/comfyui").then((answer) => [answer.comfyuis[0], answer]);
+  assert.equal(jobs.length + waiting, 4);
+  await machines.getByText(jobs.length === 2 ? /Running: .* · one job waits on it/ : new RegExp(`Running: .* · ${jobs.length - 1} jobs wait on it`)).waitFor();
+  if (waiting > 0) await machines.getByText(/wait until a ComfyUI has room/).waitFor();
 });
 
 test("a ComfyUI is told to take no more jobs, and to take them again", async (person) => {

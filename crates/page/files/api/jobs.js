@@ -1,7 +1,7 @@
 // Jobs: list, record, files, cancel, retry, delete, and the queue.
 import { request, withQuery } from "./client.js";
 
-/** @import { ComfyUiInfo, JobFiles, JobList, JobRecord, JobSummary, Progress, Queue, Submitted } from "./types.js" */
+/** @import { ComfyUis, JobFiles, JobList, JobRecord, JobSummary, Progress, Queue, Submitted } from "./types.js" */
 
 /**
  * @typedef {object} JobsFilter
@@ -92,7 +92,7 @@ export function packageUrl(id) {
   return `/api/jobs/${encodeURIComponent(id)}/package`;
 }
 
-/** @returns {Promise<{ comfyuis: ComfyUiInfo[], waiting: number }>} */
+/** @returns {Promise<ComfyUis>} */
 export function listComfyUis() {
   return request("GET", "/api/comfyui");
 }

@@ -141,6 +141,7 @@ export const en = {
   "live.preview": "Preview",
   "live.progress": "Progress",
   "live.rate": "{rate} steps/s",
+  "live.silent": "ComfyUI does not answer; waiting for it",
   "live.slowRate": "{rate} s/step",
   "live.step": "step {step} of {total}",
 
@@ -254,6 +255,8 @@ export const en = {
   "machine.resume": "More jobs again",
   "machine.unknown": "Not asked yet",
   "machine.up": "Connected",
+  "machine.waiting": { one: "one job waits on it", other: "{count} jobs wait on it" },
+  "machines.waiting": { one: "One job waits until a ComfyUI has room.", other: "{count} jobs wait until a ComfyUI has room." },
   "signIn": "Sign in",
   "signIn.key": "API key",
   "signIn.text": "Enter one of its API keys. The key is not kept in this browser; a cookie signs you in for a week.",

@@ -141,6 +141,7 @@ export const zh = {
   "live.preview": "预览",
   "live.progress": "进度",
   "live.rate": "{rate} 步/秒",
+  "live.silent": "ComfyUI 没有响应，正在等待",
   "live.slowRate": "{rate} 秒/步",
   "live.step": "步骤 {step}/{total}",
 
@@ -254,6 +255,8 @@ export const zh = {
   "machine.resume": "恢复派发任务",
   "machine.unknown": "尚未查询",
   "machine.up": "已连接",
+  "machine.waiting": { one: "其中 1 个任务在等待", other: "其中 {count} 个任务在等待" },
+  "machines.waiting": { one: "有 1 个任务在等待空闲的 ComfyUI。", other: "有 {count} 个任务在等待空闲的 ComfyUI。" },
   "signIn": "登录",
   "signIn.key": "API 密钥",
   "signIn.text": "请输入一个 API 密钥。密钥不会保存在此浏览器中；Cookie 会让你保持登录一周。",

@@ -1,41 +1,34 @@
 // The ComfyUIs behind the server: whether each answers, what it runs, and its memory.
-import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { listComfyUis, setDraining } from "../../api/jobs.js";
+import { setDraining } from "../../api/jobs.js";
 import { Button } from "../../components/button.js";
-import { useLoad } from "../../components/load.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { jobSignal } from "../../state/jobs.js";
+import { refreshMachines, useMachines } from "../../state/machines.js";
 import { notifyError } from "../../state/notices.js";
-import { queue } from "../../state/queue.js";
 
 /** @import { ComfyUiInfo } from "../../api/types.js" */
 
-const LOOK_AGAIN = 10_000;
-
 export function Machines() {
-  const { data, reload } = useLoad(listComfyUis, [queue.value]);
-  useEffect(() => {
-    const timer = window.setInterval(() => document.visibilityState === "visible" && reload(), LOOK_AGAIN);
-    return () => window.clearInterval(timer);
-  }, []);
+  const data = useMachines();
   if (!data) return null;
   return html`<section aria-labelledby="machines">
     <h2 id="machines">${t("machines")}</h2>
-    <ul class="machines">${data.comfyuis.map((machine) => html`<li key=${machine.name}><${Machine} machine=${machine} onChanged=${reload} /></li>`)}</ul>
+    <ul class="machines">${data.comfyuis.map((machine) => html`<li key=${machine.name}><${Machine} machine=${machine} /></li>`)}</ul>
+    ${data.waiting > 0 && html`<p class="note">${t("machines.waiting", { count: data.waiting })}</p>`}
   </section>`;
 }
 
-/** @param {{ machine: ComfyUiInfo, onChanged: () => void }} props */
-function Machine({ machine, onChanged }) {
+/** @param {{ machine: ComfyUiInfo }} props */
+function Machine({ machine }) {
   const busy = useSignal(false);
   const { name, status, draining, running, jobs, version, devices, last_error: lastError } = machine;
   const toggle = async () => {
     busy.value = true;
     try {
       await setDraining(name, !draining);
-      onChanged();
+      await refreshMachines();
     } catch (error) {
       notifyError(error);
     } finally {
@@ -43,6 +36,7 @@ function Machine({ machine, onChanged }) {
     }
   };
   const state = draining ? "draining" : status;
+  const waiting = jobs.filter((id) => id !== running).length;
   return html`<article class="machine">
     <div class="machine-head">
       <h3>${name}</h3>
@@ -50,7 +44,7 @@ function Machine({ machine, onChanged }) {
     </div>
     <p class="muted">${[version && `ComfyUI ${version}`, ...devices.map((device) => device.name)].filter(Boolean).join(" · ")}</p>
     ${devices.map((device, index) => device.vram_total ? html`<${Memory} key=${index} total=${device.vram_total} free=${device.vram_free ?? 0} />` : null)}
-    <p>${running ? html`${t("status.running")}: <a href=${`/jobs/${running}`}>${jobSignal(running).value.summary?.workflow_name ?? running.slice(0, 8)}</a>` : t("machine.idle")}${jobs.length > 1 ? ` · ${t("queue.count", { count: jobs.length })}` : ""}</p>
+    <p>${running ? html`${t("status.running")}: <a href=${`/jobs/${running}`}>${jobSignal(running).value.summary?.workflow_name ?? running.slice(0, 8)}</a>` : t("machine.idle")}${waiting > 0 && ` · ${t("machine.waiting", { count: waiting })}`}</p>
     ${status === "down" && lastError && html`<p class="job-error">${lastError}</p>`}
     <${Button} busy=${busy.value} onClick=${toggle}>${draining ? t("machine.resume") : t("machine.drain")}</${Button}>
   </article>`;
