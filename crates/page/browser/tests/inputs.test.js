@@ -116,6 +116,15 @@ test("a ratio keeps the number of pixels, and a seed can be drawn, locked and un
   await page.getByLabel("Aspect ratio").selectOption("16:9");
   const [width, height] = [Number(await page.getByRole("spinbutton", { name: "Width" }).inputValue()), Number(await page.getByRole("spinbutton", { name: "Height" }).inputValue())];
   assert.ok(Math.abs(width / height - 16 / 9) < 0.1 && Math.abs(width * height - 512 * 512) < 30_000, `${width} × ${height}`);
+  // Where a side reaches a bound, the ratio stays.
+  const size = async () => [await page.getByRole("spinbutton", { name: "Width" }).inputValue(), await page.getByRole("spinbutton", { name: "Height" }).inputValue()];
+  for (const [side, ratio, expected] of [["64", "16:9", ["112", "64"]], ["64", "2:3", ["64", "96"]], ["2048", "16:9", ["2048", "1152"]]]) {
+    await page.getByRole("spinbutton", { name: "Width" }).fill(side);
+    await page.getByRole("spinbutton", { name: "Height" }).fill(side);
+    await page.getByLabel("Aspect ratio").selectOption("1:1");
+    await page.getByLabel("Aspect ratio").selectOption(ratio);
+    assert.deepEqual(await size(), expected, `${side} ${ratio}`);
+  }
   const seed = page.getByRole("textbox", { name: "Seed" });
   await page.getByRole("button", { name: "New random number" }).click();
   const drawn = await seed.inputValue();
@@ -301,36 +310,74 @@ test("a file that is no image is refused beside its field", async (person) => {
   await page.locator('[data-input="image"]').getByRole("alert").waitFor();
 });
 
-test("a mask is painted over the image, and both of ComfyUI's loaders read the same from it", async (person) => {
+/** Opens the workflow with a mask and chooses its image. */
+async function openMask(person) {
   const page = await person.open("/w/mask");
   await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page, "photo.png", [64, 64]));
   await page.locator('[data-input="image"] img.file-preview').waitFor();
+  return page;
+}
+
+/** Paints a stripe from top to bottom, 20 of 64 wide, and uses the mask. */
+async function paintStripe(page, x) {
   await page.getByRole("button", { name: "Paint" }).click();
   const canvas = page.getByRole("img", { name: "Mask", exact: true });
+  await page.waitForFunction((element) => element.width === 64 && element.dataset.ready === "true", await canvas.elementHandle());
   const box = await canvas.boundingBox();
-  // The left third, from top to bottom.
   await page.getByRole("slider", { name: "Size" }).fill("20");
-  await page.mouse.move(box.x + (box.width * 10) / 64, box.y + 1);
+  await page.mouse.move(box.x + (box.width * x) / 64, box.y + 1);
   await page.mouse.down();
-  await page.mouse.move(box.x + (box.width * 10) / 64, box.y + box.height - 1, { steps: 8 });
+  await page.mouse.move(box.x + (box.width * x) / 64, box.y + box.height - 1, { steps: 8 });
   await page.mouse.up();
   await page.getByRole("button", { name: "Use this mask" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.locator('[data-input="mask"] img.file-preview').waitFor();
-  await page.locator(".run-button").click();
-  await page.locator(".stage .badge", { hasText: "Completed" }).waitFor();
+}
+
+/** Runs the workflow and returns, for each title of a node, how bright its image is at some places of the middle row. */
+async function masksOf(page, titles, places) {
+  await run(page);
   const { prompt_id } = await server.newestJob();
+  while ((await server.api(`/api/run/status/${prompt_id}`)).status !== "completed") await new Promise((resolve) => setTimeout(resolve, 25));
   const { files } = await server.api(`/api/jobs/${prompt_id}/files`);
-  const pixels = (title) =>
-    page.evaluate(async (url) => {
-      const image = new Image();
-      image.src = url;
-      await image.decode();
-      const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
-      const context = canvas.getContext("2d", { willReadFrequently: true });
-      context.drawImage(image, 0, 0);
-      const at = (x) => context.getImageData(x, 32, 1, 1).data[0];
-      return [at(10), at(50)];
-    }, files.find((file) => file.node_title === title).url);
-  assert.deepEqual(await pixels("Mask by alpha"), [255, 0]);
-  assert.deepEqual(await pixels("Mask by red"), [255, 0]);
+  const brightness = async (title) =>
+    page.evaluate(
+      async ([url, places]) => {
+        const image = new Image();
+        image.src = url;
+        await image.decode();
+        const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+        const context = canvas.getContext("2d", { willReadFrequently: true });
+        context.drawImage(image, 0, 0);
+        return places.map((x) => context.getImageData(x, 32, 1, 1).data[0]);
+      },
+      [files.find((file) => file.node_title === title).url, places],
+    );
+  return Promise.all(titles.map(brightness));
+}
+
+test("a mask is painted over the image, and both of ComfyUI's loaders read the same from it", async (person) => {
+  const page = await openMask(person);
+  await paintStripe(page, 10);
+  assert.deepEqual(await masksOf(page, ["Mask by alpha", "Mask by red"], [10, 50]), [[255, 0], [255, 0]]);
+});
+
+test("a mask is corrected, and is removed when another image takes the place of the one below it", async (person) => {
+  const page = await openMask(person);
+  await paintStripe(page, 10);
+  await paintStripe(page, 50);
+  assert.deepEqual(await masksOf(page, ["Mask by alpha"], [10, 30, 50]), [[255, 0, 255]]);
+  await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page, "larger.png", [96, 64]));
+  await page.getByText("The mask was painted over another image, and is removed.").waitFor();
+  await page.locator('[data-input="mask"] img.file-preview').waitFor({ state: "detached" });
+  // The values of a job have the mask of their image.
+  await page.getByRole("button", { name: "Use these values" }).click();
+  await page.locator('[data-input="image"] img[alt$="photo.png"]').waitFor();
+  await page.locator('[data-input="mask"] img.file-preview').waitFor();
+  // A mask that was chosen stays: it may fit several images.
+  await page.locator('[data-input="mask"] input[type=file]').setInputFiles(await picture(page, "own-mask.png", [64, 64], "#fff"));
+  await page.locator('[data-input="mask"] img[alt$="own-mask.png"]').waitFor();
+  await page.locator('[data-input="image"] input[type=file]').setInputFiles(await picture(page, "third.png", [64, 64]));
+  await page.locator('[data-input="image"] img[alt$="third.png"]').waitFor();
+  await page.locator('[data-input="mask"] img[alt$="own-mask.png"]').waitFor();
 });

@@ -31,10 +31,12 @@ export function withRatio(size, ratio, { min = 16, max = 16384, step = 16 }) {
   const [across = 1, down = 1] = ratio.split(":").map(Number);
   const area = Math.max(1, size.w * size.h);
   const width = Math.sqrt((area * across) / down);
-  // The larger side decides where a bound is reached, so that the ratio stays.
-  const scale = Math.min(1, max / Math.max(width, (width * down) / across));
+  const height = (width * down) / across;
+  // Where a bound is reached, the side that reaches it decides, so that the ratio stays: the smaller one, then the larger one.
+  const grown = Math.max(1, min / Math.min(width, height));
+  const scale = Math.min(grown, max / Math.max(width, height));
   const round = (/** @type {number} */ side) => Math.min(max, Math.max(min, Math.round((side * scale) / step) * step));
-  return { w: round(width), h: round((width * down) / across) };
+  return { w: round(width), h: round(height) };
 }
 
 /**

@@ -4,15 +4,26 @@ import { useSignal } from "@preact/signals";
 import { uploadFile } from "../api/files.js";
 import { html } from "../html.js";
 import { t } from "../i18n.js";
-import { notifyError } from "../state/notices.js";
+import { notify, notifyError } from "../state/notices.js";
 import { Button } from "../components/button.js";
 import { Dialog } from "../components/dialog.js";
-import { maskPng } from "./mask-png.js";
+import { maskPng, paintedPixels } from "./mask-png.js";
 
 const MOST_UNDO = 20;
 
-/** @param {{ image: string, onDone: (name: string) => void, onClose: () => void }} props */
-export function MaskPainter({ image, onDone, onClose }) {
+/** The name of the file says that the mask was painted: it belongs to the image below it. */
+const PAINTED = "painted-mask.png";
+
+/**
+ * Returns whether a mask was painted here.
+ * @param {string} name of an uploaded file
+ */
+export function isPainted(name) {
+  return /painted-mask[^/]*\.png$/.test(name);
+}
+
+/** @param {{ image: string, mask: string | null, onDone: (name: string) => void, onClose: () => void }} props */
+export function MaskPainter({ image, mask, onDone, onClose }) {
   const picture = useRef(/** @type {HTMLImageElement | null} */ (null));
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const cursor = useRef(/** @type {HTMLElement | null} */ (null));
@@ -25,16 +36,28 @@ export function MaskPainter({ image, onDone, onClose }) {
   const last = useRef(/** @type {{ x: number, y: number } | null} */ (null));
 
   const context = () => /** @type {CanvasRenderingContext2D} */ (canvas.current?.getContext("2d", { willReadFrequently: true }));
-  const onLoad = () => {
+  const loaded = useRef(false);
+  const onLoad = async () => {
     const [element, source] = [canvas.current, picture.current];
-    if (!element || !source) return;
+    if (!element || !source || loaded.current) return;
+    loaded.current = true;
     [element.width, element.height] = [source.naturalWidth, source.naturalHeight];
     size.value = Math.max(4, Math.round(Math.min(element.width, element.height) / 12));
+    if (mask) await startWith(mask);
     ready.value = true;
   };
   useEffect(() => {
-    if (picture.current?.complete) onLoad();
+    if (picture.current?.complete) void onLoad();
   }, []);
+  const startWith = async (/** @type {string} */ url) => {
+    try {
+      const pixels = await paintedPixels(url, context().canvas);
+      context().putImageData(pixels, 0, 0);
+      painted.value = true;
+    } catch {
+      notify(t("mask.lost"), "error");
+    }
+  };
 
   /** @param {PointerEvent} event */
   const place = (event) => {
@@ -81,7 +104,9 @@ export function MaskPainter({ image, onDone, onClose }) {
   };
   const undo = () => {
     const before = history.current.pop();
-    if (before) context().putImageData(before, 0, 0);
+    if (!before) return;
+    context().putImageData(before, 0, 0);
+    painted.value = before.data.some((byte) => byte !== 0);
   };
   const clear = () => {
     remember();
@@ -105,7 +130,7 @@ export function MaskPainter({ image, onDone, onClose }) {
     try {
       const { width, height } = context().canvas;
       const png = await maskPng(context().getImageData(0, 0, width, height));
-      onDone(await uploadFile(new File([png], "mask.png", { type: "image/png" }), () => {}));
+      onDone(await uploadFile(new File([png], PAINTED, { type: "image/png" }), () => {}));
     } catch (error) {
       notifyError(error);
       saving.value = false;
@@ -140,6 +165,7 @@ export function MaskPainter({ image, onDone, onClose }) {
             ref=${canvas}
             aria-label=${t("mask.canvas")}
             role="img"
+            data-ready=${ready.value}
             onPointerDown=${onPointerDown}
             onPointerMove=${onPointerMove}
             onPointerUp=${onPointerUp}

@@ -28,6 +28,31 @@ export async function maskPng({ width, height, data }) {
   return new Blob([signature, chunk("IHDR", header), chunk("IDAT", await zlib(rows)), chunk("IEND", new Uint8Array())], { type: "image/png" });
 }
 
+/**
+ * Reads a mask that was painted here, or one of another program: it is in the alpha channel, or in the colour of an image
+ * without transparency.
+ * @param {string} url
+ * @param {{ width: number, height: number }} size
+ * @returns {Promise<ImageData>} pixels as `maskPng` takes them
+ */
+export async function paintedPixels(url, { width, height }) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(width, height).getContext("2d"));
+  context.drawImage(image, 0, 0, width, height);
+  const pixels = context.getImageData(0, 0, width, height);
+  const { data } = pixels;
+  let transparent = false;
+  for (let at = 3; at < data.length && !transparent; at += 4) transparent = data[at] !== 255;
+  for (let at = 0; at < data.length; at += 4) {
+    const amount = transparent ? 255 - (data[at + 3] ?? 0) : (data[at] ?? 0);
+    data.fill(255, at, at + 3);
+    data[at + 3] = amount;
+  }
+  return pixels;
+}
+
 /** @param {Uint8Array<ArrayBuffer>} bytes */
 async function zlib(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
