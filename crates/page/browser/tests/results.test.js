@@ -28,6 +28,10 @@ test("an image is enlarged with the wheel, keys and buttons", async (person) => 
   const dialog = page.getByRole("dialog");
   const scaleIs = (scale) => dialog.locator(".zoom-bar span[aria-live]", { hasText: scale }).waitFor();
   await scaleIs("100 %");
+  await page.keyboard.press("+");
+  await scaleIs("150 %");
+  await page.keyboard.press("-");
+  await scaleIs("100 %");
   await dialog.getByRole("button", { name: "Larger" }).click();
   await scaleIs("150 %");
   await dialog.locator(".zoom").focus();
@@ -40,6 +44,7 @@ test("an image is enlarged with the wheel, keys and buttons", async (person) => 
   await scaleIs("100 %");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
+  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), "Enlarge");
 });
 
 test("a result is compared with its input and with another result", async (person) => {

@@ -10,8 +10,13 @@ export function Dialog({ title, onClose, children, actions, size = "small" }) {
   const heading = useId();
   useEffect(() => {
     const shown = dialog.current;
+    const opener = document.activeElement;
     shown?.showModal();
-    return () => shown?.close();
+    return () => {
+      shown?.close();
+      // The browser does not bring the focus back when the dialog leaves the document.
+      if (opener instanceof HTMLElement) opener.focus({ preventScroll: true });
+    };
   }, []);
   const onCancel = (/** @type {Event} */ event) => {
     if (event.target !== dialog.current) return;

@@ -1,5 +1,5 @@
 // An image that can be enlarged and moved: wheel, drag, pinch, keys and buttons.
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { Button } from "../../components/button.js";
 import { Dialog } from "../../components/dialog.js";
@@ -14,6 +14,8 @@ export function Zoom({ url, title, onClose }) {
   const frame = useRef(/** @type {HTMLElement | null} */ (null));
   /** @type {{ current: Map<number, { x: number, y: number }> }} */
   const pointers = useRef(new Map());
+  // After the dialog has focused its first button: keys are for the picture.
+  useEffect(() => frame.current?.focus(), []);
 
   /** Enlarges about a point, which keeps its place. */
   const zoomBy = (/** @type {number} */ factor, /** @type {{ x: number, y: number }} */ about = { x: 0, y: 0 }) => {
