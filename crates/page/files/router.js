@@ -12,15 +12,67 @@ function read() {
 export const address = signal(read());
 
 /**
+ * The place of the present entry in the browser's history: the difference of two says how far the reader went. An entry that is
+ * not of this module comes after the one before.
+ */
+let index = placeOf(window.history.state, 0);
+
+/** @type {{ isKept: () => boolean, ask: (leave: () => void) => void } | null} */
+let guard = null;
+
+/** Whether the page goes back to the entry that the reader was about to leave. */
+let returning = false;
+
+/**
+ * Asks before the reader leaves the present path, until the returned function is called.
+ * @param {() => boolean} isKept whether there is something to ask about
+ * @param {(leave: () => void) => void} ask gets what is to be done if the answer is yes; `isKept` is false by then
+ */
+export function guardLeaving(isKept, ask) {
+  const own = { isKept, ask };
+  guard = own;
+  return () => {
+    if (guard === own) guard = null;
+  };
+}
+
+/**
  * Goes to an address of the page.
  * @param {string} href
  * @param {{ replace?: boolean }} [options]
  */
 export function navigate(href, { replace = false } = {}) {
   const before = address.value.path;
-  window.history[replace ? "replaceState" : "pushState"](null, "", href);
+  if (guard?.isKept() && new URL(href, window.location.href).pathname !== before) return guard.ask(() => navigate(href, { replace }));
+  if (!replace) index += 1;
+  window.history[replace ? "replaceState" : "pushState"]({ index }, "", href);
   address.value = read();
   if (address.value.path !== before) window.scrollTo(0, 0);
+}
+
+/** Follows the browser's buttons. */
+function onPopState() {
+  const moved = placeOf(window.history.state, index + 1) - index;
+  if (returning) {
+    returning = false;
+    return;
+  }
+  if (guard?.isKept() && moved !== 0 && window.location.pathname !== address.value.path) {
+    returning = true;
+    window.history.go(-moved);
+    return guard.ask(() => window.history.go(moved));
+  }
+  index += moved;
+  address.value = read();
+}
+
+/**
+ * @param {any} state of an entry of the browser's history
+ * @param {number} otherwise
+ * @returns {number}
+ */
+function placeOf(state, otherwise) {
+  return Number.isInteger(state?.index) ? state.index : otherwise;
 }
 
 /**
@@ -43,11 +95,14 @@ export function route(path) {
 
 /** Follows the browser's buttons, and links of the page without loading the document again. */
 export function startRouter() {
-  window.addEventListener("popstate", () => (address.value = read()));
+  window.history.replaceState({ index }, "");
+  window.addEventListener("popstate", onPopState);
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     if (!link || link.target || link.hasAttribute("download") || link.origin !== window.location.origin) return;
+    // The browser itself goes to a place in the view.
+    if (link.hash && link.pathname === window.location.pathname) return;
     if (route(link.pathname).view === "unknown") return;
     event.preventDefault();
     navigate(link.pathname + link.search);

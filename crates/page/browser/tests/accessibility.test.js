@@ -116,6 +116,19 @@ test("every control is reached with the Tab key, in the order of the page, and s
   }
 });
 
+test("the first link leads past the navigation, and the way back still works", async (person) => {
+  const page = await person.open("/");
+  await page.locator(".card:not(.skeleton)").first().waitFor();
+  await page.locator(".nav-link", { hasText: "Jobs" }).click();
+  await page.waitForURL("**/jobs");
+  await page.getByRole("link", { name: "Skip to content" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.activeElement?.id === "main");
+  await page.goBack();
+  await page.goBack();
+  await page.locator(".card:not(.skeleton)").first().waitFor();
+});
+
 test("axe finds nothing while a job runs", async (person) => {
   await server.execute("test-progress", { steps: 3000, delay_ms: 50 });
   const page = await person.open("/w/test-progress");

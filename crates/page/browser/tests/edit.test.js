@@ -152,3 +152,42 @@ test("without --allow-edit, nothing offers to edit", async () => {
   await page.goto("/w/text-to-image/edit");
   await page.getByRole("alert").getByText(/--allow-edit/).waitFor();
 });
+
+test("changes that are not saved are not left without a question", async (person) => {
+  const page = await person.open("/w/no-model");
+  await page.getByRole("link", { name: "Edit workflow" }).click();
+  const name = page.getByRole("textbox", { name: "Name", exact: true });
+  const question = page.getByRole("dialog", { name: "Leave without saving?" });
+  await page.locator(".nav-link", { hasText: "Jobs" }).click();
+  await page.waitForURL("**/jobs");
+  await page.goBack();
+
+  await name.fill("Renamed plate");
+  await page.locator(".nav-link", { hasText: "Jobs" }).click();
+  await question.waitFor();
+  await assertAccessible(page, "the question");
+  await question.getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await name.inputValue(), "Renamed plate");
+  // Back, by the browser's own button.
+  await page.evaluate(() => history.back());
+  await question.waitFor();
+  await page.waitForURL("**/w/no-model/edit");
+  await question.getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await name.inputValue(), "Renamed plate");
+  const [asked] = await Promise.all([page.waitForEvent("dialog"), page.evaluate(() => void setTimeout(() => location.reload(), 0))]);
+  assert.equal(asked.type(), "beforeunload");
+  await asked.dismiss();
+  assert.equal(await name.inputValue(), "Renamed plate");
+
+  await page.evaluate(() => history.back());
+  await question.getByRole("button", { name: "Leave", exact: true }).click();
+  await page.waitForURL("**/w/no-model");
+  await page.getByRole("heading", { name: "Coloured plate" }).waitFor();
+
+  await page.goForward();
+  await name.fill("Renamed plate");
+  await save(page);
+  await page.getByRole("heading", { name: "Renamed plate", level: 1 }).waitFor();
+  await page.locator(".nav-link", { hasText: "Jobs" }).click();
+  await page.waitForURL("**/jobs");
+});

@@ -111,3 +111,27 @@ test("an image that ComfyUI made has its graph in it, and a file without one say
   await page.getByRole("alert").getByText("no good").waitFor();
   assert.ok(await page.getByRole("button", { name: "Download as ZIP" }).isDisabled());
 });
+
+test("a draft with changes is not left without a question until it is downloaded", async (person) => {
+  const page = await person.open("/new");
+  await page.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
+  const name = page.getByRole("textbox", { name: "Name", exact: true });
+  const question = page.getByRole("dialog", { name: "Leave without saving?" });
+  await name.fill("My own");
+  await page.getByRole("button", { name: "Another graph" }).click();
+  await question.getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await name.inputValue(), "My own");
+  const [asked] = await Promise.all([page.waitForEvent("dialog"), page.evaluate(() => void setTimeout(() => location.reload(), 0))]);
+  assert.equal(asked.type(), "beforeunload");
+  await asked.dismiss();
+  await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as ZIP" }).click()]);
+  await page.locator(".nav-link", { hasText: "Jobs" }).click();
+  await page.waitForURL("**/jobs");
+
+  await page.goto("/new");
+  await page.locator("input[type=file]").setInputFiles(fixture("embedded/image.png"));
+  await name.fill("Unwanted");
+  await page.getByRole("button", { name: "Another graph" }).click();
+  await question.getByRole("button", { name: "Leave", exact: true }).click();
+  await page.getByText("Drop a graph here").waitFor();
+});

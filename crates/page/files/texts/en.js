@@ -242,6 +242,10 @@ export const en = {
   "new.problem.number": 'A bound or the step of "{name}" is no number.',
   "new.problem.twice": 'Two inputs are called "{name}" in requests.',
 
+  "unsaved.leave": "Leave",
+  "unsaved.text": "What was changed here is not saved.",
+  "unsaved.title": "Leave without saving?",
+
   "edit": "Edit workflow",
   "edit.title": "Edit {name}",
   "edit.again": "Read it again",

@@ -242,6 +242,10 @@ export const zh = {
   "new.problem.number": "“{name}”的范围或步长不是数字。",
   "new.problem.twice": "请求中有两个名为“{name}”的输入。",
 
+  "unsaved.leave": "离开",
+  "unsaved.text": "这里的更改尚未保存。",
+  "unsaved.title": "不保存就离开吗？",
+
   "edit": "编辑工作流",
   "edit.title": "编辑 {name}",
   "edit.again": "重新读取",

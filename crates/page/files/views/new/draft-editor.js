@@ -6,6 +6,7 @@ import { t } from "../../i18n.js";
 import { DraftHead } from "./draft-head.js";
 import { DraftInputs } from "./draft-inputs.js";
 import { TryForm } from "./try-form.js";
+import { useUnsaved } from "./unsaved.js";
 
 /**
  * @param {object} props
@@ -14,10 +15,12 @@ import { TryForm } from "./try-form.js";
  */
 export function DraftEditor({ draft, onClose }) {
   const tab = useSignal("form");
+  const { ask, question } = useUnsaved(draft);
   useEffect(() => () => draft.dispose(), [draft]);
   const remarks = [...draft.findings, ...draft.remarks.value];
   return html`<div class="page draft">
-    <${DraftHead} draft=${draft} onClose=${onClose} />
+    <${DraftHead} draft=${draft} onClose=${draft.existing ? onClose : () => ask(onClose)} />
+    ${question}
     ${remarks.length > 0 && html`<details class="note warning" open><summary>${t("new.findings", { count: remarks.length })}</summary><ul>${remarks.map((finding, index) => html`<li key=${index}>${finding.message}</li>`)}</ul></details>`}
     ${draft.refused.value && html`<p class="note error" role="alert">${draft.refused.value}</p>`}
     ${draft.problems.value.map((problem) => html`<p key=${problem.kind + problem.name} class="note error" role="alert">${t(`new.problem.${problem.kind}`, { name: problem.name })}</p>`)}

@@ -34,6 +34,7 @@ export function DraftHead({ draft, onClose }) {
       const yaml = await draft.text();
       if (existing) await replaceManifest(id, yaml, existing.etag);
       else await addWorkflow(id, yaml, draft.graph ?? {});
+      draft.keep();
       notify(t("new.saved"));
       navigate(`/w/${encodeURIComponent(id)}`);
     });
@@ -41,6 +42,7 @@ export function DraftHead({ draft, onClose }) {
     doing(async () => {
       const files = { [`${id}/manifest.yaml`]: await draft.text(), [`${id}/workflow.json`]: `${toJson(draft.graph, 2)}\n` };
       download(`${id}.zip`, zip(files), "application/zip");
+      draft.keep();
     });
   const disabled = draft.problems.value.length > 0 || draft.refused.value !== null;
   const maySave = session.value?.allow_edit ?? false;

@@ -1,6 +1,7 @@
 // A workflow that is being made of a graph, or edited: its inputs in order, which of them are offered, and the text of its
 // manifest, which the server writes so that comments and order stay.
 import { computed, effect, signal } from "@preact/signals";
+import { toJson } from "../../api/json.js";
 import { editManifest } from "../../api/workflows.js";
 import { isGroup, labelOf } from "../../form/inputs.js";
 
@@ -42,6 +43,8 @@ export function createDraft({ yaml, manifest, graph, found = [], listing = yaml,
   /** The text with the values for which it was written. */
   const written = signal(/** @type {{ yaml: string, values: any, findings: Finding[] }} */ ({ yaml, values: values.peek(), findings: [] }));
   const refused = signal(/** @type {string | null} */ (null));
+  /** The values that are saved, or that nobody wants to save. */
+  const kept = signal(values.peek());
 
   const write = async (/** @type {Manifest} */ wanted) => {
     const edited = await editManifest(yaml, wanted);
@@ -78,6 +81,13 @@ export function createDraft({ yaml, manifest, graph, found = [], listing = yaml,
     /** Why the text cannot be written. */
     refused,
     problems: computed(() => problemsOf(about.value.id, offered.value)),
+    /** Whether it has changes that are not kept. */
+    changed: computed(() => values.value !== kept.value && toJson(values.value) !== toJson(kept.value)),
+
+    /** Notes that the present values are kept, or that nobody wants them. */
+    keep() {
+      kept.value = values.peek();
+    },
 
     /** Returns the text with every change. */
     async text() {
