@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { assertAccessible } from "../support/browser.js";
 import { pageTests } from "../support/page-tests.js";
 
-const { server, test, enter } = pageTests({ stepMs: 30 });
+const { server, test, enter, startServer } = pageTests({ stepMs: 30 });
 
 const completed = (page) => page.locator(".stage .badge", { hasText: "Completed" });
 
@@ -155,4 +156,82 @@ test("each decoded preview is released as soon as it is drawn", async (person) =
   await page.waitForFunction(() => window.previews.held === 0);
   const { made, most } = await page.evaluate(() => window.previews);
   assert.ok(made > 5 && most <= 2, `${made} made, ${most} held at most`);
+});
+
+test("a time left that rounds to nothing is shown near the end only", async (person) => {
+  const page = await person.context.newPage();
+  let percent = 33;
+  await page.routeWebSocket(/\/api\/run\/ws$/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((text) => {
+      const message = JSON.parse(text);
+      if (message.type === "progress" && message.data.status === "running") Object.assign(message.data, { percent, eta_seconds: 0.01 });
+      socket.send(JSON.stringify(message));
+    });
+  });
+  await page.goto("/w/test-progress");
+  const { prompt_id: id } = await server.execute("test-progress", { steps: 2000, delay_ms: 100, seed: 71 });
+  const numbers = page.locator(".live-numbers");
+  await numbers.getByText("33 %").waitFor();
+  assert.doesNotMatch(await numbers.innerText(), /left/);
+  percent = 97;
+  await numbers.getByText("0.0 s left").waitFor();
+  await fetch(`${server.url}/api/run/cancel/${id}`, { method: "POST" });
+  await page.getByText("This job was cancelled.").waitFor();
+});
+
+test("a workflow that is opened shows the job that runs rather than those that wait", async (person) => {
+  const jobs = [];
+  for (let seed = 0; seed < 33; seed++) jobs.push((await server.execute("test-progress", { steps: 2000, delay_ms: 100, seed: 100 + seed })).prompt_id);
+  const page = await person.open("/w/test-progress");
+  await page.locator(".film-tile.status-running[aria-current]").waitFor();
+  await page.locator(".live-numbers").waitFor();
+  for (const id of jobs.reverse()) await fetch(`${server.url}/api/run/cancel/${id}`, { method: "POST" });
+  await page.getByText("This job was cancelled.").waitFor();
+});
+
+test("the form says once that ComfyUI does not answer, and forgets that the server did not", async () => {
+  const own = await startServer();
+  const person = await enter({}, own);
+  person.expect(/500 \(Internal Server Error\)|ERR_CONNECTION_REFUSED|WebSocket/);
+  await own.stopComfyUi();
+  const page = await person.open("/w/text-to-image");
+  await page.getByText("The lists of models cannot be fetched").waitFor();
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("a fox");
+  const check = page.waitForResponse(/\/check$/);
+  await page.reload();
+  await (await check).finished();
+  await page.getByText("The lists of models cannot be fetched").waitFor();
+  assert.equal(await page.locator(".run-fields .note").count(), 1);
+  await own.startComfyUi();
+  while (!(await own.api("/api/workflows/text-to-image/check")).ready) await page.waitForTimeout(100);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.locator(".run-fields .note").waitFor({ state: "detached" });
+
+  await own.stopServer("SIGKILL");
+  await page.locator(".run-button").click();
+  const failure = page.getByText("The server cannot be reached");
+  await failure.waitFor();
+  await own.serve();
+  await failure.waitFor({ state: "detached" });
+});
+
+test("an address without a workflow has a heading, and leads to the library", async (person) => {
+  person.expect(/404 \(Not Found\)/);
+  const page = await person.open("/w/nothing");
+  await page.getByRole("heading", { name: "nothing", level: 1 }).waitFor();
+  await page.getByRole("main").getByRole("alert").waitFor();
+  await assertAccessible(page, "no such workflow");
+  await page.getByRole("main").getByRole("link", { name: "Workflows" }).click();
+  await page.locator(".card:not(.skeleton)").first().waitFor();
+  await page.evaluate(() => (history.pushState(null, "", "/jobs/a/b"), history.pushState(null, "", "/jobs/a/b/c"), history.back()));
+  await page.getByRole("heading", { name: "There is nothing at this address.", level: 1 }).waitFor();
+  await assertAccessible(page, "nothing at this address");
+
+  // The answer never comes.
+  await page.route("**/api/run/no-model*", () => {});
+  await page.goto("/w/no-model");
+  await page.getByText("Loading…").last().waitFor();
+  await page.getByRole("heading", { name: "no-model", level: 1 }).waitFor({ state: "attached" });
+  await assertAccessible(page, "a view that loads");
 });

@@ -1,7 +1,8 @@
 // Components whose modules are fetched later.
 import { useLoad } from "./load.js";
 import { html } from "../html.js";
-import { Failed, Loading } from "./states.js";
+import { t } from "../i18n.js";
+import { FailedPage, LoadingPage } from "./states.js";
 
 /** @type {(() => Promise<any>)[]} */
 const all = [];
@@ -25,6 +26,6 @@ export function lazy(fetchIt) {
   return function Lazy(/** @type {any} */ props) {
     const { error, reload } = useLoad(get, [Boolean(component)]);
     if (component) return html`<${component} ...${props} />`;
-    return html`<div class="page">${error ? html`<${Failed} error=${error} onRetry=${reload} />` : html`<${Loading} />`}</div>`;
+    return error ? html`<${FailedPage} title=${t("error.title")} error=${error} onRetry=${reload} />` : html`<${LoadingPage} />`;
   };
 }

@@ -5,5 +5,5 @@ import { html } from "../html.js";
 import { t } from "../i18n.js";
 
 export function NotFound() {
-  return html`<${Empty} icon="search" title=${t("notFound")}><${LinkButton} href="/" icon="library">${t("nav.library")}</${LinkButton}></${Empty}>`;
+  return html`<${Empty} icon="search" title=${t("notFound")} heading><${LinkButton} href="/" icon="library">${t("nav.library")}</${LinkButton}></${Empty}>`;
 }

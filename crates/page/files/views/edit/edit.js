@@ -2,8 +2,9 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { toJson } from "../../api/json.js";
 import { editManifest, getGraph, getManifest, getManifestText, inspect } from "../../api/workflows.js";
+import { LinkButton } from "../../components/button.js";
 import { useLoad } from "../../components/load.js";
-import { Failed, Loading } from "../../components/states.js";
+import { FailedPage, LoadingPage } from "../../components/states.js";
 import { flatInputs } from "../../form/inputs.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
@@ -18,8 +19,9 @@ export function EditView({ id }) {
     document.title = `${t("edit.title", { name: data?.manifest.name ?? id })} · comfy-runner`;
   });
   if (draft && !error) return html`<${DraftEditor} key=${data?.existing?.etag} draft=${draft} onClose=${reload} />`;
-  if (error) return html`<div class="page"><${Failed} error=${error} onRetry=${reload} /></div>`;
-  return html`<div class="page"><${Loading} /></div>`;
+  const title = t("edit.title", { name: id });
+  if (error) return html`<${FailedPage} title=${title} error=${error} onRetry=${reload}><${LinkButton} href="/" icon="library">${t("nav.library")}</${LinkButton}></${FailedPage}>`;
+  return html`<${LoadingPage} title=${title} />`;
 }
 
 /**

@@ -1,6 +1,6 @@
 // What runs now, and what waits.
 import { useEffect } from "preact/hooks";
-import { Empty, Failed, Loading } from "../../components/states.js";
+import { Empty, FailedPage, LoadingPage } from "../../components/states.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { queue, queueError, refreshQueue } from "../../state/queue.js";
@@ -14,8 +14,8 @@ export function QueueView() {
   useEffect(() => {
     document.title = `${t("nav.queue")} · comfy-runner`;
   });
-  if (error && !data) return html`<div class="page"><${Failed} error=${error} onRetry=${refreshQueue} /></div>`;
-  if (!data) return html`<div class="page"><${Loading} /></div>`;
+  if (error && !data) return html`<${FailedPage} title=${t("nav.queue")} error=${error} onRetry=${refreshQueue} />`;
+  if (!data) return html`<${LoadingPage} title=${t("nav.queue")} />`;
   const running = data.jobs.filter((job) => job.status === "running");
   const waiting = data.jobs.filter((job) => job.status !== "running");
   const others = data.running + data.pending - data.jobs.length;

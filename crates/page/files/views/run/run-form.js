@@ -1,4 +1,5 @@
 // The form of a workflow with the button that runs it.
+import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { execute } from "../../api/workflows.js";
 import { Button } from "../../components/button.js";
@@ -9,6 +10,7 @@ import { Entries } from "../../inputs/entries.js";
 import { NumberInput } from "../../inputs/number-input.js";
 import { html } from "../../html.js";
 import { t } from "../../i18n.js";
+import { connection } from "../../state/live.js";
 import { Presets } from "./presets.js";
 import { WorkflowHead } from "./workflow-head.js";
 
@@ -35,9 +37,13 @@ export function RunForm({ manifest, form, optionsMissing, onReload, onSubmitted 
     showStage();
     return submitted;
   });
+  const connected = connection.value === "open";
+  useEffect(() => {
+    if (connected && form.failure.value === t("error.network")) form.failure.value = null;
+  }, [connected]);
   return html`<form class="run-form" novalidate aria-label=${t("run.form")} onSubmit=${onSubmit}>
     <div class="run-fields">
-      <${WorkflowHead} manifest=${manifest} form=${form} />
+      <${WorkflowHead} manifest=${manifest} form=${form} optionsMissing=${optionsMissing} />
       ${optionsMissing && html`<div class="note warning"><p>${t("run.optionsMissing")}</p><p class="muted">${optionsMissing}</p><${Button} icon="retry" onClick=${onReload}>${t("error.retry")}</${Button}></div>`}
       <${Presets} manifest=${manifest} form=${form} />
       <${Entries} entries=${manifest.inputs ?? []} form=${form} />

@@ -2,8 +2,9 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { getRecord } from "../../api/jobs.js";
 import { getManifest } from "../../api/workflows.js";
+import { LinkButton } from "../../components/button.js";
 import { useLoad } from "../../components/load.js";
-import { Failed, Loading } from "../../components/states.js";
+import { FailedPage, LoadingPage } from "../../components/states.js";
 import { createForm } from "../../form/form.js";
 import { valuesOfJob } from "../../form/values.js";
 import { html } from "../../html.js";
@@ -21,8 +22,8 @@ export function RunView({ id }) {
     document.title = `${data?.manifest.name ?? id} · comfy-runner`;
   });
   if (data) return html`<${Runner} manifest=${data.manifest} optionsMissing=${data.optionsMissing} onReload=${reload} />`;
-  if (error) return html`<div class="page"><${Failed} error=${error} onRetry=${reload} /></div>`;
-  return html`<div class="page"><${Loading} /></div>`;
+  if (error) return html`<${FailedPage} title=${id} error=${error} onRetry=${reload}><${LinkButton} href="/" icon="library">${t("nav.library")}</${LinkButton}></${FailedPage}>`;
+  return html`<${LoadingPage} title=${id} />`;
 }
 
 /** @param {{ manifest: import("../../api/types.js").Manifest, optionsMissing: string | null, onReload: () => void }} props */

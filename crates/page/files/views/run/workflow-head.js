@@ -6,8 +6,13 @@ import { html } from "../../html.js";
 import { t } from "../../i18n.js";
 import { session } from "../../state/session.js";
 
-/** @param {{ manifest: import("../../api/types.js").Manifest, form: import("../../form/form.js").Form }} props */
-export function WorkflowHead({ manifest, form }) {
+/**
+ * @param {object} props
+ * @param {import("../../api/types.js").Manifest} props.manifest
+ * @param {import("../../form/form.js").Form} props.form
+ * @param {string | null} props.optionsMissing why the form lacks options, which it says itself
+ */
+export function WorkflowHead({ manifest, form, optionsMissing }) {
   return html`<header class="workflow-head">
     <div class="workflow-title">
       <h1>${manifest.name ?? manifest.id}</h1>
@@ -15,14 +20,16 @@ export function WorkflowHead({ manifest, form }) {
       <${Button} icon="undo" kind="quiet" label=${t("run.reset")} onClick=${() => form.reset()} />
     </div>
     ${manifest.description && html`<p class="muted">${manifest.description}</p>`}
-    <${MissingNote} id=${manifest.id} />
+    <${MissingNote} id=${manifest.id} optionsMissing=${optionsMissing} />
   </header>`;
 }
 
-/** @param {{ id: string }} props */
-function MissingNote({ id }) {
-  const { data } = useLoad(() => checkWorkflow(id), [id]);
+/** @param {{ id: string, optionsMissing: string | null }} props */
+function MissingNote({ id, optionsMissing }) {
+  const { data } = useLoad(() => checkWorkflow(id), [id, optionsMissing]);
   if (!data || data.ready) return null;
+  // The form says that ComfyUI does not answer.
+  if (data.ready === null && optionsMissing !== null) return null;
   const { node_types: nodes, models, packages } = data.missing;
   const errors = data.findings.filter((finding) => finding.severity === "error");
   return html`<div class="note warning" role="note">

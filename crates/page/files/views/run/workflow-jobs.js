@@ -2,9 +2,10 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { listJobs } from "../../api/jobs.js";
-import { onQueued, takeSummaries } from "../../state/jobs.js";
+import { isOver, onQueued, takeSummaries } from "../../state/jobs.js";
 import { notifyError } from "../../state/notices.js";
 
+/** @import { JobList } from "../../api/types.js" */
 /** @typedef {ReturnType<typeof createWorkflowJobs>} WorkflowJobs */
 
 const PAGE = 30;
@@ -16,6 +17,19 @@ function createWorkflowJobs(workflowId) {
   const cursor = signal(/** @type {string | null} */ (null));
   /** Whether the shown job follows the newest one. */
   let following = true;
+
+  /**
+   * Returns the job that runs, which may be older than those of the first page.
+   * @param {JobList} page
+   */
+  async function findRunning({ jobs, next_cursor: next }) {
+    const listed = jobs.find((job) => job.status === "running");
+    if (listed || next === null || jobs.some((job) => isOver(job.status))) return listed?.prompt_id;
+    const older = await listJobs({ workflow_id: workflowId, status: "running", limit: 1 });
+    takeSummaries(older.jobs);
+    return older.jobs[0]?.prompt_id;
+  }
+
   return {
     ids,
     selected,
@@ -28,7 +42,11 @@ function createWorkflowJobs(workflowId) {
         // Jobs that were queued while the list was on its way are not in it.
         ids.value = [...(ids.value ?? []).filter((id) => !listed.includes(id)), ...listed];
         cursor.value = page.next_cursor;
-        selected.value ??= ids.value[0] ?? null;
+        if (selected.value !== null) return;
+        const running = await findRunning(page);
+        if (running && !ids.value.includes(running)) ids.value = [...ids.value, running];
+        selected.value ??= running ?? ids.value[0] ?? null;
+        following = selected.value === (ids.value[0] ?? null);
       } catch (error) {
         ids.value ??= [];
         notifyError(error);
