@@ -26,6 +26,8 @@ async fn an_image_that_comfyui_saved_gives_manifest_graph_and_findings_and_nothi
     assert_eq!(reply["manifest"]["outputs"][0]["node_id"], 9);
     assert_eq!(reply["graph"]["1"]["class_type"], "EmptyImage");
     assert!(reply["yaml"].as_str().unwrap().contains("id: plate\n"));
+    let others = reply["others"].as_array().unwrap();
+    assert!(others.iter().any(|input| input["field"] == "batch_size" && input["max"] == 4096), "{others:?}");
     assert!(reply["findings"].is_array());
     assert_eq!(api.get("/api/run/plate").await.status, 404);
     assert!(uploaded(&simulator).is_empty());

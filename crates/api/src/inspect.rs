@@ -13,7 +13,7 @@
 use comfy_runner_protocol::Graph;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::Manifest;
+use crate::manifest::{Input, Manifest};
 
 /// The query string of `inspect`. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Inspection<M = Manifest> {
     pub yaml: String,
     /// The graph for `workflow.json`, in API format.
     pub graph: Graph,
+    /// Inputs for the other values of the graph, which the manifest does not offer.
+    #[serde(default)]
+    pub others: Vec<Input>,
     /// What is missing on this ComfyUI, and what was left out.
     pub findings: Vec<Finding>,
 }

@@ -124,6 +124,7 @@ export type FinishedJobCancelled = {
   warnings?: string[];
   node_errors?: Record<string, NodeError>;
   files?: JobFile[];
+  texts?: JobText[];
   error?: string;
   percent?: number;
 };
@@ -136,6 +137,7 @@ export type FinishedJobCompleted = {
   warnings?: string[];
   node_errors?: Record<string, NodeError>;
   files?: JobFile[];
+  texts?: JobText[];
   outputs: Record<string, OutputFile>;
   percent?: number;
 };
@@ -148,6 +150,7 @@ export type FinishedJobError = {
   warnings?: string[];
   node_errors?: Record<string, NodeError>;
   files?: JobFile[];
+  texts?: JobText[];
   error?: string;
   percent?: number;
 };
@@ -160,6 +163,7 @@ export type FinishedJobPending = {
   warnings?: string[];
   node_errors?: Record<string, NodeError>;
   files?: JobFile[];
+  texts?: JobText[];
   step: number;
   total_steps: number;
   percent?: number;
@@ -173,6 +177,7 @@ export type FinishedJobRunning = {
   warnings?: string[];
   node_errors?: Record<string, NodeError>;
   files?: JobFile[];
+  texts?: JobText[];
   node_title: string | null;
   node_type: string | null;
   step: number;
@@ -286,6 +291,7 @@ export type Inspection = {
   manifest: Manifest;
   yaml: string;
   graph: Graph;
+  others: Input[];
   findings: Finding[];
 };
 export type IssuedToken = {

@@ -19,6 +19,33 @@ fn manifest(made: &Scaffold) -> Manifest {
     manifest
 }
 
+#[test]
+fn the_other_values_of_a_graph_are_inputs_with_the_ranges_and_choices_of_their_nodes() {
+    let graph = json!({
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "ImageScale", "inputs": {"image": ["1", 0], "upscale_method": "area", "width": 8,
+            "height": 8, "crop": "disabled"}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
+    });
+    let made = scaffold(&Graph::from_value(graph).unwrap(), None, &schemas(), "made");
+    let offered = manifest(&made);
+    let (others, warnings) = Manifest::parse(&made.others, "made").unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert!(others.inputs.iter().all(|input| !offered.inputs.iter().any(|other| other.id == input.id)));
+    let others = others.json()["inputs"].as_array().unwrap();
+    let other = |field: &str| others.iter().find(|input| input["field"] == field).unwrap();
+    assert_eq!(other("crop")["options"], json!(["disabled", "center"]));
+    assert_eq!((&other("crop")["node_id"], &other("crop")["default"]), (&json!(2), &json!("disabled")));
+
+    let none = scaffold(
+        &Graph::from_value(json!({"1": {"class_type": "VAEDecode", "inputs": {}}})).unwrap(),
+        None,
+        &schemas(),
+        "made",
+    );
+    assert_eq!(Manifest::parse(&none.others, "made").unwrap().0.inputs.len(), 0);
+}
+
 fn from_api(graph: Value) -> Manifest {
     manifest(&scaffold(&Graph::from_value(graph).unwrap(), None, &schemas(), "made"))
 }

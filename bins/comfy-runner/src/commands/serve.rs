@@ -31,7 +31,8 @@ pub fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
         for comfyui in &settings.comfyuis {
             tracing::info!(name = &*comfyui.name, url = %comfyui.client.endpoint, "ComfyUI");
         }
-        tracing::info!(address = %server.address(), "listening");
+        let address = server.address();
+        tracing::info!(%address, page = format!("http://{address}/"), "listening");
         let handle = server.handle();
         let config = actix_rt::spawn(follow_config(options.config.clone(), server.jobs().clone()));
         let mut serving = std::pin::pin!(server.run());

@@ -1,9 +1,9 @@
 //! The workflow that would be made of a saved file. Nothing is stored.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
-use comfy_runner_api::{Finding, FindingSeverity, InspectQuery, Inspection};
+use comfy_runner_api::{Finding, FindingSeverity, Input, InspectQuery, Inspection};
 use comfy_runner_editor::file::{SavedFile, SavedFileError, read_saved};
-use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, refuse_id};
+use comfy_runner_manifest::{Diagnostic, MANIFEST_FILE, Manifest, refuse_id};
 use comfy_runner_protocol::ObjectInfo;
 use comfy_runner_workflow::{ScaffoldError, Workflow, scaffold_file};
 use serde_json::{Map, Value};
@@ -42,9 +42,17 @@ fn inspected(
     Ok(Inspection {
         findings: noticed.into_iter().chain(made.left_out()).map(warning).chain(findings).collect(),
         manifest: Workflow::manifest(&workflow).json().clone(),
+        others: inputs_of(&made.others, id)?,
         yaml: made.manifest,
         graph: made.graph,
     })
+}
+
+/// Returns the inputs of a manifest.
+fn inputs_of(manifest: &str, id: &str) -> Result<Vec<Input>, ApiError> {
+    let (manifest, _) = Manifest::parse(manifest, id).map_err(|problems| unusable(&problems))?;
+    let inputs = manifest.json().get("inputs").cloned().unwrap_or_default();
+    serde_json::from_value(inputs).map_err(|error| ApiError::Unavailable(error.to_string()))
 }
 
 fn unusable(problems: &[Diagnostic]) -> ApiError {

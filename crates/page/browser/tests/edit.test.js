@@ -96,6 +96,18 @@ test("bounds and the step are typed key by key, and a text that is no number kee
   assert.match(await page.getByRole("textbox", { name: "Seed" }).inputValue(), /^\d+$/);
 });
 
+test("a value that was not offered comes with what its node takes", async (person) => {
+  const page = await person.open("/w/no-model/edit");
+  const crop = page.locator('.draft-input[data-key="2.crop"]');
+  await page.locator(".draft-input").first().waitFor();
+  await page.locator(".drawing").getByRole("button", { name: /Scale/ }).click();
+  await crop.getByRole("checkbox").first().check();
+  await page.getByRole("region", { name: "Preview" }).getByRole("combobox", { name: "Crop" }).selectOption("center");
+  await save(page);
+  await page.waitForURL("**/w/no-model");
+  assert.match(readFileSync(manifestFile("no-model"), "utf8"), /- id: crop\n    type: select\n    label: Crop\n    node_id: 2\n    field: crop\n    default: disabled\n    options:\n?[^]*center/);
+});
+
 test("two people edit the same workflow: the second is told, and reads it again", async (person) => {
   const [first, second] = [person, await enter()];
   second.expect(/412 \(Precondition Failed\)/);

@@ -61,7 +61,7 @@
  *   presets?: Record<string, { label?: string, description?: string, params: Record<string, any> }> }} Manifest
  */
 
-/** @typedef {Omit<Api.Inspection, "manifest"> & { manifest: Manifest }} Inspection */
+/** @typedef {Omit<Api.Inspection, "manifest" | "others"> & { manifest: Manifest, others: Input[] }} Inspection */
 /** @typedef {Omit<Api.EditedManifest, "manifest"> & { manifest: Manifest }} EditedManifest */
 
 export {};

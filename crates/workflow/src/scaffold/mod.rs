@@ -42,6 +42,8 @@ use write::Page;
 pub struct Scaffold {
     /// The content of `manifest.yaml`.
     pub manifest: String,
+    /// A manifest whose inputs are the other values of the graph, which `manifest` has as comments.
+    pub others: String,
     /// The graph in API format. Braces that would be placeholders are escaped.
     pub graph: Graph,
     /// The number of the manifest's inputs.
@@ -140,6 +142,7 @@ pub fn scaffold(graph: &Graph, saved: Option<&UiGraph>, schemas: &ObjectInfo, id
     Scaffold {
         inputs: page.inputs.len(),
         manifest: page.write(),
+        others: page.write_others(),
         graph: escape::escaped(graph),
         unknown: unknown.map(|(id, node)| (id.clone(), node.class_type.clone())).collect(),
         missing: app.map(|app| app.missing.clone()).unwrap_or_default(),

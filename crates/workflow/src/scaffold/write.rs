@@ -83,6 +83,14 @@ impl Page<'_> {
         text
     }
 
+    /// Writes a manifest whose inputs are the values that were left out.
+    pub fn write_others(&self) -> String {
+        let mut text = format!("id: {}\ntype: static\n", scalar(self.id));
+        text.push_str(if self.left_out.is_empty() { "inputs: []\n" } else { "inputs:\n" });
+        text.extend(self.left_out.iter().map(|(id, input)| write_input(id, input, None)));
+        text
+    }
+
     /// The values that were left out, each on a line that is an input without its `#`.
     fn comments(&self) -> String {
         let mut text = String::new();

@@ -41,7 +41,7 @@ async function read(id) {
   const file = new File([toJson(graph)], "workflow.json", { type: "application/json" });
   try {
     const inspection = await inspect(file, id);
-    return { yaml: text, manifest, graph, options, existing, found: flatInputs(inspection.manifest.inputs), listing: inspection.yaml };
+    return { yaml: text, manifest, graph, options, existing, found: flatInputs(inspection.manifest.inputs), others: inspection.others };
   } catch (error) {
     // Without ComfyUI's node schemas, the values of the graph are offered by their types.
     const message = error instanceof Error ? error.message : String(error);

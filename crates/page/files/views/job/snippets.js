@@ -82,13 +82,12 @@ job = requests.post(
 if job.get("status") != "completed":
     raise SystemExit(job.get("error") or job.get("detail") or f"the job is {job['status']}")
 
-made = requests.get(f"{base}/api/jobs/{job['prompt_id']}/files", headers=headers).json()
-for file in made["files"]:
+for file in job["files"]:
     response = requests.get(base + file["url"], headers=headers)
     response.raise_for_status()
     with open(file["filename"], "wb") as out:
         out.write(response.content)
-for text in made["texts"]:
+for text in job.get("texts", []):
     print(text["text"])
 `;
 }
@@ -111,13 +110,12 @@ const answer = await fetch(base + ${JSON.stringify(`${path(run)}?wait=290`)}, {
 const job = await answer.json();
 if (job.status !== "completed") throw new Error(job.error ?? job.detail ?? \`the job is \${job.status}\`);
 
-const made = await (await fetch(\`\${base}/api/jobs/\${job.prompt_id}/files\`, { headers })).json();
-for (const file of made.files) {
+for (const file of job.files) {
   const response = await fetch(base + file.url, { headers });
   if (!response.ok) throw new Error(\`\${file.filename}: \${response.status}\`);
   await writeFile(file.filename, response.body);
 }
-for (const { text } of made.texts) console.log(text);
+for (const { text } of job.texts ?? []) console.log(text);
 `;
 }
 

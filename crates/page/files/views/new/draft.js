@@ -23,7 +23,7 @@ import { isGroup, labelOf } from "../../form/inputs.js";
  * @property {Manifest} manifest the values of that text
  * @property {Graph | null} graph null for a workflow that is assembled from blocks
  * @property {Input[]} [found] the inputs that the server finds in the graph
- * @property {string} [listing] a manifest from the server whose comments list other values of the graph
+ * @property {Input[]} [others] inputs for the other values of the graph, from the server
  * @property {Finding[]} [findings]
  * @property {Record<string, Input["options"]>} [options] what pickers offer, by input
  * @property {{ id: string, etag: string } | null} [existing] the workflow that is edited, as it was read
@@ -35,8 +35,8 @@ import { isGroup, labelOf } from "../../form/inputs.js";
 const WRITE_AFTER = 200;
 
 /** @param {DraftSource} source */
-export function createDraft({ yaml, manifest, graph, found = [], listing = yaml, findings = [], options = {}, existing = null }) {
-  const inputs = signal(allInputs(manifest, graph, found, listing));
+export function createDraft({ yaml, manifest, graph, found = [], others = [], findings = [], options = {}, existing = null }) {
+  const inputs = signal(allInputs(manifest, graph, found, others));
   const about = signal({ id: manifest.id, name: manifest.name ?? "", category: manifest.category ?? "", description: manifest.description ?? "" });
   const offered = computed(() => inputs.value.filter((entry) => entry.offered));
   const values = computed(() => valuesOf(manifest, about.value, tree(offered.value)));
@@ -159,10 +159,10 @@ function fieldsOf({ type, field }) {
  * @param {Manifest} manifest
  * @param {Graph | null} graph
  * @param {Input[]} found
- * @param {string} listing
+ * @param {Input[]} others
  * @returns {DraftInput[]}
  */
-function allInputs(manifest, graph, found, listing) {
+function allInputs(manifest, graph, found, others) {
   const own = withPaths(manifest.inputs ?? [], []).map((entry) => ({ ...entry, key: boundFields(entry.input)[0] ?? entry.input.id, detected: true, offered: true }));
   const bound = new Set([...own.flatMap(({ input }) => boundFields(input)), ...placeholders(graph ?? {})]);
   const hasSections = own.some(({ input }) => input.group !== undefined);
@@ -172,7 +172,7 @@ function allInputs(manifest, graph, found, listing) {
     .map((input) => ({ key: boundFields(input)[0] ?? input.id, detected: true, offered: false, input, path: [] }));
   for (const { input } of detected) boundFields(input).forEach((field) => bound.add(field));
   const ids = new Set(own.map(({ input }) => input.id));
-  const all = [...own, ...[...detected, ...otherInputs(listing, graph ?? {}, bound)].map((entry) => ({ ...entry, input: { ...entry.input, id: freeId(entry.input, ids) } }))];
+  const all = [...own, ...[...detected, ...otherInputs(others, graph ?? {}, bound)].map((entry) => ({ ...entry, input: { ...entry.input, id: freeId(entry.input, ids) } }))];
   const keys = new Set();
   return all.map((entry) => {
     const key = keys.has(entry.key) ? `${entry.key} ${entry.input.id}` : entry.key;
@@ -286,23 +286,32 @@ function placeholders(graph) {
 }
 
 /**
- * Returns inputs for the values of the graph that no other input sets: with the type that the server found where its text
- * lists them, else with the type of the value.
- * @param {string} listing
+ * Returns inputs for the values of the graph that no other input sets: the server's, else one with the type of the value.
+ * @param {Input[]} others
  * @param {Graph} graph
  * @param {Set<string>} bound
  * @returns {Omit<DraftInput, "nodes">[]}
  */
-function otherInputs(listing, graph, bound) {
-  const types = listedTypes(listing);
+function otherInputs(others, graph, bound) {
+  const known = new Map(others.map((input) => [boundFields(input)[0], input]));
   return Object.entries(graph).flatMap(([node_id, node]) =>
     Object.entries(node.inputs).flatMap(([field, value]) => {
       const key = `${node_id}.${field}`;
       if (bound.has(key) || value === null || typeof value === "object") return [];
-      const type = types.get(key) ?? (typeof value === "boolean" ? "boolean" : typeof value === "bigint" || Number.isInteger(value) ? "int" : typeof value === "number" ? "float" : "text");
-      return [{ key, detected: false, offered: false, path: [], input: { id: field, type, label: titleCase(field), node_id, field, default: value } }];
+      const input = known.get(key) ?? { id: field, type: typeOf(value), label: titleCase(field), node_id, field, default: value };
+      return [{ key, detected: false, offered: false, path: [], input }];
     }),
   );
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Input["type"]}
+ */
+function typeOf(value) {
+  if (typeof value === "boolean") return "boolean";
+  if (typeof value === "bigint" || Number.isInteger(value)) return "int";
+  return typeof value === "number" ? "float" : "text";
 }
 
 /**
@@ -316,15 +325,6 @@ function freeId(input, taken) {
   for (let number = 2; taken.has(id); number++) id = `${input.id}_${number}`;
   taken.add(id);
   return id;
-}
-
-/**
- * Returns the types in the lines that the server wrote as comments: `#  - {id: width, type: int, node_id: 1, field: width, ...}`.
- * @param {string} listing
- */
-function listedTypes(listing) {
-  const lines = listing.matchAll(/^#\s+- \{id: [^,]+, type: (\w+), node_id: "?([^",]+)"?, field: "?([^",}]+)"?/gm);
-  return new Map([...lines].map(([, type, node, field]) => [`${node}.${field}`, type ?? "text"]));
 }
 
 /** @param {string} field */

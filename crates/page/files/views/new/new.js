@@ -32,8 +32,8 @@ function DropGraph({ onDraft }) {
     busy.value = true;
     error.value = null;
     try {
-      const { yaml, manifest, graph, findings } = await inspect(file, idOf(file.name));
-      onDraft(createDraft({ yaml, manifest, graph, findings }));
+      const { yaml, manifest, graph, others, findings } = await inspect(file, idOf(file.name));
+      onDraft(createDraft({ yaml, manifest, graph, others, findings }));
     } catch (failed) {
       error.value = failed instanceof Error ? failed.message : String(failed);
     } finally {
