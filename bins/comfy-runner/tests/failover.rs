@@ -40,9 +40,9 @@ impl Impatient {
             (0..2).map(|number| Simulated::start(&folder.path().join(number.to_string()))).collect();
         let comfyuis = simulators.iter().enumerate().map(|(number, simulated)| {
             let mut comfyui = comfyui(number, &simulated.url);
-            comfyui.client.timeouts.reply = Duration::from_secs(6);
-            comfyui.client.socket.ping_every = Duration::from_millis(100);
-            comfyui.client.socket.silence_max = Duration::from_secs(2);
+            comfyui.client.timeouts.reply = Duration::from_secs(15);
+            comfyui.client.socket.ping_every = Duration::from_millis(250);
+            comfyui.client.socket.silence_max = Duration::from_secs(5);
             comfyui
         });
         let settings = settings("http://127.0.0.1:9");
