@@ -1,5 +1,5 @@
 // A modal dialog: the browser's own, which keeps the focus inside and closes with Escape.
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { t } from "../i18n.js";
 import { Button } from "./button.js";
@@ -8,15 +8,12 @@ import { Button } from "./button.js";
 export function Dialog({ title, onClose, children, actions, size = "small" }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const heading = useId();
-  useEffect(() => {
+  // A layout effect ends while the dialog is still in the document: the browser brings the focus back where it was. An effect
+  // would end later, and take the focus from where it has gone since.
+  useLayoutEffect(() => {
     const shown = dialog.current;
-    const opener = document.activeElement;
     shown?.showModal();
-    return () => {
-      shown?.close();
-      // The browser does not bring the focus back when the dialog leaves the document.
-      if (opener instanceof HTMLElement) opener.focus({ preventScroll: true });
-    };
+    return () => shown?.close();
   }, []);
   const onCancel = (/** @type {Event} */ event) => {
     if (event.target !== dialog.current) return;
