@@ -1,5 +1,5 @@
 // A draft with changes that are saved nowhere is not left without a question.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { Confirm } from "../../components/confirm.js";
 import { html } from "../../html.js";
@@ -17,8 +17,9 @@ export function useUnsaved(draft) {
     if (draft.changed.peek()) leaving.value = { leave };
     else leave();
   };
-  useEffect(() => guardLeaving(() => draft.changed.peek(), ask), [draft]);
-  useEffect(() => {
+  // Layout effects: the reader cannot change anything before they are in force.
+  useLayoutEffect(() => guardLeaving(() => draft.changed.peek(), ask), [draft]);
+  useLayoutEffect(() => {
     const onUnload = (/** @type {BeforeUnloadEvent} */ event) => void (draft.changed.peek() && event.preventDefault());
     window.addEventListener("beforeunload", onUnload);
     return () => window.removeEventListener("beforeunload", onUnload);
