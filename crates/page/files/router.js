@@ -20,8 +20,12 @@ let index = placeOf(window.history.state, 0);
 /** @type {{ isKept: () => boolean, ask: (leave: () => void) => void } | null} */
 let guard = null;
 
-/** Whether the page goes back to the entry that the reader was about to leave. */
-let returning = false;
+/**
+ * Asks, when the page is back at the entry that the reader was about to leave. A question before that could be answered before
+ * it: of two ways through the history at the same time, browsers go one.
+ * @type {(() => void) | null}
+ */
+let onReturn = null;
 
 /**
  * Asks before the reader leaves the present path, until the returned function is called.
@@ -52,15 +56,16 @@ export function navigate(href, { replace = false } = {}) {
 
 /** Follows the browser's buttons. */
 function onPopState() {
-  const moved = placeOf(window.history.state, index + 1) - index;
-  if (returning) {
-    returning = false;
-    return;
+  if (onReturn) {
+    const ask = onReturn;
+    onReturn = null;
+    return ask();
   }
+  const moved = placeOf(window.history.state, index + 1) - index;
   if (guard?.isKept() && moved !== 0 && window.location.pathname !== address.value.path) {
-    returning = true;
-    window.history.go(-moved);
-    return guard.ask(() => window.history.go(moved));
+    const { ask } = guard;
+    onReturn = () => ask(() => window.history.go(moved));
+    return window.history.go(-moved);
   }
   index += moved;
   address.value = read();
