@@ -174,7 +174,7 @@ async fn another_comfyui_at_the_same_address_is_asked_again() {
     support::eventually("the WebSocket is open", || old.open_sockets() > 0).await;
     assert_eq!(list(&api, "").await[0].readiness.missing.node_types, ["Flux2Scheduler"]);
     old.stop();
-    // While nobody listens, the port may be taken for a moment by another test, or by a connection.
+    // While no socket listens, the port may be taken for a moment by another test, or by a connection.
     let mut new = None;
     support::eventually("the port is free", || {
         new = start(&address, Version::V0_33_0).ok();

@@ -124,9 +124,9 @@ async fn json_of_another_shape_says_what_does_not_fit() {
 #[actix_rt::test]
 async fn a_port_where_nobody_listens_is_refused_at_once() {
     // The socket does not listen, and keeps others from the port.
-    let nobody = TcpSocket::new_v4().unwrap();
-    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = nobody.local_addr().unwrap();
+    let refusing = TcpSocket::new_v4().unwrap();
+    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = refusing.local_addr().unwrap();
     let error = client(&format!("http://{address}")).system_stats().await.unwrap_err();
     assert_eq!(
         error,

@@ -103,9 +103,9 @@ async fn an_answer_without_a_file_is_an_error_that_names_the_host_and_no_path() 
     let missing = error(&fetcher, &format!("{}/secret", server.url())).await;
     assert_eq!(missing.to_string(), "the host \"127.0.0.1\" answered 404");
     // The socket does not listen, and keeps others from the port.
-    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
-    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let closed = error(&fetcher, &format!("http://{}/", nobody.local_addr().unwrap())).await;
+    let refusing = tokio::net::TcpSocket::new_v4().unwrap();
+    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = error(&fetcher, &format!("http://{}/", refusing.local_addr().unwrap())).await;
     assert!(matches!(closed, FetchError::Broken { .. }), "{closed}");
     let unknown = error(&fetcher, "http://no-such-host.invalid/").await;
     assert!(matches!(unknown, FetchError::Unresolved(_)), "{unknown}");

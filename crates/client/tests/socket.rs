@@ -174,16 +174,16 @@ async fn a_socket_that_is_cut_comes_back_and_says_so_each_time() {
 
 #[actix_rt::test]
 async fn a_comfyui_that_is_not_there_is_told_once_and_waited_for() {
-    // A port is refused while its socket does not listen, and nobody else can have it.
-    let nobody = TcpSocket::new_v4().unwrap();
-    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = nobody.local_addr().unwrap();
+    // A port is refused while its socket does not listen, and no other socket can have it.
+    let refusing = TcpSocket::new_v4().unwrap();
+    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = refusing.local_addr().unwrap();
     let mut events = client(&format!("http://{address}")).events("our id");
     let reason = lost(&mut events).await;
     assert!(reason.contains("connection refused") && reason.contains(&address.to_string()), "{reason}");
     // Attempts go on, at pauses of at most 50 ms, and none of them is an event.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let listener = nobody.listen(8).unwrap();
+    let listener = refusing.listen(8).unwrap();
     let attempt = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
     attempt.expect("a further attempt").unwrap();
     assert!(events.next().now_or_never().is_none());

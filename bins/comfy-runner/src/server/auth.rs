@@ -164,9 +164,9 @@ impl ApiKeys {
         &self.ended
     }
 
-    /// Returns who holds the key of a session that has not ended. A session ends with its key.
-    pub fn holder_of(&self, session: &str, now: u64) -> Option<Caller> {
-        let SessionParts { expires_at, id } = session::parts(session)?;
+    /// Returns who holds the key of a session that has not ended, and the parts of the session. A session ends with its key.
+    pub fn holder_of<'s>(&self, session: &'s str, now: u64) -> Option<(Caller, SessionParts<'s>)> {
+        let parts @ SessionParts { expires_at, id } = session::parts(session)?;
         if expires_at <= now || self.ended.contains(id) {
             return None;
         }
@@ -176,7 +176,7 @@ impl ApiKeys {
                 caller = Some(self.holder(key));
             }
         }
-        caller
+        Some((caller?, parts))
     }
 
     fn holder(&self, key: &ApiKey) -> Caller {
@@ -350,9 +350,7 @@ fn holder_of_session(
         return Ok(None);
     }
     let Some(cookie) = session::cookie_in(headers) else { return Ok(None) };
-    let (Some(caller), Some(parts)) = (keys.holder_of(cookie, session::now()), session::parts(cookie)) else {
-        return Ok(None);
-    };
+    let Some((caller, parts)) = keys.holder_of(cookie, session::now()) else { return Ok(None) };
     if !is_of_our_pages(headers) {
         return Err(ApiError::Forbidden("a page of another site may not use your session"));
     }

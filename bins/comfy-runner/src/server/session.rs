@@ -34,9 +34,8 @@ pub fn now() -> u64 {
 
 /// `GET /api/session`
 pub async fn show(state: web::Data<State>, keys: web::Data<ApiKeys>, request: HttpRequest) -> HttpResponse {
-    let session = cookie_in(request.headers()).filter(|session| keys.holder_of(session, now()).is_some());
-    let expires_at = session.and_then(parts).map(|session| session.expires_at);
-    answer(HttpResponse::Ok(), &state, &keys, expires_at)
+    let open = cookie_in(request.headers()).and_then(|session| keys.holder_of(session, now()));
+    answer(HttpResponse::Ok(), &state, &keys, open.map(|(_, session)| session.expires_at))
 }
 
 /// `POST /api/session`
@@ -76,8 +75,8 @@ pub async fn sign_out(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let now = now();
-    let session = cookie_in(request.headers()).filter(|session| keys.holder_of(session, now).is_some());
-    if let Some(SessionParts { expires_at, id }) = session.and_then(parts) {
+    let open = cookie_in(request.headers()).and_then(|session| keys.holder_of(session, now));
+    if let Some((_, SessionParts { expires_at, id })) = open {
         let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
         store.end_session(EndedSession::new(id, seconds(expires_at)), seconds(now)).await?;
         keys.ended_sessions().add(id, expires_at, now);
@@ -108,6 +107,7 @@ fn set_cookie(request: &HttpRequest, session: &str, max_age: u64) -> String {
 }
 
 /// What a session says of itself. It is true if the signature is.
+#[derive(Clone, Copy)]
 pub struct SessionParts<'a> {
     /// When it ends, in seconds since 1970.
     pub expires_at: u64,

@@ -131,7 +131,7 @@ pub async fn until_within<T: Debug>(
     }
 }
 
-/// A graph whose only output is a text.
+/// A graph whose only output is text.
 pub fn caption(text: &str) -> Value {
     json!({"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
         "2": {"class_type": "RunnerTestText", "inputs": {"image": ["1", 0], "text": text},

@@ -63,7 +63,7 @@ test("a workflow is edited and tried; its file keeps comments and order, and cha
   assert.ok(after.indexOf("id: cfg") < after.indexOf("id: steps") && !after.includes("id: seed"));
 });
 
-test("bounds and the step are typed key by key, and a text that is no number keeps the draft from being saved", async (person) => {
+test("bounds and the step are typed key by key, and what is no number keeps the draft from being saved", async (person) => {
   const page = await person.open("/w/image-to-image/edit");
   const item = page.locator('.draft-input[data-key="3.denoise"]');
   await item.locator("summary").click();

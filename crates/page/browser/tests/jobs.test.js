@@ -72,7 +72,7 @@ test("jobs of a ComfyUI that died say so, and stay in the queue with their butto
   await form.locator(".live").waitFor();
   await own.stopComfyUi();
   await page.getByText("ComfyUI does not answer; waiting for it").waitFor();
-  assert.equal(await page.getByText(/steps\/s| left$/).count(), 0, "nobody knows how fast it is");
+  assert.equal(await page.getByText(/steps\/s| left$/).count(), 0, "the rate is not known");
   await form.getByText("ComfyUI does not answer; waiting for it").waitFor();
 
   await page.goto("/queue");
